@@ -1,0 +1,78 @@
+"""DooD: builds with the node's Docker engine, through its socket.
+
+Whoever can run a job is root on the node, since a read-only mount of a socket does not limit the
+API behind it (GitLab: doc/ci/docker/using_docker_build.md). Registry settings belong to that
+engine, so they are said here and checked by nobody.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+from components.config import Cluster, Dood, Registry
+from components.strategies.plan import BuildPlan, HostPath
+
+_SOCKET = "/var/run/docker.sock"
+_CREDENTIALS = "/etc/image-builds/docker"
+_OLDEST_SUPPORTED = 29
+
+
+def plan(
+    options: Dood,
+    cluster: Cluster,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+) -> BuildPlan:
+    """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
+    return BuildPlan(
+        strategy=options.kind,
+        image=options.image,
+        pod_security="privileged",
+        privileged=False,
+        # The job needs no privilege of its own: the engine behind the socket has it.
+        allow_privilege_escalation=False,
+        credentials_folder=_CREDENTIALS,
+        certificates_folder=None,
+        environment={
+            # buildx keeps state beside the credentials unless told otherwise, and those are
+            # read-only.
+            "BUILDX_CONFIG": "/tmp/buildx",  # noqa: S108 - a path in the job's own container
+            "DOCKER_CONFIG": _CREDENTIALS,
+            "DOCKER_HOST": f"unix://{_SOCKET}",
+        },
+        host_paths=(HostPath(name="docker-socket", path=_SOCKET, read_only=True),),
+        node_selector=cluster.nodes.selector,
+        node_setup=tuple(_node_setup(registries, mirrors)),
+        warnings=(
+            "whoever can run a job is root on the node that runs it, and limits of a job's pod "
+            "do not hold for its builds",
+            *_old_client(options.image),
+        ),
+    )
+
+
+def _node_setup(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:
+    """What the nodes' owner must set, since a job cannot (docs.docker.com: dockerd, daemon.json)."""
+    daemon: dict[str, list[str]] = {}
+    insecure = [registry.host for registry in registries if registry.insecure]
+    if insecure:
+        daemon["insecure-registries"] = insecure
+    if mirrors:
+        daemon["registry-mirrors"] = [f"https://{mirror}" for mirror in mirrors]
+    lines = [f"/etc/docker/daemon.json must hold {json.dumps(daemon)}"] if daemon else []
+    lines += [
+        f"/etc/docker/certs.d/{registry.host}/ca.crt must hold the CA of {registry.host}"
+        for registry in registries
+        if registry.certificates
+    ]
+    return lines
+
+
+def _old_client(image: str) -> list[str]:
+    major = re.search(r"docker:(\d+)\.", image)
+    if major and int(major[1]) < _OLDEST_SUPPORTED:
+        return [
+            f"{image} gets no security fixes (docker-library/docker builds 29 only), and engines "
+            "of 29.0 refuse clients older than 25",
+        ]
+    return []

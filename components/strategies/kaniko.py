@@ -1,0 +1,62 @@
+"""Kaniko: builds in the job's own container, as root but without privilege.
+
+It unpacks into its own root file system and starts no containers, so it needs neither a mount
+nor an unshare call and keeps the default seccomp and AppArmor profiles
+(osscontainertools/kaniko:README.md). It adds no capabilities, because EKS Fargate refuses any.
+"""
+
+from collections.abc import Sequence
+
+from components.config import Cluster, Kaniko, Registry
+from components.strategies.plan import BuildPlan, certificate_file
+
+_CERTIFICATES = "/kaniko/registry-certificates"
+
+
+def plan(
+    options: Kaniko,
+    cluster: Cluster,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+) -> BuildPlan:
+    """Return the plan; jobs pass ``$KANIKO_FLAGS`` to ``/kaniko/executor``."""
+    return BuildPlan(
+        strategy=options.kind,
+        image=options.image,
+        pod_security="baseline",
+        privileged=False,
+        # sudo and su in a RUN step are setuid programs, which `false` would break.
+        allow_privilege_escalation=None,
+        credentials_folder="/kaniko/.docker",
+        certificates_folder=_CERTIFICATES,
+        environment={
+            "DOCKER_CONFIG": "/kaniko/.docker",
+            "KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors)),
+        },
+        node_selector=cluster.nodes.selector,
+        warnings=tuple(_warnings(options)),
+    )
+
+
+def _flags(options: Kaniko, registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:
+    """The executor's flags that follow from the registries (kaniko:cmd/executor/cmd/root.go)."""
+    flags: list[str] = []
+    for registry in registries:
+        if registry.insecure:
+            flags.append(f"--insecure-registry={registry.host}")
+        if registry.certificates:
+            file = f"{_CERTIFICATES}/{certificate_file(registry.host)}"
+            flags.append(f"--registry-certificate={registry.host}={file}")
+    flags += [f"--registry-mirror={mirror}" for mirror in mirrors]
+    if options.cache_repository:
+        flags += ["--cache=true", f"--cache-repo={options.cache_repository}"]
+    return flags
+
+
+def _warnings(options: Kaniko) -> list[str]:
+    if options.image.startswith("gcr.io/kaniko-project/"):
+        return [
+            f"{options.image} was archived on 2025-06-03 and gets no security fixes; "
+            "use ghcr.io/osscontainertools/kaniko",
+        ]
+    return []
