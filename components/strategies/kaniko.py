@@ -15,7 +15,7 @@ _CERTIFICATES = "/kaniko/registry-certificates"
 
 def plan(
     options: Kaniko,
-    cluster: Cluster,
+    _cluster: Cluster,
     registries: Sequence[Registry],
     mirrors: Sequence[str],
 ) -> BuildPlan:
@@ -33,7 +33,7 @@ def plan(
             "DOCKER_CONFIG": "/kaniko/.docker",
             "KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors)),
         },
-        node_selector=cluster.nodes.selector,
+        node_selector={},
         warnings=tuple(_warnings(options)),
     )
 

@@ -1,0 +1,73 @@
+"""A whole environment: the managers' namespace, the target namespaces, and every runner."""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import pulumi
+
+from components.namespace import BuildNamespace
+from components.registry import Login, RegistryLogin
+from components.runner import Runner, RunnerArgs
+
+
+class TargetArgs(TypedDict):
+    """A namespace that runs built images."""
+
+    create: bool
+    adopt: bool
+
+
+class EnvironmentArgs(TypedDict):
+    """What the stack holds, each mapping by the user's own name."""
+
+    namespace: str
+    targets: Mapping[str, TargetArgs]
+    pull_secret: str
+    pull_logins: Mapping[str, Login]
+    runners: Mapping[str, RunnerArgs]
+
+
+class Environment(pulumi.ComponentResource):
+    """Everything that one stack deploys."""
+
+    runners: Mapping[str, Runner]
+    """The runners by name."""
+
+    def __init__(
+        self,
+        name: str,
+        args: EnvironmentArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the namespaces and the runners."""
+        super().__init__("image-builds:index:Environment", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        managers = BuildNamespace(
+            "managers",
+            {"namespace": args["namespace"], "pod_security": "restricted"},
+            child,
+        )
+        for target, wanted in args["targets"].items():
+            namespace: pulumi.Input[str] = target
+            if wanted["create"]:
+                namespace = BuildNamespace(
+                    f"target-{target}",
+                    {"namespace": target, "pod_security": "baseline"},
+                    child,
+                ).namespace
+            if args["pull_logins"]:
+                RegistryLogin(
+                    f"target-{target}-pull",
+                    {
+                        "namespace": namespace,
+                        "secret": args["pull_secret"],
+                        "logins": args["pull_logins"],
+                        "adopt": wanted["adopt"],
+                    },
+                    child,
+                )
+        self.runners = {
+            runner: Runner(runner, {**wanted, "manager_namespace": managers.namespace}, child)
+            for runner, wanted in args["runners"].items()
+        }
+        self.register_outputs({"runners": list(self.runners)})

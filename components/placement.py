@@ -1,0 +1,199 @@
+"""From checked settings and plans to the arguments of components: what goes where, and its name.
+
+It stands between the two so that a component need not know where its arguments come from, and
+``__main__.py`` need not loop.
+"""
+
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+import pulumi
+
+from components.config import Secrets, Settings, TokenRegistration
+from components.environment import EnvironmentArgs
+from components.registration import RegistrationArgs
+from components.registry import Login
+from components.runner import ChartArgs, RunnerArgs, RunnerNames
+from components.runner_toml import JobSettings, render
+from components.strategies import plan_for
+from components.strategies.plan import BuildPlan, certificate_file
+
+_PULL_SECRET = "registry-pull"
+_PUSH_SECRET = "registry-push"
+_CERTIFICATES = "registry-certificates"
+
+
+class RunnerSummary(TypedDict):
+    """What a stack reports of a runner."""
+
+    strategy: str
+    tags: list[str]
+    jobNamespace: str
+    podSecurity: str
+    nodeSetup: list[str]
+
+
+class Placement:
+    """The stack's settings laid out: component arguments, and what to tell people."""
+
+    environment: EnvironmentArgs
+    """The arguments of the stack's one component."""
+    summary: dict[str, RunnerSummary]
+    """What runs where, by runner."""
+    warnings: list[str]
+    """A line for each risk that was taken and each thing that the nodes' owner must set."""
+
+    def __init__(self, settings: Settings, secrets: Secrets) -> None:
+        """Lay out ``settings``; the values of ``secrets`` stay secret outputs."""
+        plans = {
+            name: plan_for(
+                runner.strategy,
+                settings.cluster,
+                settings.registries,
+                settings.registry_mirrors,
+            )
+            for name, runner in settings.runners.items()
+        }
+        pull_logins = _logins(settings, secrets, "pull")
+        push_logins = _logins(settings, secrets, "push")
+        self.environment = {
+            "namespace": settings.namespace,
+            "targets": {
+                name: {"create": target.create, "adopt": target.adopt_pull_secret}
+                for name, target in settings.target_namespaces.items()
+            },
+            "pull_secret": _PULL_SECRET,
+            "pull_logins": pull_logins,
+            "runners": {
+                name: _runner(name, settings, secrets, plan, pull_logins, push_logins)
+                for name, plan in plans.items()
+            },
+        }
+        self.summary = {
+            name: {
+                "strategy": plan.strategy,
+                "tags": settings.runners[name].tags,
+                "jobNamespace": settings.job_namespace(name),
+                "podSecurity": plan.pod_security,
+                "nodeSetup": list(plan.node_setup),
+            }
+            for name, plan in plans.items()
+        }
+        self.warnings = [
+            f"runners.{name}: {line}"
+            for name, plan in plans.items()
+            for line in (*plan.warnings, *plan.node_setup)
+        ]
+
+    def warn(self) -> None:
+        """Say each warning in the preview and the update."""
+        for line in self.warnings:
+            pulumi.log.warn(line)
+
+
+def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
+    """The login of each registry that has one for ``use``, which is ``pull`` or ``push``."""
+    names = {registry.host: getattr(registry, use) for registry in settings.registries}
+    return {
+        host: {
+            "username": secrets.registry_credentials[name].username,
+            "password": pulumi.Output.secret(
+                secrets.registry_credentials[name].password.get_secret_value(),
+            ),
+        }
+        for host, name in names.items()
+        if name
+    }
+
+
+def _runner(
+    name: str,
+    settings: Settings,
+    secrets: Secrets,
+    plan: BuildPlan,
+    pull_logins: dict[str, Login],
+    push_logins: dict[str, Login],
+) -> RunnerArgs:
+    runner = settings.runners[name]
+    certificates = {
+        certificate_file(registry.host): registry.certificates
+        for registry in settings.registries
+        if registry.certificates
+    }
+    names: RunnerNames = {
+        "job_namespace": settings.job_namespace(name),
+        "manager_account": f"gitlab-runner-{name}",
+        "job_account": f"gitlab-job-{name}",
+        "pull_secret": _PULL_SECRET if pull_logins else None,
+        "push_secret": _PUSH_SECRET if push_logins else None,
+        "certificates": _CERTIFICATES if certificates else None,
+    }
+    return {
+        "release": f"gitlab-runner-{name}",
+        "manager_namespace": settings.namespace,
+        "names": names,
+        "pod_security": plan.pod_security,
+        "pod_disruption_budget": runner.pod_disruption_budget,
+        "pull_logins": pull_logins,
+        "push_logins": push_logins,
+        "certificates": certificates,
+        "registration": _registration(name, settings, secrets),
+        "gitlab_url": settings.gitlab.url,
+        "gitlab_certificates": _gitlab_certificates(settings),
+        "chart": _chart(settings),
+        "concurrent": runner.concurrent,
+        "config_toml": render(plan, _job(name, settings, names)),
+    }
+
+
+def _job(name: str, settings: Settings, names: RunnerNames) -> JobSettings:
+    runner = settings.runners[name]
+    amounts = (("request", runner.resources.requests), ("limit", runner.resources.limits))
+    return JobSettings(
+        namespace=names["job_namespace"],
+        service_account=names["job_account"],
+        pull_secret=names["pull_secret"],
+        push_secret=names["push_secret"],
+        certificates=names["certificates"],
+        environment=runner.environment,
+        resources={
+            f"{resource}_{bound}": quantity
+            for bound, given in amounts
+            for resource, quantity in given
+            if quantity
+        },
+        seccomp_profile=runner.seccomp_profile,
+        pod_disruption_budget=runner.pod_disruption_budget,
+    )
+
+
+def _registration(name: str, settings: Settings, secrets: Secrets) -> RegistrationArgs:
+    runner = settings.runners[name]
+    wanted = runner.registration
+    if isinstance(wanted, TokenRegistration):
+        token = secrets.runner_tokens[name].get_secret_value()
+        return {"token": pulumi.Output.secret(token), "user_runner": None}
+    return {
+        "token": None,
+        "user_runner": {
+            "runner_type": wanted.runner_type,
+            "group_id": wanted.group_id,
+            "project_id": wanted.project_id,
+            "access_level": wanted.access_level,
+            "untagged": wanted.untagged,
+            "tags": runner.tags,
+        },
+    }
+
+
+def _gitlab_certificates(settings: Settings) -> dict[str, str]:
+    """The manager reads ``<host>.crt`` (gitlab-runner: docs/configuration/tls-self-signed.md)."""
+    host = urlsplit(settings.gitlab.url).hostname
+    return {f"{host}.crt": settings.gitlab.certificates} if settings.gitlab.certificates else {}
+
+
+def _chart(settings: Settings) -> ChartArgs:
+    chart = settings.chart
+    if chart.archive:
+        return {"chart": chart.archive, "version": chart.version, "repository": None}
+    return {"chart": "gitlab-runner", "version": chart.version, "repository": chart.repository}

@@ -1,0 +1,63 @@
+"""A runner's authentication token: given, or that of a runner which the stack makes in GitLab.
+
+The runner is made without expiry of its token. ``gitlab.UserRunner`` is authorised by the
+GitLab provider's own config (``gitlab:token``, ``gitlab:baseUrl``).
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+import pulumi
+import pulumi_gitlab as gitlab
+
+
+class UserRunnerArgs(TypedDict):
+    """The runner to make in GitLab; the ids are None where its type has no such owner."""
+
+    runner_type: Literal["instance_type", "group_type", "project_type"]
+    group_id: int | None
+    project_id: int | None
+    access_level: Literal["not_protected", "ref_protected"]
+    untagged: bool
+    tags: Sequence[str]
+
+
+class RegistrationArgs(TypedDict):
+    """Exactly one of a given token and a runner to make."""
+
+    token: pulumi.Input[str] | None
+    user_runner: UserRunnerArgs | None
+
+
+class Registration(pulumi.ComponentResource):
+    """The token with which the manager registers."""
+
+    token: pulumi.Output[str]
+    """The ``glrt-`` token, a secret."""
+
+    def __init__(
+        self,
+        name: str,
+        args: RegistrationArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the runner in GitLab where there is one to make."""
+        super().__init__("image-builds:index:Registration", name, None, opts)
+        token = args["token"]
+        if args["user_runner"]:
+            token = self._user_runner(name, args["user_runner"]).token
+        self.token = pulumi.Output.secret(token or "")
+        self.register_outputs({"token": self.token})
+
+    def _user_runner(self, name: str, wanted: UserRunnerArgs) -> gitlab.UserRunner:
+        return gitlab.UserRunner(
+            name,
+            runner_type=wanted["runner_type"],
+            group_id=wanted["group_id"],
+            project_id=wanted["project_id"],
+            access_level=wanted["access_level"],
+            untagged=wanted["untagged"],
+            tag_lists=wanted["tags"],
+            description=f"{pulumi.get_project()} {pulumi.get_stack()} {name}",
+            opts=pulumi.ResourceOptions(parent=self),
+        )

@@ -1,0 +1,112 @@
+"""What a namespace needs to reach registries: a login as a Secret, and the CAs as a ConfigMap.
+
+A pull Secret also goes to each namespace that runs the built images, in place of the usual
+``kubectl create secret docker-registry``.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import TypedDict
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+
+class Login(TypedDict):
+    """A user name and a password for one registry."""
+
+    username: str
+    password: pulumi.Input[str]
+
+
+class RegistryLoginArgs(TypedDict):
+    """Where the Secret is, what it is called, and the login of each registry by host.
+
+    ``adopt`` takes over a Secret of that name that is there already.
+    """
+
+    namespace: pulumi.Input[str]
+    secret: str
+    logins: Mapping[str, Login]
+    adopt: bool
+
+
+class RegistryLogin(pulumi.ComponentResource):
+    """A Secret of type ``kubernetes.io/dockerconfigjson``."""
+
+    secret: pulumi.Output[str]
+    """The Secret's name, known once it exists."""
+
+    def __init__(
+        self,
+        name: str,
+        args: RegistryLoginArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the Secret."""
+        super().__init__("image-builds:index:RegistryLogin", name, None, opts)
+        annotations = {"pulumi.com/patchForce": "true"} if args["adopt"] else {}
+        secret = k8s.core.v1.Secret(
+            name,
+            metadata={
+                "name": args["secret"],
+                "namespace": args["namespace"],
+                "annotations": annotations,
+            },
+            type="kubernetes.io/dockerconfigjson",
+            string_data={".dockerconfigjson": _docker_config(args["logins"])},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.secret = secret.metadata.apply(lambda metadata: metadata.name or "")
+        self.register_outputs({"secret": self.secret})
+
+
+def _docker_config(logins: Mapping[str, Login]) -> pulumi.Output[str]:
+    """Write Docker's config.json; Docker Hub's key is its historical address."""
+    entries = {
+        "https://index.docker.io/v1/" if host == "docker.io" else host: pulumi.Output.secret(
+            login["password"],
+        ).apply(lambda password, username=login["username"]: _entry(username, password))
+        for host, login in sorted(logins.items())
+    }
+    return pulumi.Output.all(**entries).apply(
+        lambda auths: json.dumps({"auths": auths}, sort_keys=True),
+    )
+
+
+def _entry(username: str, password: str) -> dict[str, str]:
+    auth = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return {"username": username, "password": password, "auth": auth}
+
+
+class RegistryCertificatesArgs(TypedDict):
+    """Where the ConfigMap is, what it is called, and the PEM text by file name."""
+
+    namespace: pulumi.Input[str]
+    config_map: str
+    files: Mapping[str, str]
+
+
+class RegistryCertificates(pulumi.ComponentResource):
+    """The CAs of the registries that have a private one; they are public, so no Secret."""
+
+    config_map: pulumi.Output[str]
+    """The ConfigMap's name, known once it exists."""
+
+    def __init__(
+        self,
+        name: str,
+        args: RegistryCertificatesArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the ConfigMap."""
+        super().__init__("image-builds:index:RegistryCertificates", name, None, opts)
+        config_map = k8s.core.v1.ConfigMap(
+            name,
+            metadata={"name": args["config_map"], "namespace": args["namespace"]},
+            data=args["files"],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.config_map = config_map.metadata.apply(lambda metadata: metadata.name or "")
+        self.register_outputs({"config_map": self.config_map})
