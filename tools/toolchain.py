@@ -177,6 +177,7 @@ PROGRAMS: dict[str, Program] = {
             source=_PROVIDER_MODULE,
             package=f"{_PROVIDER_MODULE}/cmd/pulumi-resource-kubernetes",
             accepts=">=4.25,<5",
+            # It cannot say its version, so one on PATH is never taken.
             version_command=("-version",),
             ldflags=f"-X {_PROVIDER_MODULE}/pkg/version.Version={{version}}",
             release="4.25.0",

@@ -1,0 +1,415 @@
+"""The local control plane: etcd, Kubernetes' own programs and one simulated node, on loopback.
+
+It owns its processes, certificates, ports and kubeconfig in one folder, which outlives a stop.
+It reads no kubeconfig of the user's, and runs no container: kwok only says that pods run.
+"""
+
+import contextlib
+import dataclasses
+import http
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+import psutil
+import yaml
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from tools import toolchain
+from tools.certificates import Authority
+
+NAME = "image-builds-local"
+"""The name of the kubeconfig's context, cluster and user."""
+
+_ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+_PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_SERVICE_RANGE = "10.96.0.0/16"
+_SERVICE_ADDRESS = "10.96.0.1"
+_PATIENCE = 60.0
+_GRACE = 10.0
+
+
+class ClusterError(Exception):
+    """The cluster cannot be started or used; the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessStatus:
+    """One program of the cluster: its process id, and whether that process is still ours."""
+
+    name: str
+    pid: int | None
+    running: bool
+    address: str
+
+
+class Cluster:
+    """A control plane whose state is in ``state``; several may run side by side."""
+
+    def __init__(self, state: Path) -> None:
+        """Remember the folder; nothing is read or started yet."""
+        self.state = state.absolute()
+        self.kubeconfig = self.state / "kubeconfig"
+        self._record_file = self.state / "cluster.json"
+
+    def up(self) -> None:
+        """Start what is not running and wait until the cluster can be used.
+
+        Raises:
+            ClusterError: a program died or did not become ready within 60 s.
+        """
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with filelock.FileLock(self.state / "cluster.lock"):
+            self._choose_ports()
+            self._write_kubeconfigs()
+            for name in ("etcd", "kube-apiserver"):
+                self._spawn(name)
+            self._await("the API server", self._api_ready)
+            for name in _ORDER[2:]:
+                self._spawn(name)
+            self._await("the node", self._node_ready)
+
+    def down(self) -> None:
+        """Stop every process that this folder started; the state stays."""
+        if not self.state.exists():
+            return
+        with filelock.FileLock(self.state / "cluster.lock"):
+            for name in reversed(_ORDER):
+                self.stop(name)
+
+    def status(self) -> list[ProcessStatus]:
+        """Return one entry for each program."""
+        record = self._record()
+        processes, ports = record["processes"], record["ports"]
+        return [
+            ProcessStatus(
+                name,
+                processes.get(name, {}).get("pid"),
+                self._process(name) is not None,
+                f"127.0.0.1:{ports[name]}" if name in ports else "",
+            )
+            for name in _ORDER
+        ]
+
+    def start(self, name: str) -> None:
+        """Start one program again, and wait for the API server if it is that."""
+        self._spawn(name)
+        self._await("the API server", self._api_ready)
+
+    def stop(self, name: str) -> None:
+        """Stop one program, politely first."""
+        process = self._process(name)
+        if process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_GRACE)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(_GRACE)
+
+    def api(self) -> client.ApiClient:
+        """A client of this cluster, and of no other, with the administrator's certificate."""
+        return config.new_client_from_config(str(self.kubeconfig), context=NAME)
+
+    def _record(self) -> dict[str, dict[str, Any]]:
+        if self._record_file.exists():
+            return json.loads(self._record_file.read_text(encoding="utf-8"))
+        return {"ports": {}, "processes": {}}
+
+    def _save(self, record: Mapping[str, Any]) -> None:
+        part = self._record_file.with_suffix(".part")
+        part.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        part.replace(self._record_file)
+
+    def _process(self, name: str) -> psutil.Process | None:
+        """The recorded process, if it still is the one that was started: ids are used again."""
+        entry = self._record()["processes"].get(name)
+        if entry is None:
+            return None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(entry["pid"])
+            same = abs(process.create_time() - entry["created"]) < 1
+            if same and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        return None
+
+    def _choose_ports(self) -> None:
+        """Keep the recorded ports where they are free; a changed one needs every program anew."""
+        record = self._record()
+        if any(self._process(name) for name in _ORDER):
+            return
+        with contextlib.ExitStack() as held:
+            for name in _PORTS:
+                listener = held.enter_context(socket.socket())
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    listener.bind(("127.0.0.1", record["ports"].get(name, 0)))
+                except OSError:
+                    listener.bind(("127.0.0.1", 0))
+                record["ports"][name] = listener.getsockname()[1]
+        self._save(record)
+
+    def _authority(self) -> Authority:
+        return Authority(self.state / "pki")
+
+    def _write_kubeconfigs(self) -> None:
+        # The group passes every authorization check, as the first administrator must: there is
+        # no binding yet that another group could have.
+        self._kubeconfig(self.kubeconfig, "admin", "image-builds-admin", "system:masters")
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            self._kubeconfig(self.state / f"{name}.kubeconfig", name, f"system:{name}")
+        self._kubeconfig(self.state / "kwok.kubeconfig", "kwok", "kwok", "system:masters")
+
+    def _kubeconfig(self, file: Path, name: str, user: str, *groups: str) -> None:
+        authority = self._authority()
+        certificate, key = authority.issue(name, user, groups)
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {
+                    "name": NAME,
+                    "cluster": {
+                        "server": self.server,
+                        "certificate-authority": str(authority.certificate_file),
+                    },
+                },
+            ],
+            "users": [
+                {
+                    "name": NAME,
+                    "user": {"client-certificate": str(certificate), "client-key": str(key)},
+                },
+            ],
+            "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME}}],
+            "current-context": NAME,
+        }
+        file.touch(mode=0o600)
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return f"https://127.0.0.1:{self._record()['ports']['kube-apiserver']}"
+
+    def _spawn(self, name: str) -> None:
+        if self._process(name):
+            return
+        program = toolchain.find(name).file
+        command = [str(program), *self._arguments(name)]
+        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        with (self.state / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - a program of the toolchain, our arguments
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.state,
+                env=environment,
+                start_new_session=True,
+            )
+        record = self._record()
+        created = psutil.Process(process.pid).create_time()
+        record["processes"][name] = {"pid": process.pid, "created": created}
+        self._save(record)
+
+    def _arguments(self, name: str) -> list[str]:
+        makers: dict[str, Callable[[], dict[str, str]]] = {
+            "etcd": self._etcd,
+            "kube-apiserver": self._apiserver,
+            "kube-controller-manager": self._controller_manager,
+            "kube-scheduler": self._scheduler,
+            "kwok": self._kwok,
+        }
+        return [f"--{flag}={value}" for flag, value in makers[name]().items()]
+
+    def _etcd(self) -> dict[str, str]:
+        ports, authority = self._record()["ports"], self._authority()
+        certificate, key = authority.issue("etcd", "etcd", hosts=["127.0.0.1", "localhost"])
+        address = f"https://127.0.0.1:{ports['etcd']}"
+        peer = f"https://127.0.0.1:{ports['etcd-peer']}"
+        tls = {
+            "cert-file": str(certificate),
+            "key-file": str(key),
+            "trusted-ca-file": str(authority.certificate_file),
+            "client-cert-auth": "true",
+        }
+        return {
+            "name": NAME,
+            "data-dir": str(self.state / "etcd"),
+            "listen-client-urls": address,
+            "advertise-client-urls": address,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": f"{NAME}={peer}",
+            **tls,
+            **{f"peer-{flag}": value for flag, value in tls.items()},
+            # A crash of the machine may lose the last writes, which a throwaway cluster can bear;
+            # a stop does not.
+            "unsafe-no-fsync": "true",
+            "log-level": "warn",
+        }
+
+    def _apiserver(self) -> dict[str, str]:
+        ports, authority = self._record()["ports"], self._authority()
+        hosts = [
+            "127.0.0.1",
+            "localhost",
+            _SERVICE_ADDRESS,
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+        ]
+        certificate, key = authority.issue("kube-apiserver", "kube-apiserver", hosts=hosts)
+        etcd_certificate, etcd_key = authority.issue("kube-apiserver-etcd", "kube-apiserver")
+        signing_key = str(authority.signing_key("service-accounts"))
+        return {
+            "etcd-servers": f"https://127.0.0.1:{ports['etcd']}",
+            "etcd-cafile": str(authority.certificate_file),
+            "etcd-certfile": str(etcd_certificate),
+            "etcd-keyfile": str(etcd_key),
+            "bind-address": "127.0.0.1",
+            "advertise-address": "127.0.0.1",
+            # The endpoints of the default Service may not be on loopback, and nobody uses them.
+            "endpoint-reconciler-type": "none",
+            "secure-port": str(ports["kube-apiserver"]),
+            "tls-cert-file": str(certificate),
+            "tls-private-key-file": str(key),
+            "client-ca-file": str(authority.certificate_file),
+            "anonymous-auth": "false",
+            "authorization-mode": "Node,RBAC",
+            "enable-admission-plugins": "NodeRestriction,PodSecurity",
+            "service-cluster-ip-range": _SERVICE_RANGE,
+            "service-account-issuer": "https://kubernetes.default.svc",
+            "service-account-key-file": signing_key,
+            "service-account-signing-key-file": signing_key,
+        }
+
+    def _controller_manager(self) -> dict[str, str]:
+        authority = self._authority()
+        return {
+            **self._component("kube-controller-manager"),
+            "root-ca-file": str(authority.certificate_file),
+            "service-account-private-key-file": str(authority.signing_key("service-accounts")),
+            "use-service-account-credentials": "true",
+            "service-cluster-ip-range": _SERVICE_RANGE,
+            # A namespace is emptied sooner with more workers and no back-off between them.
+            "concurrent-namespace-syncs": "20",
+        }
+
+    def _scheduler(self) -> dict[str, str]:
+        return self._component("kube-scheduler")
+
+    def _component(self, name: str) -> dict[str, str]:
+        """The flags that the controller manager and the scheduler share."""
+        authority = self._authority()
+        certificate, key = authority.issue(f"{name}-server", name, hosts=["127.0.0.1"])
+        kubeconfig = str(self.state / f"{name}.kubeconfig")
+        return {
+            "kubeconfig": kubeconfig,
+            "authentication-kubeconfig": kubeconfig,
+            "authorization-kubeconfig": kubeconfig,
+            "bind-address": "127.0.0.1",
+            "secure-port": str(self._record()["ports"][name]),
+            "tls-cert-file": str(certificate),
+            "tls-private-key-file": str(key),
+            "leader-elect": "false",
+        }
+
+    def _kwok(self) -> dict[str, str]:
+        return {
+            "kubeconfig": str(self.state / "kwok.kubeconfig"),
+            "config": str(Path(__file__).parent / "kwok-stages.yaml"),
+            "manage-single-node": NAME,
+            "node-ip": "127.0.0.1",
+            "node-lease-duration-seconds": "40",
+        }
+
+    def _await(self, what: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            with contextlib.suppress(ApiException, HTTPError):
+                if ready():
+                    return
+            dead = [name for name in self._record()["processes"] if self._process(name) is None]
+            if dead or time.monotonic() > deadline:
+                name = dead[0] if dead else "kube-apiserver"
+                reason = f"{name} ended" if dead else f"{what} is not ready after {_PATIENCE:.0f} s"
+                log = self.state / f"{name}.log"
+                tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+                message = (
+                    f"the local cluster did not start: {reason}; see {log}, which ends with:\n"
+                    + "\n".join(tail)
+                    + "\nthen run make cluster-down and make cluster-up"
+                )
+                raise ClusterError(message)
+            time.sleep(0.1)
+
+    def _api_ready(self) -> bool:
+        with self.api() as api:
+            answer = api.call_api("GET", f"{self.server}/readyz", _request_timeout=2)
+        return answer.status == http.HTTPStatus.OK
+
+    def _node_ready(self) -> bool:
+        with self.api() as api:
+            core = client.CoreV1Api(api)
+            core.read_namespaced_service_account("default", "default", _request_timeout=2)
+            try:
+                node = cast("Any", core.read_node(NAME, _request_timeout=2))
+            except ApiException as error:
+                if error.status != http.HTTPStatus.NOT_FOUND:
+                    raise
+                core.create_node(cast("Any", _node()))
+                return False
+            conditions = node.status.conditions or []
+            return any(item.type == "Ready" and item.status == "True" for item in conditions)
+
+
+def _node() -> dict[str, Any]:
+    """The simulated node: roomy, and with the label that the dev stack selects."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    capacity = {"cpu": "64", "memory": "256Gi", "pods": "1000", "ephemeral-storage": "1Ti"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": NAME,
+            "labels": {
+                "kubernetes.io/arch": machine,
+                "kubernetes.io/hostname": NAME,
+                "kubernetes.io/os": "linux",
+                "image-builds/docker-socket": "true",
+            },
+        },
+        "status": {"capacity": capacity, "allocatable": capacity},
+    }
+
+
+def main(arguments: list[str], state: Path) -> int:
+    """Run ``up``, ``down`` or ``status``."""
+    cluster = Cluster(state)
+    try:
+        if arguments == ["up"]:
+            cluster.up()
+        elif arguments == ["down"]:
+            cluster.down()
+    except (ClusterError, toolchain.ToolchainError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for entry in cluster.status():
+        state_text = f"running, pid {entry.pid}" if entry.running else "stopped"
+        print(f"{entry.name:24} {state_text:22} {entry.address}")
+    return 0
