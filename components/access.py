@@ -5,11 +5,11 @@ The verbs are those that the features in use need, from the runner's own annotat
 no image build has ports. Jobs get an account without a token and without any rights.
 """
 
-from collections.abc import Sequence
 from typing import TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 _CORE = ""
 _ALWAYS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -23,15 +23,7 @@ _ALWAYS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 _DISRUPTION_BUDGETS = (("policy", "poddisruptionbudgets", ("create", "get")),)
 
 
-class Rule(TypedDict):
-    """One rule of a Role."""
-
-    api_groups: Sequence[str]
-    resources: Sequence[str]
-    verbs: Sequence[str]
-
-
-def rules(*, pod_disruption_budget: bool) -> list[Rule]:
+def rules(*, pod_disruption_budget: bool) -> list[PolicyRuleArgsDict]:
     """Return the Role's rules, one for each resource, never with a wildcard."""
     needed = (*_ALWAYS, *(_DISRUPTION_BUDGETS if pod_disruption_budget else ()))
     return [
@@ -65,7 +57,7 @@ class Access(pulumi.ComponentResource):
         """Declare the accounts, the Role and its binding."""
         super().__init__("image-builds:index:Access", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        manager = k8s.core.v1.ServiceAccount(
+        k8s.core.v1.ServiceAccount(
             f"{name}-manager",
             metadata={"name": args["manager_account"], "namespace": args["manager_namespace"]},
             opts=child,
@@ -99,7 +91,5 @@ class Access(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
-        self.manager_account = pulumi.Output.all(manager.metadata, binding.id).apply(
-            lambda parts: parts[0].name,
-        )
+        self.manager_account = binding.id.apply(lambda _: args["manager_account"])
         self.register_outputs({"manager_account": self.manager_account})

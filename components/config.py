@@ -613,7 +613,8 @@ def _templates(value: object, path: str = "") -> Iterator[str]:
 
 def _path(location: Sequence[int | str], value: object) -> str:
     """Spell an error's location as the stack file does, without the names of union members."""
-    path, kind = "", None
+    path = ""
+    kind: object = None
     for position, part in enumerate(location):
         current: Any = value
         last = position == len(location) - 1
@@ -625,7 +626,7 @@ def _path(location: Sequence[int | str], value: object) -> str:
             value = cast("Mapping[str, object]", current)[str(part)]
         elif last and part not in (kind, "[key]"):
             path += f".{part}"
-        kind = value.get("kind") if isinstance(value, dict) else value
+        kind = cast("dict[str, object]", value).get("kind") if isinstance(value, dict) else value
     return path.lstrip(".")
 
 

@@ -13,8 +13,9 @@ release: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "runner.serviceAccount" -}}
-{{- $generated := ternary (include "runner.fullname" .) "" (default false .Values.serviceAccount.create) -}}
-{{- default $generated .Values.serviceAccount.name -}}
+{{- with .Values.serviceAccount -}}
+{{- if .name }}{{ .name }}{{ else if .create }}{{ include "runner.fullname" $ }}{{ end -}}
+{{- end -}}
 {{- end }}
 
 {{- define "runner.image" -}}
@@ -24,16 +25,15 @@ release: {{ .Release.Name | quote }}
 {{- end }}
 {{- end }}
 
-{{- /* Takes (list probe-values timeout). As in the official chart, 0 means the default. */ -}}
+{{- /* Takes (list timings timeout). As in the official chart, 0 stands for the default. */ -}}
 {{- define "runner.probeTimings" -}}
-{{- with first . -}}
-initialDelaySeconds: {{ default 60 .initialDelaySeconds }}
-periodSeconds: {{ default 60 .periodSeconds }}
-successThreshold: {{ default 1 .successThreshold }}
-failureThreshold: {{ default 3 .failureThreshold }}
-{{- with .terminationGracePeriodSeconds }}
+{{- $timings := first . -}}
+initialDelaySeconds: {{ default 60 $timings.initialDelaySeconds }}
+periodSeconds: {{ default 60 $timings.periodSeconds }}
+timeoutSeconds: {{ last . }}
+successThreshold: {{ default 1 $timings.successThreshold }}
+failureThreshold: {{ default 3 $timings.failureThreshold }}
+{{- with $timings.terminationGracePeriodSeconds }}
 terminationGracePeriodSeconds: {{ . }}
 {{- end }}
-{{- end }}
-timeoutSeconds: {{ last . }}
 {{- end }}

@@ -1,0 +1,335 @@
+"""Brings a stack up on the local control plane, with the real engine and provider.
+
+No package registry carries Pulumi's Python language host, so the Automation API serves
+``__main__.py`` to the engine itself. The stack file is copied into the state folder, where the
+cluster, the chart and made-up secrets are put in; no committed file is written. For one's own
+cluster none of this is needed: ``pulumi up`` is enough.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import runpy
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+import yaml
+from kubernetes import client
+from pulumi import automation as auto
+from pulumi.automation import events
+from rich.console import Console
+from rich.table import Table
+
+from tools import cluster, toolchain
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+STATE_VARIABLE = "IMAGE_BUILDS_STATE"
+CHART_VARIABLE = "IMAGE_BUILDS_CHART"
+STAND_IN_CHART = CHECKOUT / "tests" / "charts" / "gitlab-runner"
+PROJECT = "image-builds"
+
+
+class LocalError(Exception):
+    """A local command cannot do its work; the message says why and what to do."""
+
+
+def state_folder() -> Path:
+    """The folder that holds everything of the local run."""
+    return Path(os.environ.get(STATE_VARIABLE) or CHECKOUT / ".state").absolute()
+
+
+class LocalStack:
+    """One stack of this project on one local cluster."""
+
+    def __init__(
+        self,
+        name: str,
+        state: Path,
+        kubeconfig: Path,
+        *,
+        stack_file: Path | None = None,
+        program: Path = CHECKOUT / "__main__.py",
+    ) -> None:
+        """Remember where things are; nothing is written yet.
+
+        ``stack_file`` is the one to copy, by default the checkout's own.
+        """
+        self.name = name
+        self.state = state
+        self.kubeconfig = kubeconfig
+        self.stack_file = stack_file or CHECKOUT / f"Pulumi.{name}.yaml"
+        self.program = program
+        self.work = state / "stacks" / name
+
+    @contextlib.contextmanager
+    def open(self, strategy: str = "") -> Generator[auto.Stack]:
+        """Write the stack's own copy of its files and yield it, for one user at a time.
+
+        Args:
+            strategy: in YAML, what ``strategy`` of every runner is to be instead.
+        """
+        self.work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with filelock.FileLock(self.work.with_suffix(".lock")):
+            config = self._config(strategy)
+            shutil.copyfile(CHECKOUT / "Pulumi.yaml", self.work / "Pulumi.yaml")
+            self._write_stack_file(config)
+            stack = auto.create_or_select_stack(
+                self.name,
+                project_name=PROJECT,
+                program=self._run,
+                opts=self._options(),
+            )
+            # Nobody else can be at work on this stack, so a lock that is there was left by a run
+            # that was killed.
+            for lock in self._backend().glob(f".pulumi/locks/**/{self.name}/*.json"):
+                lock.unlink()
+            stack.set_all_config(dict(self._secrets(config)), path=True)
+            yield stack
+
+    def _run(self) -> None:
+        runpy.run_path(str(self.program))
+
+    def _backend(self) -> Path:
+        return self.state / "backend"
+
+    def _options(self) -> auto.LocalWorkspaceOptions:
+        root = self.state / "pulumi"
+        (root / "bin").mkdir(parents=True, exist_ok=True)
+        self._backend().mkdir(parents=True, exist_ok=True)
+        for name in ("pulumi", "pulumi-resource-kubernetes"):
+            link = root / "bin" / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(toolchain.find(name).file)
+        return auto.LocalWorkspaceOptions(
+            work_dir=str(self.work),
+            pulumi_command=auto.PulumiCommand(root=str(root)),
+            pulumi_home=str(root / "home"),
+            env_vars={
+                "KUBECONFIG": str(self.kubeconfig),
+                "PATH": os.pathsep.join((str(root / "bin"), os.environ["PATH"])),
+                "PULUMI_BACKEND_URL": self._backend().as_uri(),
+                "PULUMI_CONFIG_PASSPHRASE": self._passphrase(),
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+            },
+        )
+
+    def _passphrase(self) -> str:
+        file = self.state / "passphrase"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+        return file.read_text(encoding="utf-8")
+
+    def _config(self, strategy: str) -> dict[str, Any]:
+        """Return the stack file's config with the cluster, chart and strategy of this run."""
+        if not self.stack_file.exists():
+            message = f"{self.stack_file.name} does not exist; name a stack that has a file: STACK="
+            raise LocalError(message)
+        try:
+            content = yaml.safe_load(self.stack_file.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            message = f"{self.stack_file.name} is no YAML; correct it: {error}"
+            raise LocalError(message) from None
+        config = cast("dict[str, Any]", (content or {}).get("config") or {})
+        config = {key: value for key, value in config.items() if not _encrypted(value)}
+        config["kubernetes:context"] = cluster.NAME
+        settings = config.get(f"{PROJECT}:settings")
+        if isinstance(settings, dict):
+            self._localise(cast("dict[str, Any]", settings), strategy)
+        return config
+
+    def _localise(self, settings: dict[str, Any], strategy: str) -> None:
+        archive = os.environ.get(CHART_VARIABLE) or str(STAND_IN_CHART)
+        chart = settings.setdefault("chart", {})
+        if isinstance(chart, dict):
+            cast("dict[str, Any]", chart).setdefault("archive", archive)
+        runners = settings.get("runners")
+        if strategy and isinstance(runners, dict):
+            for runner in cast("dict[str, dict[str, Any]]", runners).values():
+                runner["strategy"] = yaml.safe_load(strategy)
+
+    def _write_stack_file(self, config: Mapping[str, Any]) -> None:
+        """Keep the salt with which this stack's state is encrypted."""
+        file = self.work / f"Pulumi.{self.name}.yaml"
+        old = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+        content = {key: old[key] for key in ("encryptionsalt",) if key in (old or {})}
+        part = file.with_suffix(".part")
+        part.write_text(yaml.safe_dump({**content, "config": dict(config)}), encoding="utf-8")
+        part.replace(file)
+
+    def _secrets(self, config: Mapping[str, Any]) -> Iterator[tuple[str, auto.ConfigValue]]:
+        """Make up what the settings ask for, once, and yield it as secret config."""
+        file = self.state / "secrets.json"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text("{}", encoding="utf-8")
+        known = cast("dict[str, str]", json.loads(file.read_text(encoding="utf-8")))
+        wanted = dict(_wanted_secrets(config.get(f"{PROJECT}:settings")))
+        values = {path: known.get(path) or value for path, value in wanted.items()}
+        file.write_text(json.dumps({**known, **values}, indent=1), encoding="utf-8")
+        for path, value in values.items():
+            yield f"{PROJECT}:{path}", auto.ConfigValue(value, secret=True)
+
+
+def _encrypted(value: object) -> bool:
+    """Whether a config value holds ciphertext, which only its own stack can read."""
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value)
+        return "secure" in items or any(map(_encrypted, items.values()))
+    return False
+
+
+def _wanted_secrets(settings: object) -> Iterator[tuple[str, str]]:
+    """Yield (config path, a value made up for it); what is malformed is left to the program."""
+    with contextlib.suppress(AttributeError, TypeError):
+        content = cast("dict[str, Any]", settings)
+        for name, runner in content["runners"].items():
+            if (runner or {}).get("registration", "token") in ("token", {"kind": "token"}):
+                yield f"runnerTokens.{name}", f"glrt-{secrets.token_urlsafe(15)}"
+        for registry in content.get("registries") or ():
+            for use in ("pull", "push"):
+                if login := registry.get(use):
+                    yield f"registryCredentials.{login}.username", "local"
+                    yield f"registryCredentials.{login}.password", secrets.token_urlsafe(15)
+
+
+class Progress:
+    """Prints a line for each resource that is done, and what the engine has to say."""
+
+    # The provider is handed over on PATH because the registries carry no newer one than 4.25.0;
+    # the engine says so each time.
+    _KNOWN = ("using pulumi-resource-kubernetes from $PATH", "resource plugin kubernetes is expec")
+    # Automation API servers report an error of the program a second time under this heading.
+    _AGAIN = "an unhandled error occurred: "
+
+    def __call__(self, event: events.EngineEvent) -> None:
+        """Handle one engine event; secret values are not in what is printed."""
+        if event.res_outputs_event:
+            step = event.res_outputs_event.metadata
+            if step.op not in (events.OpType.SAME, events.OpType.READ):
+                print(f"{step.op.value:16} {step.type} {step.urn.rpartition('::')[2]}", flush=True)
+        diagnostic = event.diagnostic_event
+        if diagnostic and diagnostic.severity in ("warning", "error", "info#err"):
+            text = diagnostic.message.strip()
+            if text and not text.startswith((*self._KNOWN, self._AGAIN)):
+                print(f"{diagnostic.severity}: {text.removeprefix('error: ')}", flush=True)
+
+
+def _changes(summary: auto.UpdateSummary) -> str:
+    counts = dict(summary.resource_changes or {})
+    same = counts.pop(events.OpType.SAME, 0)
+    if not counts:
+        return f"nothing changed, {same} resources are as they should be"
+    return ", ".join(f"{count} {operation.value}" for operation, count in sorted(counts.items()))
+
+
+def _show(stack: auto.Stack, api: client.ApiClient) -> None:
+    """Print what runs where."""
+    outputs = stack.outputs()
+    table = Table(title=f"{stack.name}: managers in namespace {outputs['namespace'].value}")
+    for heading in ("runner", "strategy", "tags", "jobs in namespace", "Pod Security", "manager"):
+        table.add_column(heading)
+    apps = client.AppsV1Api(api)
+    for name, runner in cast("dict[str, Any]", outputs["runners"].value).items():
+        deployment = cast(
+            "Any",
+            apps.read_namespaced_deployment(
+                f"gitlab-runner-{name}",
+                outputs["namespace"].value,
+            ),
+        )
+        ready = deployment.status.available_replicas
+        table.add_row(
+            name,
+            runner["strategy"],
+            ", ".join(runner["tags"]),
+            runner["jobNamespace"],
+            runner["podSecurity"],
+            "Available" if ready else "not available",
+        )
+    Console().print(table)
+
+
+def up(stack: LocalStack, control_plane: cluster.Cluster, strategy: str) -> None:
+    """Bring the stack up and say what runs where."""
+    with stack.open(strategy) as opened:
+        result = opened.up(on_event=Progress())
+        print(f"{stack.name}: {_changes(result.summary)}")
+        with control_plane.api() as api:
+            _show(opened, api)
+
+
+def preview(stack: LocalStack, strategy: str) -> None:
+    """Say what ``up`` would change."""
+    with stack.open(strategy) as opened:
+        opened.preview(on_output=print, diff=True, suppress_progress=True)
+
+
+def destroy(stack: LocalStack) -> None:
+    """Remove everything that the stack deployed, and the stack."""
+    with stack.open() as opened:
+        opened.destroy(on_event=Progress(), remove=True)
+
+
+def clean(state: Path) -> None:
+    """Stop the cluster and remove the state folder."""
+    cluster.Cluster(state / "cluster").down()
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the local commands and return its exit status."""
+    parser = argparse.ArgumentParser(prog="tools.local", description=__doc__)
+    parser.add_argument(
+        "command",
+        choices=("up", "preview", "destroy", "clean", "cluster-up", "cluster-down", "cluster-status"),
+    )
+    parser.add_argument("--stack", default="dev")
+    parser.add_argument("--strategy", default="", help="in YAML, for every runner")
+    options = parser.parse_args(arguments)
+    state = state_folder()
+    command, _, cluster_command = options.command.partition("cluster-")
+    if cluster_command:
+        return cluster.main([cluster_command], state / "cluster")
+    started = time.monotonic()
+    try:
+        _run(command, state, options.stack, options.strategy)
+    except (LocalError, cluster.ClusterError, toolchain.ToolchainError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except auto.CommandError:
+        # The engine has said what is wrong on its own output.
+        print(f"{options.stack}: {command} failed, see above", file=sys.stderr)
+        return 1
+    print(f"{options.stack}: {command} took {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def _run(command: str, state: Path, name: str, strategy: str) -> None:
+    if command == "clean":
+        clean(state)
+        return
+    for program in toolchain.PROGRAMS:
+        toolchain.find(program)
+    control_plane = cluster.Cluster(state / "cluster")
+    control_plane.up()
+    stack = LocalStack(name, state, control_plane.kubeconfig)
+    match command:
+        case "up":
+            up(stack, control_plane, strategy)
+        case "preview":
+            preview(stack, strategy)
+        case _:
+            destroy(stack)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
