@@ -11,6 +11,7 @@ from typing import TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 
 class Login(TypedDict):
@@ -46,14 +47,12 @@ class RegistryLogin(pulumi.ComponentResource):
     ) -> None:
         """Declare the Secret."""
         super().__init__("image-builds:index:RegistryLogin", name, None, opts)
-        annotations = {"pulumi.com/patchForce": "true"} if args["adopt"] else {}
+        metadata: ObjectMetaArgsDict = {"name": args["secret"], "namespace": args["namespace"]}
+        if args["adopt"]:
+            metadata["annotations"] = {"pulumi.com/patchForce": "true"}
         secret = k8s.core.v1.Secret(
             name,
-            metadata={
-                "name": args["secret"],
-                "namespace": args["namespace"],
-                "annotations": annotations,
-            },
+            metadata=metadata,
             type="kubernetes.io/dockerconfigjson",
             string_data={".dockerconfigjson": _docker_config(args["logins"])},
             opts=pulumi.ResourceOptions(parent=self),

@@ -36,6 +36,8 @@ _ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
 _PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _SERVICE_RANGE = "10.96.0.0/16"
 _SERVICE_ADDRESS = "10.96.0.1"
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Keeps the handles, whose destructor would warn of processes that are meant to go on."""
 _PATIENCE = 60.0
 _GRACE = 10.0
 
@@ -119,10 +121,16 @@ class Cluster:
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(_GRACE)
+        for handle in _STARTED:
+            handle.poll()
 
     def api(self) -> client.ApiClient:
         """A client of this cluster, and of no other, with the administrator's certificate."""
-        return config.new_client_from_config(str(self.kubeconfig), context=NAME)
+        configuration = client.Configuration()
+        # Whoever waits for the cluster asks again; urllib3 would warn of each attempt.
+        configuration.retries = 0
+        config.load_kube_config(str(self.kubeconfig), NAME, client_configuration=configuration)
+        return client.ApiClient(configuration)
 
     def _record(self) -> dict[str, dict[str, Any]]:
         if self._record_file.exists():
@@ -221,6 +229,7 @@ class Cluster:
                 env=environment,
                 start_new_session=True,
             )
+        _STARTED.append(process)
         record = self._record()
         created = psutil.Process(process.pid).create_time()
         record["processes"][name] = {"pid": process.pid, "created": created}

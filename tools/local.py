@@ -228,7 +228,7 @@ def _changes(summary: auto.UpdateSummary) -> str:
     same = counts.pop(events.OpType.SAME, 0)
     if not counts:
         return f"nothing changed, {same} resources are as they should be"
-    return ", ".join(f"{count} {operation.value}" for operation, count in sorted(counts.items()))
+    return ", ".join(f"{count} {operation}" for operation, count in sorted(counts.items()))
 
 
 def _show(stack: auto.Stack, api: client.ApiClient) -> None:
@@ -290,7 +290,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools.local", description=__doc__)
     parser.add_argument(
         "command",
-        choices=("up", "preview", "destroy", "clean", "cluster-up", "cluster-down", "cluster-status"),
+        choices=(
+            "up",
+            "preview",
+            "destroy",
+            "clean",
+            "cluster-up",
+            "cluster-down",
+            "cluster-status",
+        ),
     )
     parser.add_argument("--stack", default="dev")
     parser.add_argument("--strategy", default="", help="in YAML, for every runner")

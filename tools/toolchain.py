@@ -437,7 +437,9 @@ def main(arguments: Sequence[str]) -> int:
             found = find(name) if arguments == ["install"] else look(name)
             if arguments == ["install"]:
                 continue
-            where = f"{found.version:10} {found.source:8} {found.file}" if found else "not there yet"
+            where = (
+                f"{found.version:10} {found.source:8} {found.file}" if found else "not there yet"
+            )
             print(f"{name:28} {where}")
     except ToolchainError as error:
         print(error, file=sys.stderr)

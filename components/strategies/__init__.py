@@ -29,11 +29,6 @@ def plan_for(
 def choose(cluster: Cluster) -> Kaniko | Dood:
     """Pick for ``strategy: auto``: DooD where all it needs is declared, Kaniko anywhere else."""
     nodes = cluster.nodes
-    if (
-        cluster.kind == "onPrem"
-        and nodes.os == "ubuntu"
-        and nodes.docker_socket
-        and nodes.trusted
-    ):
+    if cluster.kind == "onPrem" and nodes.os == "ubuntu" and nodes.docker_socket and nodes.trusted:
         return Dood(accept_node_root=True)
     return Kaniko()

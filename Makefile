@@ -1,0 +1,67 @@
+# Every target works from a fresh clone: what it needs is installed or built first.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+STACK ?= dev
+STRATEGY ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+LOCAL := $(RUN) -m tools.local
+
+.PHONY: help up preview destroy clean cluster-up cluster-down cluster-status toolchain test test-unit
+.PHONY: test-newest lint schema bench
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+$(VENV)/installed: requirements.txt tests/requirements.txt tests/requirements.lock
+	@echo "installing Python packages into $(VENV)" >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.lock
+	@touch $@
+
+up: $(VENV)/installed ## Bring STACK (dev) up on the local control plane; STRATEGY=kaniko moves it
+	@$(LOCAL) up --stack '$(STACK)' --strategy '$(STRATEGY)'
+
+preview: $(VENV)/installed ## Show what up would change
+	@$(LOCAL) preview --stack '$(STACK)' --strategy '$(STRATEGY)'
+
+destroy: $(VENV)/installed ## Remove what STACK deployed locally
+	@$(LOCAL) destroy --stack '$(STACK)'
+
+clean: $(VENV)/installed ## Stop the local control plane and remove its state
+	@$(LOCAL) clean
+
+cluster-up cluster-down cluster-status: $(VENV)/installed ## Start, stop or show the local control plane
+	@$(LOCAL) $@
+
+toolchain: $(VENV)/installed ## Show which programs are used and from where
+	@$(RUN) -m tools.toolchain show
+
+test: $(VENV)/installed ## Run every test, unit to engine
+	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m pytest --cov
+
+test-unit: $(VENV)/installed ## Run the tests that need no programs
+	@$(RUN) -m pytest -m 'not engine'
+
+test-newest: $(VENV)/installed ## Run the engine tests with the newest Kubernetes
+	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m tools.toolchain install
+	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m pytest -m engine
+
+lint: $(VENV)/installed ## Check style, format, types and YAML
+	@$(VENV)/bin/ruff check --quiet
+	@$(VENV)/bin/ruff format --quiet --check
+	@$(VENV)/bin/pyright --warnings
+	@$(VENV)/bin/yamllint --strict .
+
+schema: $(VENV)/installed ## Write schema/stack.json from the models
+	@$(RUN) -m tools.schema
+
+bench: $(VENV)/installed ## Measure preview and up against the floor and against helm with kubectl
+	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m tools.bench

@@ -1,0 +1,104 @@
+"""The pod that the Kubernetes executor makes for a job, from a config.toml.
+
+A stand-in for the runner, whose binary no package registry carries. It reads the keys that
+components/runner_toml.py writes and gives them the meaning of gitlab-runner's
+executors/kubernetes (volumes go into every container, NET_RAW is dropped); it refuses a key that
+it does not know, so that a new one cannot go untested.
+"""
+
+import tomllib
+from typing import Any
+
+_KNOWN = {
+    "affinity",
+    "allow_privilege_escalation",
+    "automount_service_account_token",
+    "cpu_limit",
+    "cpu_request",
+    "image",
+    "image_pull_secrets",
+    "memory_limit",
+    "memory_request",
+    "namespace",
+    "node_selector",
+    "pod_security_context",
+    "privileged",
+    "service_account",
+    "volumes",
+}
+
+
+def job_pod(text: str) -> dict[str, Any]:
+    """Return the job's pod as a manifest without a namespace."""
+    runner = tomllib.loads(text)["runners"][0]
+    kubernetes = runner["kubernetes"]
+    unknown = kubernetes.keys() - _KNOWN
+    if unknown:
+        message = f"the test executor does not know {sorted(unknown)}; teach it"
+        raise ValueError(message)
+    volumes, mounts = _volumes(kubernetes.get("volumes", {}))
+    context: dict[str, Any] = {"capabilities": {"drop": ["NET_RAW"]}}
+    for key, field in (
+        ("privileged", "privileged"),
+        ("allow_privilege_escalation", "allowPrivilegeEscalation"),
+    ):
+        if key in kubernetes:
+            context[field] = kubernetes[key]
+    names = {"build": kubernetes["image"], "helper": "gitlab-runner-helper:x86_64-v18.9.0"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "runner-"},
+        "spec": {
+            "restartPolicy": "Never",
+            "serviceAccountName": kubernetes["service_account"],
+            "automountServiceAccountToken": kubernetes["automount_service_account_token"],
+            "nodeSelector": kubernetes.get("node_selector", {}),
+            "imagePullSecrets": [
+                {"name": name} for name in kubernetes.get("image_pull_secrets", [])
+            ],
+            "volumes": [*volumes, {"name": "repo", "emptyDir": {}}],
+            "containers": [
+                {
+                    "name": name,
+                    "image": image,
+                    "command": ["sh"],
+                    "env": [
+                        dict(zip(("name", "value"), pair.split("=", 1), strict=True))
+                        for pair in runner.get("environment", [])
+                    ],
+                    "volumeMounts": [*mounts, {"name": "repo", "mountPath": "/builds"}],
+                    "securityContext": context,
+                }
+                for name, image in names.items()
+            ],
+        },
+    }
+
+
+def _volumes(tables: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    volumes: list[dict[str, Any]] = []
+    mounts: list[dict[str, Any]] = []
+    for kind, entries in tables.items():
+        for entry in entries:
+            source: dict[str, Any]
+            match kind:
+                case "host_path":
+                    source = {"hostPath": {"path": entry["host_path"]}}
+                case "secret":
+                    items = [{"key": key, "path": path} for key, path in entry["items"].items()]
+                    source = {"secret": {"secretName": entry["name"], "items": items}}
+                case "config_map":
+                    source = {"configMap": {"name": entry["name"]}}
+                case _:
+                    message = f"the test executor does not know volumes.{kind}; teach it"
+                    raise ValueError(message)
+            volumes.append({"name": entry["name"], **source})
+            mounts.append(
+                {
+                    "name": entry["name"],
+                    "mountPath": entry["mount_path"],
+                    "readOnly": entry["read_only"],
+                },
+            )
+    return volumes, mounts

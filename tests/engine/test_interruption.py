@@ -1,0 +1,87 @@
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from kubernetes import client
+
+from tests.engine.conftest import Site
+from tools.cluster import Cluster
+
+
+def _read_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            break
+    return lines
+
+
+@contextlib.contextmanager
+def _running(site: Site) -> Iterator[subprocess.Popen[str]]:
+    with site.start() as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("moment", ["Namespace managers", "Secret builds-token", "Role builds"])
+def test_an_up_that_was_killed_is_finished_by_the_next(
+    site: Site,
+    core: client.CoreV1Api,
+    moment: str,
+) -> None:
+    site.write("kaniko")
+    with _running(site) as process:
+        lines = _read_until(process, moment)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert moment in lines[-1]
+
+    assert "failed" not in site.up().operations
+
+    assert site.preview().operations == {}
+    assert core.read_namespace(f"{site.prefix}-builds").status.phase == "Active"
+
+
+def test_an_up_without_an_api_server_says_so_and_the_next_finishes_it(
+    site: Site,
+    control_plane: Cluster,
+) -> None:
+    site.write("kaniko")
+    with _running(site) as process:
+        _read_until(process, "Secret builds-token")
+        control_plane.stop("kube-apiserver")
+        try:
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 1
+        finally:
+            control_plane.start("kube-apiserver")
+
+    assert "connection refused" in output or "unreachable" in output
+    assert "Traceback" not in output
+    assert "failed" not in site.up().operations
+    assert site.preview().operations == {}
+
+
+def test_a_mistake_ends_without_a_traceback_before_anything_is_changed(
+    site: Site,
+    core: client.CoreV1Api,
+) -> None:
+    site.write("podman", namespace="Not_A_Label")
+
+    with _running(site) as process:
+        output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 1
+    assert "image-builds:settings.namespace: is no DNS label" in output
+    assert "image-builds:settings.runners.builds.strategy: is no known kind" in output
+    assert "Traceback" not in output
+    names = [item.metadata.name for item in core.list_namespace().items]
+    assert [name for name in names if name.startswith(site.prefix)] == []
