@@ -1,6 +1,7 @@
 """The program: read the stack file, plan, place, and report what runs where."""
 
 import pulumi
+import pulumi_kubernetes as k8s
 
 from components import config
 from components.environment import Environment
@@ -10,7 +11,23 @@ settings, secrets = config.load()
 placement = Placement(settings, secrets)
 placement.warn()
 
-environment = Environment(pulumi.get_stack(), placement.environment)
+named = pulumi.Config("kubernetes")
+cluster = k8s.Provider(
+    "cluster",
+    context=named.get("context"),
+    # Empty means $KUBECONFIG or the usual file, whose path must not get into the state: it
+    # differs between the machines that work on one stack.
+    kubeconfig=named.get_secret("kubeconfig") or "",
+    # Otherwise a changed Secret or ConfigMap is deleted and made again, and is missing meanwhile.
+    enable_secret_mutable=True,
+    enable_config_map_mutable=True,
+)
+
+environment = Environment(
+    pulumi.get_stack(),
+    placement.environment,
+    pulumi.ResourceOptions(provider=cluster),
+)
 
 pulumi.export("namespace", settings.namespace)
 pulumi.export("runners", placement.summary)

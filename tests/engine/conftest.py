@@ -84,7 +84,8 @@ class Site:
         self.stack.state.mkdir(parents=True, exist_ok=True)
         planted = {path.replace("__", "."): value for path, value in values.items()}
         file = self.stack.state / "secrets.json"
-        file.write_text(json.dumps(planted), encoding="utf-8")
+        known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        file.write_text(json.dumps({**known, **planted}), encoding="utf-8")
 
     def up(self) -> Outcome:
         return self._run(lambda stack, see, say: stack.up(on_event=see, on_output=say))

@@ -96,6 +96,7 @@ def test_a_rotated_token_restarts_the_manager(
 
     operations = site.up().operations
 
+    assert set(operations) == {"update"}
     kinds = sorted(urn.split("::")[2].rpartition(":")[2] for urn in operations["update"])
     assert kinds == ["Release", "Secret"]
     with control_plane.api() as api:
