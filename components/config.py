@@ -33,7 +33,10 @@ def _dns_label(value: str) -> str:
 
 
 def _image(value: str) -> str:
-    pattern = r"([a-zA-Z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+    pattern = (
+        r"([a-zA-Z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*"
+        r"(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+    )
     if not re.fullmatch(pattern, value):
         message = "is no image reference; write host/path:tag or host/path:tag@sha256:<64 hex>"
         raise ValueError(message)
@@ -468,7 +471,7 @@ class RegistryLogin(_Model):
 
 def _runner_token(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    if text.startswith("GR1348941") or text.startswith("GR"):
+    if text.startswith("GR"):
         message = (
             "is a registration token, which GitLab removes in 20.0; create the runner in GitLab "
             "and use its authentication token, which begins with glrt-"
@@ -554,7 +557,7 @@ def _object(key: str, lines: list[str]) -> object:
 
 
 def _secret_objects(lines: list[str]) -> dict[str, object]:
-    """Read the secret keys in plain, for checking; a key that is not stored encrypted is refused."""
+    """Read the secret keys in plain, to check them; one that is not encrypted is refused."""
     found: dict[str, object] = {}
     for key in (to_camel(name) for name in Secrets.model_fields):
         value = _object(key, lines)
@@ -583,7 +586,8 @@ def _read(
             lines.append(f"{prefix}: is missing; add it, see README.md, The stack file")
         return None
     for path in _templates(value):
-        where = ":".join((prefix, path)) if prefix == PROJECT else f"{prefix}.{path}"
+        separator = ":" if prefix == PROJECT else "."
+        where = f"{prefix}{separator}{path}"
         lines.append(
             f"{where}: holds '{{{{', which the chart would run as a template; write it without",
         )
@@ -594,7 +598,7 @@ def _read(
             separator = ":" if prefix == PROJECT else "."
             path = _path(error["loc"], value)
             where = f"{prefix}{separator}{path}" if path else prefix
-            lines.append(f"{where}: {_explain(error, model, value)}")
+            lines.append(f"{where}: {_explain(error, model)}")
         return None
 
 
@@ -616,7 +620,7 @@ def _path(location: Sequence[int | str], value: object) -> str:
     path = ""
     kind: object = None
     for position, part in enumerate(location):
-        current: Any = value
+        current = cast("Any", value)
         last = position == len(location) - 1
         if isinstance(current, list) and isinstance(part, int):
             path += f"[{part}]"
@@ -655,7 +659,7 @@ _ADVICE = {
 }
 
 
-def _explain(error: ErrorDetails, model: type[_Model], value: object) -> str:
+def _explain(error: ErrorDetails, model: type[_Model]) -> str:  # noqa: PLR0911 - one for each type of error
     """Say what is wrong and what to do, never quoting a value that was given."""
     context = error.get("ctx", {})
     if error["loc"][-1] == "acceptNodeRoot" and error["type"] != "bool_type":

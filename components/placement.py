@@ -18,8 +18,8 @@ from components.runner_toml import JobSettings, render
 from components.strategies import plan_for
 from components.strategies.plan import BuildPlan, certificate_file
 
-_PULL_SECRET = "registry-pull"
-_PUSH_SECRET = "registry-push"
+_PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
+_PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
 _CERTIFICATES = "registry-certificates"
 
 
@@ -54,8 +54,6 @@ class Placement:
             )
             for name, runner in settings.runners.items()
         }
-        pull_logins = _logins(settings, secrets, "pull")
-        push_logins = _logins(settings, secrets, "push")
         self.environment = {
             "namespace": settings.namespace,
             "targets": {
@@ -63,10 +61,9 @@ class Placement:
                 for name, target in settings.target_namespaces.items()
             },
             "pull_secret": _PULL_SECRET,
-            "pull_logins": pull_logins,
+            "pull_logins": _logins(settings, secrets, "pull"),
             "runners": {
-                name: _runner(name, settings, secrets, plan, pull_logins, push_logins)
-                for name, plan in plans.items()
+                name: _runner(name, settings, secrets, plan) for name, plan in plans.items()
             },
         }
         self.summary = {
@@ -111,10 +108,10 @@ def _runner(
     settings: Settings,
     secrets: Secrets,
     plan: BuildPlan,
-    pull_logins: dict[str, Login],
-    push_logins: dict[str, Login],
 ) -> RunnerArgs:
     runner = settings.runners[name]
+    pull_logins = _logins(settings, secrets, "pull")
+    push_logins = _logins(settings, secrets, "push")
     certificates = {
         certificate_file(registry.host): registry.certificates
         for registry in settings.registries

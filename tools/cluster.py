@@ -129,7 +129,12 @@ class Cluster:
         configuration = client.Configuration()
         # Whoever waits for the cluster asks again; urllib3 would warn of each attempt.
         configuration.retries = 0
-        config.load_kube_config(str(self.kubeconfig), NAME, client_configuration=configuration)
+        untyped = cast("Any", config)
+        untyped.load_kube_config(
+            str(self.kubeconfig),
+            NAME,
+            client_configuration=configuration,
+        )
         return client.ApiClient(configuration)
 
     def _record(self) -> dict[str, dict[str, Any]]:
@@ -220,7 +225,7 @@ class Cluster:
         command = [str(program), *self._arguments(name)]
         environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         with (self.state / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - a program of the toolchain, our arguments
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -374,16 +379,16 @@ class Cluster:
 
     def _node_ready(self) -> bool:
         with self.api() as api:
-            core = client.CoreV1Api(api)
+            core = cast("Any", client.CoreV1Api(api))
             core.read_namespaced_service_account("default", "default", _request_timeout=2)
             try:
-                node = cast("Any", core.read_node(NAME, _request_timeout=2))
+                node = core.read_node(NAME, _request_timeout=2)
             except ApiException as error:
                 if error.status != http.HTTPStatus.NOT_FOUND:
                     raise
-                core.create_node(cast("Any", _node()))
+                core.create_node(_node())
                 return False
-            conditions = node.status.conditions or []
+            conditions: list[Any] = node.status.conditions or []
             return any(item.type == "Ready" and item.status == "True" for item in conditions)
 
 

@@ -83,7 +83,7 @@ class LocalStack:
             stack = auto.create_or_select_stack(
                 self.name,
                 project_name=PROJECT,
-                program=self._run,
+                program=self.run,
                 opts=self._options(),
             )
             # Nobody else can be at work on this stack, so a lock that is there was left by a run
@@ -93,7 +93,8 @@ class LocalStack:
             stack.set_all_config(dict(self._secrets(config)), path=True)
             yield stack
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """The program, as the engine calls it."""
         runpy.run_path(str(self.program))
 
     def _backend(self) -> Path:
@@ -134,11 +135,11 @@ class LocalStack:
             message = f"{self.stack_file.name} does not exist; name a stack that has a file: STACK="
             raise LocalError(message)
         try:
-            content = yaml.safe_load(self.stack_file.read_text(encoding="utf-8"))
+            content = _load(self.stack_file)
         except yaml.YAMLError as error:
             message = f"{self.stack_file.name} is no YAML; correct it: {error}"
             raise LocalError(message) from None
-        config = cast("dict[str, Any]", (content or {}).get("config") or {})
+        config: dict[str, Any] = content.get("config") or {}
         config = {key: value for key, value in config.items() if not _encrypted(value)}
         config["kubernetes:context"] = cluster.NAME
         settings = config.get(f"{PROJECT}:settings")
@@ -159,8 +160,8 @@ class LocalStack:
     def _write_stack_file(self, config: Mapping[str, Any]) -> None:
         """Keep the salt with which this stack's state is encrypted."""
         file = self.work / f"Pulumi.{self.name}.yaml"
-        old = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
-        content = {key: old[key] for key in ("encryptionsalt",) if key in (old or {})}
+        old = _load(file) if file.exists() else {}
+        content = {key: old[key] for key in ("encryptionsalt",) if key in old}
         part = file.with_suffix(".part")
         part.write_text(yaml.safe_dump({**content, "config": dict(config)}), encoding="utf-8")
         part.replace(file)
@@ -179,6 +180,10 @@ class LocalStack:
             yield f"{PROJECT}:{path}", auto.ConfigValue(value, secret=True)
 
 
+def _load(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+
+
 def _encrypted(value: object) -> bool:
     """Whether a config value holds ciphertext, which only its own stack can read."""
     if isinstance(value, dict):
@@ -194,9 +199,10 @@ def _wanted_secrets(settings: object) -> Iterator[tuple[str, str]]:
         for name, runner in content["runners"].items():
             if (runner or {}).get("registration", "token") in ("token", {"kind": "token"}):
                 yield f"runnerTokens.{name}", f"glrt-{secrets.token_urlsafe(15)}"
-        for registry in content.get("registries") or ():
+        for registry in cast("list[dict[str, Any]]", content.get("registries") or []):
             for use in ("pull", "push"):
-                if login := registry.get(use):
+                login = cast("str", registry.get(use))
+                if login:
                     yield f"registryCredentials.{login}.username", "local"
                     yield f"registryCredentials.{login}.password", secrets.token_urlsafe(15)
 
@@ -236,7 +242,7 @@ def _show(stack: auto.Stack, api: client.ApiClient) -> None:
     outputs = stack.outputs()
     table = Table(title=f"{stack.name}: managers in namespace {outputs['namespace'].value}")
     for heading in ("runner", "strategy", "tags", "jobs in namespace", "Pod Security", "manager"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     apps = client.AppsV1Api(api)
     for name, runner in cast("dict[str, Any]", outputs["runners"].value).items():
         deployment = cast(

@@ -52,7 +52,7 @@ def plan(
 
 
 def _node_setup(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:
-    """What the nodes' owner must set, since a job cannot (docs.docker.com: dockerd, daemon.json)."""
+    """What the nodes' owner must set, since a job cannot (docs.docker.com: dockerd)."""
     daemon: dict[str, list[str]] = {}
     insecure = [registry.host for registry in registries if registry.insecure]
     if insecure:

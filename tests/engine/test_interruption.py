@@ -2,7 +2,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 from kubernetes import client
@@ -22,7 +22,7 @@ def _read_until(process: subprocess.Popen[str], text: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(site: Site) -> Iterator[subprocess.Popen[str]]:
+def _running(site: Site) -> Generator[subprocess.Popen[str]]:
     with site.start() as process:
         try:
             yield process
