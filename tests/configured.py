@@ -1,0 +1,89 @@
+"""A config that is right in every respect, for tests to bend, and the secrets that go with it."""
+
+import copy
+import json
+from typing import Any
+
+import pulumi
+
+TOKEN = "glrt-PlantedToken0001"
+PULL = "PlantedPullPassword"
+PUSH = "PlantedPushPassword"
+
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBYzCCAQigAwIBAgIUaeTu66K3Slgr23A31jee1X1epLcwCgYIKoZIzj0EAwIw
+JTEjMCEGA1UEAwwaaW1hZ2UtYnVpbGRzIGxvY2FsIGNsdXN0ZXIwHhcNMjYxMTI0
+MDIzNDU2WhcNMjcxMTI0MDIzOTU2WjAlMSMwIQYDVQQDDBppbWFnZS1idWlsZHMg
+bG9jYWwgY2x1c3RlcjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEuk0aExpF53
+gBRZZ63mknZ0ZDWeSVauOUDzEQShpQDi0RAvTMBZ2BGiT/gIRBodF6QOUEFEIUH9
+cn1ShWtjCNKjFjAUMBIGA1UdEwEB/wQIMAYBAf8CAQAwCgYIKoZIzj0EAwIDSQAw
+RgIhAITylJwQL1o6bwU9n7SwkPFrEMiTfL7SZqFYPGXF2w72AiEAv+jIFa2cPllc
+mYGqqdcfT2o8wzj5MnZyX1HSUgdLbxs=
+-----END CERTIFICATE-----
+"""
+
+SETTINGS: dict[str, Any] = {
+    "gitlab": {"url": "https://gitlab.example.com"},
+    "cluster": {
+        "kind": "onPrem",
+        "nodes": {
+            "os": "ubuntu",
+            "dockerSocket": True,
+            "trusted": True,
+            "selector": {"image-builds/docker-socket": "true"},
+        },
+    },
+    "namespace": "builds",
+    "registries": [
+        {"host": "registry.example.com:5000", "insecure": True, "pull": "in", "push": "out"},
+    ],
+    "targetNamespaces": {"apps": {"create": True}},
+    "runners": {"main": {"tags": ["build"], "strategy": "kaniko"}},
+}
+
+SECRETS: dict[str, Any] = {
+    "runnerTokens": {"main": TOKEN},
+    "registryCredentials": {
+        "in": {"username": "reader", "password": PULL},
+        "out": {"username": "writer", "password": PUSH},
+    },
+}
+
+MISSING = object()
+"""The value that takes a key out."""
+
+
+def bent(original: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy with the values at dotted paths replaced; ``/`` stands for a dot in a key."""
+    result = copy.deepcopy(original)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        target: Any = result
+        for part in parents:
+            if isinstance(target, list):
+                target = target[int(part)]
+            else:
+                target = target.setdefault(part, {})
+        if value is MISSING:
+            del target[last]
+        else:
+            target[last] = value
+    return result
+
+
+def configure(
+    settings: object,
+    secrets: dict[str, Any],
+    *,
+    plain: tuple[str, ...] = (),
+    context: str | None = "a-cluster",
+) -> None:
+    """Make this the config of the stack; keys in ``plain`` are stored without encryption."""
+    values = {f"image-builds:{key}": json.dumps(value) for key, value in secrets.items()}
+    if settings is not None:
+        values["image-builds:settings"] = json.dumps(settings)
+    if context is not None:
+        values["kubernetes:context"] = context
+    secret = [f"image-builds:{key}" for key in secrets if key not in plain]
+    pulumi.runtime.set_all_config(values, secret)

@@ -1,0 +1,261 @@
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import config
+from tests.configured import (
+    CERTIFICATE,
+    MISSING,
+    PULL,
+    PUSH,
+    SECRETS,
+    SETTINGS,
+    TOKEN,
+    bent,
+    configure,
+)
+
+RUNNER = "image-builds:settings.runners.main"
+NODES = "cluster.nodes"
+KEY = "-----BEGIN " + "PRIVATE KEY-----\nAAAA\n-----END " + "PRIVATE KEY-----\n"
+
+# id: (changes to the settings, the key that the line begins with, a part of the advice)
+MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "unknown-key": ({"gitlub": 1}, "image-builds:settings.gitlub", "did you mean gitlab?"),
+    "unknown-key-unlike-any": ({"zzz": 1}, "image-builds:settings.zzz", "remove it"),
+    "unknown-gitlab-key": ({"gitlab.uri": "x"}, "image-builds:settings.gitlab.uri", "url?"),
+    "unknown-nodes-key": ({f"{NODES}.sockets": 1}, "image-builds:settings.cluster.nodes.sockets", "remove it"),
+    "unknown-registry-key": ({"registries.0.insecur": True}, "image-builds:settings.registries[0].insecur", "insecure?"),
+    "unknown-runner-key": ({"runners.main.tag": "x"}, f"{RUNNER}.tag", "tags?"),
+    "unknown-resource": ({"runners.main.resources": {"limits": {"gpu": "1"}}}, f"{RUNNER}.resources.limits.gpu", "remove it"),
+    "unknown-target-key": ({"targetNamespaces.apps.make": True}, "image-builds:settings.targetNamespaces.apps.make", "remove it"),
+    "no-gitlab": ({"gitlab": MISSING}, "image-builds:settings.gitlab", "add it"),
+    "no-url": ({"gitlab": {}}, "image-builds:settings.gitlab.url", "add it"),
+    "no-cluster": ({"cluster": MISSING}, "image-builds:settings.cluster", "add it"),
+    "no-cluster-kind": ({"cluster.kind": MISSING}, "image-builds:settings.cluster.kind", "add it"),
+    "no-namespace": ({"namespace": MISSING}, "image-builds:settings.namespace", "add it"),
+    "no-runners": ({"runners": MISSING}, "image-builds:settings.runners", "add it"),
+    "empty-runners": ({"runners": {}}, "image-builds:settings.runners", "add at least one"),
+    "no-tags": ({"runners.main.tags": MISSING}, f"{RUNNER}.tags", "add it"),
+    "empty-tags": ({"runners.main.tags": []}, f"{RUNNER}.tags", "add at least one"),
+    "no-registry-host": ({"registries.0.host": MISSING}, "image-builds:settings.registries[0].host", "add it"),
+    "gitlab-is-text": ({"gitlab": "https://x"}, "image-builds:settings.gitlab", "key: value"),
+    "runners-is-list": ({"runners": []}, "image-builds:settings.runners", "key: value"),
+    "registries-is-mapping": ({"registries": {}}, "image-builds:settings.registries", "- "),
+    "tags-is-text": ({"runners.main.tags": "build"}, f"{RUNNER}.tags", "- "),
+    "url-is-number": ({"gitlab.url": 5}, "image-builds:settings.gitlab.url", "quotes"),
+    "insecure-is-text": ({"registries.0.insecure": "yes"}, "image-builds:settings.registries[0].insecure", "true nor false"),
+    "trusted-is-text": ({f"{NODES}.trusted": "true"}, "image-builds:settings.cluster.nodes.trusted", "without quotes"),
+    "concurrent-is-text": ({"runners.main.concurrent": "5"}, f"{RUNNER}.concurrent", "without quotes"),
+    "concurrent-zero": ({"runners.main.concurrent": 0}, f"{RUNNER}.concurrent", "1 or more"),
+    "cluster-kind": ({"cluster.kind": "cloud"}, "image-builds:settings.cluster.kind", "'managed' or 'onPrem'"),
+    "nodes-os": ({f"{NODES}.os": "windows"}, "image-builds:settings.cluster.nodes.os", "'ubuntu' or 'other'"),
+    "unknown-strategy": ({"runners.main.strategy": "podman"}, f"{RUNNER}.strategy", "'kaniko'"),
+    "strategy-without-kind": ({"runners.main.strategy": {}}, f"{RUNNER}.strategy", "add 'kind"),
+    "strategy-is-list": ({"runners.main.strategy": []}, f"{RUNNER}.strategy", "key: value"),
+    "dood-by-name": ({"runners.main.strategy": "dood"}, f"{RUNNER}.strategy.acceptNodeRoot", "said out loud"),
+    "dood-not-accepted": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": False}}, f"{RUNNER}.strategy.acceptNodeRoot", "said out loud"),
+    "dood-on-managed": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster": {"kind": "managed"}}, f"{RUNNER}.strategy", "use kaniko"),
+    "dood-without-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.dockerSocket": False}, f"{RUNNER}.strategy", "dockerSocket: true"),
+    "dood-untrusted": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
+    "option-of-another-strategy": ({"runners.main.strategy": {"kind": "kaniko", "acceptNodeRoot": True}}, f"{RUNNER}.strategy.acceptNodeRoot", ""),
+    "image-latest": ({"runners.main.strategy": {"kind": "kaniko", "image": "a/b:latest"}}, f"{RUNNER}.strategy.image", "name a version"),
+    "image-untagged": ({"runners.main.strategy": {"kind": "kaniko", "image": "host:5000/a/b"}}, f"{RUNNER}.strategy.image", "name a version"),
+    "image-malformed": ({"runners.main.strategy": {"kind": "kaniko", "image": "a b:1"}}, f"{RUNNER}.strategy.image", "host/path:tag"),
+    "image-bad-digest": ({"runners.main.strategy": {"kind": "kaniko", "image": "a/b@sha256:12"}}, f"{RUNNER}.strategy.image", "host/path:tag"),
+    "namespace-upper-case": ({"namespace": "Builds"}, "image-builds:settings.namespace", "lower-case"),
+    "namespace-with-dot": ({"namespace": "a.b"}, "image-builds:settings.namespace", "lower-case"),
+    "namespace-too-long": ({"namespace": "a" * 64}, "image-builds:settings.namespace", "63"),
+    "runner-name": ({"runners": {"My_Runner": {"tags": ["x"]}}}, "image-builds:settings.runners.My_Runner", "lower-case"),
+    "runner-name-too-long": ({"namespace": "n", "runners": {"r" * 45: {"tags": ["x"]}}}, "image-builds:settings.runners." + "r" * 45, "shorten"),
+    "job-namespace-label": ({"runners.main.jobNamespace": "-x"}, f"{RUNNER}.jobNamespace", "lower-case"),
+    "job-namespace-too-long": ({"namespace": "n" * 60}, f"{RUNNER}.jobNamespace", "shorten"),
+    "two-runners-in-one-namespace": ({"runners.main.jobNamespace": "x", "runners.other": {"tags": ["y"], "jobNamespace": "x"}}, "image-builds:settings.runners.other.jobNamespace", "give each its own"),
+    "jobs-beside-the-manager": ({"runners.main.jobNamespace": "builds"}, f"{RUNNER}.jobNamespace", "give each its own"),
+    "jobs-beside-the-apps": ({"runners.main.jobNamespace": "apps"}, f"{RUNNER}.jobNamespace", "give each its own"),
+    "target-is-the-managers": ({"targetNamespaces": {"builds": {}}}, "image-builds:settings.targetNamespaces.builds", "another"),
+    "target-label": ({"targetNamespaces": {"Apps": {}}}, "image-builds:settings.targetNamespaces.Apps", "lower-case"),
+    "template-in-value": ({"runners.main.environment": {"A": "{{ .Values }}"}}, f"{RUNNER}.environment.A", "write it without"),
+    "template-in-tag": ({"runners.main.tags": ["{{x}}"]}, f"{RUNNER}.tags[0]", "write it without"),
+    "tag-with-comma": ({"runners.main.tags": ["a,b"]}, f"{RUNNER}.tags[0]", "without a comma"),
+    "tag-blank": ({"runners.main.tags": [" "]}, f"{RUNNER}.tags[0]", "use 1 to 255"),
+    "docker-opts": ({"runners.main.environment": {"DOCKER_OPTS": "--insecure-registry=x"}}, f"{RUNNER}.environment.DOCKER_OPTS", "daemon.json"),
+    "docker-auth-config": ({"runners.main.environment": {"DOCKER_AUTH_CONFIG": "x"}}, f"{RUNNER}.environment.DOCKER_AUTH_CONFIG", "registryCredentials"),
+    "variable-name": ({"runners.main.environment": {"1A": "x"}}, f"{RUNNER}.environment.1A", "not starting with a digit"),
+    "variable-is-number": ({"runners.main.environment": {"A": 1}}, f"{RUNNER}.environment.A", "quotes"),
+    "seccomp-with-old-chart": ({"runners.main.seccompProfile": "RuntimeDefault"}, f"{RUNNER}.seccompProfile", "raise chart.version"),
+    "budget-with-old-chart": ({"runners.main.podDisruptionBudget": True}, f"{RUNNER}.podDisruptionBudget", "raise chart.version"),
+    "seccomp-unconfined": ({"runners.main.seccompProfile": "Unconfined"}, f"{RUNNER}.seccompProfile", "'RuntimeDefault'"),
+    "chart-range": ({"chart": {"version": "^0.86"}}, "image-builds:settings.chart.version", "write it like"),
+    "chart-too-old": ({"chart": {"version": "0.85.0"}}, "image-builds:settings.chart.version", "raise it"),
+    "chart-archive-empty": ({"chart": {"archive": ""}}, "image-builds:settings.chart.archive", "remove the key"),
+    "chart-repository": ({"chart": {"repository": "charts"}}, "image-builds:settings.chart.repository", "https://"),
+    "gitlab-certificates": ({"gitlab.certificates": "nonsense"}, "image-builds:settings.gitlab.certificates", "paste the CA"),
+    "registry-certificates": ({"registries.0": {"host": "r", "certificates": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"}}, "image-builds:settings.registries[0].certificates", "paste the CA"),
+    "certificates-with-key": ({"gitlab.certificates": CERTIFICATE + KEY}, "image-builds:settings.gitlab.certificates", "remove it"),
+    "insecure-with-certificates": ({"registries.0.certificates": CERTIFICATE}, "image-builds:settings.registries[0]", "remove 'insecure'"),
+    "quantity-suffix": ({"runners.main.resources": {"limits": {"memory": "1GB"}}}, f"{RUNNER}.resources.limits.memory", "500m, 2, 1Gi"),
+    "quantity-zero": ({"runners.main.resources": {"limits": {"cpu": 0}}}, f"{RUNNER}.resources.limits.cpu", "leave the key out"),
+    "quantity-negative": ({"runners.main.resources": {"limits": {"cpu": "-1"}}}, f"{RUNNER}.resources.limits.cpu", "500m, 2, 1Gi"),
+    "quantity-is-bool": ({"runners.main.resources": {"limits": {"cpu": True}}}, f"{RUNNER}.resources.limits.cpu", "quotes"),
+    "request-above-limit": ({"runners.main.resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}, f"{RUNNER}.resources", "lower the request"),
+    "url-without-scheme": ({"gitlab.url": "gitlab.example.com"}, "image-builds:settings.gitlab.url", "https://"),
+    "url-with-credentials": ({"gitlab.url": "https://a:b@gitlab.example.com"}, "image-builds:settings.gitlab.url", "remove them"),
+    "url-with-query": ({"gitlab.url": "https://gitlab.example.com?x=1"}, "image-builds:settings.gitlab.url", "end it after the path"),
+    "registry-with-scheme": ({"registries.0.host": "https://registry.example.com"}, "image-builds:settings.registries[0].host", "without scheme"),
+    "registry-with-path": ({"registries.0.host": "registry.example.com/team"}, "image-builds:settings.registries[0].host", "without scheme and path"),
+    "registry-upper-case": ({"registries.0.host": "Registry.example.com"}, "image-builds:settings.registries[0].host", "lower-case"),
+    "registry-bad-port": ({"registries.0.host": "registry.example.com:70000"}, "image-builds:settings.registries[0].host", ":port"),
+    "registry-twice": ({"registries": [{"host": "r"}, {"host": "r"}]}, "image-builds:settings.registries[1].host", "merge"),
+    "mirror-with-scheme": ({"registryMirrors": ["https://mirror"]}, "image-builds:settings.registryMirrors[0]", "without scheme"),
+    "selector-key": ({f"{NODES}.selector": {"a b": "x"}}, "image-builds:settings.cluster.nodes.selector.a b", "prefix/name"),
+    "selector-value": ({f"{NODES}.selector": {"a": "x y"}}, "image-builds:settings.cluster.nodes.selector.a", "63 letters"),
+    "project-runner-without-project": ({"runners.main.registration": {"kind": "userRunner", "runnerType": "project_type"}}, f"{RUNNER}.registration", "add it"),
+    "group-runner-with-project": ({"runners.main.registration": {"kind": "userRunner", "runnerType": "group_type", "groupId": 1, "projectId": 2}}, f"{RUNNER}.registration", "remove it"),
+    "runner-type": ({"runners.main.registration": {"kind": "userRunner", "runnerType": "project"}}, f"{RUNNER}.registration.runnerType", "'project_type'"),
+    "unknown-registration": ({"runners.main.registration": "magic"}, f"{RUNNER}.registration", "'userRunner'"),
+    "pull-without-login": ({"registries.0.pull": "other"}, "image-builds:registryCredentials.other", "pulumi config set"),
+    "push-without-login": ({"registries.0.push": "other"}, "image-builds:registryCredentials.other", "pulumi config set"),
+    "runner-without-token": ({"runners.other": {"tags": ["x"]}}, "image-builds:runnerTokens.other", "pulumi config set"),
+}  # fmt: skip
+
+SECRET_MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no-token": ({"runnerTokens": {}}, "image-builds:runnerTokens.main", "pulumi config set"),
+    "registration-token": ({"runnerTokens.main": "GR1348941abcdef"}, "image-builds:runnerTokens.main", "glrt-"),
+    "token-with-newline": ({"runnerTokens.main": f"{TOKEN}\n"}, "image-builds:runnerTokens.main", "strip it"),
+    "token-of-another-kind": ({"runnerTokens.main": "glpat-abcdefghijkl"}, "image-builds:runnerTokens.main", "glrt-"),
+    "token-is-number": ({"runnerTokens.main": 5}, "image-builds:runnerTokens.main", "quotes"),
+    "token-of-no-runner": ({"runnerTokens.gone": TOKEN}, "image-builds:runnerTokens.gone", "remove or rename"),
+    "no-password": ({"registryCredentials.in.password": MISSING}, "image-builds:registryCredentials.in.password", "add it"),
+    "empty-password": ({"registryCredentials.in.password": ""}, "image-builds:registryCredentials.in.password", "give it a value"),
+    "empty-username": ({"registryCredentials.in.username": ""}, "image-builds:registryCredentials.in.username", "give it a value"),
+    "unknown-login-key": ({"registryCredentials.in.user": "x"}, "image-builds:registryCredentials.in.user", "username?"),
+}  # fmt: skip
+
+
+def _lines() -> list[str]:
+    with pytest.raises(pulumi.RunError) as failure:
+        config.load()
+    return str(failure.value).splitlines()
+
+
+def _assert_told(lines: list[str], path: str, advice: str) -> None:
+    told = [line for line in lines[1:] if line.startswith(f"{path}: ")]
+    assert len(told) == 1, lines
+    assert advice in told[0]
+    assert "nothing was changed" in lines[0]
+    text = "\n".join(lines)
+    assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line_with_its_key_and_advice(mistake: str) -> None:
+    changes, path, advice = MISTAKES[mistake]
+    configure(bent(SETTINGS, changes), SECRETS)
+
+    _assert_told(_lines(), path, advice)
+
+
+@pytest.mark.parametrize("mistake", SECRET_MISTAKES)
+def test_a_mistake_in_a_secret_is_told_without_its_value(mistake: str) -> None:
+    changes, path, advice = SECRET_MISTAKES[mistake]
+    configure(SETTINGS, bent(SECRETS, changes))
+
+    lines = _lines()
+
+    _assert_told(lines, path, advice)
+    assert "abcdef" not in "\n".join(lines)
+
+
+def test_missing_settings_are_told() -> None:
+    configure(None, SECRETS)
+
+    _assert_told(_lines(), "image-builds:settings", "add it")
+
+
+def test_settings_that_are_no_json_are_told() -> None:
+    configure(SETTINGS, SECRETS)
+    pulumi.runtime.set_config("image-builds:settings", "a: [")
+
+    _assert_told(_lines(), "image-builds:settings", "YAML mapping")
+
+
+def test_settings_that_are_a_list_are_told() -> None:
+    configure([1], SECRETS)
+
+    _assert_told(_lines(), "image-builds:settings", "key: value")
+
+
+def test_a_cluster_that_is_not_named_is_told() -> None:
+    configure(SETTINGS, SECRETS, context=None)
+
+    _assert_told(_lines(), "kubernetes:context", "pulumi config set")
+
+
+@pytest.mark.parametrize("key", ["runnerTokens", "registryCredentials"])
+def test_a_secret_in_plain_text_is_refused(key: str) -> None:
+    configure(SETTINGS, SECRETS, plain=(key,))
+
+    _assert_told(_lines(), f"image-builds:{key}", "--secret")
+
+
+def test_several_mistakes_are_told_together() -> None:
+    changes = {"gitlab.url": "x", "namespace": "X", "runners.main.concurrent": 0}
+    configure(bent(SETTINGS, changes), SECRETS, context=None)
+
+    lines = _lines()
+
+    assert lines[0].startswith("4 mistakes")
+    assert len(lines) == 5
+
+
+def test_each_mistake_is_another() -> None:
+    assert len({str(value) for value in {**MISTAKES, **SECRET_MISTAKES}.values()}) >= 100
+
+
+def test_what_is_left_out_gets_its_default() -> None:
+    configure(SETTINGS, SECRETS)
+
+    settings, secrets = config.load()
+
+    assert settings.runners["main"].strategy == config.Kaniko()
+    assert settings.runners["main"].concurrent == 10
+    assert settings.chart == config.Chart(version="0.86.0", repository="https://charts.gitlab.io")
+    assert settings.job_namespace("main") == "builds-main"
+    assert secrets.runner_tokens["main"].get_secret_value() == TOKEN
+    assert TOKEN not in repr(secrets)
+
+
+def test_a_strategy_is_given_by_name_or_with_options() -> None:
+    by_name = config.Runner.model_validate({"tags": ["x"], "strategy": "kaniko"})
+    with_kind = config.Runner.model_validate({"tags": ["x"], "strategy": {"kind": "kaniko"}})
+
+    assert by_name == with_kind
+
+
+def test_a_quantity_may_be_a_number() -> None:
+    assert config.Amounts.model_validate({"cpu": 2, "memory": "1.5Gi"}) == config.Amounts(
+        cpu="2",
+        memory="1.5Gi",
+    )
+
+
+def test_good_certificates_and_a_kubeconfig_are_taken() -> None:
+    changes = {
+        "gitlab.certificates": CERTIFICATE,
+        "registries": [{"host": "r:5000", "certificates": CERTIFICATE}],
+        "chart": {"version": "0.88.0"},
+        "runners.main.seccompProfile": "RuntimeDefault",
+        "runners.main.registration": {
+            "kind": "userRunner",
+            "runnerType": "project_type",
+            "projectId": 7,
+        },
+    }
+    configure(bent(SETTINGS, changes), {}, context=None)
+    pulumi.runtime.set_config("kubernetes:kubeconfig", "a kubeconfig")
+
+    settings, _ = config.load()
+
+    assert settings.registries[0].certificates == CERTIFICATE
