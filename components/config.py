@@ -653,7 +653,7 @@ _ADVICE = {
     "dict_type": "is no mapping; write it as 'key: value' lines",
     "model_type": "is no mapping; write it as 'key: value' lines",
     "model_attributes_type": "is no mapping; write it as 'key: value' lines",
-    "too_short": "is empty; add at least one entry",
+    "too_short": "is empty; add at least one entry or give it a value",
     "string_too_short": "is empty; give it a value or remove the key",
     "union_tag_not_found": "names no kind; add 'kind: …'",
 }
@@ -662,7 +662,7 @@ _ADVICE = {
 def _explain(error: ErrorDetails, model: type[_Model]) -> str:  # noqa: PLR0911 - one for each type of error
     """Say what is wrong and what to do, never quoting a value that was given."""
     context = error.get("ctx", {})
-    if error["loc"][-1] == "acceptNodeRoot" and error["type"] != "bool_type":
+    if error["loc"][-1:] == ("acceptNodeRoot",) and error["type"] != "extra_forbidden":
         return (
             "must be said out loud, since whoever runs a job becomes root on the node; write "
             "'strategy: {kind: dood, acceptNodeRoot: true}', or use kaniko"
@@ -672,7 +672,7 @@ def _explain(error: ErrorDetails, model: type[_Model]) -> str:  # noqa: PLR0911 
             return str(context["error"])
         case "extra_forbidden":
             key = str(error["loc"][-1])
-            close = difflib.get_close_matches(key, _keys(model), n=1)
+            close = difflib.get_close_matches(key, _keys(model, error["loc"][:-1]), n=1)
             advice = f"did you mean {close[0]}?" if close else "remove it"
             return f"is an unknown key; {advice}"
         case "literal_error":
@@ -685,11 +685,32 @@ def _explain(error: ErrorDetails, model: type[_Model]) -> str:  # noqa: PLR0911 
             return _ADVICE[kind]
 
 
-def _keys(model: type[_Model]) -> set[str]:
-    """All keys that a stack file can hold anywhere below ``model``."""
+def _keys(model: type[_Model], location: Sequence[int | str]) -> set[str]:
+    """All keys that may stand where an error's location ends; a union's members count together."""
     schema = model.model_json_schema()
-    objects = [schema, *schema.get("$defs", {}).values()]
-    return {key for item in objects for key in item.get("properties", {})}
+    places: list[dict[str, Any]] = [schema]
+    for part in location:
+        places = list(_expanded(places, schema))
+        below = [
+            place.get("properties", {}).get(part)
+            or (place.get("items") if isinstance(part, int) else place.get("additionalProperties"))
+            for place in places
+        ]
+        # Nothing below: the part is the name of a union's member.
+        places = [place for place in below if place] or places
+    return {key for place in _expanded(places, schema) for key in place.get("properties", {})}
+
+
+def _expanded(places: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each schema itself, or the ones that it refers to or chooses from."""
+    for place in places:
+        if "$ref" in place:
+            name = place["$ref"].rpartition("/")[2]
+            yield from _expanded([schema["$defs"][name]], schema)
+        elif chosen := place.get("oneOf") or place.get("anyOf"):
+            yield from _expanded(chosen, schema)
+        else:
+            yield place
 
 
 def json_schema() -> dict[str, Any]:

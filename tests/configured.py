@@ -55,17 +55,16 @@ MISSING = object()
 
 
 def bent(original: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy with the values at dotted paths replaced; ``/`` stands for a dot in a key."""
+    """Return a copy with the values at dotted paths replaced; ``0`` is a list's first."""
     result = copy.deepcopy(original)
     for path, value in changes.items():
         *parents, last = path.split(".")
         target: Any = result
         for part in parents:
-            if isinstance(target, list):
-                target = target[int(part)]
-            else:
-                target = target.setdefault(part, {})
-        if value is MISSING:
+            target = target[0] if part == "0" else target.setdefault(part, {})
+        if last == "0":
+            target[0] = value
+        elif value is MISSING:
             del target[last]
         else:
             target[last] = value

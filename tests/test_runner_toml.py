@@ -1,0 +1,120 @@
+import dataclasses
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from components.config import Cluster, Dood, Kaniko, Nodes, Registry, Strategy
+from components.runner_toml import JobSettings, render
+from components.strategies import plan_for
+from components.strategies.plan import BuildPlan, Service
+
+CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
+REGISTRIES = (Registry(host="lan.example.com:5000", insecure=True),)
+PLAN = plan_for(Kaniko(), CLUSTER, REGISTRIES, ())
+JOB = JobSettings(
+    namespace="builds-main",
+    service_account="gitlab-job-main",
+    pull_secret="registry-pull",
+    push_secret="registry-push",
+    certificates="registry-certificates",
+    environment={"GREETING": "hello"},
+    resources={"cpu_request": "500m", "memory_limit": "1Gi"},
+    seccomp_profile=None,
+    pod_disruption_budget=False,
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+class Toml(SingleFileSnapshotExtension):
+    """One readable TOML file for each snapshot."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "toml"
+
+
+def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
+    return tomllib.loads(render(plan, job))["runners"][0]["kubernetes"]
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [Kaniko(), Dood(accept_node_root=True)],
+    ids=["kaniko", "dood"],
+)
+def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion) -> None:
+    plan = plan_for(strategy, CLUSTER, REGISTRIES, ("mirror.example.com",))
+
+    assert render(plan, JOB) == snapshot(extension_class=Toml)
+
+
+@given(name=st.from_regex(r"[A-Z_]{1,20}", fullmatch=True), value=TEXT)
+def test_any_text_in_the_environment_comes_back(name: str, value: str) -> None:
+    plan = dataclasses.replace(PLAN, environment={})
+
+    text = render(plan, dataclasses.replace(JOB, environment={name: value}))
+
+    assert tomllib.loads(text)["runners"][0]["environment"] == [f"{name}={value}"]
+
+
+@given(image=TEXT, namespace=TEXT)
+def test_any_image_and_namespace_come_back(image: str, namespace: str) -> None:
+    plan = dataclasses.replace(PLAN, image=image)
+
+    kubernetes = _kubernetes(plan, dataclasses.replace(JOB, namespace=namespace))
+
+    assert (kubernetes["image"], kubernetes["namespace"]) == (image, namespace)
+
+
+def test_the_order_of_the_environment_does_not_matter() -> None:
+    one = dataclasses.replace(JOB, environment={"A": "1", "B": "2"})
+    other = dataclasses.replace(JOB, environment={"B": "2", "A": "1"})
+
+    assert render(PLAN, one) == render(PLAN, other)
+
+
+def test_the_users_environment_outranks_the_plans() -> None:
+    job = dataclasses.replace(JOB, environment={"DOCKER_CONFIG": "/elsewhere"})
+
+    environment = tomllib.loads(render(PLAN, job))["runners"][0]["environment"]
+
+    assert "DOCKER_CONFIG=/elsewhere" in environment
+
+
+def test_false_is_written_and_unset_is_not() -> None:
+    kubernetes = _kubernetes(PLAN, JOB)
+
+    assert kubernetes["privileged"] is False
+    assert "allow_privilege_escalation" not in kubernetes
+    assert "pod_disruption_budget" not in kubernetes
+    assert "services" not in kubernetes
+
+
+def test_without_logins_and_certificates_nothing_is_mounted() -> None:
+    job = dataclasses.replace(JOB, pull_secret=None, push_secret=None, certificates=None)
+
+    kubernetes = _kubernetes(PLAN, job)
+
+    assert "volumes" not in kubernetes
+    assert "image_pull_secrets" not in kubernetes
+
+
+def test_what_newer_charts_know_is_written_when_asked_for() -> None:
+    job = dataclasses.replace(JOB, seccomp_profile="RuntimeDefault", pod_disruption_budget=True)
+
+    kubernetes = _kubernetes(PLAN, job)
+
+    assert kubernetes["pod_disruption_budget"] is True
+    assert kubernetes["pod_security_context"] == {"seccomp_profile": {"type": "RuntimeDefault"}}
+
+
+def test_a_plans_services_run_beside_the_job() -> None:
+    service = Service(image="docker:29-dind", alias="docker", environment={"B": "2", "A": "1"})
+    plan = dataclasses.replace(PLAN, services=(service,))
+
+    assert _kubernetes(plan, JOB)["services"] == [
+        {"name": "docker:29-dind", "alias": "docker", "environment": ["A=1", "B=2"]},
+    ]
