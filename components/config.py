@@ -346,17 +346,28 @@ class UserRunner(_Model):
         return self
 
 
+_AnyStrategy = Annotated[Strategy, Field(discriminator="kind")]
+_AnyRegistration = Annotated[TokenRegistration | UserRunner, Field(discriminator="kind")]
+
+
 class Runner(_Model):
     """One GitLab runner: its tags, how its jobs build images, and where they run."""
 
     tags: list[Tag] = Field(min_length=1)
     strategy: Annotated[
-        Annotated[Strategy, Field(discriminator="kind")],
-        BeforeValidator(_named_kind),
+        _AnyStrategy,
+        # The one that is missing here cannot be given by its name alone.
+        BeforeValidator(
+            _named_kind,
+            json_schema_input_type=_AnyStrategy | Literal["auto", "kaniko"],
+        ),
     ] = Auto()
     registration: Annotated[
-        Annotated[TokenRegistration | UserRunner, Field(discriminator="kind")],
-        BeforeValidator(_named_kind),
+        _AnyRegistration,
+        BeforeValidator(
+            _named_kind,
+            json_schema_input_type=_AnyRegistration | Literal["token"],
+        ),
     ] = TokenRegistration()
     job_namespace: DnsLabel | None = None
     concurrent: int = Field(default=10, ge=1)

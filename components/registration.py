@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 import pulumi
-import pulumi_gitlab as gitlab
 
 
 class UserRunnerArgs(TypedDict):
@@ -45,12 +44,14 @@ class Registration(pulumi.ComponentResource):
         super().__init__("image-builds:index:Registration", name, None, opts)
         token = args["token"]
         if args["user_runner"]:
-            token = self._user_runner(name, args["user_runner"]).token
+            token = self._user_runner(name, args["user_runner"])
         self.token = pulumi.Output.secret(token or "")
         self.register_outputs({"token": self.token})
 
-    def _user_runner(self, name: str, wanted: UserRunnerArgs) -> gitlab.UserRunner:
-        return gitlab.UserRunner(
+    def _user_runner(self, name: str, wanted: UserRunnerArgs) -> pulumi.Output[str]:
+        import pulumi_gitlab as gitlab  # noqa: PLC0415 - it takes 0.25 s, which others need not pay
+
+        runner = gitlab.UserRunner(
             name,
             runner_type=wanted["runner_type"],
             group_id=wanted["group_id"],
@@ -61,3 +62,4 @@ class Registration(pulumi.ComponentResource):
             description=f"{pulumi.get_project()} {pulumi.get_stack()} {name}",
             opts=pulumi.ResourceOptions(parent=self),
         )
+        return runner.token

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pulumi
 from pulumi.runtime import mocks
 
-SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - Pulumi's signature key
+SECRET_MARK = "4dabf18193072939515e22adb298388d"
 
 
 def is_secret(value: object) -> bool:
@@ -99,7 +99,9 @@ def deploy(program: Callable[[], object]) -> list[Registered]:
 
     async def run() -> list[Registered]:
         monitor = _Monitor()
-        pulumi.runtime.set_mocks(monitor.mocks, project="image-builds", stack="test", monitor=monitor)
+        pulumi.runtime.set_mocks(
+            monitor.mocks, project="image-builds", stack="test", monitor=monitor
+        )
         pulumi.runtime.test(lambda: (program(), None)[1])()
         return monitor.registered
 

@@ -1,0 +1,303 @@
+import base64
+import json
+from typing import Any, cast
+
+import pulumi
+import pytest
+
+from components import config
+from components.access import rules
+from components.environment import Environment
+from components.placement import Placement
+from tests.configured import CERTIFICATE, PULL, PUSH, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.harness import Registered, deploy, is_secret, plain, unmarked
+
+RELEASE = "kubernetes:helm.sh/v3:Release"
+SECRET = "kubernetes:core/v1:Secret"
+
+
+def _deploy(
+    changes: dict[str, Any] | None = None,
+    secrets: dict[str, Any] = SECRETS,
+) -> list[Registered]:
+    configure(bent(SETTINGS, changes or {}), secrets)
+    settings, known = config.load()
+    return deploy(lambda: Environment("test", Placement(settings, known).environment))
+
+
+def _one(registered: list[Registered], kind: str, name: str) -> dict[str, Any]:
+    (found,) = [item for item in registered if (item.kind, item.name) == (kind, name)]
+    return found.inputs
+
+
+def _names(registered: list[Registered], kind: str) -> list[str]:
+    return sorted(item.name for item in registered if item.kind == kind)
+
+
+def _docker_config(secret: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(plain(secret["stringData"])[".dockerconfigjson"])
+
+
+class TestNamespaces:
+    @pytest.mark.parametrize(
+        ("strategy", "level"),
+        [("kaniko", "baseline"), ({"kind": "dood", "acceptNodeRoot": True}, "privileged")],
+    )
+    def test_jobs_are_enforced_at_exactly_the_plans_level(self, strategy: Any, level: str) -> None:
+        registered = _deploy({"runners.main.strategy": strategy})
+
+        namespace = _one(registered, "kubernetes:core/v1:Namespace", "main-jobs")
+
+        assert namespace["metadata"] == {
+            "name": "builds-main",
+            "labels": {
+                "app.kubernetes.io/managed-by": "pulumi",
+                "pod-security.kubernetes.io/enforce": level,
+                "pod-security.kubernetes.io/warn": "restricted",
+                "pod-security.kubernetes.io/audit": "restricted",
+            },
+        }
+
+    def test_managers_are_restricted(self) -> None:
+        labels = _one(_deploy(), "kubernetes:core/v1:Namespace", "managers")["metadata"]["labels"]
+
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+    def test_a_target_that_exists_is_not_made(self) -> None:
+        registered = _deploy({"targetNamespaces": {"apps": {}}})
+
+        assert _names(registered, "kubernetes:core/v1:Namespace") == ["main-jobs", "managers"]
+        pull = _one(registered, SECRET, "target-apps-pull")
+        assert pull["metadata"] == {"name": "registry-pull", "namespace": "apps"}
+
+
+class TestAccess:
+    def test_no_rule_has_a_wildcard(self) -> None:
+        assert "*" not in json.dumps(rules(pod_disruption_budget=True))
+
+    def test_the_verbs_are_those_that_the_runner_uses(self) -> None:
+        granted = {
+            (*cast("list[str]", rule["resources"]), *cast("list[str]", rule["verbs"]))
+            for rule in rules(pod_disruption_budget=False)
+        }
+
+        assert granted == {
+            ("pods", "create", "delete", "get", "list", "watch"),
+            ("pods/attach", "create", "delete", "get", "patch"),
+            ("pods/exec", "create", "delete", "get", "patch"),
+            ("pods/log", "get", "list"),
+            ("secrets", "create", "delete", "get", "update"),
+            ("events", "list"),
+        }
+
+    def test_disruption_budgets_are_granted_only_when_used(self) -> None:
+        without = _one(_deploy(), "kubernetes:rbac.authorization.k8s.io/v1:Role", "main-manager")
+        with_them = _one(
+            _deploy({"chart": {"version": "0.88.0"}, "runners.main.podDisruptionBudget": True}),
+            "kubernetes:rbac.authorization.k8s.io/v1:Role",
+            "main-manager",
+        )
+
+        assert "policy" not in json.dumps(without)
+        assert with_them["rules"][-1] == {
+            "apiGroups": ["policy"],
+            "resources": ["poddisruptionbudgets"],
+            "verbs": ["create", "get"],
+        }
+
+    def test_rights_are_in_the_job_namespace_for_the_managers_account(self) -> None:
+        registered = _deploy()
+
+        role = _one(registered, "kubernetes:rbac.authorization.k8s.io/v1:Role", "main-manager")
+        binding = _one(
+            registered,
+            "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
+            "main-manager",
+        )
+
+        assert role["metadata"]["namespace"] == "builds-main"
+        assert binding["metadata"]["namespace"] == "builds-main"
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": "gitlab-runner-main", "namespace": "builds"},
+        ]
+
+    def test_jobs_get_an_account_without_token(self) -> None:
+        account = _one(_deploy(), "kubernetes:core/v1:ServiceAccount", "main-job")
+
+        assert account["automountServiceAccountToken"] is False
+        assert account["metadata"]["namespace"] == "builds-main"
+
+
+class TestRegistries:
+    def test_pull_goes_to_jobs_and_targets_and_push_to_jobs_only(self) -> None:
+        registered = _deploy()
+
+        places = {
+            item.name: item.inputs["metadata"]["namespace"]
+            for item in registered
+            if item.kind == SECRET and item.name != "main-token"
+        }
+
+        assert places == {
+            "main-pull": "builds-main",
+            "main-push": "builds-main",
+            "target-apps-pull": "apps",
+        }
+
+    def test_each_secret_holds_its_own_login_only(self) -> None:
+        registered = _deploy()
+
+        push = _docker_config(_one(registered, SECRET, "main-push"))
+
+        auth = base64.b64encode(f"writer:{PUSH}".encode()).decode()
+        assert push == {
+            "auths": {
+                "registry.example.com:5000": {"username": "writer", "password": PUSH, "auth": auth},
+            },
+        }
+        assert PUSH not in json.dumps(_docker_config(_one(registered, SECRET, "main-pull")))
+
+    def test_docker_hub_goes_by_its_old_address(self) -> None:
+        registered = _deploy({"registries": [{"host": "docker.io", "pull": "in"}]})
+
+        config_json = _docker_config(_one(registered, SECRET, "main-pull"))
+
+        assert list(config_json["auths"]) == ["https://index.docker.io/v1/"]
+
+    def test_adoption_takes_the_fields_of_a_secret_that_is_there(self) -> None:
+        registered = _deploy({"targetNamespaces": {"apps": {"adoptPullSecret": True}}})
+
+        metadata = _one(registered, SECRET, "target-apps-pull")["metadata"]
+
+        assert metadata["annotations"] == {"pulumi.com/patchForce": "true"}
+
+    def test_without_logins_there_is_no_secret(self) -> None:
+        registered = _deploy({"registries": []})
+
+        assert _names(registered, SECRET) == ["main-token"]
+
+    def test_certificates_are_a_config_map_of_the_jobs(self) -> None:
+        registered = _deploy({"registries": [{"host": "r:5000", "certificates": CERTIFICATE}]})
+
+        config_map = _one(registered, "kubernetes:core/v1:ConfigMap", "main-certificates")
+
+        assert config_map["data"] == {"r_5000.crt": CERTIFICATE}
+        assert (
+            "registry-certificates"
+            in _one(registered, RELEASE, "main")["values"]["runners"]["config"]
+        )
+
+
+class TestRunner:
+    def test_values_are_readable_and_hold_no_token(self) -> None:
+        values = _one(_deploy(), RELEASE, "main")["values"]
+
+        assert not is_secret(values)
+        assert TOKEN not in json.dumps(values)
+        assert values["runners"]["secret"] == "gitlab-runner-main-token"
+        assert values["rbac"] == {"create": False}
+
+    def test_the_token_secret_has_both_keys_that_the_chart_mounts(self) -> None:
+        secret = _one(_deploy(), SECRET, "main-token")["stringData"]
+
+        assert is_secret(secret) or is_secret(secret["runner-token"])
+        assert plain(secret) == {"runner-token": TOKEN, "runner-registration-token": ""}
+
+    def test_another_token_is_another_digest(self) -> None:
+        first = _one(_deploy(), RELEASE, "main")["values"]["podAnnotations"]
+        other = bent(SECRETS, {"runnerTokens.main": "glrt-AnotherToken01"})
+        second = _one(_deploy(None, other), RELEASE, "main")["values"]["podAnnotations"]
+
+        assert first != second
+        assert len(first["image-builds/token-digest"]) == 16
+
+    def test_gitlabs_certificates_are_named_by_its_host(self) -> None:
+        registered = _deploy({"gitlab.certificates": CERTIFICATE})
+
+        secret = _one(registered, SECRET, "main-gitlab-certificates")
+        values = _one(registered, RELEASE, "main")["values"]
+
+        assert plain(secret["stringData"]) == {"gitlab.example.com.crt": CERTIFICATE}
+        assert values["certsSecretName"] == "gitlab-runner-main-gitlab-certificates"
+
+    def test_the_chart_comes_from_the_repository_at_the_pinned_version(self) -> None:
+        release = _one(_deploy(), RELEASE, "main")
+
+        assert release["chart"] == "gitlab-runner"
+        assert release["version"] == "0.86.0"
+        assert release["repositoryOpts"] == {"repo": "https://charts.gitlab.io"}
+
+    def test_an_archive_takes_the_repositorys_place(self) -> None:
+        release = _one(_deploy({"chart": {"archive": "./chart.tgz"}}), RELEASE, "main")
+
+        assert release["chart"] == "./chart.tgz"
+        assert release["repositoryOpts"] == {}
+
+    def test_resources_and_environment_reach_the_jobs(self) -> None:
+        registered = _deploy(
+            {
+                "runners.main.resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}},
+                "runners.main.environment": {"A": "b"},
+            },
+        )
+
+        text = _one(registered, RELEASE, "main")["values"]["runners"]["config"]
+
+        assert 'cpu_request = "1"' in text
+        assert 'memory_limit = "1Gi"' in text
+        assert '"A=b"' in text
+
+    def test_everything_of_a_runner_sits_under_it(self) -> None:
+        registered = _deploy()
+
+        parents = {
+            item.urn.split("::")[2].split("$")[0].rpartition(":")[2]
+            for item in registered
+            if item.kind.startswith("image-builds:index:")
+        }
+
+        assert parents == {"Environment", "Stack", "Runner"}
+
+
+class TestRegistration:
+    def test_a_runner_made_in_gitlab_brings_its_token(self) -> None:
+        changes = {
+            "runners.main.registration": {
+                "kind": "userRunner",
+                "runnerType": "group_type",
+                "groupId": 7,
+            },
+        }
+        registered = _deploy(changes, bent(SECRETS, {"runnerTokens": {}}))
+
+        runner = _one(registered, "gitlab:index/userRunner:UserRunner", "main")
+        secret = _one(registered, SECRET, "main-token")["stringData"]
+
+        assert runner["runnerType"] == "group_type"
+        assert runner["groupId"] == 7
+        assert runner["tagLists"] == ["build"]
+        assert plain(secret)["runner-token"] == "glrt-made-by-gitlab"
+        assert is_secret(secret) or is_secret(secret["runner-token"])
+
+
+def test_no_secret_is_outside_what_is_marked_secret() -> None:
+    registered = _deploy()
+
+    text = "\n".join(unmarked(item.inputs) for item in registered)
+
+    assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
+    assert "gitlab-runner-main-token" in text
+
+
+def test_a_callers_parent_does_not_take_the_children_away() -> None:
+    configure(SETTINGS, SECRETS)
+    settings, secrets = config.load()
+
+    def program() -> None:
+        outer = pulumi.ComponentResource("test:index:Outer", "outer")
+        options = pulumi.ResourceOptions(parent=outer)
+        Environment("test", Placement(settings, secrets).environment, options)
+
+    runner = next(item for item in deploy(program) if item.name == "main-jobs")
+
+    assert "image-builds:index:Runner$" in runner.urn

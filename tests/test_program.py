@@ -1,0 +1,71 @@
+import runpy
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.configured import PULL, PUSH, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.harness import Registered, deploy, unmarked
+from tools.local import CHECKOUT
+
+STRATEGIES: dict[str, Any] = {
+    "kaniko": "kaniko",
+    "dood": {"kind": "dood", "acceptNodeRoot": True},
+}
+
+
+def _run(strategy: object) -> list[Registered]:
+    configure(bent(SETTINGS, {"runners.main.strategy": strategy}), SECRETS)
+    return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
+
+
+def test_urns_are_the_same_for_every_strategy() -> None:
+    kaniko, dood = ({item.urn for item in _run(strategy)} for strategy in STRATEGIES.values())
+
+    assert kaniko == dood
+    assert len(kaniko) == 24
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_whole_program_keeps_secrets_marked(strategy: str) -> None:
+    text = "\n".join(unmarked(item.inputs) for item in _run(STRATEGIES[strategy]))
+
+    assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
+
+
+def test_risks_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+
+    _run(STRATEGIES["dood"])
+
+    assert [line.split(": ")[0] for line in said] == ["runners.main", "runners.main"]
+    assert "root on the node" in said[0]
+    assert "daemon.json" in said[1]
+
+
+def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: dict[str, Any] = {}
+    monkeypatch.setattr(pulumi, "export", reported.__setitem__)
+
+    _run("kaniko")
+
+    assert reported == {
+        "namespace": "builds",
+        "runners": {
+            "main": {
+                "strategy": "kaniko",
+                "tags": ["build"],
+                "jobNamespace": "builds-main",
+                "podSecurity": "baseline",
+                "nodeSetup": [],
+            },
+        },
+    }
+
+
+def test_a_mistake_registers_nothing() -> None:
+    configure(bent(SETTINGS, {"namespace": "X"}), SECRETS)
+
+    with pytest.raises(pulumi.RunError, match="1 mistake"):
+        deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
