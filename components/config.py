@@ -305,7 +305,9 @@ class Dood(_Model):
 
     kind: Literal["dood"] = "dood"
     accept_node_root: Literal[True]
-    image: Image = "docker:29.7.2-cli"
+    image: Image = (
+        "docker:29.7.2-cli@sha256:000bb62ff495f986c9f5578eb67cc2cb98b91138eda81d7762d5371eb8a497fe"
+    )
 
 
 class Auto(_Model):

@@ -57,14 +57,14 @@ class Registered:
 
 class _Mocks(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        outputs = dict(args.inputs)
+        outputs: dict[str, Any] = dict(cast("Any", args).inputs)
         if args.typ == "kubernetes:helm.sh/v3:Release":
-            outputs["status"] = {"name": args.inputs["name"]}
+            outputs["status"] = {"name": outputs["name"]}
         if args.typ == "gitlab:index/userRunner:UserRunner":
             outputs["token"] = "glrt-made-by-gitlab"
         return f"{args.name}-id", outputs
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         message = f"the program called {args.token}, which no test expects"
         raise AssertionError(message)
 
@@ -75,7 +75,7 @@ class _Monitor(mocks.MockMonitor):
         self.registered: list[Registered] = []
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: ANN401, N802 - the SDK's signature
-        response = super().RegisterResource(request)
+        response = cast("Any", super()).RegisterResource(request)
         inputs = cast(
             "dict[str, Any]",
             pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True),
@@ -102,7 +102,11 @@ def deploy(program: Callable[[], object]) -> list[Registered]:
         pulumi.runtime.set_mocks(
             monitor.mocks, project="image-builds", stack="test", monitor=monitor
         )
-        pulumi.runtime.test(lambda: (program(), None)[1])()
+
+        def settled() -> None:
+            program()
+
+        cast("Any", pulumi.runtime).test(settled)()
         return monitor.registered
 
     return asyncio.run(run())

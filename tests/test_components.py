@@ -43,7 +43,9 @@ class TestNamespaces:
         ("strategy", "level"),
         [("kaniko", "baseline"), ({"kind": "dood", "acceptNodeRoot": True}, "privileged")],
     )
-    def test_jobs_are_enforced_at_exactly_the_plans_level(self, strategy: Any, level: str) -> None:
+    def test_jobs_are_enforced_at_exactly_the_plans_level(
+        self, strategy: object, level: str
+    ) -> None:
         registered = _deploy({"runners.main.strategy": strategy})
 
         namespace = _one(registered, "kubernetes:core/v1:Namespace", "main-jobs")
@@ -77,8 +79,8 @@ class TestAccess:
 
     def test_the_verbs_are_those_that_the_runner_uses(self) -> None:
         granted = {
-            (*cast("list[str]", rule["resources"]), *cast("list[str]", rule["verbs"]))
-            for rule in rules(pod_disruption_budget=False)
+            (*rule["resources"], *rule["verbs"])
+            for rule in cast("list[dict[str, list[str]]]", rules(pod_disruption_budget=False))
         }
 
         assert granted == {

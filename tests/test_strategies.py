@@ -1,4 +1,6 @@
+import re
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ INSECURE = Registry(host="lan.example.com:5000", insecure=True)
 PRIVATE = Registry(host="ca.example.com:5000").model_copy(update={"certificates": "PEM"})
 
 # strategy: Pod Security, privileged, escalation, host paths, credentials, node selector
-SECURITY = {
+SECURITY: dict[str, tuple[Any, ...]] = {
     "kaniko": (KANIKO, "baseline", False, None, (), "/kaniko/.docker", {}),
     "dood": (
         DOOD,
@@ -59,7 +61,7 @@ def test_privilege_and_host_paths_need_the_privileged_level(strategy: Strategy) 
 
 @pytest.mark.parametrize("strategy", [KANIKO, DOOD], ids=["kaniko", "dood"])
 def test_every_image_names_a_version(strategy: Strategy) -> None:
-    assert _plan(strategy).image.rpartition(":")[2][:1] in set("v0123456789")
+    assert re.search(r":v?\d+\.\d+\.\d+", _plan(strategy).image)
 
 
 @pytest.mark.parametrize(

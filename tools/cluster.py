@@ -374,8 +374,9 @@ class Cluster:
 
     def _api_ready(self) -> bool:
         with self.api() as api:
-            answer = api.call_api("GET", f"{self.server}/readyz", _request_timeout=2)
-        return answer.status == http.HTTPStatus.OK
+            untyped = cast("Any", api)
+            answer = untyped.call_api("GET", f"{self.server}/readyz", _request_timeout=2)
+        return bool(answer.status == http.HTTPStatus.OK)
 
     def _node_ready(self) -> bool:
         with self.api() as api:
@@ -383,7 +384,8 @@ class Cluster:
             core.read_namespaced_service_account("default", "default", _request_timeout=2)
             try:
                 node = core.read_node(NAME, _request_timeout=2)
-            except ApiException as error:
+            except ApiException as failure:
+                error = cast("Any", failure)
                 if error.status != http.HTTPStatus.NOT_FOUND:
                     raise
                 core.create_node(_node())

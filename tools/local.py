@@ -194,10 +194,10 @@ def _encrypted(value: object) -> bool:
 
 def _wanted_secrets(settings: object) -> Iterator[tuple[str, str]]:
     """Yield (config path, a value made up for it); what is malformed is left to the program."""
-    with contextlib.suppress(AttributeError, TypeError):
+    with contextlib.suppress(AttributeError, KeyError, TypeError):
         content = cast("dict[str, Any]", settings)
-        for name, runner in content["runners"].items():
-            if (runner or {}).get("registration", "token") in ("token", {"kind": "token"}):
+        for name, runner in cast("dict[str, dict[str, Any]]", content["runners"]).items():
+            if runner.get("registration", "token") in ("token", {"kind": "token"}):
                 yield f"runnerTokens.{name}", f"glrt-{secrets.token_urlsafe(15)}"
         for registry in cast("list[dict[str, Any]]", content.get("registries") or []):
             for use in ("pull", "push"):
