@@ -184,8 +184,11 @@ def _registration(name: str, settings: Settings, secrets: Secrets) -> Registrati
 
 
 def _gitlab_certificates(settings: Settings) -> dict[str, str]:
-    """The manager reads ``<host>.crt`` (gitlab-runner: docs/configuration/tls-self-signed.md)."""
-    host = urlsplit(settings.gitlab.url).hostname
+    """The manager reads ``<host>.crt`` (gitlab-runner: network/client.go, newClient).
+
+    It takes the host in the URL's own case, which ``hostname`` would lower.
+    """
+    host = urlsplit(settings.gitlab.url).netloc.split(":")[0]
     return {f"{host}.crt": settings.gitlab.certificates} if settings.gitlab.certificates else {}
 
 

@@ -16,6 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 LIFETIME = dt.timedelta(days=365)
 RENEW_BEFORE = dt.timedelta(days=30)
 
+_AUTHORITY = x509.BasicConstraints(ca=True, path_length=0)
+_LEAF = x509.BasicConstraints(ca=False, path_length=None)
+
 
 class Authority:
     """A CA in ``folder``, made anew when it is missing or ends within 30 days."""
@@ -31,7 +34,8 @@ class Authority:
             key = ec.generate_private_key(ec.SECP256R1())
             subject = _name("image-builds local cluster", [])
             builder = _builder(subject, subject, key.public_key())
-            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), True)  # noqa: FBT003 - cryptography's own signature: critical
+            builder = builder.add_extension(_AUTHORITY, critical=True)
+            builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
             certificate = builder.sign(key, hashes.SHA256())
             _write(folder / "ca.key", _private(key))
             _write(self.certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
@@ -65,6 +69,10 @@ class Authority:
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] * bool(hosts))]
         builder = _builder(_name(common_name, groups), issuer.subject, key.public_key())
         builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+        builder = builder.add_extension(_LEAF, critical=True)
+        builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+        builder = builder.add_extension(signer, critical=False)
         if hosts:
             names = x509.SubjectAlternativeName([_host(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
@@ -95,6 +103,22 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + LIFETIME)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """What a key is for; Python 3.13 and later refuse certificates that do not say so."""
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 
@@ -124,6 +148,9 @@ def _private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 
 
 def _write(file: Path, content: bytes) -> None:
-    file.touch(mode=0o600)
-    file.chmod(0o600)
-    file.write_bytes(content)
+    """Write a file whole or not at all, since one that is there is never written again."""
+    part = file.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.chmod(0o600)
+    part.write_bytes(content)
+    part.replace(file)

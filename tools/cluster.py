@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,10 +77,10 @@ class Cluster:
             self._write_kubeconfigs()
             for name in ("etcd", "kube-apiserver"):
                 self._spawn(name)
-            self._await("the API server", self._api_ready)
+            self._await("the API server", self._api_ready, _ORDER[:2])
             for name in _ORDER[2:]:
                 self._spawn(name)
-            self._await("the node", self._node_ready)
+            self._await("the node", self._node_ready, _ORDER)
 
     def down(self) -> None:
         """Stop every process that this folder started; the state stays."""
@@ -107,7 +107,7 @@ class Cluster:
     def start(self, name: str) -> None:
         """Start one program again, and wait for the API server if it is that."""
         self._spawn(name)
-        self._await("the API server", self._api_ready)
+        self._await("the API server", self._api_ready, _ORDER[:2])
 
     def stop(self, name: str) -> None:
         """Stop one program, politely first."""
@@ -352,13 +352,13 @@ class Cluster:
             "node-lease-duration-seconds": "40",
         }
 
-    def _await(self, what: str, ready: Callable[[], bool]) -> None:
+    def _await(self, what: str, ready: Callable[[], bool], needed: Sequence[str]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while True:
             with contextlib.suppress(ApiException, HTTPError):
                 if ready():
                     return
-            dead = [name for name in self._record()["processes"] if self._process(name) is None]
+            dead = [name for name in needed if self._process(name) is None]
             if dead or time.monotonic() > deadline:
                 name = dead[0] if dead else "kube-apiserver"
                 reason = f"{name} ended" if dead else f"{what} is not ready after {_PATIENCE:.0f} s"

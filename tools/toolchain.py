@@ -31,7 +31,7 @@ import filelock
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from tools.archives import ARCHIVES
+from tools.archives import ARCHIVES, Archive
 
 MODULES = Path(__file__).parent / "modules"
 SOURCES = ("path", "archive", "modules")
@@ -333,44 +333,54 @@ def _install(program: Program, source: str, get: Callable[[Program, Path], None]
 
 def _fetch(program: Program, out: Path) -> None:
     archive = ARCHIVES.get((program.name, _platform()))
-    if archive is None:
+    if archive is None or program.module.endswith("-newest"):
         message = f"archive: no checksum is pinned for {program.name} on {_platform()}"
         raise ToolchainError(message)
-    url = archive.url.format(version=program.version)
-    _say(f"{program.name} {program.version}: fetching the official archive")
-    file = out / "archive"
-    digest = hashlib.sha256()
-    try:
-        with (
-            urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT) as answer,  # noqa: S310 - the URLs are the https literals of tools/archives.py
-            file.open("wb") as target,
-        ):
-            while block := answer.read(1 << 20):
-                digest.update(block)
-                target.write(block)
-    except (urllib.error.URLError, OSError) as error:
-        message = f"archive: {url} cannot be fetched ({error})"
-        raise ToolchainError(message) from error
-    if digest.hexdigest() != archive.sha256:
-        message = (
-            f"archive: {url} has SHA-256 {digest.hexdigest()}, pinned is {archive.sha256}; "
-            "it is not the file that was released, so it was thrown away"
-        )
-        raise ToolchainError(message)
-    if not archive.members:
-        file.rename(out / program.name)
+    file = _download(program, archive)
+    if not archive.member:
+        shutil.copyfile(file, out / program.name)
         return
+    member = archive.member.format(version=program.version)
     with tarfile.open(file) as tar:
-        for member in archive.members:
-            source = tar.extractfile(member.format(version=program.version))
-            if source is None:
-                message = f"archive: {url} has no file {member}"
-                raise ToolchainError(message)
-            target_file = out / Path(member).name
-            with source, target_file.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            target_file.chmod(0o755)
-    file.unlink()
+        source = tar.extractfile(member)
+        if source is None:
+            message = f"archive: {archive.url} has no file {member}"
+            raise ToolchainError(message)
+        with source, (out / program.name).open("wb") as target:
+            shutil.copyfileobj(source, target)
+
+
+def _download(program: Program, archive: Archive) -> Path:
+    """Fetch an archive into the cache, where the programs that share one find it."""
+    url = archive.url.format(version=program.version)
+    file = cache_folder() / "archives" / archive.digest
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{file}.lock"):
+        if file.exists():
+            return file
+        _say(f"{program.name} {program.version}: fetching the official archive")
+        part = file.with_suffix(".part")
+        digest = hashlib.new(archive.algorithm)
+        try:
+            with (
+                urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT) as answer,  # noqa: S310 - the URLs are the literals of tools/archives.py
+                part.open("wb") as target,
+            ):
+                while block := answer.read(1 << 20):
+                    digest.update(block)
+                    target.write(block)
+        except (urllib.error.URLError, OSError) as error:
+            message = f"archive: {url} cannot be fetched ({error})"
+            raise ToolchainError(message) from error
+        if digest.hexdigest() != archive.digest:
+            part.unlink()
+            message = (
+                f"archive: {url} has {archive.algorithm} {digest.hexdigest()}, pinned is "
+                f"{archive.digest}; it is not the file that was released and was thrown away"
+            )
+            raise ToolchainError(message)
+        part.replace(file)
+    return file
 
 
 def _build(program: Program, out: Path) -> None:

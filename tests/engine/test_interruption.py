@@ -4,6 +4,7 @@ import signal
 import subprocess
 from collections.abc import Generator
 
+import psutil
 import pytest
 from kubernetes import client
 
@@ -29,6 +30,16 @@ def _running(site: Site) -> Generator[subprocess.Popen[str]]:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            _end_plugins(site)
+
+
+def _end_plugins(site: Site) -> None:
+    """End the provider that a killed engine left: it is in a process group of its own."""
+    for process in psutil.process_iter(["cmdline"]):
+        program = (process.info["cmdline"] or [""])[0]
+        if program.startswith(str(site.stack.state)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @pytest.mark.parametrize("moment", ["Namespace managers", "Secret builds-token", "Role builds"])

@@ -1,0 +1,107 @@
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from ssl import create_default_context
+
+import psutil
+import pytest
+from kubernetes import client
+
+from tools import toolchain
+from tools.cluster import Cluster
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Cluster:
+    """A cluster of the test's own, beside the session's."""
+    return Cluster(tmp_path / "other")
+
+
+def test_a_cluster_comes_up_beside_another_and_goes_without_a_trace(
+    control_plane: Cluster,
+    other: Cluster,
+) -> None:
+    started = time.monotonic()
+    try:
+        other.up()
+        took = time.monotonic() - started
+        pids = [entry.pid for entry in other.status()]
+        assert other.server != control_plane.server
+        other.up()
+        assert [entry.pid for entry in other.status()] == pids
+    finally:
+        other.down()
+
+    # Ready in 20 s is the promise for an idle machine; a loaded one gets twice that.
+    assert took < 40
+    assert [entry.name for entry in other.status() if entry.running] == []
+    assert all(entry.running for entry in control_plane.status())
+
+
+def test_stopping_keeps_the_state_and_the_address(other: Cluster) -> None:
+    try:
+        other.up()
+        server = other.server
+        with other.api() as api:
+            body = {"metadata": {"name": "kept"}, "data": {"a": "b"}}
+            client.CoreV1Api(api).create_namespaced_config_map("default", body)
+        other.down()
+        other.up()
+        with other.api() as api:
+            kept = client.CoreV1Api(api).read_namespaced_config_map("kept", "default")
+    finally:
+        other.down()
+
+    assert kept.data == {"a": "b"}
+    assert other.server == server
+
+
+def test_a_process_that_is_not_ours_is_never_signalled(other: Cluster) -> None:
+    other.state.mkdir()
+    mine = psutil.Process(os.getpid())
+    entry = {"pid": mine.pid, "created": mine.create_time() - 100}
+    record = {"ports": {"etcd": 1}, "processes": {"etcd": entry}}
+    (other.state / "cluster.json").write_text(json.dumps(record))
+
+    other.down()
+
+    assert mine.is_running()
+    assert not other.status()[0].running
+
+
+def test_nobody_without_a_certificate_is_served(control_plane: Cluster) -> None:
+    context = create_default_context(cafile=str(control_plane.state / "pki" / "ca.crt"))
+
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(f"{control_plane.server}/api", context=context)  # noqa: S310 - https
+
+    assert refusal.value.code == 401
+    refusal.value.close()
+
+
+def test_keys_are_readable_by_their_owner_only(control_plane: Cluster) -> None:
+    keys = list((control_plane.state / "pki").glob("*.key"))
+
+    assert len(keys) > 5
+    assert {oct(key.stat().st_mode & 0o777) for key in keys} == {"0o600"}
+
+
+def test_no_kubeconfig_of_the_users_is_read(
+    other: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    poison = tmp_path / "poison"
+    poison.write_text("not: [a kubeconfig")
+    monkeypatch.setenv(toolchain.CACHE_VARIABLE, str(toolchain.cache_folder()))
+    monkeypatch.setenv("KUBECONFIG", str(poison))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    try:
+        other.up()
+        assert all(entry.running for entry in other.status())
+    finally:
+        other.down()

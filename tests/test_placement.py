@@ -1,0 +1,404 @@
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import config
+from components.placement import Placement
+from components.registry import Login
+from components.runner import RunnerArgs
+from tests.configured import CERTIFICATE, PULL, PUSH, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.harness import deploy, is_secret, plain
+
+DOOD = {"kind": "dood", "acceptNodeRoot": True}
+ARCHIVED = {"kind": "kaniko", "image": "gcr.io/kaniko-project/executor:v1.24.0-debug"}
+
+
+def _placed(changes: dict[str, Any] | None = None, secrets: dict[str, Any] = SECRETS) -> Placement:
+    configure(bent(SETTINGS, changes or {}), secrets)
+    placed: list[Placement] = []
+    deploy(lambda: placed.append(Placement(*config.load())))
+    return placed[0]
+
+
+def _main(placement: Placement) -> RunnerArgs:
+    return placement.environment["runners"]["main"]
+
+
+def _toml(placement: Placement) -> dict[str, Any]:
+    return tomllib.loads(_main(placement)["config_toml"])["runners"][0]
+
+
+def _usernames(logins: Mapping[str, Login]) -> dict[str, str]:
+    return {host: login["username"] for host, login in logins.items()}
+
+
+class TestNames:
+    def test_what_is_a_runners_own_is_named_after_it(self) -> None:
+        runner = _main(_placed())
+
+        assert runner["release"] == "gitlab-runner-main"
+        assert runner["manager_namespace"] == "builds"
+        assert runner["names"] == {
+            "job_namespace": "builds-main",
+            "manager_account": "gitlab-runner-main",
+            "job_account": "gitlab-job-main",
+            "pull_secret": "registry-pull",
+            "push_secret": "registry-push",
+            "certificates": None,
+        }
+
+    def test_what_is_not_configured_has_no_name(self) -> None:
+        names = _main(_placed({"registries": []}))["names"]
+
+        assert names["pull_secret"] is None
+        assert names["push_secret"] is None
+        assert names["certificates"] is None
+
+    def test_the_job_namespace_can_be_chosen(self) -> None:
+        placement = _placed({"runners.main.jobNamespace": "ci-jobs"})
+
+        assert _main(placement)["names"]["job_namespace"] == "ci-jobs"
+        assert _toml(placement)["kubernetes"]["namespace"] == "ci-jobs"
+        assert placement.summary["main"]["jobNamespace"] == "ci-jobs"
+
+    def test_config_toml_names_what_is_declared(self) -> None:
+        kubernetes = _toml(
+            _placed(
+                {"registries": [{"host": "r", "pull": "in", "push": "out"}, {"host": "s"}]},
+            ),
+        )["kubernetes"]
+
+        assert kubernetes["namespace"] == "builds-main"
+        assert kubernetes["service_account"] == "gitlab-job-main"
+        assert kubernetes["image_pull_secrets"] == ["registry-pull"]
+        assert [volume["name"] for volume in kubernetes["volumes"]["secret"]] == ["registry-push"]
+        assert "config_map" not in kubernetes["volumes"]
+
+    def test_each_runner_of_a_stack_gets_names_and_a_level_of_its_own(self) -> None:
+        placement = _placed(
+            {"runners.root": {"tags": ["root"], "strategy": DOOD}},
+            bent(SECRETS, {"runnerTokens.root": "glrt-PlantedToken0002"}),
+        )
+
+        runners = placement.environment["runners"]
+        assert {
+            name: (
+                runner["release"],
+                runner["names"]["job_namespace"],
+                runner["names"]["manager_account"],
+                runner["names"]["job_account"],
+                runner["pod_security"],
+            )
+            for name, runner in runners.items()
+        } == {
+            "main": (
+                "gitlab-runner-main",
+                "builds-main",
+                "gitlab-runner-main",
+                "gitlab-job-main",
+                "baseline",
+            ),
+            "root": (
+                "gitlab-runner-root",
+                "builds-root",
+                "gitlab-runner-root",
+                "gitlab-job-root",
+                "privileged",
+            ),
+        }
+
+
+class TestLogins:
+    def test_each_use_takes_the_login_that_the_registry_names_for_it(self) -> None:
+        runner = _main(_placed())
+
+        assert _usernames(runner["pull_logins"]) == {"registry.example.com:5000": "reader"}
+        assert _usernames(runner["push_logins"]) == {"registry.example.com:5000": "writer"}
+
+    def test_a_registry_without_a_login_for_a_use_is_left_out_of_it(self) -> None:
+        registries = [
+            {"host": "pulled.example.com", "pull": "in"},
+            {"host": "pushed.example.com", "push": "out"},
+            {"host": "open.example.com"},
+        ]
+        runner = _main(_placed({"registries": registries}))
+
+        assert _usernames(runner["pull_logins"]) == {"pulled.example.com": "reader"}
+        assert _usernames(runner["push_logins"]) == {"pushed.example.com": "writer"}
+
+    def test_one_login_may_serve_several_registries(self) -> None:
+        registries = [{"host": "one.example.com", "pull": "in"}, {"host": "two", "pull": "in"}]
+        environment = _placed({"registries": registries}).environment
+
+        assert _usernames(environment["pull_logins"]) == {
+            "one.example.com": "reader",
+            "two": "reader",
+        }
+
+    def test_targets_get_the_pull_secret_by_the_name_that_the_jobs_use(self) -> None:
+        environment = _placed(
+            {"targetNamespaces": {"made": {"create": True}, "there": {"adoptPullSecret": True}}},
+        ).environment
+
+        assert environment["namespace"] == "builds"
+        assert environment["pull_secret"] == "registry-pull"
+        assert _usernames(environment["pull_logins"]) == {"registry.example.com:5000": "reader"}
+        assert environment["targets"] == {
+            "made": {"create": True, "adopt": False},
+            "there": {"create": False, "adopt": True},
+        }
+
+
+class TestCertificates:
+    def test_a_registrys_file_name_has_no_colon(self) -> None:
+        runner = _main(
+            _placed(
+                {
+                    "registries": [
+                        {"host": "ca.example.com:5000", "certificates": CERTIFICATE},
+                        {"host": "public.example.com"},
+                    ],
+                },
+            ),
+        )
+
+        assert runner["certificates"] == {"ca.example.com_5000.crt": CERTIFICATE}
+        assert runner["names"]["certificates"] == "registry-certificates"
+
+    def test_gitlabs_file_name_has_no_port(self) -> None:
+        gitlab = {"url": "https://gitlab.example.com:8443/gitlab", "certificates": CERTIFICATE}
+
+        runner = _main(_placed({"gitlab": gitlab}))
+
+        assert runner["gitlab_url"] == "https://gitlab.example.com:8443/gitlab"
+        assert runner["gitlab_certificates"] == {"gitlab.example.com.crt": CERTIFICATE}
+
+    def test_gitlabs_file_name_keeps_the_case_of_the_url(self) -> None:
+        gitlab = {"url": "https://GitLab.example.com", "certificates": CERTIFICATE}
+
+        assert _main(_placed({"gitlab": gitlab}))["gitlab_certificates"] == {
+            "GitLab.example.com.crt": CERTIFICATE,
+        }
+
+    def test_without_them_there_is_no_file(self) -> None:
+        runner = _main(_placed())
+
+        assert runner["certificates"] == {}
+        assert runner["gitlab_certificates"] == {}
+
+
+class TestChart:
+    def test_it_comes_from_the_repository(self) -> None:
+        chart = {"version": "0.88.0", "repository": "https://mirror.example.com/charts"}
+
+        assert _main(_placed({"chart": chart}))["chart"] == {
+            "chart": "gitlab-runner",
+            "version": "0.88.0",
+            "repository": "https://mirror.example.com/charts",
+        }
+
+    def test_an_archive_leaves_the_repository_out(self) -> None:
+        chart = {
+            "archive": "charts/gitlab-runner.tgz",
+            "repository": "https://mirror.example.com/charts",
+        }
+
+        assert _main(_placed({"chart": chart}))["chart"] == {
+            "chart": "charts/gitlab-runner.tgz",
+            "version": "0.86.0",
+            "repository": None,
+        }
+
+
+class TestRegistration:
+    def test_a_given_token_makes_no_runner_in_gitlab(self) -> None:
+        registration = _main(_placed())["registration"]
+
+        assert registration["token"] is not None
+        assert registration["user_runner"] is None
+
+    @pytest.mark.parametrize(
+        ("owner", "ids"),
+        [
+            ({"runnerType": "instance_type"}, (None, None)),
+            ({"runnerType": "group_type", "groupId": 7}, (7, None)),
+            ({"runnerType": "project_type", "projectId": 8}, (None, 8)),
+        ],
+        ids=["instance", "group", "project"],
+    )
+    def test_a_runner_to_make_has_its_types_owner_and_the_tags(
+        self,
+        owner: dict[str, Any],
+        ids: tuple[int | None, int | None],
+    ) -> None:
+        wanted = {"kind": "userRunner", "accessLevel": "ref_protected", "untagged": True, **owner}
+
+        registration = _main(
+            _placed(
+                {"runners.main.registration": wanted},
+                bent(SECRETS, {"runnerTokens": {}}),
+            ),
+        )["registration"]
+
+        assert registration == {
+            "token": None,
+            "user_runner": {
+                "runner_type": owner["runnerType"],
+                "group_id": ids[0],
+                "project_id": ids[1],
+                "access_level": "ref_protected",
+                "untagged": True,
+                "tags": ["build"],
+            },
+        }
+
+
+class TestJobs:
+    def test_quantities_go_by_config_tomls_keys(self) -> None:
+        resources = {
+            "requests": {"cpu": "500m", "memory": "1Gi", "ephemeralStorage": "2Gi"},
+            "limits": {"cpu": 2, "memory": "4Gi", "ephemeralStorage": "8Gi"},
+        }
+        kubernetes = _toml(_placed({"runners.main.resources": resources}))["kubernetes"]
+
+        assert {
+            key: value for key, value in kubernetes.items() if key.endswith(("_request", "_limit"))
+        } == {
+            "cpu_request": "500m",
+            "memory_request": "1Gi",
+            "ephemeral_storage_request": "2Gi",
+            "cpu_limit": "2",
+            "memory_limit": "4Gi",
+            "ephemeral_storage_limit": "8Gi",
+        }
+
+    def test_a_quantity_that_is_not_given_is_left_out(self) -> None:
+        resources = {"requests": {"cpu": "500m"}}
+        kubernetes = _toml(_placed({"runners.main.resources": resources}))["kubernetes"]
+
+        assert [key for key in kubernetes if key.endswith(("_request", "_limit"))] == [
+            "cpu_request",
+        ]
+
+    def test_options_of_newer_runners_reach_the_jobs_and_the_role(self) -> None:
+        placement = _placed(
+            {
+                "chart": {"version": "0.88.0"},
+                "runners.main.seccompProfile": "RuntimeDefault",
+                "runners.main.podDisruptionBudget": True,
+            },
+        )
+        kubernetes = _toml(placement)["kubernetes"]
+
+        assert _main(placement)["pod_disruption_budget"] is True
+        assert kubernetes["pod_disruption_budget"] is True
+        assert kubernetes["pod_security_context"] == {"seccomp_profile": {"type": "RuntimeDefault"}}
+
+    def test_options_of_newer_runners_are_off_unless_asked_for(self) -> None:
+        placement = _placed()
+        kubernetes = _toml(placement)["kubernetes"]
+
+        assert _main(placement)["pod_disruption_budget"] is False
+        assert "pod_disruption_budget" not in kubernetes
+        assert "pod_security_context" not in kubernetes
+
+    def test_mirrors_and_insecure_registries_reach_the_build(self) -> None:
+        runner = _toml(_placed({"registryMirrors": ["mirror.example.com"]}))
+
+        assert runner["environment"] == [
+            "DOCKER_CONFIG=/kaniko/.docker",
+            "KANIKO_FLAGS=--insecure-registry=registry.example.com:5000 "
+            "--registry-mirror=mirror.example.com",
+        ]
+
+    def test_concurrency_is_per_runner(self) -> None:
+        assert _main(_placed({"runners.main.concurrent": 3}))["concurrent"] == 3
+
+
+class TestReport:
+    def test_the_summary_says_what_the_nodes_owner_must_set(self) -> None:
+        summary = _placed({"runners.main.strategy": DOOD}).summary
+
+        assert summary == {
+            "main": {
+                "strategy": "dood",
+                "tags": ["build"],
+                "jobNamespace": "builds-main",
+                "podSecurity": "privileged",
+                "nodeSetup": [
+                    "/etc/docker/daemon.json must hold "
+                    '{"insecure-registries": ["registry.example.com:5000"]}',
+                ],
+            },
+        }
+
+    def test_the_summary_names_the_strategy_that_auto_picked(self) -> None:
+        trusted = _placed({"runners.main.strategy": "auto"})
+        untrusted = _placed({"runners.main.strategy": "auto", "cluster.nodes.trusted": False})
+
+        assert trusted.summary["main"]["strategy"] == "dood"
+        assert untrusted.summary["main"]["strategy"] == "kaniko"
+
+    def test_without_a_risk_there_is_no_warning(self) -> None:
+        assert _placed().warnings == []
+
+    def test_a_warning_names_its_runner(self) -> None:
+        warnings = _placed({"runners.main.strategy": ARCHIVED}).warnings
+
+        assert warnings == [
+            "runners.main: gcr.io/kaniko-project/executor:v1.24.0-debug was archived on "
+            "2025-06-03 and gets no security fixes; use ghcr.io/osscontainertools/kaniko",
+        ]
+
+    def test_risks_come_before_what_the_nodes_owner_must_set(self) -> None:
+        warnings = _placed({"runners.main.strategy": DOOD}).warnings
+
+        assert warnings == [
+            "runners.main: whoever can run a job is root on the node that runs it, and limits of "
+            "a job's pod do not hold for its builds",
+            "runners.main: /etc/docker/daemon.json must hold "
+            '{"insecure-registries": ["registry.example.com:5000"]}',
+        ]
+
+    def test_each_warning_is_said_once_and_in_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(pulumi.log, "warn", said.append)
+        placement = _placed()
+        placement.warnings = ["first", "second"]
+
+        placement.warn()
+
+        assert said == ["first", "second"]
+
+
+class TestSecrets:
+    def test_every_secret_is_a_secret_output(self) -> None:
+        configure(SETTINGS, SECRETS)
+        settings, secrets = config.load()
+        host = "registry.example.com:5000"
+
+        def program() -> None:
+            environment = Placement(settings, secrets).environment
+            runner = environment["runners"]["main"]
+            values = {
+                "token": runner["registration"]["token"],
+                "pull": runner["pull_logins"][host]["password"],
+                "push": runner["push_logins"][host]["password"],
+                "target": environment["pull_logins"][host]["password"],
+            }
+            pulumi.CustomResource("test:index:Held", "held", values)
+
+        (held,) = [item for item in deploy(program) if item.name == "held"]
+
+        assert plain(held.inputs) == {"token": TOKEN, "pull": PULL, "push": PUSH, "target": PULL}
+        assert all(is_secret(value) for value in held.inputs.values())
+
+    def test_what_is_printed_of_it_holds_no_secret(self) -> None:
+        placement = _placed()
+        text = f"{vars(placement)}"
+
+        assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
+        assert "gitlab-runner-main" in text
