@@ -7,7 +7,7 @@ in a context variable, which would otherwise leak into the next test.
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
 import pulumi
@@ -47,20 +47,32 @@ def unmarked(value: object) -> str:
 
 @dataclasses.dataclass
 class Registered:
-    """One resource: its type, name, URN and inputs."""
+    """One resource: its type, name, URN and inputs, and what the engine was told beside them.
+
+    ``parent`` and ``provider`` are references, ``after`` the URNs that it waits for, ``outputs``
+    what a component or the stack has registered.
+    """
 
     kind: str
     name: str
     urn: str
     inputs: dict[str, Any]
+    parent: str
+    provider: str
+    after: list[str]
+    outputs: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
 
 class _Mocks(mocks.Mocks):
+    def __init__(self, *, preview: bool) -> None:
+        self.preview = preview
+
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         outputs: dict[str, Any] = dict(cast("Any", args).inputs)
         if args.typ == "kubernetes:helm.sh/v3:Release":
             outputs["status"] = {"name": outputs["name"]}
-        if args.typ == "gitlab:index/userRunner:UserRunner":
+        # Until it is made, nobody knows the runner's token.
+        if args.typ == "gitlab:index/userRunner:UserRunner" and not self.preview:
             outputs["token"] = "glrt-made-by-gitlab"
         return f"{args.name}-id", outputs
 
@@ -70,37 +82,58 @@ class _Mocks(mocks.Mocks):
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self) -> None:
-        super().__init__(_Mocks())
-        self.registered: list[Registered] = []
+    def __init__(self, registered: list[Registered], *, preview: bool) -> None:
+        super().__init__(_Mocks(preview=preview))
+        self.registered = registered
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: ANN401, N802 - the SDK's signature
         response = cast("Any", super()).RegisterResource(request)
-        inputs = cast(
-            "dict[str, Any]",
-            pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True),
-        )
         self.registered.append(
-            Registered(request.type, request.name, response.urn, _json(inputs)),
+            Registered(
+                request.type,
+                request.name,
+                response.urn,
+                _recorded(request.object),
+                request.parent,
+                request.provider,
+                sorted(request.dependencies),
+            ),
         )
         return response
 
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: ANN401, N802 - the SDK's signature
+        (owner,) = [item for item in self.registered if item.urn == request.urn]
+        owner.outputs = _recorded(request.outputs)
+        return cast("Any", super()).RegisterResourceOutputs(request)
 
-def _json(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(inputs, default=str))
+
+def _recorded(properties: Any) -> dict[str, Any]:  # noqa: ANN401 - a protobuf Struct
+    values = pulumi.runtime.rpc.deserialize_properties(properties, keep_unknowns=True)
+    return json.loads(json.dumps(values, default=str))
 
 
-def deploy(program: Callable[[], object]) -> list[Registered]:
+def deploy(
+    program: Callable[[], object],
+    *,
+    preview: bool = False,
+    into: list[Registered] | None = None,
+) -> list[Registered]:
     """Run ``program`` and return what it registered, in order.
+
+    A list given as ``into`` has it even if the program fails.
 
     Raises:
         Exception: whatever the program or one of its ``apply`` raised.
     """
 
     async def run() -> list[Registered]:
-        monitor = _Monitor()
+        monitor = _Monitor([] if into is None else into, preview=preview)
         pulumi.runtime.set_mocks(
-            monitor.mocks, project="image-builds", stack="test", monitor=monitor
+            monitor.mocks,
+            project="image-builds",
+            stack="test",
+            preview=preview,
+            monitor=monitor,
         )
 
         def settled() -> None:

@@ -1,6 +1,6 @@
 import base64
 import json
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pulumi
 import pytest
@@ -14,6 +14,7 @@ from tests.harness import Registered, deploy, is_secret, plain, unmarked
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SECRET = "kubernetes:core/v1:Secret"
+NAMESPACE = "kubernetes:core/v1:Namespace"
 
 
 def _deploy(
@@ -303,3 +304,224 @@ def test_a_callers_parent_does_not_take_the_children_away() -> None:
     runner = next(item for item in deploy(program) if item.name == "main-jobs")
 
     assert "image-builds:index:Runner$" in runner.urn
+
+
+EVERYTHING: dict[str, Any] = {
+    "gitlab.certificates": CERTIFICATE,
+    "registries": [
+        {"host": "ca.example.com:5000", "certificates": CERTIFICATE, "pull": "in", "push": "out"},
+    ],
+    "runners.main.registration": {
+        "kind": "userRunner",
+        "runnerType": "project_type",
+        "projectId": 8,
+        "accessLevel": "ref_protected",
+        "untagged": True,
+    },
+}
+NO_TOKENS = bent(SECRETS, {"runnerTokens": {}})
+
+
+def _short(urn: str) -> str:
+    kind, _, name = urn.rpartition("::")
+    return f"{kind.rpartition(':')[2]} {name}"
+
+
+class TestTree:
+    PARENTS: ClassVar = {
+        "Environment test": "Stack image-builds-test",
+        "BuildNamespace managers": "Environment test",
+        "Namespace managers": "BuildNamespace managers",
+        "BuildNamespace target-apps": "Environment test",
+        "Namespace target-apps": "BuildNamespace target-apps",
+        "RegistryLogin target-apps-pull": "Environment test",
+        "Secret target-apps-pull": "RegistryLogin target-apps-pull",
+        "Runner main": "Environment test",
+        "BuildNamespace main-jobs": "Runner main",
+        "Namespace main-jobs": "BuildNamespace main-jobs",
+        "Access main": "Runner main",
+        "ServiceAccount main-manager": "Access main",
+        "ServiceAccount main-job": "Access main",
+        "Role main-manager": "Access main",
+        "RoleBinding main-manager": "Access main",
+        "RegistryLogin main-pull": "Runner main",
+        "Secret main-pull": "RegistryLogin main-pull",
+        "RegistryLogin main-push": "Runner main",
+        "Secret main-push": "RegistryLogin main-push",
+        "RegistryCertificates main-certificates": "Runner main",
+        "ConfigMap main-certificates": "RegistryCertificates main-certificates",
+        "Registration main": "Runner main",
+        "UserRunner main": "Registration main",
+        "Secret main-token": "Runner main",
+        "Secret main-gitlab-certificates": "Runner main",
+        "Release main": "Runner main",
+    }
+
+    def test_every_child_sits_under_its_component(self) -> None:
+        registered = _deploy(EVERYTHING, NO_TOKENS)
+
+        parents = {_short(item.urn): _short(item.parent) for item in registered if item.parent}
+
+        assert parents == self.PARENTS
+
+    def test_a_callers_parent_moves_the_environment_and_nothing_else(self) -> None:
+        configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
+        settings, secrets = config.load()
+
+        def program() -> None:
+            outer = pulumi.ComponentResource("test:index:Outer", "outer")
+            options = pulumi.ResourceOptions(parent=outer)
+            Environment("test", Placement(settings, secrets).environment, options)
+
+        parents = {_short(item.urn): _short(item.parent) for item in deploy(program) if item.parent}
+
+        assert parents == {
+            **self.PARENTS,
+            "Outer outer": "Stack image-builds-test",
+            "Environment test": "Outer outer",
+        }
+
+    def test_the_manager_starts_after_all_that_it_and_its_jobs_need(self) -> None:
+        registered = _deploy(EVERYTHING, NO_TOKENS)
+
+        (release,) = [item for item in registered if item.kind == RELEASE]
+
+        assert {_short(urn) for urn in release.after} >= {
+            "RoleBinding main-manager",
+            "ServiceAccount main-job",
+            "Secret main-pull",
+            "Secret main-push",
+            "ConfigMap main-certificates",
+            "Secret main-token",
+            "Secret main-gitlab-certificates",
+        }
+
+
+class TestWhatIsLeftOut:
+    def test_without_certificates_there_is_no_config_map(self) -> None:
+        registered = _deploy()
+
+        assert _names(registered, "kubernetes:core/v1:ConfigMap") == []
+        assert "config_map" not in _one(registered, RELEASE, "main")["values"]["runners"]["config"]
+
+    def test_without_gitlabs_certificates_there_is_no_secret_for_them(self) -> None:
+        registered = _deploy()
+
+        assert "main-gitlab-certificates" not in _names(registered, SECRET)
+        assert "certsSecretName" not in _one(registered, RELEASE, "main")["values"]
+
+    def test_with_a_token_no_runner_is_made_in_gitlab(self) -> None:
+        assert _names(_deploy(), "gitlab:index/userRunner:UserRunner") == []
+
+    def test_what_the_stack_makes_itself_is_never_adopted(self) -> None:
+        registered = _deploy(
+            {
+                "targetNamespaces": {"apps": {"adoptPullSecret": True}, "more": {}},
+            },
+        )
+
+        adopted = [item.name for item in registered if "patchForce" in json.dumps(item.inputs)]
+
+        assert adopted == ["target-apps-pull"]
+
+    def test_a_target_without_logins_is_only_a_namespace(self) -> None:
+        registered = _deploy({"registries": []})
+
+        labels = _one(registered, NAMESPACE, "target-apps")["metadata"]["labels"]
+
+        assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
+        assert [item.name for item in registered if "target" in item.name] == [
+            "target-apps",
+            "target-apps",
+        ]
+
+
+class TestManager:
+    def test_it_runs_as_restricted_demands(self) -> None:
+        values = _one(_deploy(), RELEASE, "main")["values"]
+
+        assert values["podSecurityContext"] == {
+            "runAsUser": 100,
+            "fsGroup": 65533,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert values["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": False,
+            "runAsNonRoot": True,
+            "privileged": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+    def test_it_uses_the_account_that_the_stack_gave_rights(self) -> None:
+        registered = _deploy()
+
+        account = _one(registered, "kubernetes:core/v1:ServiceAccount", "main-manager")
+        values = _one(registered, RELEASE, "main")["values"]
+
+        assert account["metadata"] == {"name": "gitlab-runner-main", "namespace": "builds"}
+        assert values["serviceAccount"] == {"create": False, "name": "gitlab-runner-main"}
+
+    def test_the_digest_is_of_the_token_and_does_not_show_it(self) -> None:
+        annotations = _one(_deploy(), RELEASE, "main")["values"]["podAnnotations"]
+
+        assert annotations == {"image-builds/token-digest": "1b1ee2a3a6780565"}
+
+
+class TestRunnerMadeInGitLab:
+    def test_it_is_made_with_what_the_stack_file_says(self) -> None:
+        runner = _one(
+            _deploy(EVERYTHING, NO_TOKENS),
+            "gitlab:index/userRunner:UserRunner",
+            "main",
+        )
+
+        assert runner == {
+            "runnerType": "project_type",
+            "projectId": 8,
+            "accessLevel": "ref_protected",
+            "untagged": True,
+            "tagLists": ["build"],
+            "description": "image-builds test main",
+        }
+
+    def test_its_token_is_in_the_token_secret_only(self) -> None:
+        registered = _deploy(EVERYTHING, NO_TOKENS)
+
+        text = "\n".join(unmarked([item.inputs, item.outputs]) for item in registered)
+
+        assert "glrt-made-by-gitlab" not in text
+        assert plain(_one(registered, SECRET, "main-token")["stringData"])["runner-token"] == (
+            "glrt-made-by-gitlab"
+        )
+
+    def test_a_preview_is_readable_before_its_token_is_known(self) -> None:
+        configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
+        settings, known = config.load()
+
+        values = _one(
+            deploy(
+                lambda: Environment("test", Placement(settings, known).environment),
+                preview=True,
+            ),
+            RELEASE,
+            "main",
+        )["values"]
+
+        assert not is_secret(values)
+        assert values["gitlabUrl"] == "https://gitlab.example.com"
+        assert 'namespace = "builds-main"' in values["runners"]["config"]
+        assert "Unknown" in values["podAnnotations"]["image-builds/token-digest"]
+
+
+def test_no_login_is_outside_what_is_marked_secret_in_any_spelling() -> None:
+    registered = _deploy()
+
+    text = "\n".join(unmarked([item.inputs, item.outputs]) for item in registered)
+
+    spelled = [
+        spelling
+        for secret in (TOKEN, PULL, PUSH, f"reader:{PULL}", f"writer:{PUSH}")
+        for spelling in (secret, base64.b64encode(secret.encode()).decode())
+    ]
+    assert [spelling for spelling in spelled if spelling in text] == []

@@ -69,3 +69,46 @@ def test_a_mistake_registers_nothing() -> None:
 
     with pytest.raises(pulumi.RunError, match="1 mistake"):
         deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_object_goes_to_the_cluster_that_is_named(strategy: str) -> None:
+    registered = _run(STRATEGIES[strategy])
+
+    (cluster,) = [item for item in registered if item.kind == "pulumi:providers:kubernetes"]
+    elsewhere = [
+        item.name
+        for item in registered
+        if item.kind.startswith("kubernetes:") and "kubernetes::cluster::" not in item.provider
+    ]
+
+    assert cluster.inputs["context"] == "a-cluster"
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_the_stack_and_its_components_report_keeps_secrets_marked(strategy: str) -> None:
+    text = "\n".join(unmarked(item.outputs) for item in _run(STRATEGIES[strategy]))
+
+    assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
+    assert "gitlab-runner-main" in text
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_preview_registers_what_an_update_does(strategy: str) -> None:
+    configure(bent(SETTINGS, {"runners.main.strategy": STRATEGIES[strategy]}), SECRETS)
+
+    previewed = deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), preview=True)
+
+    assert [item.urn for item in previewed if "Unknown" in unmarked(item.inputs)] == []
+    assert {item.urn for item in previewed} == {item.urn for item in _run(STRATEGIES[strategy])}
+
+
+def test_a_mistake_leaves_nothing_but_the_stack() -> None:
+    configure(bent(SETTINGS, {"namespace": "X"}), SECRETS)
+    registered: list[Registered] = []
+
+    with pytest.raises(pulumi.RunError, match="1 mistake"):
+        deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), into=registered)
+
+    assert [item.kind for item in registered] == ["pulumi:pulumi:Stack"]
