@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,7 +33,14 @@ NAME = "image-builds-local"
 """The name of the kubeconfig's context, cluster and user."""
 
 _ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
-_PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_PORTS = {
+    "etcd": "etcd",
+    "etcd-peer": "etcd",
+    "kube-apiserver": "kube-apiserver",
+    "kube-controller-manager": "kube-controller-manager",
+    "kube-scheduler": "kube-scheduler",
+}
+"""The ports and which program listens on each."""
 _SERVICE_RANGE = "10.96.0.0/16"
 _SERVICE_ADDRESS = "10.96.0.1"
 _STARTED: list[subprocess.Popen[bytes]] = []
@@ -48,11 +55,10 @@ class ClusterError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class ProcessStatus:
-    """One program of the cluster: its process id, and whether that process is still ours."""
+    """One program of the cluster: the id of its process if it runs."""
 
     name: str
     pid: int | None
-    running: bool
     address: str
 
 
@@ -61,9 +67,10 @@ class Cluster:
 
     def __init__(self, state: Path) -> None:
         """Remember the folder; nothing is read or started yet."""
-        self.state = state.absolute()
+        # Processes are told by their working folder, in which links are resolved.
+        self.state = state.resolve()
         self.kubeconfig = self.state / "kubeconfig"
-        self._record_file = self.state / "cluster.json"
+        self._ports_file = self.state / "ports.json"
 
     def up(self) -> None:
         """Start what is not running and wait until the cluster can be used.
@@ -92,13 +99,11 @@ class Cluster:
 
     def status(self) -> list[ProcessStatus]:
         """Return one entry for each program."""
-        record = self._record()
-        processes, ports = record["processes"], record["ports"]
+        running, ports = self._running(), self._ports()
         return [
             ProcessStatus(
                 name,
-                processes.get(name, {}).get("pid"),
-                self._process(name) is not None,
+                running[name].pid if name in running else None,
                 f"127.0.0.1:{ports[name]}" if name in ports else "",
             )
             for name in _ORDER
@@ -111,7 +116,7 @@ class Cluster:
 
     def stop(self, name: str) -> None:
         """Stop one program, politely first."""
-        process = self._process(name)
+        process = self._running().get(name)
         if process is None:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -137,43 +142,43 @@ class Cluster:
         )
         return client.ApiClient(configuration)
 
-    def _record(self) -> dict[str, dict[str, Any]]:
-        if self._record_file.exists():
-            return json.loads(self._record_file.read_text(encoding="utf-8"))
-        return {"ports": {}, "processes": {}}
+    def _ports(self) -> dict[str, int]:
+        if self._ports_file.exists():
+            return json.loads(self._ports_file.read_text(encoding="utf-8"))
+        return {}
 
-    def _save(self, record: Mapping[str, Any]) -> None:
-        part = self._record_file.with_suffix(".part")
-        part.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        part.replace(self._record_file)
+    def _running(self) -> dict[str, psutil.Process]:
+        """The cluster's live processes, by program.
 
-    def _process(self, name: str) -> psutil.Process | None:
-        """The recorded process, if it still is the one that was started: ids are used again."""
-        entry = self._record()["processes"].get(name)
-        if entry is None:
-            return None
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(entry["pid"])
-            same = abs(process.create_time() - entry["created"]) < 1
-            if same and process.status() != psutil.STATUS_ZOMBIE:
-                return process
-        return None
+        They are looked for, not recorded: a record could miss one whose starter was killed.
+        """
+        found: dict[str, psutil.Process] = {}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, IndexError):
+                name = Path(process.cmdline()[0]).name
+                if name in _ORDER and process.cwd() == str(self.state):
+                    found[name] = process
+        return found
 
     def _choose_ports(self) -> None:
-        """Keep the recorded ports where they are free; a changed one needs every program anew."""
-        record = self._record()
-        if any(self._process(name) for name in _ORDER):
-            return
+        """Keep the ports as long as they are free; a changed one needs every program anew."""
+        running, ports = self._running(), self._ports()
         with contextlib.ExitStack() as held:
-            for name in _PORTS:
+            for name, program in _PORTS.items():
+                if program in running:
+                    continue
                 listener = held.enter_context(socket.socket())
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    listener.bind(("127.0.0.1", record["ports"].get(name, 0)))
+                    listener.bind(("127.0.0.1", ports.get(name, 0)))
                 except OSError:
+                    for other in reversed(_ORDER):
+                        self.stop(other)
                     listener.bind(("127.0.0.1", 0))
-                record["ports"][name] = listener.getsockname()[1]
-        self._save(record)
+                ports[name] = listener.getsockname()[1]
+        part = self._ports_file.with_suffix(".part")
+        part.write_text(json.dumps(ports, indent=1), encoding="utf-8")
+        part.replace(self._ports_file)
 
     def _authority(self) -> Authority:
         return Authority(self.state / "pki")
@@ -216,10 +221,10 @@ class Cluster:
     @property
     def server(self) -> str:
         """The API server's address."""
-        return f"https://127.0.0.1:{self._record()['ports']['kube-apiserver']}"
+        return f"https://127.0.0.1:{self._ports()['kube-apiserver']}"
 
     def _spawn(self, name: str) -> None:
-        if self._process(name):
+        if name in self._running():
             return
         program = toolchain.find(name).file
         command = [str(program), *self._arguments(name)]
@@ -235,10 +240,9 @@ class Cluster:
                 start_new_session=True,
             )
         _STARTED.append(process)
-        record = self._record()
-        created = psutil.Process(process.pid).create_time()
-        record["processes"][name] = {"pid": process.pid, "created": created}
-        self._save(record)
+        # A moment passes between the start and the kernel's telling the process's arguments.
+        while process.poll() is None and name not in self._running():
+            time.sleep(0.01)
 
     def _arguments(self, name: str) -> list[str]:
         makers: dict[str, Callable[[], dict[str, str]]] = {
@@ -251,7 +255,7 @@ class Cluster:
         return [f"--{flag}={value}" for flag, value in makers[name]().items()]
 
     def _etcd(self) -> dict[str, str]:
-        ports, authority = self._record()["ports"], self._authority()
+        ports, authority = self._ports(), self._authority()
         certificate, key = authority.issue("etcd", "etcd", hosts=["127.0.0.1", "localhost"])
         address = f"https://127.0.0.1:{ports['etcd']}"
         peer = f"https://127.0.0.1:{ports['etcd-peer']}"
@@ -278,7 +282,7 @@ class Cluster:
         }
 
     def _apiserver(self) -> dict[str, str]:
-        ports, authority = self._record()["ports"], self._authority()
+        ports, authority = self._ports(), self._authority()
         hosts = [
             "127.0.0.1",
             "localhost",
@@ -337,7 +341,7 @@ class Cluster:
             "authentication-kubeconfig": kubeconfig,
             "authorization-kubeconfig": kubeconfig,
             "bind-address": "127.0.0.1",
-            "secure-port": str(self._record()["ports"][name]),
+            "secure-port": str(self._ports()[name]),
             "tls-cert-file": str(certificate),
             "tls-private-key-file": str(key),
             "leader-elect": "false",
@@ -358,7 +362,8 @@ class Cluster:
             with contextlib.suppress(ApiException, HTTPError):
                 if ready():
                     return
-            dead = [name for name in needed if self._process(name) is None]
+            running = self._running()
+            dead = [name for name in needed if name not in running]
             if dead or time.monotonic() > deadline:
                 name = dead[0] if dead else "kube-apiserver"
                 reason = f"{name} ended" if dead else f"{what} is not ready after {_PATIENCE:.0f} s"
@@ -426,6 +431,6 @@ def main(arguments: list[str], state: Path) -> int:
         print(error, file=sys.stderr)
         return 1
     for entry in cluster.status():
-        state_text = f"running, pid {entry.pid}" if entry.running else "stopped"
+        state_text = f"running, pid {entry.pid}" if entry.pid else "stopped"
         print(f"{entry.name:24} {state_text:22} {entry.address}")
     return 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import filelock
+import psutil
 import yaml
 from kubernetes import client
 from pulumi import automation as auto
@@ -80,16 +81,13 @@ class LocalStack:
             config = self._config(strategy)
             shutil.copyfile(CHECKOUT / "Pulumi.yaml", self.work / "Pulumi.yaml")
             self._write_stack_file(config)
+            self._tidy()
             stack = auto.create_or_select_stack(
                 self.name,
                 project_name=PROJECT,
                 program=self.run,
                 opts=self._options(),
             )
-            # Nobody else can be at work on this stack, so a lock that is there was left by a run
-            # that was killed.
-            for lock in self._backend().glob(f".pulumi/locks/**/{self.name}/*.json"):
-                lock.unlink()
             stack.set_all_config(dict(self._secrets(config)), path=True)
             yield stack
 
@@ -97,24 +95,46 @@ class LocalStack:
         """The program, as the engine calls it."""
         runpy.run_path(str(self.program))
 
+    def _tidy(self) -> None:
+        """Remove what a killed run left; nobody else can be at work on this stack.
+
+        That is its lock, and an attributes file that it had begun: the engine reads the state
+        only if such a file is whole or missing (gocloud.dev: blob/fileblob/attrs.go). And its
+        plugins, which go on without an engine.
+        """
+        for lock in self._backend().glob(f".pulumi/locks/**/{self.name}/*.json"):
+            lock.unlink()
+        for attributes in self._backend().glob(".pulumi/stacks/**/*.attrs"):
+            if attributes.name.startswith(f"{self.name}.json") and not attributes.stat().st_size:
+                attributes.unlink()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, IndexError):
+                parent = process.parent()
+                orphan = parent is None or not Path(parent.cmdline()[0]).name.startswith("pulumi")
+                if orphan and Path(process.cmdline()[0]).parent == self._programs():
+                    process.kill()
+
     def _backend(self) -> Path:
         return self.state / "backend"
 
+    def _programs(self) -> Path:
+        return self.state / "pulumi" / "bin"
+
     def _options(self) -> auto.LocalWorkspaceOptions:
-        root = self.state / "pulumi"
-        (root / "bin").mkdir(parents=True, exist_ok=True)
+        programs = self._programs()
+        programs.mkdir(parents=True, exist_ok=True)
         self._backend().mkdir(parents=True, exist_ok=True)
         for name in ("pulumi", "pulumi-resource-kubernetes"):
-            link = root / "bin" / name
+            link = programs / name
             link.unlink(missing_ok=True)
             link.symlink_to(toolchain.find(name).file)
         return auto.LocalWorkspaceOptions(
             work_dir=str(self.work),
-            pulumi_command=auto.PulumiCommand(root=str(root)),
-            pulumi_home=str(root / "home"),
+            pulumi_command=auto.PulumiCommand(root=str(programs.parent)),
+            pulumi_home=str(programs.parent / "home"),
             env_vars={
                 "KUBECONFIG": str(self.kubeconfig),
-                "PATH": os.pathsep.join((str(root / "bin"), os.environ["PATH"])),
+                "PATH": os.pathsep.join((str(programs), os.environ["PATH"])),
                 "PULUMI_BACKEND_URL": self._backend().as_uri(),
                 "PULUMI_CONFIG_PASSPHRASE": self._passphrase(),
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

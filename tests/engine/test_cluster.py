@@ -1,12 +1,11 @@
-import json
-import os
+import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from ssl import create_default_context
 
-import psutil
 import pytest
 from kubernetes import client
 
@@ -37,8 +36,8 @@ def test_a_cluster_comes_up_beside_another_and_goes_without_a_trace(
 
     # Ready in 20 s is the promise for an idle machine; a loaded one gets twice that.
     assert took < 40
-    assert [entry.name for entry in other.status() if entry.running] == []
-    assert all(entry.running for entry in control_plane.status())
+    assert [entry.name for entry in other.status() if entry.pid] == []
+    assert all(entry.pid for entry in control_plane.status())
 
 
 def test_stopping_keeps_the_state_and_the_address(other: Cluster) -> None:
@@ -59,17 +58,40 @@ def test_stopping_keeps_the_state_and_the_address(other: Cluster) -> None:
     assert other.server == server
 
 
-def test_a_process_that_is_not_ours_is_never_signalled(other: Cluster) -> None:
+def test_a_process_that_is_not_ours_is_never_signalled(other: Cluster, tmp_path: Path) -> None:
     other.state.mkdir()
-    mine = psutil.Process(os.getpid())
-    entry = {"pid": mine.pid, "created": mine.create_time() - 100}
-    record = {"ports": {"etcd": 1}, "processes": {"etcd": entry}}
-    (other.state / "cluster.json").write_text(json.dumps(record))
+    with subprocess.Popen(["etcd", "60"], executable="/bin/sleep", cwd=tmp_path) as namesake:
+        other.down()
+        alive = namesake.poll() is None
+        namesake.kill()
 
-    other.down()
+    assert alive
+    assert not other.status()[0].pid
 
-    assert mine.is_running()
-    assert not other.status()[0].running
+
+def test_a_process_whose_starter_was_killed_is_known_all_the_same(other: Cluster) -> None:
+    other.state.mkdir()
+    # What a starter does that is killed at once: nothing after the start.
+    with subprocess.Popen(["etcd", "60"], executable="/bin/sleep", cwd=other.state) as started:
+        assert other.status()[0].pid == started.pid
+        other.down()
+        assert not other.status()[0].pid
+
+
+def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: Cluster) -> None:
+    try:
+        other.up()
+        before = other.server
+        other.stop("kube-apiserver")
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", int(before.rpartition(":")[2])))
+            taken.listen()
+            other.up()
+            assert all(entry.pid for entry in other.status())
+            assert other.server != before
+    finally:
+        other.down()
 
 
 def test_nobody_without_a_certificate_is_served(control_plane: Cluster) -> None:
@@ -102,6 +124,6 @@ def test_no_kubeconfig_of_the_users_is_read(
 
     try:
         other.up()
-        assert all(entry.running for entry in other.status())
+        assert all(entry.pid for entry in other.status())
     finally:
         other.down()
