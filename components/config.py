@@ -520,9 +520,13 @@ class Secrets(_Model):
                     f"is missing and runner {name} cannot register without it; run: pulumi config "
                     f"set --secret --path 'runnerTokens.{name}' (and paste the glrt- token)",
                 )
-        for name in self.runner_tokens.keys() - settings.runners.keys():
-            message = "belongs to no runner of image-builds:settings.runners; remove or rename it"
-            yield f"{PROJECT}:runnerTokens.{name}", message
+        for name in sorted(self.runner_tokens):
+            if name not in settings.runners:
+                message = "belongs to no runner of image-builds:settings.runners; remove or rename"
+                yield f"{PROJECT}:runnerTokens.{name}", f"{message} it"
+            elif not isinstance(settings.runners[name].registration, TokenRegistration):
+                message = "is never used, since the stack creates that runner in GitLab; remove it"
+                yield f"{PROJECT}:runnerTokens.{name}", f"{message}, or set registration: token"
         for index, registry in enumerate(settings.registries):
             for use in ("pull", "push"):
                 name = getattr(registry, use)

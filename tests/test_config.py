@@ -117,6 +117,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown-registration": ({"runners.main.registration": "magic"}, f"{RUNNER}.registration", "'userRunner'"),
     "pull-without-login": ({"registries.0.pull": "other"}, "image-builds:registryCredentials.other", "pulumi config set"),
     "push-without-login": ({"registries.0.push": "other"}, "image-builds:registryCredentials.other", "pulumi config set"),
+    "token-never-used": ({"runners.main.registration": {"kind": "userRunner", "runnerType": "instance_type"}}, "image-builds:runnerTokens.main", "remove it"),
     "runner-without-token": ({"runners.other": {"tags": ["x"]}}, "image-builds:runnerTokens.other", "pulumi config set"),
 }  # fmt: skip
 
