@@ -415,6 +415,13 @@ class Settings(_Model):
                         f"is read from chart {version} on, and chart.version {self.chart.version} "
                         f"would ignore it; remove it or raise chart.version",
                     )
+        if self.gitlab.certificates and "[" in self.gitlab.url:
+            # The manager looks for <host>.crt, and a Secret's key allows no colon.
+            yield (
+                "gitlab.certificates",
+                "cannot be given for an IPv6 address, since the runner looks for the CA under a "
+                "name that no Secret can hold; use a DNS name in gitlab.url",
+            )
         yield from self._namespace_mistakes()
         yield from self._registry_mistakes()
 

@@ -92,6 +92,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "chart-archive-empty": ({"chart": {"archive": ""}}, "image-builds:settings.chart.archive", "remove the key"),
     "chart-repository": ({"chart": {"repository": "charts"}}, "image-builds:settings.chart.repository", "https://"),
     "gitlab-certificates": ({"gitlab.certificates": "nonsense"}, "image-builds:settings.gitlab.certificates", "paste the CA"),
+    "certificates-for-ipv6": ({"gitlab": {"url": "https://[2001:db8::1]", "certificates": CERTIFICATE}}, "image-builds:settings.gitlab.certificates", "DNS name"),
     "registry-certificates": ({"registries.0": {"host": "r", "certificates": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"}}, "image-builds:settings.registries[0].certificates", "paste the CA"),
     "certificates-with-key": ({"gitlab.certificates": CERTIFICATE + KEY}, "image-builds:settings.gitlab.certificates", "remove it"),
     "insecure-with-certificates": ({"registries.0.certificates": CERTIFICATE}, "image-builds:settings.registries[0]", "remove 'insecure'"),
