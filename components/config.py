@@ -285,6 +285,11 @@ class Resources(_Model):
         return self
 
 
+_DOCKER_CLIENT = (
+    "docker:29.7.2-cli@sha256:000bb62ff495f986c9f5578eb67cc2cb98b91138eda81d7762d5371eb8a497fe"
+)
+
+
 class Kaniko(_Model):
     """Build in the job's own container, without privilege.
 
@@ -305,9 +310,20 @@ class Dood(_Model):
 
     kind: Literal["dood"] = "dood"
     accept_node_root: Literal[True]
-    image: Image = (
-        "docker:29.7.2-cli@sha256:000bb62ff495f986c9f5578eb67cc2cb98b91138eda81d7762d5371eb8a497fe"
-    )
+    image: Image = _DOCKER_CLIENT
+
+
+class Dind(_Model):
+    """Build with a Docker engine that runs privileged beside the job.
+
+    Whoever runs a job commands that engine, so the stack file must say that it accepts this.
+    Client and engine are of one version: engines of 29.0 refuse older clients.
+    """
+
+    kind: Literal["dind"] = "dind"
+    accept_privileged: Literal[True]
+    image: Image = _DOCKER_CLIENT
+    daemon_image: Image = "docker:29.7.2-dind"
 
 
 class Auto(_Model):
@@ -316,7 +332,7 @@ class Auto(_Model):
     kind: Literal["auto"] = "auto"
 
 
-Strategy = Kaniko | Dood | Auto
+Strategy = Kaniko | Dood | Dind | Auto
 
 
 class TokenRegistration(_Model):
@@ -358,7 +374,7 @@ class Runner(_Model):
     tags: list[Tag] = Field(min_length=1)
     strategy: Annotated[
         _AnyStrategy,
-        # The one that is missing here cannot be given by its name alone.
+        # The ones that are missing here cannot be given by their names alone.
         BeforeValidator(
             _named_kind,
             json_schema_input_type=_AnyStrategy | Literal["auto", "kaniko"],
@@ -459,8 +475,17 @@ def _strategy_mistakes(
     strategy: Strategy,
     cluster: Cluster,
 ) -> Iterator[tuple[str, str]]:
-    if not isinstance(strategy, Dood):
-        return
+    if isinstance(strategy, Dood):
+        yield from _socket_mistakes(path, cluster)
+    elif isinstance(strategy, Dind) and not cluster.nodes.trusted:
+        yield (
+            path,
+            "is dind, whose privileged engine lets whoever runs a job reach the node; use kaniko, "
+            "or set cluster.nodes.trusted: true if all who can run jobs are trusted with the nodes",
+        )
+
+
+def _socket_mistakes(path: str, cluster: Cluster) -> Iterator[tuple[str, str]]:
     if cluster.kind == "managed":
         yield (
             path,
@@ -690,6 +715,11 @@ def _explain(error: ErrorDetails, model: type[_Model]) -> str:  # noqa: PLR0911 
         return (
             "must be said out loud, since whoever runs a job becomes root on the node; write "
             "'strategy: {kind: dood, acceptNodeRoot: true}', or use kaniko"
+        )
+    if error["loc"][-1:] == ("acceptPrivileged",) and error["type"] != "extra_forbidden":
+        return (
+            "must be said out loud, since a privileged engine runs beside each job; write "
+            "'strategy: {kind: dind, acceptPrivileged: true}', or use kaniko"
         )
     match error["type"]:
         case "value_error":

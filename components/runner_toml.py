@@ -53,6 +53,13 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "automount_service_account_token": False,
         "privileged": plan.privileged,
         "allow_privilege_escalation": plan.allow_privilege_escalation,
+        "service_container_security_context": (
+            {"privileged": True} if plan.service_privileged else {}
+        ),
+        # A job that names services of its own would have them privileged too.
+        "allowed_services": (
+            [service.image for service in plan.services] if plan.service_privileged else []
+        ),
         "image_pull_secrets": [job.pull_secret] if job.pull_secret else [],
         "pod_disruption_budget": job.pod_disruption_budget or None,
         **job.resources,
@@ -76,6 +83,16 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
             }
             for host_path in plan.host_paths
         ],
+        "empty_dir": [
+            _without_empty(
+                {
+                    "name": empty_dir.name,
+                    "mount_path": empty_dir.path,
+                    "medium": empty_dir.medium,
+                },
+            )
+            for empty_dir in plan.empty_dirs
+        ],
     }
     if job.push_secret:
         volumes["secret"] = [
@@ -88,11 +105,14 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         ]
     if job.certificates and plan.certificates_folder:
         volumes["config_map"] = [
-            {
-                "name": job.certificates,
-                "mount_path": plan.certificates_folder,
-                "read_only": True,
-            },
+            _without_empty(
+                {
+                    "name": job.certificates,
+                    "mount_path": plan.certificates_folder,
+                    "read_only": True,
+                    "items": dict(sorted(plan.certificate_paths.items())),
+                },
+            ),
         ]
     return volumes
 

@@ -59,6 +59,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "dood-on-managed": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster": {"kind": "managed"}}, f"{RUNNER}.strategy", "use kaniko"),
     "dood-without-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.dockerSocket": False}, f"{RUNNER}.strategy", "dockerSocket: true"),
     "dood-untrusted": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
+    "dind-untrusted": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
+    "dind-by-name-alone": ({"runners.main.strategy": "dind"}, f"{RUNNER}.strategy.acceptPrivileged", "said out loud"),
     "option-of-another-strategy": ({"runners.main.strategy": {"kind": "kaniko", "acceptNodeRoot": True}}, f"{RUNNER}.strategy.acceptNodeRoot", "unknown key"),
     "image-latest": ({"runners.main.strategy": {"kind": "kaniko", "image": "a/b:latest"}}, f"{RUNNER}.strategy.image", "name a version"),
     "image-untagged": ({"runners.main.strategy": {"kind": "kaniko", "image": "host:5000/a/b"}}, f"{RUNNER}.strategy.image", "name a version"),

@@ -11,6 +11,7 @@ PURE = {
     "strategies/plan": set[str](),
     "strategies/kaniko": {"components.config", "components.strategies.plan"},
     "strategies/dood": {"components.config", "components.strategies.plan"},
+    "strategies/dind": {"components.config", "components.strategies.plan"},
     "strategies/__init__": {
         "components.config",
         "components.strategies",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.config import Cluster, Dood, Kaniko, Nodes, Registry, Strategy
+from components.config import Cluster, Dind, Dood, Kaniko, Nodes, Registry, Strategy
 from components.runner_toml import JobSettings, render
 from components.strategies import plan_for
 from components.strategies.plan import BuildPlan, Service
@@ -42,8 +42,8 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "strategy",
-    [Kaniko(), Dood(accept_node_root=True)],
-    ids=["kaniko", "dood"],
+    [Kaniko(), Dood(accept_node_root=True), Dind(accept_privileged=True)],
+    ids=["kaniko", "dood", "dind"],
 )
 def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion) -> None:
     plan = plan_for(strategy, CLUSTER, REGISTRIES, ("mirror.example.com",))
@@ -109,6 +109,17 @@ def test_what_newer_charts_know_is_written_when_asked_for() -> None:
 
     assert kubernetes["pod_disruption_budget"] is True
     assert kubernetes["pod_security_context"] == {"seccomp_profile": {"type": "RuntimeDefault"}}
+
+
+def test_only_the_services_of_dind_are_privileged_and_no_other_service_is_allowed() -> None:
+    plan = plan_for(Dind(accept_privileged=True), CLUSTER, (), ())
+
+    kubernetes = _kubernetes(plan, JOB)
+
+    assert kubernetes["privileged"] is False
+    assert kubernetes["service_container_security_context"] == {"privileged": True}
+    assert kubernetes["allowed_services"] == [plan.services[0].image]
+    assert "service_container_security_context" not in _kubernetes(PLAN, JOB)
 
 
 def test_a_plans_services_run_beside_the_job() -> None:

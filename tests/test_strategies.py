@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.config import Auto, Cluster, Dood, Kaniko, Nodes, Registry, Strategy
+from components.config import Auto, Cluster, Dind, Dood, Kaniko, Nodes, Registry, Strategy
 from components.strategies import choose, plan_for
 from components.strategies.plan import BuildPlan
 
@@ -15,6 +15,7 @@ CLUSTER = Cluster(
 )
 KANIKO = Kaniko()
 DOOD = Dood(accept_node_root=True)
+DIND = Dind(accept_privileged=True)
 INSECURE = Registry(host="lan.example.com:5000", insecure=True)
 PRIVATE = Registry(host="ca.example.com:5000").model_copy(update={"certificates": "PEM"})
 
@@ -30,6 +31,7 @@ SECURITY: dict[str, tuple[Any, ...]] = {
         "/etc/image-builds/docker",
         SELECTOR,
     ),
+    "dind": (DIND, "privileged", False, None, (), "/etc/image-builds/docker", SELECTOR),
 }
 
 
@@ -52,14 +54,15 @@ def test_a_strategy_costs_what_the_table_says(name: str) -> None:
     assert plan.node_selector == selector
 
 
-@pytest.mark.parametrize("strategy", [KANIKO, DOOD], ids=["kaniko", "dood"])
+@pytest.mark.parametrize("strategy", [KANIKO, DOOD, DIND], ids=["kaniko", "dood", "dind"])
 def test_privilege_and_host_paths_need_the_privileged_level(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
-    assert (plan.privileged or bool(plan.host_paths)) <= (plan.pod_security == "privileged")
+    privilege = plan.privileged or plan.service_privileged or bool(plan.host_paths)
+    assert privilege <= (plan.pod_security == "privileged")
 
 
-@pytest.mark.parametrize("strategy", [KANIKO, DOOD], ids=["kaniko", "dood"])
+@pytest.mark.parametrize("strategy", [KANIKO, DOOD, DIND], ids=["kaniko", "dood", "dind"])
 def test_every_image_names_a_version(strategy: Strategy) -> None:
     assert re.search(r":v?\d+\.\d+\.\d+", _plan(strategy).image)
 
@@ -114,6 +117,35 @@ def test_dood_says_what_the_nodes_owner_must_set() -> None:
         '"registry-mirrors": ["https://mirror.example.com"]}',
         "/etc/docker/certs.d/ca.example.com:5000/ca.crt must hold the CA of ca.example.com:5000",
     )
+
+
+def test_dind_gives_its_engine_the_registries() -> None:
+    plan = _plan(DIND, INSECURE, PRIVATE, mirrors=("mirror.example.com",))
+
+    assert plan.services[0].command == (
+        "--insecure-registry=lan.example.com:5000",
+        "--registry-mirror=https://mirror.example.com",
+    )
+    assert plan.certificate_paths == {"ca.example.com_5000.crt": "ca.example.com:5000/ca.crt"}
+
+
+def test_dinds_client_and_engine_are_of_one_version() -> None:
+    plan = _plan(DIND)
+
+    versions = {
+        re.findall(r":([\d.]+)-", image)[0] for image in (plan.image, plan.services[0].image)
+    }
+    assert len(versions) == 1
+
+
+def test_dinds_client_and_engine_agree_on_tls() -> None:
+    plan = _plan(DIND)
+
+    assert plan.environment["DOCKER_HOST"] == f"tcp://{plan.services[0].alias}:2376"
+    assert plan.services[0].environment["HEALTHCHECK_TCP_PORT"] == "2376"
+    assert plan.environment["DOCKER_CERT_PATH"] in {folder.path for folder in plan.empty_dirs}
+    (engine,) = plan.services
+    assert plan.environment["DOCKER_TLS_CERTDIR"] == engine.environment["DOCKER_TLS_CERTDIR"]
 
 
 def test_nothing_to_set_on_the_nodes_is_nothing_said() -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from components.config import Auto, Cluster, Dood, Kaniko, Registry, Strategy
-from components.strategies import dood, kaniko
+from components.config import Auto, Cluster, Dind, Dood, Kaniko, Registry, Strategy
+from components.strategies import dind, dood, kaniko
 from components.strategies.plan import BuildPlan
 
 
@@ -20,6 +20,8 @@ def plan_for(
             return kaniko.plan(strategy, cluster, registries, mirrors)
         case Dood():
             return dood.plan(strategy, cluster, registries, mirrors)
+        case Dind():
+            return dind.plan(strategy, cluster, registries, mirrors)
         case Auto():
             return plan_for(choose(cluster), cluster, registries, mirrors)
         case _:

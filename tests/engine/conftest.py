@@ -21,6 +21,7 @@ from tools.local import CHECKOUT, LocalStack
 STRATEGIES: dict[str, Any] = {
     "kaniko": "kaniko",
     "dood": {"kind": "dood", "acceptNodeRoot": True},
+    "dind": {"kind": "dind", "acceptPrivileged": True},
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 _KNOWN = {
     "affinity",
     "allow_privilege_escalation",
+    "allowed_services",
     "automount_service_account_token",
     "cpu_limit",
     "cpu_request",
@@ -24,6 +25,8 @@ _KNOWN = {
     "pod_security_context",
     "privileged",
     "service_account",
+    "service_container_security_context",
+    "services",
     "volumes",
 }
 
@@ -44,6 +47,16 @@ def job_pod(text: str) -> dict[str, Any]:
     ):
         if key in kubernetes:
             context[field] = kubernetes[key]
+    service_context = {**context, **kubernetes.get("service_container_security_context", {})}
+    services = kubernetes.get("services", [])
+    foreign = [
+        service["name"]
+        for service in services
+        if service["name"] not in kubernetes.get("allowed_services", [service["name"]])
+    ]
+    if foreign:
+        message = f"invalid service image {foreign}: allowed_services forbids it"
+        raise ValueError(message)
     names = {"build": kubernetes["image"], "helper": "gitlab-runner-helper:x86_64-v18.9.0"}
     return {
         "apiVersion": "v1",
@@ -63,17 +76,37 @@ def job_pod(text: str) -> dict[str, Any]:
                     "name": name,
                     "image": image,
                     "command": ["sh"],
-                    "env": [
-                        dict(zip(("name", "value"), pair.split("=", 1), strict=True))
-                        for pair in runner.get("environment", [])
-                    ],
+                    "env": _variables(runner),
                     "volumeMounts": [*mounts, {"name": "repo", "mountPath": "/builds"}],
                     "securityContext": context,
                 }
                 for name, image in names.items()
+            ]
+            + [
+                {
+                    "name": service["alias"],
+                    "image": service["name"],
+                    "args": service.get("command", []),
+                    "env": _variables(runner, service),
+                    "volumeMounts": [*mounts, {"name": "repo", "mountPath": "/builds"}],
+                    "securityContext": service_context,
+                }
+                for service in services
+            ],
+            "hostAliases": [
+                {"ip": "127.0.0.1", "hostnames": [service["alias"]]} for service in services
             ],
         },
     }
+
+
+def _variables(*tables: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the environments of ``tables`` as a container's, where a later one outranks."""
+    pairs = [pair.partition("=") for table in tables for pair in table.get("environment", [])]
+    return [
+        {"name": name, "value": value}
+        for name, value in {name: value for name, _, value in pairs}.items()
+    ]
 
 
 def _volumes(tables: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -85,11 +118,16 @@ def _volumes(tables: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[st
             match kind:
                 case "host_path":
                     source = {"hostPath": {"path": entry["host_path"]}}
+                case "empty_dir":
+                    source = {"emptyDir": {"medium": entry.get("medium", "")}}
                 case "secret":
                     items = [{"key": key, "path": path} for key, path in entry["items"].items()]
                     source = {"secret": {"secretName": entry["name"], "items": items}}
                 case "config_map":
-                    source = {"configMap": {"name": entry["name"]}}
+                    items = [
+                        {"key": key, "path": path} for key, path in entry.get("items", {}).items()
+                    ]
+                    source = {"configMap": {"name": entry["name"], "items": items}}
                 case _:
                     message = f"the test executor does not know volumes.{kind}; teach it"
                     raise ValueError(message)
@@ -98,7 +136,7 @@ def _volumes(tables: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[st
                 {
                     "name": entry["name"],
                     "mountPath": entry["mount_path"],
-                    "readOnly": entry["read_only"],
+                    "readOnly": entry.get("read_only", False),
                 },
             )
     return volumes, mounts

@@ -12,7 +12,7 @@ from tests.engine.conftest import STRATEGIES, Site
 from tests.engine.executor import job_pod
 from tools.cluster import Cluster
 
-STRICTER = {"kaniko": "restricted", "dood": "baseline"}
+STRICTER = {"kaniko": "restricted", "dood": "baseline", "dind": "baseline"}
 
 # What the runner asks of the API server, from gitlab-runner's `kubeAPI:` annotations.
 ALLOWED = [
