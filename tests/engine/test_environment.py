@@ -37,7 +37,7 @@ def test_the_manager_is_available_under_restricted(
     assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-@pytest.mark.parametrize(("before", "after"), permutations(STRATEGIES, 2))
+@pytest.mark.parametrize(("before", "after"), list(permutations(STRATEGIES, 2)))
 def test_a_switch_updates_in_place_and_deletes_nothing(
     site: Site,
     core: client.CoreV1Api,
