@@ -3,11 +3,11 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import config
+from components import stack
 from components.environment import Environment
 from components.placement import Placement
 
-settings, secrets = config.load()
+settings, secrets = stack.load()
 placement = Placement(settings, secrets)
 placement.warn()
 

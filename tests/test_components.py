@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast
 import pulumi
 import pytest
 
-from components import config
+from components import stack
 from components.access import rules
 from components.environment import Environment
 from components.placement import Placement
@@ -22,7 +22,7 @@ def _deploy(
     secrets: dict[str, Any] = SECRETS,
 ) -> list[Registered]:
     configure(bent(SETTINGS, changes or {}), secrets)
-    settings, known = config.load()
+    settings, known = stack.load()
     return deploy(lambda: Environment("test", Placement(settings, known).environment))
 
 
@@ -294,7 +294,7 @@ def test_no_secret_is_outside_what_is_marked_secret() -> None:
 
 def test_a_callers_parent_does_not_take_the_children_away() -> None:
     configure(SETTINGS, SECRETS)
-    settings, secrets = config.load()
+    settings, secrets = stack.load()
 
     def program() -> None:
         outer = pulumi.ComponentResource("test:index:Outer", "outer")
@@ -366,7 +366,7 @@ class TestTree:
 
     def test_a_callers_parent_moves_the_environment_and_nothing_else(self) -> None:
         configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
-        settings, secrets = config.load()
+        settings, secrets = stack.load()
 
         def program() -> None:
             outer = pulumi.ComponentResource("test:index:Outer", "outer")
@@ -497,7 +497,7 @@ class TestRunnerMadeInGitLab:
 
     def test_a_preview_is_readable_before_its_token_is_known(self) -> None:
         configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
-        settings, known = config.load()
+        settings, known = stack.load()
 
         values = _one(
             deploy(

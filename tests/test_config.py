@@ -3,7 +3,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import config
+from components import config, stack
 from tests.configured import (
     CERTIFICATE,
     MISSING,
@@ -140,7 +140,7 @@ SECRET_MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
 
 def _lines() -> list[str]:
     with pytest.raises(pulumi.RunError) as failure:
-        config.load()
+        stack.load()
     return str(failure.value).splitlines()
 
 
@@ -221,7 +221,7 @@ def test_each_mistake_is_another() -> None:
 def test_what_is_left_out_gets_its_default() -> None:
     configure(SETTINGS, SECRETS)
 
-    settings, secrets = config.load()
+    settings, secrets = stack.load()
 
     assert settings.runners["main"].strategy == config.Kaniko()
     assert settings.runners["main"].concurrent == 10
@@ -260,6 +260,6 @@ def test_good_certificates_and_a_kubeconfig_are_taken() -> None:
     configure(bent(SETTINGS, changes), {}, context=None)
     pulumi.runtime.set_config("kubernetes:kubeconfig", "a kubeconfig")
 
-    settings, _ = config.load()
+    settings, _ = stack.load()
 
     assert settings.registries[0].certificates == CERTIFICATE

@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import config
+from components import stack
 from components.placement import Placement
 from components.registry import Login
 from components.runner import RunnerArgs
@@ -19,7 +19,7 @@ ARCHIVED = {"kind": "kaniko", "image": "gcr.io/kaniko-project/executor:v1.24.0-d
 def _placed(changes: dict[str, Any] | None = None, secrets: dict[str, Any] = SECRETS) -> Placement:
     configure(bent(SETTINGS, changes or {}), secrets)
     placed: list[Placement] = []
-    deploy(lambda: placed.append(Placement(*config.load())))
+    deploy(lambda: placed.append(Placement(*stack.load())))
     return placed[0]
 
 
@@ -377,7 +377,7 @@ class TestReport:
 class TestSecrets:
     def test_every_secret_is_a_secret_output(self) -> None:
         configure(SETTINGS, SECRETS)
-        settings, secrets = config.load()
+        settings, secrets = stack.load()
         host = "registry.example.com:5000"
 
         def program() -> None:

@@ -5,6 +5,7 @@ import jsonschema
 import pytest
 import yaml
 
+from components.combinations import setting_mistakes
 from components.config import Dood, Kaniko, Settings
 from tools import schema
 from tools.local import CHECKOUT
@@ -20,7 +21,7 @@ def _settings(name: str) -> Settings:
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_a_committed_stack_holds_no_mistake(name: str) -> None:
-    assert list(_settings(name).mistakes()) == []
+    assert list(setting_mistakes(_settings(name))) == []
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
