@@ -309,6 +309,8 @@ class Cluster:
             "client-ca-file": str(authority.certificate_file),
             "anonymous-auth": "false",
             "authorization-mode": "Node,RBAC",
+            # Real clusters admit privileged pods where Pod Security does.
+            "allow-privileged": "true",
             "enable-admission-plugins": "NodeRestriction,PodSecurity",
             "service-cluster-ip-range": _SERVICE_RANGE,
             "service-account-issuer": "https://kubernetes.default.svc",
