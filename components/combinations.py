@@ -9,6 +9,8 @@ from pydantic.alias_generators import to_camel
 
 from components.config import (
     PROJECT,
+    Buildah,
+    Buildkit,
     Cluster,
     Dind,
     Dood,
@@ -18,6 +20,12 @@ from components.config import (
     TokenRegistration,
     version_tuple,
 )
+from components.strategies import plan_for
+from components.strategies.plan import BuildPlan
+
+_LEVELS = ("privileged", "baseline", "restricted")
+_UNPRIVILEGED = {"buildkit": "rootless", "buildah": "chroot"}
+_RUNTIMES = {"openShift": "CRI-O", "rke2": "RKE2's containerd", "eksAuto": "EKS Auto Mode"}
 
 # What to say where an acceptance is missing or is not `true`.
 ACCEPTANCES = {
@@ -26,8 +34,9 @@ ACCEPTANCES = {
         "'strategy: {kind: dood, acceptNodeRoot: true}', or use kaniko"
     ),
     "acceptPrivileged": (
-        "must be said out loud, since a privileged engine runs beside each job; write "
-        "'strategy: {kind: dind, acceptPrivileged: true}', or use kaniko"
+        "must be said out loud, since a privileged container runs in each job; set "
+        "acceptPrivileged: true, as in 'strategy: {kind: dind, acceptPrivileged: true}', or use "
+        "kaniko"
     ),
 }
 
@@ -40,7 +49,8 @@ def setting_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield (path, message) of each combination that cannot or must not be deployed."""
     for name, runner in settings.runners.items():
         path = f"runners.{name}"
-        yield from _strategy_mistakes(f"{path}.strategy", runner.strategy, settings.cluster)
+        for reason in obstacles(runner.strategy, settings.cluster):
+            yield f"{path}.strategy", reason
         for key, version in _SINCE_CHART.items():
             chosen = getattr(runner, key) != type(runner).model_fields[key].default
             if chosen and version_tuple(settings.chart.version) < version_tuple(version):
@@ -90,40 +100,146 @@ def _registry_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
         seen.add(registry.host)
 
 
-def _strategy_mistakes(
-    path: str,
-    strategy: Strategy,
-    cluster: Cluster,
-) -> Iterator[tuple[str, str]]:
-    if isinstance(strategy, Dood):
-        yield from _socket_mistakes(path, cluster)
-    elif isinstance(strategy, Dind) and not cluster.nodes.trusted:
+def obstacles(strategy: Strategy, cluster: Cluster) -> Iterator[str]:
+    """Yield why ``strategy`` cannot or must not run on ``cluster``, each with the way out."""
+    plan = plan_for(strategy, cluster, (), ())
+    match strategy:
+        case Dood():
+            yield from _socket_obstacles(cluster)
+        case Dind():
+            if not cluster.nodes.trusted:
+                yield (
+                    "is dind, whose privileged engine lets whoever runs a job reach the node; use "
+                    "kaniko, or set cluster.nodes.trusted: true if all who can run jobs are "
+                    "trusted with the nodes"
+                )
+        case Buildkit() | Buildah():
+            yield from _privileged_obstacles(strategy, cluster)
+        case _:
+            pass
+    if _LEVELS.index(plan.pod_security) < _LEVELS.index(cluster.pod_security_limit):
         yield (
-            path,
-            "is dind, whose privileged engine lets whoever runs a job reach the node; use kaniko, "
-            "or set cluster.nodes.trusted: true if all who can run jobs are trusted with the nodes",
+            f"needs the Pod Security level {plan.pod_security} in its job namespace, and "
+            f"cluster.podSecurityLimit is {cluster.pod_security_limit}; {_stricter(plan)}"
         )
+    yield from _platform_obstacles(plan, cluster)
 
 
-def _socket_mistakes(path: str, cluster: Cluster) -> Iterator[tuple[str, str]]:
+def _stricter(plan: BuildPlan) -> str:
+    if plan.build.seccomp:
+        return "use kaniko, or nodeProfiles if the nodes' owner can install profiles"
+    if plan.pod_security == "privileged":
+        return "use kaniko, or have the cluster's owner raise the limit for this namespace"
+    return "have the cluster's owner raise the limit for this namespace"
+
+
+def _privileged_obstacles(strategy: Buildkit | Buildah, cluster: Cluster) -> Iterator[str]:
+    name = f"is {strategy.kind} with variant {strategy.variant}"
+    privileged = strategy.variant == "privileged"
+    if privileged and not strategy.accept_privileged:
+        yield (
+            f"{name}, which makes each job's container privileged and must be said out loud; add "
+            f"acceptPrivileged: true, or use the variant {_UNPRIVILEGED[strategy.kind]}"
+        )
+    if privileged and not cluster.nodes.trusted:
+        yield (
+            f"{name}, which lets whoever runs a job reach the node; use the variant "
+            f"{_UNPRIVILEGED[strategy.kind]}, or set cluster.nodes.trusted: true if all who can "
+            "run jobs are trusted with the nodes"
+        )
+    if privileged and strategy.node_profiles:
+        yield f"{name}, and a privileged container ignores profiles; remove nodeProfiles"
+    if strategy.accept_privileged and not privileged:
+        yield f"{name}, which is not privileged; remove acceptPrivileged"
+    if isinstance(strategy, Buildkit):
+        yield from _buildkit_obstacles(strategy, cluster)
+
+
+def _buildkit_obstacles(strategy: Buildkit, cluster: Cluster) -> Iterator[str]:
+    name = f"is buildkit with variant {strategy.variant}"
+    rootless_image = "rootless" in strategy.image
+    if strategy.variant == "rootless" and not strategy.host_users:
+        yield (
+            f"{name} and hostUsers: false, but that image maps uids 100000 to 165535 and a pod's "
+            "user namespace ends at 65535, so newuidmap fails; use variant: rootful with "
+            "hostUsers: false, or remove hostUsers"
+        )
+    if strategy.variant == "rootful" and strategy.host_users:
+        yield (
+            f"{name} without hostUsers: false, so it would be root on the node; add hostUsers: "
+            "false, or use variant: privileged where that is meant"
+        )
+    if strategy.variant == "privileged" and not strategy.host_users:
+        yield f"{name} and hostUsers: false, which is variant: rootful; use that"
+    if strategy.variant == "rootful" and strategy.node_profiles:
+        yield f"{name}, and a privileged container ignores profiles; remove nodeProfiles"
+    if not strategy.host_users and not cluster.nodes.user_namespaces:
+        yield (
+            "asks for hostUsers: false, and the nodes are not said to offer user namespaces, "
+            "which older runtimes ignore in silence; use variant: rootless, or set "
+            "cluster.nodes.userNamespaces: true (Kubernetes 1.33, Linux 6.3, containerd 2.0 or "
+            "CRI-O 1.25)"
+        )
+    if rootless_image != (strategy.variant == "rootless"):
+        wanted = "one that ends in -rootless" if not rootless_image else "one without -rootless"
+        yield f"{name}, which the image {strategy.image} is not made for; use {wanted}"
+
+
+def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
+    """What a platform refuses, as shared facts have it (AWS, Google and Red Hat documentation)."""
+    privileged = plan.build.privileged or plan.service.privileged
+    away = "use kaniko" if plan.strategy != "kaniko" else "use another cluster"
+    match cluster.platform:
+        case "gkeAutopilot" if privileged or plan.host_paths:
+            yield (
+                "is on GKE Autopilot, which refuses privileged containers and host paths "
+                f"(autogke-disallow-privilege); {away}, or a GKE Standard cluster"
+            )
+        case "gkeAutopilot" if plan.unshares:
+            yield (
+                "is on GKE Autopilot, whose RuntimeDefault seccomp profile refuses the user "
+                f"namespaces that it makes; {away}, or a GKE Standard cluster"
+            )
+        case "eksFargate" if privileged or plan.host_paths or plan.build.capabilities:
+            yield (
+                "is on EKS Fargate, which refuses privileged containers, host paths and added "
+                f"capabilities; {away}, or jobs on EC2 nodes"
+            )
+        case "eksFargate" | "eksAuto" if plan.unshares:
+            yield (
+                "makes user namespaces, of which nodes of EKS Fargate and EKS Auto Mode allow "
+                f"none (user.max_user_namespaces=0, fixed); {away}, or a node group of your own"
+            )
+        case "eksFargate" | "eksAuto" if not plan.host_users:
+            yield (
+                "asks for hostUsers: false, and nodes of EKS Fargate and EKS Auto Mode allow no "
+                f"user namespaces; {away}, or a node group of your own"
+            )
+        case "openShift" | "rke2" | "eksAuto" if plan.host_paths:
+            yield (
+                f"needs a Docker engine on the nodes, and {_RUNTIMES[cluster.platform]} has "
+                f"none; {away}"
+            )
+        case _:
+            pass
+
+
+def _socket_obstacles(cluster: Cluster) -> Iterator[str]:
     if cluster.kind == "managed":
         yield (
-            path,
             "is dood on a managed cluster, whose nodes run containerd without a Docker socket; "
-            "use kaniko, or set cluster.kind to onPrem if the nodes are yours",
+            "use kaniko, or set cluster.kind to onPrem if the nodes are yours"
         )
         return
     if not cluster.nodes.docker_socket:
         yield (
-            path,
             "is dood, but the nodes are not said to run a Docker engine; use kaniko, or set "
-            "cluster.nodes.dockerSocket: true where /var/run/docker.sock exists",
+            "cluster.nodes.dockerSocket: true where /var/run/docker.sock exists"
         )
     if not cluster.nodes.trusted:
         yield (
-            path,
             "is dood, which makes whoever runs a job root on the node; use kaniko, or set "
-            "cluster.nodes.trusted: true if all who can run jobs are trusted with the nodes",
+            "cluster.nodes.trusted: true if all who can run jobs are trusted with the nodes"
         )
 
 

@@ -7,6 +7,7 @@ Kubernetes is not decided here but in ``components/strategies``.
 
 import re
 import ssl
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -197,19 +198,31 @@ class GitLab(_Model):
     certificates: Certificates | None = None
 
 
+PodSecurity = Literal["privileged", "baseline", "restricted"]
+
+
 class Nodes(_Model):
     """What the nodes that run jobs are, and whether the people who run jobs are trusted."""
 
     os: Literal["ubuntu", "other"] = "other"
+    runtime: Literal["containerd", "crio", "docker"] = "containerd"
     docker_socket: bool = False
+    user_namespaces: bool = False
     trusted: bool = False
     selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
 
 
 class Cluster(_Model):
-    """What the stack file says about the target cluster."""
+    """What the stack file says about the target cluster.
+
+    ``podSecurityLimit`` is the least strict level that it lets a namespace have.
+    """
 
     kind: Literal["managed", "onPrem"]
+    platform: Literal["eksAuto", "eksFargate", "gkeAutopilot", "openShift", "rke2", "other"] = (
+        "other"
+    )
+    pod_security_limit: PodSecurity = "privileged"
     nodes: Nodes = Nodes()
 
 
@@ -320,13 +333,57 @@ class Dind(_Model):
     daemon_image: Image = "docker:29.7.2-dind"
 
 
+class NodeProfiles(_Model):
+    """Profiles that the nodes' owner has installed, by their names there."""
+
+    seccomp: str = Field(min_length=1)
+    app_armor: str = Field(min_length=1)
+
+    def described(self) -> str:
+        """Name both for the nodes' owner."""
+        return f"the seccomp profile {self.seccomp} and the AppArmor profile {self.app_armor}"
+
+
+def _buildkit_image(given: Mapping[str, Any]) -> str:
+    suffix = "-rootless" if given.get("variant") == "rootless" else ""
+    return f"moby/buildkit:v0.34.2{suffix}"
+
+
+class Buildkit(_Model):
+    """Build with a BuildKit daemon inside the job's own container.
+
+    ``rootful`` is privileged in a user namespace of the pod's own (``hostUsers: false``).
+    """
+
+    kind: Literal["buildkit"] = "buildkit"
+    variant: Literal["rootless", "rootful", "privileged"] = "rootless"
+    host_users: bool = True
+    accept_privileged: Literal[True] | None = None
+    node_profiles: NodeProfiles | None = None
+    image: Image = Field(default_factory=_buildkit_image)
+
+
+class Buildah(_Model):
+    """Build with Buildah in the job's own container.
+
+    ``chroot`` runs as uid 1000 and ``root`` as uid 0, both without privilege.
+    """
+
+    kind: Literal["buildah"] = "buildah"
+    variant: Literal["chroot", "root", "privileged"] = "chroot"
+    storage_driver: Literal["vfs", "overlay"] = "vfs"
+    accept_privileged: Literal[True] | None = None
+    node_profiles: NodeProfiles | None = None
+    image: Image = "quay.io/containers/buildah:v1.43.5"
+
+
 class Auto(_Model):
     """Let the cluster decide: its facts pick one of the other strategies."""
 
     kind: Literal["auto"] = "auto"
 
 
-Strategy = Kaniko | Dood | Dind | Auto
+Strategy = Kaniko | Dood | Dind | Buildkit | Buildah | Auto
 
 
 class TokenRegistration(_Model):
@@ -371,7 +428,7 @@ class Runner(_Model):
         # The ones that are missing here cannot be given by their names alone.
         BeforeValidator(
             _named_kind,
-            json_schema_input_type=_AnyStrategy | Literal["auto", "kaniko"],
+            json_schema_input_type=_AnyStrategy | Literal["auto", "buildah", "buildkit", "kaniko"],
         ),
     ] = Auto()
     registration: Annotated[

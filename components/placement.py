@@ -14,13 +14,13 @@ from components.environment import EnvironmentArgs
 from components.registration import RegistrationArgs
 from components.registry import Login
 from components.runner import ChartArgs, RunnerArgs, RunnerNames
-from components.runner_toml import JobSettings, render
+from components.runner_toml import JobSettings, file_key, render
 from components.strategies import plan_for
-from components.strategies.plan import BuildPlan, certificate_file
+from components.strategies.plan import BuildPlan
 
 _PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
 _PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
-_CERTIFICATES = "registry-certificates"
+_FILES = "registry-files"
 
 
 class RunnerSummary(TypedDict):
@@ -112,18 +112,13 @@ def _runner(
     runner = settings.runners[name]
     pull_logins = _logins(settings, secrets, "pull")
     push_logins = _logins(settings, secrets, "push")
-    certificates = {
-        certificate_file(registry.host): registry.certificates
-        for registry in settings.registries
-        if registry.certificates
-    }
     names: RunnerNames = {
         "job_namespace": settings.job_namespace(name),
         "manager_account": f"gitlab-runner-{name}",
         "job_account": f"gitlab-job-{name}",
         "pull_secret": _PULL_SECRET if pull_logins else None,
         "push_secret": _PUSH_SECRET if push_logins else None,
-        "certificates": _CERTIFICATES if certificates else None,
+        "files": _FILES if plan.files else None,
     }
     return {
         "release": f"gitlab-runner-{name}",
@@ -133,7 +128,7 @@ def _runner(
         "pod_disruption_budget": runner.pod_disruption_budget,
         "pull_logins": pull_logins,
         "push_logins": push_logins,
-        "certificates": certificates,
+        "files": {file_key(path): text for path, text in plan.files.items()},
         "registration": _registration(name, settings, secrets),
         "gitlab_url": settings.gitlab.url,
         "gitlab_certificates": _gitlab_certificates(settings),
@@ -151,7 +146,7 @@ def _job(name: str, settings: Settings, names: RunnerNames) -> JobSettings:
         service_account=names["job_account"],
         pull_secret=names["pull_secret"],
         push_secret=names["push_secret"],
-        certificates=names["certificates"],
+        files=names["files"],
         environment=runner.environment,
         resources={
             f"{resource}_{bound}": quantity

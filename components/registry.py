@@ -1,4 +1,4 @@
-"""What a namespace needs to reach registries: a login as a Secret, and the CAs as a ConfigMap.
+"""What a namespace needs to reach registries: a login as a Secret, and files as a ConfigMap.
 
 A pull Secret also goes to each namespace that runs the built images, in place of the usual
 ``kubectl create secret docker-registry``.
@@ -79,16 +79,16 @@ def _entry(username: str, password: str) -> dict[str, str]:
     return {"username": username, "password": password, "auth": auth}
 
 
-class RegistryCertificatesArgs(TypedDict):
-    """Where the ConfigMap is, what it is called, and the PEM text by file name."""
+class RegistryFilesArgs(TypedDict):
+    """Where the ConfigMap is, what it is called, and its text by key."""
 
     namespace: pulumi.Input[str]
     config_map: str
     files: Mapping[str, str]
 
 
-class RegistryCertificates(pulumi.ComponentResource):
-    """The CAs of the registries that have a private one; they are public, so no Secret."""
+class RegistryFiles(pulumi.ComponentResource):
+    """What a tool reads about registries: CAs and settings, which are public, so no Secret."""
 
     config_map: pulumi.Output[str]
     """The ConfigMap's name, known once it exists."""
@@ -96,11 +96,11 @@ class RegistryCertificates(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        args: RegistryCertificatesArgs,
+        args: RegistryFilesArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the ConfigMap."""
-        super().__init__("image-builds:index:RegistryCertificates", name, None, opts)
+        super().__init__("image-builds:index:RegistryFiles", name, None, opts)
         config_map = k8s.core.v1.ConfigMap(
             name,
             metadata={"name": args["config_map"], "namespace": args["namespace"]},

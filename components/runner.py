@@ -14,7 +14,7 @@ import pulumi_kubernetes as k8s
 from components.access import Access
 from components.namespace import BuildNamespace
 from components.registration import Registration, RegistrationArgs
-from components.registry import Login, RegistryCertificates, RegistryLogin
+from components.registry import Login, RegistryFiles, RegistryLogin
 from components.strategies.plan import PodSecurity
 
 
@@ -34,7 +34,7 @@ class RunnerNames(TypedDict):
     job_account: str
     pull_secret: str | None
     push_secret: str | None
-    certificates: str | None
+    files: str | None
 
 
 class RunnerArgs(TypedDict):
@@ -47,7 +47,7 @@ class RunnerArgs(TypedDict):
     pod_disruption_budget: bool
     pull_logins: Mapping[str, Login]
     push_logins: Mapping[str, Login]
-    certificates: Mapping[str, str]
+    files: Mapping[str, str]
     registration: RegistrationArgs
     gitlab_url: str
     gitlab_certificates: Mapping[str, str]
@@ -119,17 +119,13 @@ class Runner(pulumi.ComponentResource):
             for use, secret, login in logins
             if secret
         ]
-        if names["certificates"]:
-            certificates: RegistryCertificates = RegistryCertificates(
-                f"{name}-certificates",
-                {
-                    "namespace": namespace,
-                    "config_map": names["certificates"],
-                    "files": args["certificates"],
-                },
+        if names["files"]:
+            files: RegistryFiles = RegistryFiles(
+                f"{name}-files",
+                {"namespace": namespace, "config_map": names["files"], "files": args["files"]},
                 child,
             )
-            resources.append(certificates)
+            resources.append(files)
         return resources
 
     def _release(

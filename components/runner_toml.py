@@ -5,12 +5,17 @@ none is ever taken from a user. No credential is in the text: it names Secrets o
 """
 
 import dataclasses
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
 
-from components.strategies.plan import BuildPlan, Service
+from components.strategies.plan import BuildPlan, Security, Service
+
+_WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
+_PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,14 +23,14 @@ class JobSettings:
     """What a job gets whatever its strategy: names of objects in its namespace, and limits.
 
     ``resources`` holds quantities by TOML key, such as ``cpu_request``. The names are None where
-    the stack has no such credentials or certificates.
+    the stack has no such credentials or files.
     """
 
     namespace: str
     service_account: str
     pull_secret: str | None
     push_secret: str | None
-    certificates: str | None
+    files: str | None
     environment: Mapping[str, str]
     resources: Mapping[str, str]
     seccomp_profile: str | None
@@ -35,12 +40,17 @@ class JobSettings:
 def render(plan: BuildPlan, job: JobSettings) -> str:
     """Return the TOML text; equal arguments give equal bytes."""
     environment = {**plan.environment, **job.environment}
+    kubernetes = _without_empty(_kubernetes(plan, job))
+    patched = {_PATCHES: True} if "pod_spec" in kubernetes else {}
     runner = {
+        # The runner's recipe for pods with a user namespace
+        # (gitlab-runner:docs/executors/kubernetes/_index.md).
+        "builds_dir": None if plan.host_users else f"{_WRITABLE}/builds",
         "environment": [f"{name}={value}" for name, value in sorted(environment.items()) if value],
         # A rotated token would be saved in the pod only and lost with it, and the next pod could
         # not register (gitlab-runner:commands/multi.go, resetOneRunnerToken).
-        "feature_flags": {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True},
-        "kubernetes": _without_empty(_kubernetes(plan, job)),
+        "feature_flags": {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True, **patched},
+        "kubernetes": kubernetes,
     }
     return tomlkit.dumps({"runners": [_without_empty(runner)]})
 
@@ -51,22 +61,27 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "image": plan.image,
         "service_account": job.service_account,
         "automount_service_account_token": False,
-        "privileged": plan.privileged,
+        "privileged": False,
         "allow_privilege_escalation": plan.allow_privilege_escalation,
-        "service_container_security_context": (
-            {"privileged": True} if plan.service_privileged else {}
-        ),
+        "build_container_security_context": _security(plan.build),
+        "service_container_security_context": _security(plan.service),
         # A job that names services of its own would have them privileged too.
         "allowed_services": (
-            [service.image for service in plan.services] if plan.service_privileged else []
+            [service.image for service in plan.services] if plan.service.privileged else []
         ),
         "image_pull_secrets": [job.pull_secret] if job.pull_secret else [],
         "pod_disruption_budget": job.pod_disruption_budget or None,
         **job.resources,
         "node_selector": dict(sorted(plan.node_selector.items())),
-        "pod_security_context": (
-            {"seccomp_profile": {"type": job.seccomp_profile}} if job.seccomp_profile else {}
+        "pod_security_context": _without_empty(
+            {
+                "fs_group": plan.group,
+                "seccomp_profile": {"type": job.seccomp_profile} if job.seccomp_profile else {},
+            },
         ),
+        "pod_spec": _pod_spec(plan),
+        "logs_base_dir": None if plan.host_users else _WRITABLE,
+        "scripts_base_dir": None if plan.host_users else _WRITABLE,
         "services": [_service(service) for service in plan.services],
         "volumes": _without_empty(_volumes(plan, job)),
     }
@@ -103,18 +118,53 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
                 "items": {".dockerconfigjson": "config.json"},
             },
         ]
-    if job.certificates and plan.certificates_folder:
+    if job.files:
         volumes["config_map"] = [
-            _without_empty(
-                {
-                    "name": job.certificates,
-                    "mount_path": plan.certificates_folder,
-                    "read_only": True,
-                    "items": dict(sorted(plan.certificate_paths.items())),
-                },
-            ),
+            {
+                "name": job.files,
+                "mount_path": plan.files_folder,
+                "read_only": True,
+                "items": {file_key(path): path for path in sorted(plan.files)},
+            },
         ]
     return volumes
+
+
+def file_key(path: str) -> str:
+    """Name the ConfigMap's key of a plan's file: keys allow neither a slash nor a colon."""
+    return re.sub("[/:]", "_", path)
+
+
+def _security(security: Security) -> dict[str, Any]:
+    """What the pinned runner has keys for; the profiles go into the pod's spec."""
+    return _without_empty(
+        {
+            "privileged": security.privileged or None,
+            "run_as_user": security.user,
+            "run_as_group": security.user,
+            "capabilities": {"add": list(security.capabilities)} if security.capabilities else {},
+        },
+    )
+
+
+def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
+    """What has no key, or none before runner 18.11, as a patch of the pod that the runner makes.
+
+    A key that the runner does not know is dropped in silence, and the pod would differ from the
+    plan (gitlab-runner:docs/executors/kubernetes/_index.md, Overwrite generated pod specs).
+    """
+    context = _without_empty(
+        {"seccompProfile": plan.build.seccomp, "appArmorProfile": plan.build.app_armor},
+    )
+    patch: dict[str, Any] = {}
+    if context:
+        patch["containers"] = [{"name": "build", "securityContext": context}]
+    if not plan.host_users:
+        patch["hostUsers"] = False
+    if not patch:
+        return []
+    text = json.dumps(patch, sort_keys=True)
+    return [{"name": "security", "patch_type": "strategic", "patch": text}]
 
 
 def _service(service: Service) -> dict[str, Any]:

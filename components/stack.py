@@ -88,6 +88,9 @@ def _read(
         return model.model_validate(value)
     except pydantic.ValidationError as failure:
         for error in failure.errors(include_url=False, include_input=False):
+            if error["type"] == "default_factory_not_called":
+                # It follows from another mistake in the same mapping, which is told.
+                continue
             separator = ":" if prefix == PROJECT else "."
             path = _path(error["loc"], value)
             where = f"{prefix}{separator}{path}" if path else prefix

@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
             "os": "ubuntu",
             "dockerSocket": True,
             "trusted": True,
+            "userNamespaces": True,
             "selector": {"image-builds/docker-socket": "true"},
         },
     },
@@ -48,6 +49,23 @@ SECRETS: dict[str, Any] = {
         "in": {"username": "reader", "password": PULL},
         "out": {"username": "writer", "password": PUSH},
     },
+}
+
+# Every strategy and variant, as a stack file says it.
+STRATEGIES: dict[str, Any] = {
+    "kaniko": "kaniko",
+    "dood": {"kind": "dood", "acceptNodeRoot": True},
+    "dind": {"kind": "dind", "acceptPrivileged": True},
+    "buildkit": "buildkit",
+    "buildkit-profiles": {
+        "kind": "buildkit",
+        "nodeProfiles": {"seccomp": "b.json", "appArmor": "b"},
+    },
+    "buildkit-rootful": {"kind": "buildkit", "variant": "rootful", "hostUsers": False},
+    "buildkit-privileged": {"kind": "buildkit", "variant": "privileged", "acceptPrivileged": True},
+    "buildah": "buildah",
+    "buildah-root": {"kind": "buildah", "variant": "root"},
+    "buildah-privileged": {"kind": "buildah", "variant": "privileged", "acceptPrivileged": True},
 }
 
 MISSING = object()

@@ -182,13 +182,10 @@ class TestRegistries:
     def test_certificates_are_a_config_map_of_the_jobs(self) -> None:
         registered = _deploy({"registries": [{"host": "r:5000", "certificates": CERTIFICATE}]})
 
-        config_map = _one(registered, "kubernetes:core/v1:ConfigMap", "main-certificates")
+        config_map = _one(registered, "kubernetes:core/v1:ConfigMap", "main-files")
 
         assert config_map["data"] == {"r_5000.crt": CERTIFICATE}
-        assert (
-            "registry-certificates"
-            in _one(registered, RELEASE, "main")["values"]["runners"]["config"]
-        )
+        assert "registry-files" in _one(registered, RELEASE, "main")["values"]["runners"]["config"]
 
 
 class TestRunner:
@@ -348,8 +345,8 @@ class TestTree:
         "Secret main-pull": "RegistryLogin main-pull",
         "RegistryLogin main-push": "Runner main",
         "Secret main-push": "RegistryLogin main-push",
-        "RegistryCertificates main-certificates": "Runner main",
-        "ConfigMap main-certificates": "RegistryCertificates main-certificates",
+        "RegistryFiles main-files": "Runner main",
+        "ConfigMap main-files": "RegistryFiles main-files",
         "Registration main": "Runner main",
         "UserRunner main": "Registration main",
         "Secret main-token": "Runner main",
@@ -391,7 +388,7 @@ class TestTree:
             "ServiceAccount main-job",
             "Secret main-pull",
             "Secret main-push",
-            "ConfigMap main-certificates",
+            "ConfigMap main-files",
             "Secret main-token",
             "Secret main-gitlab-certificates",
         }

@@ -8,11 +8,17 @@ from tools.local import CHECKOUT
 
 PURE = {
     "config": set[str](),
-    "combinations": {"components.config"},
-    "strategies/plan": set[str](),
+    "combinations": {
+        "components.config",
+        "components.strategies",
+        "components.strategies.plan",
+    },
+    "strategies/plan": {"components.config"},
     "strategies/kaniko": {"components.config", "components.strategies.plan"},
     "strategies/dood": {"components.config", "components.strategies.plan"},
     "strategies/dind": {"components.config", "components.strategies.plan"},
+    "strategies/buildkit": {"components.config", "components.strategies.plan"},
+    "strategies/buildah": {"components.config", "components.strategies.plan"},
     "strategies/__init__": {
         "components.config",
         "components.strategies",

@@ -47,7 +47,7 @@ class TestNames:
             "job_account": "gitlab-job-main",
             "pull_secret": "registry-pull",
             "push_secret": "registry-push",
-            "certificates": None,
+            "files": None,
         }
 
     def test_what_is_not_configured_has_no_name(self) -> None:
@@ -55,7 +55,7 @@ class TestNames:
 
         assert names["pull_secret"] is None
         assert names["push_secret"] is None
-        assert names["certificates"] is None
+        assert names["files"] is None
 
     def test_the_job_namespace_can_be_chosen(self) -> None:
         placement = _placed({"runners.main.jobNamespace": "ci-jobs"})
@@ -165,8 +165,8 @@ class TestCertificates:
             ),
         )
 
-        assert runner["certificates"] == {"ca.example.com_5000.crt": CERTIFICATE}
-        assert runner["names"]["certificates"] == "registry-certificates"
+        assert runner["files"] == {"ca.example.com_5000.crt": CERTIFICATE}
+        assert runner["names"]["files"] == "registry-files"
 
     def test_gitlabs_file_name_has_no_port(self) -> None:
         gitlab = {"url": "https://gitlab.example.com:8443/gitlab", "certificates": CERTIFICATE}
@@ -186,7 +186,7 @@ class TestCertificates:
     def test_without_them_there_is_no_file(self) -> None:
         runner = _main(_placed())
 
-        assert runner["certificates"] == {}
+        assert runner["files"] == {}
         assert runner["gitlab_certificates"] == {}
 
 

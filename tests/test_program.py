@@ -4,15 +4,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.configured import PULL, PUSH, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.configured import PULL, PUSH, SECRETS, SETTINGS, STRATEGIES, TOKEN, bent, configure
 from tests.harness import Registered, deploy, unmarked
 from tools.local import CHECKOUT
-
-STRATEGIES: dict[str, Any] = {
-    "kaniko": "kaniko",
-    "dood": {"kind": "dood", "acceptNodeRoot": True},
-    "dind": {"kind": "dind", "acceptPrivileged": True},
-}
 
 
 def _run(strategy: object) -> list[Registered]:
@@ -20,11 +14,19 @@ def _run(strategy: object) -> list[Registered]:
     return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
 
-def test_urns_are_the_same_for_every_strategy() -> None:
-    kaniko, *others = ({item.urn for item in _run(strategy)} for strategy in STRATEGIES.values())
+def test_urns_are_the_same_for_every_strategy_but_for_the_files_of_its_tool() -> None:
+    every = {name: {item.urn for item in _run(strategy)} for name, strategy in STRATEGIES.items()}
 
-    assert others == [kaniko] * len(others)
+    kaniko = every["kaniko"]
     assert len(kaniko) == 24
+    assert {urn for urns in every.values() for urn in kaniko - urns} == set()
+    extra = {
+        name: {urn.split("::")[2:][-1] for urn in urns - kaniko} for name, urns in every.items()
+    }
+    assert {name for name, names in extra.items() if names} == {
+        name for name in STRATEGIES if name.startswith(("buildkit", "buildah"))
+    }
+    assert {name for names in extra.values() for name in names} == {"main-files"}
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

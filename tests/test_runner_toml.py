@@ -7,20 +7,33 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.config import Cluster, Dind, Dood, Kaniko, Nodes, Registry, Strategy
+from components.config import (
+    Buildah,
+    Buildkit,
+    Cluster,
+    Dind,
+    Dood,
+    Kaniko,
+    Nodes,
+    Registry,
+    Strategy,
+)
 from components.runner_toml import JobSettings, render
 from components.strategies import plan_for
 from components.strategies.plan import BuildPlan, Service
 
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
-REGISTRIES = (Registry(host="lan.example.com:5000", insecure=True),)
+REGISTRIES = (
+    Registry(host="lan.example.com:5000", insecure=True),
+    Registry(host="ca.example.com:5000").model_copy(update={"certificates": "PEM"}),
+)
 PLAN = plan_for(Kaniko(), CLUSTER, REGISTRIES, ())
 JOB = JobSettings(
     namespace="builds-main",
     service_account="gitlab-job-main",
     pull_secret="registry-pull",
     push_secret="registry-push",
-    certificates="registry-certificates",
+    files="registry-files",
     environment={"GREETING": "hello"},
     resources={"cpu_request": "500m", "memory_limit": "1Gi"},
     seccomp_profile=None,
@@ -42,13 +55,30 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "strategy",
-    [Kaniko(), Dood(accept_node_root=True), Dind(accept_privileged=True)],
-    ids=["kaniko", "dood", "dind"],
+    [
+        Kaniko(),
+        Dood(accept_node_root=True),
+        Dind(accept_privileged=True),
+        Buildkit(),
+        Buildkit(variant="rootful", host_users=False),
+        Buildah(),
+        Buildah(variant="root"),
+    ],
+    ids=[
+        "kaniko",
+        "dood",
+        "dind",
+        "buildkit",
+        "buildkit-rootful",
+        "buildah",
+        "buildah-root",
+    ],
 )
 def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion) -> None:
     plan = plan_for(strategy, CLUSTER, REGISTRIES, ("mirror.example.com",))
 
-    assert render(plan, JOB) == snapshot(extension_class=Toml)
+    job = dataclasses.replace(JOB, files=JOB.files if plan.files else None)
+    assert render(plan, job) == snapshot(extension_class=Toml)
 
 
 @given(name=st.from_regex(r"[A-Z_]{1,20}", fullmatch=True), value=TEXT)
@@ -94,7 +124,7 @@ def test_false_is_written_and_unset_is_not() -> None:
 
 
 def test_without_logins_and_certificates_nothing_is_mounted() -> None:
-    job = dataclasses.replace(JOB, pull_secret=None, push_secret=None, certificates=None)
+    job = dataclasses.replace(JOB, pull_secret=None, push_secret=None, files=None)
 
     kubernetes = _kubernetes(PLAN, job)
 

@@ -1,12 +1,25 @@
 import re
+import tomllib
 from itertools import product
 from typing import Any
 
 import pytest
 
-from components.config import Auto, Cluster, Dind, Dood, Kaniko, Nodes, Registry, Strategy
+from components.config import (
+    Auto,
+    Buildah,
+    Buildkit,
+    Cluster,
+    Dind,
+    Dood,
+    Kaniko,
+    NodeProfiles,
+    Nodes,
+    Registry,
+    Strategy,
+)
 from components.strategies import choose, plan_for
-from components.strategies.plan import BuildPlan
+from components.strategies.plan import BuildPlan, Security
 
 SELECTOR = {"image-builds/docker-socket": "true"}
 CLUSTER = Cluster(
@@ -18,6 +31,40 @@ DOOD = Dood(accept_node_root=True)
 DIND = Dind(accept_privileged=True)
 INSECURE = Registry(host="lan.example.com:5000", insecure=True)
 PRIVATE = Registry(host="ca.example.com:5000").model_copy(update={"certificates": "PEM"})
+
+BUILDKIT = Buildkit()
+BUILDAH = Buildah()
+PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
+VARIANTS: dict[str, Strategy] = {
+    "kaniko": KANIKO,
+    "dood": DOOD,
+    "dind": DIND,
+    "buildkit": BUILDKIT,
+    "buildkit-profiles": Buildkit(node_profiles=PROFILES),
+    "buildkit-rootful": Buildkit(variant="rootful", host_users=False),
+    "buildkit-privileged": Buildkit(variant="privileged", accept_privileged=True),
+    "buildah": BUILDAH,
+    "buildah-profiles": Buildah(node_profiles=PROFILES),
+    "buildah-root": Buildah(variant="root"),
+    "buildah-privileged": Buildah(variant="privileged", accept_privileged=True),
+}
+NODE = "/var/run/docker.sock"
+
+# What each costs, to be read as a whole. variant: Pod Security level, privileged container,
+# uid, capabilities added, seccomp and AppArmor, user namespace of its own, path of the node
+COSTS: dict[str, tuple[Any, ...]] = {
+    "kaniko": ("baseline", None, None, (), None, False, None),
+    "dood": ("privileged", None, None, (), None, False, NODE),
+    "dind": ("privileged", "service", None, (), None, False, None),
+    "buildkit": ("privileged", None, 1000, (), "Unconfined", False, None),
+    "buildkit-profiles": ("baseline", None, 1000, (), "Localhost", False, None),
+    "buildkit-rootful": ("privileged", "build", None, (), None, True, None),
+    "buildkit-privileged": ("privileged", "build", None, (), None, False, None),
+    "buildah": ("privileged", None, 1000, (), "Unconfined", False, None),
+    "buildah-profiles": ("baseline", None, 1000, (), "Localhost", False, None),
+    "buildah-root": ("privileged", None, 0, ("SETFCAP",), "Unconfined", False, None),
+    "buildah-privileged": ("privileged", "build", None, (), None, False, None),
+}
 
 # strategy: Pod Security, privileged, escalation, host paths, credentials, node selector
 SECURITY: dict[str, tuple[Any, ...]] = {
@@ -47,22 +94,55 @@ def test_a_strategy_costs_what_the_table_says(name: str) -> None:
 
     assert plan.strategy == name
     assert plan.pod_security == level
-    assert plan.privileged is privileged
+    assert plan.build.privileged is privileged
     assert plan.allow_privilege_escalation is escalation
     assert tuple(path.path for path in plan.host_paths) == paths
     assert plan.credentials_folder == credentials
     assert plan.node_selector == selector
 
 
-@pytest.mark.parametrize("strategy", [KANIKO, DOOD, DIND], ids=["kaniko", "dood", "dind"])
+@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
 def test_privilege_and_host_paths_need_the_privileged_level(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
-    privilege = plan.privileged or plan.service_privileged or bool(plan.host_paths)
+    privilege = plan.build.privileged or plan.service.privileged or bool(plan.host_paths)
     assert privilege <= (plan.pod_security == "privileged")
 
 
-@pytest.mark.parametrize("strategy", [KANIKO, DOOD, DIND], ids=["kaniko", "dood", "dind"])
+@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+def test_only_what_is_accepted_in_writing_is_privileged_on_the_node(strategy: Strategy) -> None:
+    plan = _plan(strategy)
+
+    on_the_node = plan.host_users and (plan.build.privileged or plan.service.privileged)
+    assert on_the_node <= bool(getattr(strategy, "accept_privileged", None))
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_a_variant_costs_what_the_table_says(name: str) -> None:
+    plan = _plan(VARIANTS[name])
+    containers = {"build": plan.build, "service": plan.service}
+    privileged = [kind for kind, security in containers.items() if security.privileged]
+
+    assert plan.build.seccomp.get("type") == plan.build.app_armor.get("type")
+    assert COSTS[name] == (
+        plan.pod_security,
+        *(privileged or [None]),
+        plan.build.user,
+        plan.build.capabilities,
+        plan.build.seccomp.get("type"),
+        not plan.host_users,
+        *([path.path for path in plan.host_paths] or [None]),
+    )
+
+
+@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+def test_tools_that_map_uids_may_escalate(strategy: Strategy) -> None:
+    plan = _plan(strategy)
+
+    assert (plan.unshares and plan.allow_privilege_escalation is False) is False
+
+
+@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
 def test_every_image_names_a_version(strategy: Strategy) -> None:
     assert re.search(r":v?\d+\.\d+\.\d+", _plan(strategy).image)
 
@@ -126,7 +206,7 @@ def test_dind_gives_its_engine_the_registries() -> None:
         "--insecure-registry=lan.example.com:5000",
         "--registry-mirror=https://mirror.example.com",
     )
-    assert plan.certificate_paths == {"ca.example.com_5000.crt": "ca.example.com:5000/ca.crt"}
+    assert plan.files == {"ca.example.com:5000/ca.crt": "PEM"}
 
 
 def test_dinds_client_and_engine_are_of_one_version() -> None:
@@ -146,6 +226,89 @@ def test_dinds_client_and_engine_agree_on_tls() -> None:
     assert plan.environment["DOCKER_CERT_PATH"] in {folder.path for folder in plan.empty_dirs}
     (engine,) = plan.services
     assert plan.environment["DOCKER_TLS_CERTDIR"] == engine.environment["DOCKER_TLS_CERTDIR"]
+
+
+def test_buildkits_daemon_reads_the_registries() -> None:
+    plan = _plan(BUILDKIT, INSECURE, PRIVATE, mirrors=("mirror.example.com",))
+    certificate = "/etc/image-builds/buildkit/ca.example.com_5000.crt"
+
+    assert tomllib.loads(plan.files["buildkitd.toml"])["registry"] == {
+        "lan.example.com:5000": {"http": True},
+        "ca.example.com:5000": {"ca": [certificate]},
+        "docker.io": {"mirrors": ["mirror.example.com"]},
+    }
+    assert plan.files["ca.example.com_5000.crt"] == "PEM"
+    assert plan.environment["BUILDKITD_FLAGS"] == (
+        "--oci-worker-no-process-sandbox --config=/etc/image-builds/buildkit/buildkitd.toml"
+    )
+    flags = f"--registry-auth-tlscontext=host=ca.example.com:5000,ca={certificate}"
+    assert plan.environment["BUILDCTL_FLAGS"] == flags
+
+
+def test_a_mirror_keeps_what_docker_hub_was_given_already() -> None:
+    hub = Registry(host="docker.io", insecure=True)
+
+    files = _plan(BUILDKIT, hub, mirrors=("mirror.example.com",)).files
+
+    assert tomllib.loads(files["buildkitd.toml"])["registry"] == {
+        "docker.io": {"http": True, "mirrors": ["mirror.example.com"]},
+    }
+
+
+@pytest.mark.parametrize("strategy", [BUILDKIT, BUILDAH], ids=["buildkit", "buildah"])
+def test_without_registries_a_tool_keeps_its_own_settings(strategy: Strategy) -> None:
+    plan = _plan(strategy)
+
+    assert plan.files == {}
+    assert not any(plan.files_folder in value for value in plan.environment.values())
+
+
+@pytest.mark.parametrize(("variant", "home"), [("chroot", "/home/build"), ("root", "/root")])
+def test_buildah_reads_the_registries_in_its_home(variant: str, home: str) -> None:
+    strategy = Buildah.model_validate({"variant": variant})
+    plan = _plan(strategy, INSECURE, PRIVATE, mirrors=("mirror.example.com",))
+
+    assert plan.files_folder == f"{home}/.config/containers"
+    assert plan.files["certs.d/ca.example.com:5000/ca.crt"] == "PEM"
+    assert tomllib.loads(plan.files["registries.conf"]) == {
+        "unqualified-search-registries": ["docker.io"],
+        "registry": [
+            {"location": "lan.example.com:5000", "insecure": True},
+            {"location": "docker.io", "mirror": [{"location": "mirror.example.com"}]},
+        ],
+    }
+
+
+def test_crios_default_profile_lets_buildah_unshare() -> None:
+    cluster = Cluster(kind="onPrem", nodes=Nodes(runtime="crio"))
+
+    plan = plan_for(BUILDAH, cluster, (), ())
+
+    assert plan.pod_security == "baseline"
+    assert plan.build == Security(user=1000)
+
+
+@pytest.mark.parametrize("strategy", [BUILDKIT, BUILDAH], ids=["buildkit", "buildah"])
+def test_what_unshares_needs_something_of_ubuntus_nodes(strategy: Strategy) -> None:
+    (line,) = _plan(strategy).node_setup
+    (profiles,) = _plan(strategy.model_copy(update={"node_profiles": PROFILES})).node_setup
+    other = plan_for(strategy, Cluster(kind="onPrem"), (), ())
+
+    assert "apparmor_restrict_unprivileged_userns=0" in line
+    assert "profiles/build.json" in profiles
+    assert other.node_setup == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "constraint"),
+    [("kaniko", "anyuid"), ("buildah", "nested-container"), ("dind", "privileged")],
+)
+def test_openshift_is_told_its_security_context_constraint(name: str, constraint: str) -> None:
+    cluster = Cluster(kind="onPrem", platform="openShift", nodes=Nodes(trusted=True))
+
+    plan = plan_for(VARIANTS[name], cluster, (), ())
+
+    assert plan.node_setup == (f"the job account must have the SCC {constraint}",)
 
 
 def test_nothing_to_set_on_the_nodes_is_nothing_said() -> None:

@@ -1,10 +1,21 @@
 """From a strategy's options to its plan: the one place that tells strategies apart."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import assert_never
 
-from components.config import Auto, Cluster, Dind, Dood, Kaniko, Registry, Strategy
-from components.strategies import dind, dood, kaniko
+from components.config import (
+    Auto,
+    Buildah,
+    Buildkit,
+    Cluster,
+    Dind,
+    Dood,
+    Kaniko,
+    Registry,
+    Strategy,
+)
+from components.strategies import buildah, buildkit, dind, dood, kaniko
 from components.strategies.plan import BuildPlan
 
 
@@ -15,6 +26,26 @@ def plan_for(
     mirrors: Sequence[str],
 ) -> BuildPlan:
     """Return the plan of ``strategy`` on ``cluster``, which reaches these registries."""
+    plan = _plan(strategy, cluster, registries, mirrors)
+    if cluster.platform != "openShift":
+        return plan
+    line = f"the job account must have the SCC {_security_context_constraint(plan)}"
+    return dataclasses.replace(plan, node_setup=(*plan.node_setup, line))
+
+
+def _security_context_constraint(plan: BuildPlan) -> str:
+    """The narrowest of OpenShift's own that admits the plan's pod."""
+    if plan.build.privileged or plan.service.privileged or plan.host_paths:
+        return "privileged"
+    return "nested-container" if plan.unshares else "anyuid"
+
+
+def _plan(
+    strategy: Strategy,
+    cluster: Cluster,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+) -> BuildPlan:
     match strategy:
         case Kaniko():
             return kaniko.plan(strategy, cluster, registries, mirrors)
@@ -22,8 +53,12 @@ def plan_for(
             return dood.plan(strategy, cluster, registries, mirrors)
         case Dind():
             return dind.plan(strategy, cluster, registries, mirrors)
+        case Buildkit():
+            return buildkit.plan(strategy, cluster, registries, mirrors)
+        case Buildah():
+            return buildah.plan(strategy, cluster, registries, mirrors)
         case Auto():
-            return plan_for(choose(cluster), cluster, registries, mirrors)
+            return _plan(choose(cluster), cluster, registries, mirrors)
         case _:
             assert_never(strategy)
 

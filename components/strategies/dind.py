@@ -9,7 +9,7 @@ Client and engine speak TLS on 2376; the engine makes the certificates and share
 from collections.abc import Sequence
 
 from components.config import Cluster, Dind, Registry
-from components.strategies.plan import BuildPlan, EmptyDir, Service, certificate_file
+from components.strategies.plan import BuildPlan, EmptyDir, Security, Service
 
 _CREDENTIALS = "/etc/image-builds/docker"
 _CERTIFICATES = "/etc/docker/certs.d"
@@ -27,14 +27,11 @@ def plan(
         strategy=options.kind,
         image=options.image,
         pod_security="privileged",
-        privileged=False,
-        service_privileged=True,
-        allow_privilege_escalation=None,
+        service=Security(privileged=True),
         credentials_folder=_CREDENTIALS,
-        certificates_folder=_CERTIFICATES,
-        # The engine reads certs.d/<host>/ca.crt, and a ConfigMap's key allows no slash.
-        certificate_paths={
-            certificate_file(registry.host): f"{registry.host}/ca.crt"
+        files_folder=_CERTIFICATES,
+        files={
+            f"{registry.host}/ca.crt": registry.certificates
             for registry in registries
             if registry.certificates
         },

@@ -28,11 +28,9 @@ def plan(
         strategy=options.kind,
         image=options.image,
         pod_security="privileged",
-        privileged=False,
         # The job needs no privilege of its own: the engine behind the socket has it.
         allow_privilege_escalation=False,
         credentials_folder=_CREDENTIALS,
-        certificates_folder=None,
         environment={
             # buildx keeps state beside the credentials unless told otherwise, and those are
             # read-only.

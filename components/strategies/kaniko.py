@@ -8,7 +8,7 @@ nor an unshare call and keeps the default seccomp and AppArmor profiles
 from collections.abc import Sequence
 
 from components.config import Cluster, Kaniko, Registry
-from components.strategies.plan import BuildPlan, certificate_file
+from components.strategies.plan import BuildPlan
 
 _CERTIFICATES = "/kaniko/registry-certificates"
 
@@ -24,16 +24,19 @@ def plan(
         strategy=options.kind,
         image=options.image,
         pod_security="baseline",
-        privileged=False,
         # sudo and su in a RUN step are setuid programs, which `false` would break.
         allow_privilege_escalation=None,
         credentials_folder="/kaniko/.docker",
-        certificates_folder=_CERTIFICATES,
+        files_folder=_CERTIFICATES,
+        files={
+            _certificate_file(registry): registry.certificates
+            for registry in registries
+            if registry.certificates
+        },
         environment={
             "DOCKER_CONFIG": "/kaniko/.docker",
             "KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors)),
         },
-        node_selector={},
         warnings=tuple(_warnings(options)),
     )
 
@@ -45,12 +48,16 @@ def _flags(options: Kaniko, registries: Sequence[Registry], mirrors: Sequence[st
         if registry.insecure:
             flags.append(f"--insecure-registry={registry.host}")
         if registry.certificates:
-            file = f"{_CERTIFICATES}/{certificate_file(registry.host)}"
+            file = f"{_CERTIFICATES}/{_certificate_file(registry)}"
             flags.append(f"--registry-certificate={registry.host}={file}")
     flags += [f"--registry-mirror={mirror}" for mirror in mirrors]
     if options.cache_repository:
         flags += ["--cache=true", f"--cache-repo={options.cache_repository}"]
     return flags
+
+
+def _certificate_file(registry: Registry) -> str:
+    return f"{registry.host.replace(':', '_')}.crt"
 
 
 def _warnings(options: Kaniko) -> list[str]:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-PodSecurity = Literal["privileged", "baseline", "restricted"]
+from components.config import NodeProfiles, PodSecurity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,35 +39,71 @@ class Service:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Security:
+    """What sets a kind of container apart from the others of a job's pod; unset changes nothing.
+
+    ``user`` is both uid and gid, ``capabilities`` are added. ``seccomp`` and ``app_armor`` are
+    profiles in Kubernetes' own spelling, such as ``{"type": "Unconfined"}``.
+    """
+
+    privileged: bool = False
+    user: int | None = None
+    capabilities: tuple[str, ...] = ()
+    seccomp: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    app_armor: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildPlan:
     """What one strategy needs of a job, its namespace and its node.
 
-    ``credentials_folder`` and ``certificates_folder`` are where the tool reads config.json and
-    the registries' CAs; None means that it reads none in the job. ``certificate_paths`` says where
-    in that folder each file belongs; without it all lie flat. ``service_privileged`` is of the
-    services alone, and False leaves them as ``privileged`` says. ``allow_privilege_escalation`` is
-    None where Kubernetes' default must stay. ``node_setup`` holds a line for each thing that
-    has to be set on the nodes by their owner, ``warnings`` one for each choice that is risky.
+    ``credentials_folder`` is where the tool reads config.json. ``files`` are what it reads about
+    registries in ``files_folder``, as text by path in it: their CAs, and its own configuration.
+    ``build`` is of the build container and ``service`` of the services; no other container is ever
+    privileged. ``allow_privilege_escalation`` is of all and None where Kubernetes' default must
+    stay. ``host_users`` False gives the pod a user namespace, and ``unshares`` says that the tool
+    makes user namespaces itself. ``group`` is the one of its volumes. ``node_setup`` holds a line
+    for each thing that has to be set on the nodes by their owner, ``warnings`` one for each risky
+    choice.
     """
 
     strategy: str
     image: str
     pod_security: PodSecurity
-    privileged: bool
-    allow_privilege_escalation: bool | None
+    allow_privilege_escalation: bool | None = None
+    build: Security = Security()
+    service: Security = Security()
+    host_users: bool = True
+    unshares: bool = False
+    group: int | None = None
     credentials_folder: str
-    certificates_folder: str | None
+    files_folder: str = ""
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     environment: Mapping[str, str]
-    service_privileged: bool = False
-    certificate_paths: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     empty_dirs: tuple[EmptyDir, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
     services: tuple[Service, ...] = ()
-    node_selector: Mapping[str, str]
+    node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     node_setup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def certificate_file(host: str) -> str:
-    """Name the file that holds a registry's CA: ConfigMap keys allow no colon."""
-    return f"{host.replace(':', '_')}.crt"
+def unconfined(
+    user: int,
+    profiles: NodeProfiles | None,
+    capabilities: tuple[str, ...] = (),
+) -> tuple[Security, PodSecurity]:
+    """What a tool needs that unshares and mounts: no profile, or profiles of the nodes' own.
+
+    Pod Security's baseline level refuses ``Unconfined`` and takes ``Localhost``.
+    """
+    if profiles is None:
+        none = {"type": "Unconfined"}
+        security = Security(user=user, capabilities=capabilities, seccomp=none, app_armor=none)
+        return security, "privileged"
+    return Security(
+        user=user,
+        capabilities=capabilities,
+        seccomp={"type": "Localhost", "localhostProfile": profiles.seccomp},
+        app_armor={"type": "Localhost", "localhostProfile": profiles.app_armor},
+    ), "baseline"

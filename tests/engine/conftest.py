@@ -18,12 +18,6 @@ from pulumi.automation import events
 from tools.cluster import Cluster
 from tools.local import CHECKOUT, LocalStack
 
-STRATEGIES: dict[str, Any] = {
-    "kaniko": "kaniko",
-    "dood": {"kind": "dood", "acceptNodeRoot": True},
-    "dind": {"kind": "dind", "acceptPrivileged": True},
-}
-
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -68,6 +62,7 @@ class Site:
                     "os": "ubuntu",
                     "dockerSocket": True,
                     "trusted": True,
+                    "userNamespaces": True,
                     "selector": {"image-builds/docker-socket": "true"},
                 },
             },

@@ -6,6 +6,7 @@ executors/kubernetes (volumes go into every container, NET_RAW is dropped); it r
 it does not know, so that a new one cannot go untested.
 """
 
+import json
 import tomllib
 from typing import Any
 
@@ -14,6 +15,7 @@ _KNOWN = {
     "allow_privilege_escalation",
     "allowed_services",
     "automount_service_account_token",
+    "build_container_security_context",
     "cpu_limit",
     "cpu_request",
     "image",
@@ -22,8 +24,11 @@ _KNOWN = {
     "memory_request",
     "namespace",
     "node_selector",
+    "logs_base_dir",
     "pod_security_context",
+    "pod_spec",
     "privileged",
+    "scripts_base_dir",
     "service_account",
     "service_container_security_context",
     "services",
@@ -47,7 +52,11 @@ def job_pod(text: str) -> dict[str, Any]:
     ):
         if key in kubernetes:
             context[field] = kubernetes[key]
-    service_context = {**context, **kubernetes.get("service_container_security_context", {})}
+    build_context = {**context, **_context(kubernetes.get("build_container_security_context", {}))}
+    service_context = {
+        **context,
+        **_context(kubernetes.get("service_container_security_context", {})),
+    }
     services = kubernetes.get("services", [])
     foreign = [
         service["name"]
@@ -58,7 +67,7 @@ def job_pod(text: str) -> dict[str, Any]:
         message = f"invalid service image {foreign}: allowed_services forbids it"
         raise ValueError(message)
     names = {"build": kubernetes["image"], "helper": "gitlab-runner-helper:x86_64-v18.9.0"}
-    return {
+    pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"generateName": "runner-"},
@@ -78,7 +87,7 @@ def job_pod(text: str) -> dict[str, Any]:
                     "command": ["sh"],
                     "env": _variables(runner),
                     "volumeMounts": [*mounts, {"name": "repo", "mountPath": "/builds"}],
-                    "securityContext": context,
+                    "securityContext": build_context if name == "build" else context,
                 }
                 for name, image in names.items()
             ]
@@ -93,11 +102,44 @@ def job_pod(text: str) -> dict[str, Any]:
                 }
                 for service in services
             ],
+            "securityContext": (
+                {"fsGroup": kubernetes["pod_security_context"]["fs_group"]}
+                if "pod_security_context" in kubernetes
+                else {}
+            ),
             "hostAliases": [
                 {"ip": "127.0.0.1", "hostnames": [service["alias"]]} for service in services
             ],
         },
     }
+    if runner["feature_flags"].get("FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"):
+        for patch in kubernetes.get("pod_spec", []):
+            pod["spec"] = _patched(pod["spec"], json.loads(patch["patch"]))
+    return pod
+
+
+def _context(table: dict[str, Any]) -> dict[str, Any]:
+    """Spell a container's security context as Kubernetes does; NET_RAW is always dropped."""
+    fields = {
+        "privileged": "privileged",
+        "run_as_user": "runAsUser",
+        "run_as_group": "runAsGroup",
+    }
+    context = {fields[key]: value for key, value in table.items() if key != "capabilities"}
+    if "capabilities" in table:
+        context["capabilities"] = {"drop": ["NET_RAW"], "add": table["capabilities"]["add"]}
+    return context
+
+
+def _patched(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Merge strategically: mappings by key, containers by name, and the rest replaced."""
+    if isinstance(value, dict) and isinstance(patch, dict):
+        below = {key: _patched(value.get(key), item) for key, item in patch.items()}
+        return {**value, **below}
+    if isinstance(value, list) and isinstance(patch, list):
+        changes = {item["name"]: item for item in patch}
+        return [_patched(item, changes.get(item["name"], {})) for item in value]
+    return patch
 
 
 def _variables(*tables: dict[str, Any]) -> list[dict[str, str]]:

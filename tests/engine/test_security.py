@@ -8,11 +8,15 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from tests.engine.conftest import STRATEGIES, Site
+from tests.configured import STRATEGIES
+from tests.engine.conftest import Site
 from tests.engine.executor import job_pod
 from tools.cluster import Cluster
 
-STRICTER = {"kaniko": "restricted", "dood": "baseline", "dind": "baseline"}
+STRICTER = {
+    name: "restricted" if name in {"kaniko", "buildkit-profiles"} else "baseline"
+    for name in STRATEGIES
+}
 
 # What the runner asks of the API server, from gitlab-runner's `kubeAPI:` annotations.
 ALLOWED = [

@@ -1,0 +1,118 @@
+"""BuildKit in the job: a daemon of the job's own, started by ``buildctl-daemonless.sh``.
+
+Rootless it runs as uid 1000 and makes user namespaces itself, which the default seccomp and
+AppArmor profiles refuse (moby/buildkit:docs/rootless.md). Rootful it is privileged, either inside
+the pod's own user namespace or on the node.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tomlkit
+
+from components.config import Buildkit, Cluster, Registry
+from components.strategies.plan import BuildPlan, EmptyDir, PodSecurity, Security, unconfined
+
+_CREDENTIALS = "/etc/image-builds/docker"
+_FILES = "/etc/image-builds/buildkit"
+_CONFIG = "buildkitd.toml"
+_ROOTLESS_STATE = "/home/user/.local/share/buildkit"
+
+
+def plan(
+    options: Buildkit,
+    cluster: Cluster,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+) -> BuildPlan:
+    """Return the plan; jobs pass ``$BUILDCTL_FLAGS`` to ``buildctl-daemonless.sh build``."""
+    rootless = options.variant == "rootless"
+    files = _files(registries, mirrors)
+    flags = ["--oci-worker-no-process-sandbox"] if rootless else []
+    if _CONFIG in files:
+        flags.append(f"--config={_FILES}/{_CONFIG}")
+    build, level = _security(options)
+    return BuildPlan(
+        strategy=options.kind,
+        image=options.image,
+        pod_security=level,
+        # newuidmap and newgidmap are setuid programs, which `false` breaks (moby/buildkit#1671).
+        allow_privilege_escalation=None,
+        build=build,
+        host_users=options.host_users,
+        unshares=rootless,
+        credentials_folder=_CREDENTIALS,
+        files_folder=_FILES,
+        files=files,
+        environment={
+            # 41 s in all, as the daemon of a slow node needs more than the script's 2 s
+            # (moby/buildkit:examples/buildctl-daemonless).
+            "BUILDCTL_CONNECT_RETRIES_MAX": "60",
+            "BUILDCTL_FLAGS": " ".join(_client_flags(registries)),
+            "BUILDKITD_FLAGS": " ".join(flags),
+            "DOCKER_CONFIG": _CREDENTIALS,
+        },
+        empty_dirs=(
+            # The image's own volume is mounted nosuid on some nodes (moby/buildkit#879).
+            EmptyDir(
+                name="buildkit-state",
+                path=_ROOTLESS_STATE if rootless else "/var/lib/buildkit",
+            ),
+            EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the job's own container
+        ),
+        node_selector=cluster.nodes.selector if options.variant == "privileged" else {},
+        node_setup=tuple(_node_setup(options, cluster)),
+        warnings=tuple(_warnings(options)),
+    )
+
+
+def _security(options: Buildkit) -> tuple[Security, PodSecurity]:
+    if options.variant == "rootless":
+        return unconfined(1000, options.node_profiles)
+    return Security(privileged=True), "privileged"
+
+
+def _files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:
+    """The daemon's settings (moby/buildkit:docs/buildkitd.toml.md) and the CAs they name."""
+    files: dict[str, str] = {}
+    tables: dict[str, dict[str, Any]] = {}
+    for registry in registries:
+        if registry.insecure:
+            tables[registry.host] = {"http": True}
+        if registry.certificates:
+            tables[registry.host] = {"ca": [_certificate(registry)]}
+            files[_certificate(registry).removeprefix(f"{_FILES}/")] = registry.certificates
+    if mirrors:
+        tables.setdefault("docker.io", {})["mirrors"] = list(mirrors)
+    if tables:
+        files[_CONFIG] = tomlkit.dumps({"registry": tables})
+    return files
+
+
+def _client_flags(registries: Sequence[Registry]) -> list[str]:
+    """The client asks for tokens itself, so it has to trust a private CA too."""
+    return [
+        f"--registry-auth-tlscontext=host={registry.host},ca={_certificate(registry)}"
+        for registry in registries
+        if registry.certificates
+    ]
+
+
+def _certificate(registry: Registry) -> str:
+    return f"{_FILES}/{registry.host.replace(':', '_')}.crt"
+
+
+def _node_setup(options: Buildkit, cluster: Cluster) -> list[str]:
+    if options.variant == "rootless" and cluster.nodes.os == "ubuntu" and not options.node_profiles:
+        return [
+            "Ubuntu 24.04 nodes must have sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        ]
+    if options.node_profiles:
+        return [f"the nodes must have {options.node_profiles.described()}"]
+    return []
+
+
+def _warnings(options: Buildkit) -> list[str]:
+    if options.variant == "privileged":
+        return ["whoever can run a job is root on the node, since its container is privileged"]
+    return []
