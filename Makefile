@@ -30,6 +30,9 @@ up: $(VENV)/installed ## Bring STACK (dev) up on the local control plane; STRATE
 preview: $(VENV)/installed ## Show what up would change
 	@$(LOCAL) preview --stack '$(STACK)' --strategy '$(STRATEGY)'
 
+explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
+	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m tools.explain
+
 destroy: $(VENV)/installed ## Remove what STACK deployed locally
 	@$(LOCAL) destroy --stack '$(STACK)'
 

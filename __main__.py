@@ -9,7 +9,7 @@ from components.placement import Placement
 
 settings, secrets = stack.load()
 placement = Placement(settings, secrets)
-placement.warn()
+placement.tell()
 
 named = pulumi.Config("kubernetes")
 cluster = k8s.Provider(

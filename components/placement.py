@@ -11,6 +11,7 @@ import pulumi
 
 from components.config import Secrets, Settings, TokenRegistration
 from components.environment import EnvironmentArgs
+from components.explanation import explain
 from components.registration import RegistrationArgs
 from components.registry import Login
 from components.runner import ChartArgs, RunnerArgs, RunnerNames
@@ -42,6 +43,9 @@ class Placement:
     """What runs where, by runner."""
     warnings: list[str]
     """A line for each risk that was taken and each thing that the nodes' owner must set."""
+
+    explanation: dict[str, list[str]]
+    """What each strategy would be, a line for each, by runner."""
 
     def __init__(self, settings: Settings, secrets: Secrets) -> None:
         """Lay out ``settings``; the values of ``secrets`` stay secret outputs."""
@@ -76,14 +80,25 @@ class Placement:
             }
             for name, plan in plans.items()
         }
+        self.explanation = {
+            name: [
+                f"{verdict.strategy}: {verdict.pod_security}; {verdict.privilege}; {verdict.reason}"
+                for verdict in verdicts
+            ]
+            for name, verdicts in explain(settings).items()
+        }
         self.warnings = [
             f"runners.{name}: {line}"
             for name, plan in plans.items()
             for line in (*plan.warnings, *plan.node_setup)
         ]
 
-    def warn(self) -> None:
-        """Say each warning in the preview and the update."""
+    def tell(self) -> None:
+        """Say each warning, and in a preview what each strategy would be."""
+        if pulumi.runtime.is_dry_run():
+            for name, lines in self.explanation.items():
+                heading = f"runners.{name}: strategies, the chosen first:"
+                pulumi.log.info("\n".join((heading, *lines)))
         for line in self.warnings:
             pulumi.log.warn(line)
 

@@ -369,9 +369,28 @@ class TestReport:
         placement = _placed()
         placement.warnings = ["first", "second"]
 
-        placement.warn()
+        placement.tell()
 
         assert said == ["first", "second"]
+
+    def test_only_a_preview_says_what_each_strategy_would_be(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(pulumi.log, "info", said.append)
+        placement = _placed()
+
+        monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+        placement.tell()
+        assert said == []
+
+        monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+        placement.tell()
+        (text,) = said
+        lines = text.splitlines()
+        assert lines[0] == "runners.main: strategies, the chosen first:"
+        assert lines[1].startswith("kaniko: baseline; none: uid 0")
 
 
 class TestSecrets:

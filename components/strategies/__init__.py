@@ -66,6 +66,8 @@ def _plan(
 def choose(cluster: Cluster) -> Kaniko | Dood:
     """Pick for ``strategy: auto``: DooD where all it needs is declared, Kaniko anywhere else."""
     nodes = cluster.nodes
-    if cluster.kind == "onPrem" and nodes.os == "ubuntu" and nodes.docker_socket and nodes.trusted:
+    admitted = cluster.platform == "other" and cluster.pod_security_limit == "privileged"
+    own = cluster.kind == "onPrem" and nodes.os == "ubuntu"
+    if admitted and own and nodes.docker_socket and nodes.trusted:
         return Dood(accept_node_root=True)
     return Kaniko()

@@ -1,0 +1,65 @@
+import pytest
+
+from components.config import Settings
+from components.explanation import Verdict, explain
+from tests.configured import SETTINGS, STRATEGIES, bent
+
+
+def _verdicts(changes: dict[str, object]) -> dict[str, Verdict]:
+    (verdicts,) = explain(Settings.model_validate(bent(SETTINGS, changes))).values()
+    return {verdict.strategy: verdict for verdict in verdicts}
+
+
+@pytest.mark.parametrize("strategy", [*STRATEGIES.values(), "auto"], ids=str)
+def test_every_strategy_is_judged_once_and_the_chosen_one_first(strategy: object) -> None:
+    verdicts = list(_verdicts({"runners.main.strategy": strategy}).values())
+
+    assert [verdict.chosen for verdict in verdicts] == [True] + [False] * 8
+
+
+def test_auto_says_why_it_takes_dood() -> None:
+    chosen = _verdicts({"runners.main.strategy": "auto"})["dood"]
+
+    assert chosen.chosen
+    assert "on-premises, Ubuntu, trusted" in chosen.reason
+    assert chosen.privilege == "root on the node, through /var/run/docker.sock"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cluster": {"kind": "managed"}}, "is dood on a managed cluster"),
+        ({"cluster.nodes.os": "other"}, "is for Ubuntu nodes of your own"),
+        ({"cluster.platform": "rke2"}, "needs a Docker engine on the nodes"),
+        ({"cluster.podSecurityLimit": "baseline"}, "needs the Pod Security level privileged"),
+    ],
+)
+def test_auto_says_why_it_takes_kaniko(changes: dict[str, object], reason: str) -> None:
+    chosen = _verdicts({"runners.main.strategy": "auto", **changes})["kaniko"]
+
+    assert chosen.chosen
+    assert reason in chosen.reason
+
+
+def test_what_a_cluster_cannot_carry_is_refused_with_the_reason() -> None:
+    verdicts = _verdicts({"cluster.platform": "eksFargate"})
+
+    assert verdicts["kaniko"].reason == "the stack file names it"
+    refused = [name for name, verdict in verdicts.items() if verdict.reason.startswith("refused: ")]
+    assert len(refused) == len(verdicts) - 1
+
+
+def test_privilege_is_told_in_a_phrase() -> None:
+    told = {name: verdict.privilege for name, verdict in _verdicts({}).items()}
+
+    assert told == {
+        "kaniko": "none: uid 0 in an ordinary container",
+        "buildkit (rootless)": "uid 1000, seccomp and AppArmor Unconfined",
+        "buildkit (rootful)": "privileged within a user namespace of the pod's own",
+        "buildah (chroot)": "uid 1000, seccomp and AppArmor Unconfined",
+        "buildah (root)": "uid 0, seccomp and AppArmor Unconfined",
+        "buildkit (privileged)": "a privileged job container",
+        "buildah (privileged)": "a privileged job container",
+        "dind": "a privileged service, commanded by the job",
+        "dood": "root on the node, through /var/run/docker.sock",
+    }
