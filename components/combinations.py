@@ -66,8 +66,21 @@ def setting_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
             "cannot be given for an IPv6 address, since the runner looks for the CA under a "
             "name that no Secret can hold; use a DNS name in gitlab.url",
         )
+    yield from _tag_mistakes(settings)
     yield from _namespace_mistakes(settings)
     yield from _registry_mistakes(settings)
+
+
+def _tag_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
+    owners: dict[frozenset[str], str] = {}
+    for name, runner in settings.runners.items():
+        owner = owners.setdefault(frozenset(runner.tags), name)
+        if settings.runners[owner].strategy != runner.strategy:
+            yield (
+                f"runners.{name}.tags",
+                f"are those of runners.{owner}, whose strategy differs, so a job would build one "
+                "way or the other by chance; give one of them another tag, or both one strategy",
+            )
 
 
 def _namespace_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:

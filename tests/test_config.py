@@ -96,6 +96,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "dood-on-rke2": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "rke2"}, f"{RUNNER}.strategy", "RKE2's containerd has none"),
     "dood-on-openshift": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "openShift"}, f"{RUNNER}.strategy", "CRI-O has none"),
     "dood-on-fargate": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "host paths"),
+    "same-tags-another-strategy": ({"runners.other": {"tags": ["build"], "strategy": "buildkit"}}, "image-builds:settings.runners.other.tags", "give one of them another tag"),
     "unknown-platform": ({"cluster.platform": "minikube"}, "image-builds:settings.cluster.platform", "'eksAuto', 'eksFargate'"),
     "unknown-runtime": ({f"{NODES}.runtime": "podman"}, f"image-builds:settings.{NODES}.runtime", "'containerd', 'crio' or 'docker'"),
     "unknown-limit": ({"cluster.podSecurityLimit": "strict"}, "image-builds:settings.cluster.podSecurityLimit", "'privileged', 'baseline' or 'restricted'"),
