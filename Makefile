@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 LOCAL := $(RUN) -m tools.local
 
 .PHONY: help up preview destroy clean cluster-up cluster-down cluster-status toolchain test test-unit
-.PHONY: test-newest lint schema bench
+.PHONY: test-newest lint schema bench explain templates
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -64,6 +64,9 @@ lint: $(VENV)/installed ## Check style, format, types and YAML
 
 schema: $(VENV)/installed ## Write schema/stack.json from the models
 	@$(RUN) -m tools.schema
+
+templates: $(VENV)/installed ## Write the pipeline components of templates/ from the plans
+	@$(RUN) -m tools.templates
 
 bench: $(VENV)/installed ## Measure preview and up against the floor and against helm with kubectl
 	@$(RUN) -m tools.toolchain install

@@ -1,0 +1,186 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.config import Cluster
+from components.strategies import plan_for
+from tools import templates
+
+SHELL = shutil.which("dash") or "/bin/sh"
+TOOLS = ("buildah", "buildctl-daemonless.sh", "docker", "executor")
+
+
+def _documents(name: str) -> list[Any]:
+    return list(yaml.safe_load_all(templates.files()[name]))
+
+
+def _job(strategy: str) -> dict[str, Any]:
+    return _documents(f"{strategy}.yml")[1]["$[[ inputs.job ]]"]
+
+
+def _run(folder: Path, strategy: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a template's script with tools that print what they are called with."""
+    (script,) = _job(strategy)["script"]
+    for tool in TOOLS:
+        file = folder / tool
+        status = variables.get("TOOL_STATUS", "0")
+        lines = ("#!/bin/sh", f'printf "{tool}"', 'printf "|%s" "$@"', "echo", f"exit {status}")
+        file.write_text("\n".join(lines), encoding="utf-8")
+        file.chmod(0o755)
+    environment = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "BUILD_IMAGE": "r.example.com/app",
+        "BUILD_TAG": "1",
+        "BUILD_DOCKERFILE": "/src/docker/Dockerfile",
+        "BUILD_CONTEXT": "/src",
+        "BUILD_ARGS": "",
+        "BUILD_PLATFORMS": "",
+        "BUILD_CACHE": "false",
+        "BUILD_INSECURE": "false",
+        **variables,
+    }
+    return subprocess.run(
+        [SHELL, "-c", script.replace("/kaniko/executor", "executor")],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def _called(folder: Path, strategy: str, **variables: str) -> list[list[str]]:
+    answer = _run(folder, strategy, **variables)
+    assert answer.returncode == 0, answer.stderr
+    return [line.split("|") for line in answer.stdout.splitlines()]
+
+
+def test_the_committed_templates_are_those_of_the_plans() -> None:
+    committed = {file.name: file.read_text(encoding="utf-8") for file in templates.FOLDER.iterdir()}
+
+    assert committed == templates.files()
+
+
+@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+def test_a_template_uses_the_image_of_its_plan(strategy: str) -> None:
+    plan = plan_for(templates.STRATEGIES[strategy], Cluster(kind="managed"), (), ())
+
+    assert _job(strategy)["image"] == {"name": plan.image, "entrypoint": [""]}
+
+
+@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+def test_no_input_is_read_as_shell(strategy: str) -> None:
+    assert "$[[" not in _job(strategy)["script"][0]
+
+
+def test_the_switch_offers_every_strategy_and_passes_every_input() -> None:
+    head, body = _documents("build-image.yml")
+    inputs = head["spec"]["inputs"]
+    (include,) = body["include"]
+
+    assert inputs.pop("strategy")["options"] == list(templates.STRATEGIES)
+    assert include["inputs"] == {name: f"$[[ inputs.{name} ]]" for name in inputs}
+    for strategy in templates.STRATEGIES:
+        assert _documents(f"{strategy}.yml")[0]["spec"]["inputs"] == inputs
+
+
+def test_kaniko_is_called_with_the_runners_flags(tmp_path: Path) -> None:
+    flags = "--insecure-registry=a --registry-mirror=b"
+
+    (call,) = _called(tmp_path, "kaniko", KANIKO_FLAGS=flags, BUILD_CACHE="true")
+
+    assert call == [
+        "executor",
+        *flags.split(),
+        "--cache=true",
+        "--cache-repo",
+        "r.example.com/app/cache",
+        "--context",
+        "/src",
+        "--dockerfile",
+        "/src/docker/Dockerfile",
+        "--destination",
+        "r.example.com/app:1",
+    ]
+
+
+def test_buildkit_is_called_for_several_platforms_with_its_cache(tmp_path: Path) -> None:
+    (call,) = _called(
+        tmp_path,
+        "buildkit",
+        BUILD_PLATFORMS="linux/amd64,linux/arm64",
+        BUILD_CACHE="true",
+        BUILD_INSECURE="true",
+    )
+
+    cache = "type=registry,ref=r.example.com/app:cache,registry.insecure=true"
+    assert call == [
+        "buildctl-daemonless.sh",
+        "build",
+        *("--opt", "platform=linux/amd64,linux/arm64"),
+        *("--import-cache", cache, "--export-cache", f"{cache},mode=max"),
+        *("--frontend", "dockerfile.v0"),
+        *("--local", "context=/src", "--local", "dockerfile=/src/docker"),
+        *("--opt", "filename=Dockerfile"),
+        "--output",
+        "type=image,name=r.example.com/app:1,push=true,registry.insecure=true",
+    ]
+
+
+def test_buildah_builds_a_manifest_and_pushes_all_of_it(tmp_path: Path) -> None:
+    build, push = _called(tmp_path, "buildah", BUILD_INSECURE="true")
+
+    assert build[:2] == ["buildah", "build"]
+    assert "--tls-verify=false" in build
+    assert push[:4] == ["buildah", "manifest", "push", "--all"]
+    assert push[-1] == "docker://r.example.com/app:1"
+
+
+@pytest.mark.parametrize("strategy", ["dind", "dood"])
+def test_docker_pushes_what_it_built_and_its_cache(tmp_path: Path, strategy: str) -> None:
+    build, *pushes = _called(tmp_path, strategy, BUILD_CACHE="true")
+
+    assert build[:2] == ["docker", "build"]
+    assert build[-1] == "/src"
+    assert pushes == [
+        ["docker", "push", "r.example.com/app:1"],
+        ["docker", "push", "r.example.com/app:cache"],
+    ]
+
+
+@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+def test_build_arguments_arrive_whole(tmp_path: Path, strategy: str) -> None:
+    call = _called(tmp_path, strategy, BUILD_ARGS="A=one two *\nB=$(id)")[0]
+
+    prefix = "build-arg:" if strategy == "buildkit" else ""
+    assert f"{prefix}A=one two *" in call
+    assert f"{prefix}B=$(id)" in call
+
+
+@pytest.mark.parametrize("strategy", ["kaniko", "dind", "dood"])
+def test_a_tool_for_one_platform_refuses_two(tmp_path: Path, strategy: str) -> None:
+    answer = _run(tmp_path, strategy, BUILD_PLATFORMS="linux/amd64,linux/arm64")
+
+    assert answer.returncode == 1
+    assert "use buildkit" in answer.stderr
+    assert answer.stdout == ""
+
+
+@pytest.mark.parametrize("strategy", ["dind", "dood"])
+def test_only_an_engine_allows_an_insecure_registry(tmp_path: Path, strategy: str) -> None:
+    answer = _run(tmp_path, strategy, BUILD_INSECURE="true")
+
+    assert answer.returncode == 1
+    assert "set registries[].insecure" in answer.stderr
+
+
+@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+def test_a_failed_build_fails_the_job_and_pushes_nothing(tmp_path: Path, strategy: str) -> None:
+    answer = _run(tmp_path, strategy, TOOL_STATUS="3")
+
+    assert answer.returncode == 3
+    assert len(answer.stdout.splitlines()) == 1
