@@ -1,8 +1,10 @@
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -10,6 +12,7 @@ import yaml
 from components.config import Cluster
 from components.strategies import plan_for
 from tools import templates
+from tools.local import CHECKOUT
 
 SHELL = shutil.which("dash") or "/bin/sh"
 TOOLS = ("buildah", "buildctl-daemonless.sh", "docker", "executor")
@@ -63,6 +66,57 @@ def test_the_committed_templates_are_those_of_the_plans() -> None:
     committed = {file.name: file.read_text(encoding="utf-8") for file in templates.FOLDER.iterdir()}
 
     assert committed == templates.files()
+
+
+def _resolved(value: object, inputs: dict[str, Any]) -> object:
+    """Put inputs into a template's second document as GitLab does, whole values with their type."""
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        return {_resolved(key, inputs): _resolved(item, inputs) for key, item in table.items()}
+    if isinstance(value, list):
+        return [_resolved(item, inputs) for item in cast("list[object]", value)]
+    text = str(value)
+    if whole := re.fullmatch(r"\$\[\[ inputs\.(\w+) \]\]", text):
+        return inputs[whole[1]]
+    return re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda found: str(inputs[found[1]]), text)
+
+
+@pytest.mark.parametrize("name", templates.files())
+def test_gitlabs_own_schema_takes_a_template(name: str, tmp_path: Path) -> None:
+    head, body = _documents(name)
+    inputs = {
+        name: content.get("default", "given") for name, content in head["spec"]["inputs"].items()
+    }
+    files = {"head.yml": head, "body.yml": _resolved(body, inputs)}
+    for file, content in files.items():
+        (tmp_path / file).write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    assert _validated(*(tmp_path / file for file in files)) == ""
+
+
+def test_gitlabs_own_schema_takes_the_projects_pipeline() -> None:
+    assert _validated(CHECKOUT / ".gitlab-ci.yml") == ""
+
+
+def test_gitlabs_own_schema_refuses_a_job_with_an_unknown_key(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yml"
+    file.write_text("job: {script: [date], imagee: x}", encoding="utf-8")
+
+    assert "imagee" in _validated(file)
+
+
+def _validated(*files: Path) -> str:
+    """What GitLab's schema, which check-jsonschema carries, has against the files."""
+    answer = subprocess.run(
+        [
+            *(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"),
+            *("--data-transform", "gitlab-ci", *map(str, files)),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return "" if answer.returncode == 0 else answer.stdout + answer.stderr
 
 
 @pytest.mark.parametrize("strategy", templates.STRATEGIES)
