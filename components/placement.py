@@ -44,11 +44,9 @@ class Placement:
     warnings: list[str]
     """A line for each risk that was taken and each thing that the nodes' owner must set."""
 
-    explanation: dict[str, list[str]]
-    """What each strategy would be, a line for each, by runner."""
-
     def __init__(self, settings: Settings, secrets: Secrets) -> None:
         """Lay out ``settings``; the values of ``secrets`` stay secret outputs."""
+        self._settings = settings
         plans = {
             name: plan_for(
                 runner.strategy,
@@ -80,13 +78,6 @@ class Placement:
             }
             for name, plan in plans.items()
         }
-        self.explanation = {
-            name: [
-                f"{verdict.strategy}: {verdict.pod_security}; {verdict.privilege}; {verdict.reason}"
-                for verdict in verdicts
-            ]
-            for name, verdicts in explain(settings).items()
-        }
         self.warnings = [
             f"runners.{name}: {line}"
             for name, plan in plans.items()
@@ -96,7 +87,12 @@ class Placement:
     def tell(self) -> None:
         """Say each warning, and in a preview what each strategy would be."""
         if pulumi.runtime.is_dry_run():
-            for name, lines in self.explanation.items():
+            for name, verdicts in explain(self._settings).items():
+                lines = [
+                    f"{verdict.strategy}: {verdict.pod_security}; {verdict.privilege}; "
+                    f"{verdict.reason}"
+                    for verdict in verdicts
+                ]
                 heading = f"runners.{name}: strategies, the chosen first:"
                 pulumi.log.info("\n".join((heading, *lines)))
         for line in self.warnings:
