@@ -160,7 +160,7 @@ def _privileged_obstacles(strategy: Buildkit | Buildah, cluster: Cluster) -> Ite
             f"{_UNPRIVILEGED[strategy.kind]}, or set cluster.nodes.trusted: true if all who can "
             "run jobs are trusted with the nodes"
         )
-    if privileged and strategy.node_profiles:
+    if strategy.variant in {"privileged", "rootful"} and strategy.node_profiles:
         yield f"{name}, and a privileged container ignores profiles; remove nodeProfiles"
     if strategy.accept_privileged and not privileged:
         yield f"{name}, which is not privileged; remove acceptPrivileged"
@@ -184,8 +184,6 @@ def _buildkit_obstacles(strategy: Buildkit, cluster: Cluster) -> Iterator[str]:
         )
     if strategy.variant == "privileged" and not strategy.host_users:
         yield f"{name} and hostUsers: false, which is variant: rootful; use that"
-    if strategy.variant == "rootful" and strategy.node_profiles:
-        yield f"{name}, and a privileged container ignores profiles; remove nodeProfiles"
     if not strategy.host_users and not cluster.nodes.user_namespaces:
         yield (
             "asks for hostUsers: false, and the nodes are not said to offer user namespaces, "
@@ -199,11 +197,10 @@ def _buildkit_obstacles(strategy: Buildkit, cluster: Cluster) -> Iterator[str]:
 
 
 def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
-    """What a platform refuses, as shared facts have it (AWS, Google and Red Hat documentation)."""
-    privileged = plan.build.privileged or plan.service.privileged
+    """What a platform refuses, by the documentation of AWS, Google, Red Hat and RKE2."""
     away = "use kaniko" if plan.strategy != "kaniko" else "use another cluster"
     match cluster.platform:
-        case "gkeAutopilot" if privileged or plan.host_paths:
+        case "gkeAutopilot" if plan.privileged or plan.host_paths:
             yield (
                 "is on GKE Autopilot, which refuses privileged containers and host paths "
                 f"(autogke-disallow-privilege); {away}, or a GKE Standard cluster"
@@ -213,7 +210,7 @@ def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
                 "is on GKE Autopilot, whose RuntimeDefault seccomp profile refuses the user "
                 f"namespaces that it makes; {away}, or a GKE Standard cluster"
             )
-        case "eksFargate" if privileged or plan.host_paths or plan.build.capabilities:
+        case "eksFargate" if plan.privileged or plan.host_paths or plan.build.capabilities:
             yield (
                 "is on EKS Fargate, which refuses privileged containers, host paths and added "
                 f"capabilities; {away}, or jobs on EC2 nodes"

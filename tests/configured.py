@@ -68,6 +68,9 @@ STRATEGIES: dict[str, Any] = {
     "buildah-privileged": {"kind": "buildah", "variant": "privileged", "acceptPrivileged": True},
 }
 
+# Which of them Pod Security's baseline level admits; the others need the privileged one.
+BASELINE = {"kaniko", "buildkit-profiles"}
+
 MISSING = object()
 """The value that takes a key out."""
 

@@ -21,7 +21,7 @@ def test_urns_are_the_same_for_every_strategy_but_for_the_files_of_its_tool() ->
     assert len(kaniko) == 24
     assert {urn for urns in every.values() for urn in kaniko - urns} == set()
     extra = {
-        name: {urn.split("::")[2:][-1] for urn in urns - kaniko} for name, urns in every.items()
+        name: {urn.rpartition("::")[2] for urn in urns - kaniko} for name, urns in every.items()
     }
     assert {name for name, names in extra.items() if names} == {
         name for name in STRATEGIES if name.startswith(("buildkit", "buildah"))

@@ -35,7 +35,7 @@ def plan_for(
 
 def _security_context_constraint(plan: BuildPlan) -> str:
     """The narrowest of OpenShift's own that admits the plan's pod."""
-    if plan.build.privileged or plan.service.privileged or plan.host_paths:
+    if plan.privileged or plan.host_paths:
         return "privileged"
     return "nested-container" if plan.unshares else "anyuid"
 

@@ -10,9 +10,16 @@ from typing import Any
 import tomlkit
 
 from components.config import Buildah, Cluster, Registry
-from components.strategies.plan import BuildPlan, EmptyDir, PodSecurity, Security, unconfined
-
-_CREDENTIALS = "/etc/image-builds/docker"
+from components.strategies.plan import (
+    CREDENTIALS,
+    PRIVILEGED_JOB,
+    BuildPlan,
+    EmptyDir,
+    PodSecurity,
+    Security,
+    setup_to_unshare,
+    unconfined,
+)
 
 
 def plan(
@@ -24,6 +31,7 @@ def plan(
     """Return the plan; jobs call ``buildah build`` and ``buildah push`` as they are."""
     as_user = options.variant == "chroot"
     home = "/home/build" if as_user else "/root"
+    unshares = options.variant != "privileged"
     build, level = _security(options, cluster)
     return BuildPlan(
         strategy=options.kind,
@@ -33,15 +41,15 @@ def plan(
         allow_privilege_escalation=None,
         build=build,
         group=1000 if as_user else None,
-        unshares=options.variant != "privileged",
-        credentials_folder=_CREDENTIALS,
+        unshares=unshares,
+        credentials_folder=CREDENTIALS,
         # Read before /etc/containers, by root too (containers/image: sysregistriesv2, docker).
         files_folder=f"{home}/.config/containers",
         files=_files(registries, mirrors),
         environment={
             "BUILDAH_FORMAT": "docker",
             "BUILDAH_ISOLATION": "chroot",
-            "REGISTRY_AUTH_FILE": f"{_CREDENTIALS}/config.json",
+            "REGISTRY_AUTH_FILE": f"{CREDENTIALS}/config.json",
             "STORAGE_DRIVER": options.storage_driver,
         },
         empty_dirs=(
@@ -51,8 +59,8 @@ def plan(
             ),
         ),
         node_selector=cluster.nodes.selector if options.variant == "privileged" else {},
-        node_setup=tuple(_node_setup(options, cluster)),
-        warnings=tuple(_warnings(options)),
+        node_setup=setup_to_unshare(cluster, options.node_profiles) if unshares else (),
+        warnings=(PRIVILEGED_JOB,) if options.variant == "privileged" else (),
     )
 
 
@@ -86,19 +94,3 @@ def _files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, 
         content = {"unqualified-search-registries": ["docker.io"], "registry": tables}
         files["registries.conf"] = tomlkit.dumps(content)
     return files
-
-
-def _node_setup(options: Buildah, cluster: Cluster) -> list[str]:
-    if options.node_profiles:
-        return [f"the nodes must have {options.node_profiles.described()}"]
-    if options.variant != "privileged" and cluster.nodes.os == "ubuntu":
-        return [
-            "Ubuntu 24.04 nodes must have sysctl kernel.apparmor_restrict_unprivileged_userns=0",
-        ]
-    return []
-
-
-def _warnings(options: Buildah) -> list[str]:
-    if options.variant == "privileged":
-        return ["whoever can run a job is root on the node, since its container is privileged"]
-    return []

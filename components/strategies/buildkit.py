@@ -11,9 +11,18 @@ from typing import Any
 import tomlkit
 
 from components.config import Buildkit, Cluster, Registry
-from components.strategies.plan import BuildPlan, EmptyDir, PodSecurity, Security, unconfined
+from components.strategies.plan import (
+    CREDENTIALS,
+    PRIVILEGED_JOB,
+    BuildPlan,
+    EmptyDir,
+    PodSecurity,
+    Security,
+    certificate_file,
+    setup_to_unshare,
+    unconfined,
+)
 
-_CREDENTIALS = "/etc/image-builds/docker"
 _FILES = "/etc/image-builds/buildkit"
 _CONFIG = "buildkitd.toml"
 _ROOTLESS_STATE = "/home/user/.local/share/buildkit"
@@ -26,9 +35,9 @@ def plan(
     mirrors: Sequence[str],
 ) -> BuildPlan:
     """Return the plan; jobs pass ``$BUILDCTL_FLAGS`` to ``buildctl-daemonless.sh build``."""
-    rootless = options.variant == "rootless"
+    unshares = options.variant == "rootless"
     files = _files(registries, mirrors)
-    flags = ["--oci-worker-no-process-sandbox"] if rootless else []
+    flags = ["--oci-worker-no-process-sandbox"] if unshares else []
     if _CONFIG in files:
         flags.append(f"--config={_FILES}/{_CONFIG}")
     build, level = _security(options)
@@ -40,8 +49,8 @@ def plan(
         allow_privilege_escalation=None,
         build=build,
         host_users=options.host_users,
-        unshares=rootless,
-        credentials_folder=_CREDENTIALS,
+        unshares=unshares,
+        credentials_folder=CREDENTIALS,
         files_folder=_FILES,
         files=files,
         environment={
@@ -50,19 +59,19 @@ def plan(
             "BUILDCTL_CONNECT_RETRIES_MAX": "60",
             "BUILDCTL_FLAGS": " ".join(_client_flags(registries)),
             "BUILDKITD_FLAGS": " ".join(flags),
-            "DOCKER_CONFIG": _CREDENTIALS,
+            "DOCKER_CONFIG": CREDENTIALS,
         },
         empty_dirs=(
             # The image's own volume is mounted nosuid on some nodes (moby/buildkit#879).
             EmptyDir(
                 name="buildkit-state",
-                path=_ROOTLESS_STATE if rootless else "/var/lib/buildkit",
+                path=_ROOTLESS_STATE if unshares else "/var/lib/buildkit",
             ),
             EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the job's own container
         ),
         node_selector=cluster.nodes.selector if options.variant == "privileged" else {},
-        node_setup=tuple(_node_setup(options, cluster)),
-        warnings=tuple(_warnings(options)),
+        node_setup=setup_to_unshare(cluster, options.node_profiles) if unshares else (),
+        warnings=(PRIVILEGED_JOB,) if options.variant == "privileged" else (),
     )
 
 
@@ -81,7 +90,7 @@ def _files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, 
             tables[registry.host] = {"http": True}
         if registry.certificates:
             tables[registry.host] = {"ca": [_certificate(registry)]}
-            files[_certificate(registry).removeprefix(f"{_FILES}/")] = registry.certificates
+            files[certificate_file(registry.host)] = registry.certificates
     if mirrors:
         tables.setdefault("docker.io", {})["mirrors"] = list(mirrors)
     if tables:
@@ -99,20 +108,4 @@ def _client_flags(registries: Sequence[Registry]) -> list[str]:
 
 
 def _certificate(registry: Registry) -> str:
-    return f"{_FILES}/{registry.host.replace(':', '_')}.crt"
-
-
-def _node_setup(options: Buildkit, cluster: Cluster) -> list[str]:
-    if options.variant == "rootless" and cluster.nodes.os == "ubuntu" and not options.node_profiles:
-        return [
-            "Ubuntu 24.04 nodes must have sysctl kernel.apparmor_restrict_unprivileged_userns=0",
-        ]
-    if options.node_profiles:
-        return [f"the nodes must have {options.node_profiles.described()}"]
-    return []
-
-
-def _warnings(options: Buildkit) -> list[str]:
-    if options.variant == "privileged":
-        return ["whoever can run a job is root on the node, since its container is privileged"]
-    return []
+    return f"{_FILES}/{certificate_file(registry.host)}"

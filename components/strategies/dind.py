@@ -9,9 +9,8 @@ Client and engine speak TLS on 2376; the engine makes the certificates and share
 from collections.abc import Sequence
 
 from components.config import Cluster, Dind, Registry
-from components.strategies.plan import BuildPlan, EmptyDir, Security, Service
+from components.strategies.plan import CREDENTIALS, BuildPlan, EmptyDir, Security, Service
 
-_CREDENTIALS = "/etc/image-builds/docker"
 _CERTIFICATES = "/etc/docker/certs.d"
 _TLS = "/certs"
 
@@ -28,7 +27,7 @@ def plan(
         image=options.image,
         pod_security="privileged",
         service=Security(privileged=True),
-        credentials_folder=_CREDENTIALS,
+        credentials_folder=CREDENTIALS,
         files_folder=_CERTIFICATES,
         files={
             f"{registry.host}/ca.crt": registry.certificates
@@ -39,7 +38,7 @@ def plan(
             # As for the socket: buildx must not write beside the read-only credentials.
             "BUILDX_CONFIG": "/tmp/buildx",  # noqa: S108 - a path in the job's own container
             "DOCKER_CERT_PATH": f"{_TLS}/client",
-            "DOCKER_CONFIG": _CREDENTIALS,
+            "DOCKER_CONFIG": CREDENTIALS,
             "DOCKER_HOST": "tcp://docker:2376",
             "DOCKER_TLS_CERTDIR": _TLS,
             "DOCKER_TLS_VERIFY": "1",

@@ -10,10 +10,9 @@ import re
 from collections.abc import Sequence
 
 from components.config import Cluster, Dood, Registry
-from components.strategies.plan import BuildPlan, HostPath
+from components.strategies.plan import CREDENTIALS, BuildPlan, HostPath
 
 _SOCKET = "/var/run/docker.sock"
-_CREDENTIALS = "/etc/image-builds/docker"
 _OLDEST_SUPPORTED = 29
 
 
@@ -30,12 +29,12 @@ def plan(
         pod_security="privileged",
         # The job needs no privilege of its own: the engine behind the socket has it.
         allow_privilege_escalation=False,
-        credentials_folder=_CREDENTIALS,
+        credentials_folder=CREDENTIALS,
         environment={
             # buildx keeps state beside the credentials unless told otherwise, and those are
             # read-only.
             "BUILDX_CONFIG": "/tmp/buildx",  # noqa: S108 - a path in the job's own container
-            "DOCKER_CONFIG": _CREDENTIALS,
+            "DOCKER_CONFIG": CREDENTIALS,
             "DOCKER_HOST": f"unix://{_SOCKET}",
         },
         host_paths=(HostPath(name="docker-socket", path=_SOCKET, read_only=True),),

@@ -8,7 +8,7 @@ nor an unshare call and keeps the default seccomp and AppArmor profiles
 from collections.abc import Sequence
 
 from components.config import Cluster, Kaniko, Registry
-from components.strategies.plan import BuildPlan
+from components.strategies.plan import BuildPlan, certificate_file
 
 _CERTIFICATES = "/kaniko/registry-certificates"
 
@@ -29,7 +29,7 @@ def plan(
         credentials_folder="/kaniko/.docker",
         files_folder=_CERTIFICATES,
         files={
-            _certificate_file(registry): registry.certificates
+            certificate_file(registry.host): registry.certificates
             for registry in registries
             if registry.certificates
         },
@@ -48,16 +48,12 @@ def _flags(options: Kaniko, registries: Sequence[Registry], mirrors: Sequence[st
         if registry.insecure:
             flags.append(f"--insecure-registry={registry.host}")
         if registry.certificates:
-            file = f"{_CERTIFICATES}/{_certificate_file(registry)}"
+            file = f"{_CERTIFICATES}/{certificate_file(registry.host)}"
             flags.append(f"--registry-certificate={registry.host}={file}")
     flags += [f"--registry-mirror={mirror}" for mirror in mirrors]
     if options.cache_repository:
         flags += ["--cache=true", f"--cache-repo={options.cache_repository}"]
     return flags
-
-
-def _certificate_file(registry: Registry) -> str:
-    return f"{registry.host.replace(':', '_')}.crt"
 
 
 def _warnings(options: Kaniko) -> list[str]:

@@ -7,7 +7,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from components.config import NodeProfiles, PodSecurity
+from components.config import Cluster, NodeProfiles, PodSecurity
+
+CREDENTIALS = "/etc/image-builds/docker"
+"""Where the tools that let one choose find config.json."""
+
+PRIVILEGED_JOB = "whoever can run a job is root on the node, since its container is privileged"
+"""The warning of every variant whose job container is privileged on the node."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +93,11 @@ class BuildPlan:
     node_setup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def privileged(self) -> bool:
+        """Whether any container of a job is privileged, be it in a user namespace."""
+        return self.build.privileged or self.service.privileged
+
 
 def unconfined(
     user: int,
@@ -107,3 +118,18 @@ def unconfined(
         seccomp={"type": "Localhost", "localhostProfile": profiles.seccomp},
         app_armor={"type": "Localhost", "localhostProfile": profiles.app_armor},
     ), "baseline"
+
+
+def setup_to_unshare(cluster: Cluster, profiles: NodeProfiles | None) -> tuple[str, ...]:
+    """What the nodes' owner must set for a tool that makes user namespaces itself."""
+    if profiles:
+        return (f"the nodes must have {profiles.described()}",)
+    if cluster.nodes.os == "ubuntu":
+        line = "Ubuntu 24.04 nodes must have sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        return (line,)
+    return ()
+
+
+def certificate_file(host: str) -> str:
+    """Name the file that holds a registry's CA, without the colon before a port."""
+    return f"{host.replace(':', '_')}.crt"

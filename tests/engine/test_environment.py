@@ -4,7 +4,7 @@ from itertools import pairwise, permutations
 import pytest
 from kubernetes import client
 
-from tests.configured import STRATEGIES
+from tests.configured import BASELINE, STRATEGIES
 from tests.engine.conftest import Site
 from tools.cluster import Cluster
 
@@ -38,10 +38,7 @@ def test_the_manager_is_available_under_restricted(
     assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-LEVELS = {
-    name: "baseline" if name in {"kaniko", "buildkit-profiles"} else "privileged"
-    for name in STRATEGIES
-}
+LEVELS = {name: "baseline" if name in BASELINE else "privileged" for name in STRATEGIES}
 
 
 def _walk() -> list[str]:

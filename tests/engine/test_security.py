@@ -8,15 +8,12 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from tests.configured import STRATEGIES
+from tests.configured import BASELINE, STRATEGIES
 from tests.engine.conftest import Site
 from tests.engine.executor import job_pod
 from tools.cluster import Cluster
 
-STRICTER = {
-    name: "restricted" if name in {"kaniko", "buildkit-profiles"} else "baseline"
-    for name in STRATEGIES
-}
+STRICTER = {name: "restricted" if name in BASELINE else "baseline" for name in STRATEGIES}
 
 # What the runner asks of the API server, from gitlab-runner's `kubeAPI:` annotations.
 ALLOWED = [
