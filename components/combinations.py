@@ -120,6 +120,7 @@ def obstacles(strategy: Strategy, cluster: Cluster) -> Iterator[str]:
         case Dood():
             yield from _socket_obstacles(cluster)
         case Dind():
+            yield from _engine_image_obstacles(strategy)
             if not cluster.nodes.trusted:
                 yield (
                     "is dind, whose privileged engine lets whoever runs a job reach the node; use "
@@ -136,6 +137,15 @@ def obstacles(strategy: Strategy, cluster: Cluster) -> Iterator[str]:
             f"cluster.podSecurityLimit is {cluster.pod_security_limit}; {_stricter(plan)}"
         )
     yield from _platform_obstacles(plan, cluster)
+
+
+def _engine_image_obstacles(strategy: Dind) -> Iterator[str]:
+    if ("rootless" in strategy.daemon_image) != (strategy.variant == "rootless"):
+        wanted = "ends in" if strategy.variant == "rootless" else "does not end in"
+        yield (
+            f"is dind with variant {strategy.variant}, which the image {strategy.daemon_image} is "
+            f"not made for; set daemonImage to one that {wanted} -dind-rootless"
+        )
 
 
 def _stricter(plan: BuildPlan) -> str:

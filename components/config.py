@@ -320,17 +320,24 @@ class Dood(_Model):
     image: Image = _DOCKER_CLIENT
 
 
+def _engine_image(given: Mapping[str, Any]) -> str:
+    suffix = "-rootless" if given.get("variant") == "rootless" else ""
+    return f"docker:29.7.2-dind{suffix}"
+
+
 class Dind(_Model):
     """Build with a Docker engine that runs privileged beside the job.
 
     Whoever runs a job commands that engine, so the stack file must say that it accepts this.
-    Client and engine are of one version: engines of 29.0 refuse older clients.
+    ``tls`` and ``socket`` are how the client reaches it; ``rootless`` runs it as uid 1000, reached
+    with TLS. Client and engine are of one version: engines of 29.0 refuse older clients.
     """
 
     kind: Literal["dind"] = "dind"
+    variant: Literal["tls", "socket", "rootless"] = "tls"
     accept_privileged: Literal[True]
     image: Image = _DOCKER_CLIENT
-    daemon_image: Image = "docker:29.7.2-dind"
+    daemon_image: Image = Field(default_factory=_engine_image)
 
 
 class NodeProfiles(_Model):

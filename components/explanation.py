@@ -27,7 +27,9 @@ _CANDIDATES: tuple[Strategy, ...] = (
     Buildah(variant="root"),
     Buildkit(variant="privileged", accept_privileged=True),
     Buildah(variant="privileged", accept_privileged=True),
+    Dind(variant="rootless", accept_privileged=True),
     Dind(accept_privileged=True),
+    Dind(variant="socket", accept_privileged=True),
     Dood(accept_node_root=True),
 )
 

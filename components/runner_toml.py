@@ -15,6 +15,7 @@ import tomlkit
 from components.strategies.plan import BuildPlan, Security, Service
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
+_LOGINS = "/etc/image-builds/docker"
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 
 
@@ -39,7 +40,9 @@ class JobSettings:
 
 def render(plan: BuildPlan, job: JobSettings) -> str:
     """Return the TOML text; equal arguments give equal bytes."""
-    environment = {**plan.environment, **job.environment}
+    folder = {"DOCKER_CONFIG": plan.credentials_folder}
+    environment = {**folder, **plan.environment, **job.environment}
+    script = plan.prepare + (_COPY if job.push_secret else "")
     kubernetes = _without_empty(_kubernetes(plan, job))
     patched = {_PATCHES: True} if "pod_spec" in kubernetes else {}
     runner = {
@@ -50,9 +53,19 @@ def render(plan: BuildPlan, job: JobSettings) -> str:
         # A rotated token would be saved in the pod only and lost with it, and the next pod could
         # not register (gitlab-runner:commands/multi.go, resetOneRunnerToken).
         "feature_flags": {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True, **patched},
+        "pre_build_script": tomlkit.string(script, multiline=True) if script else None,
         "kubernetes": kubernetes,
     }
     return tomlkit.dumps({"runners": [_without_empty(runner)]})
+
+
+# A Secret's mount is read-only, and `docker login` or `echo … > $DOCKER_CONFIG/config.json` in a
+# job must work. Images whose user may not write there run too, without the login.
+_COPY = f"""\
+if ! {{ mkdir -p "$DOCKER_CONFIG" && cp {_LOGINS}/config.json "$DOCKER_CONFIG/"; }}; then
+  echo "The registry logins could not be copied to $DOCKER_CONFIG; builds cannot push." >&2
+fi
+"""
 
 
 def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
@@ -65,10 +78,7 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "allow_privilege_escalation": plan.allow_privilege_escalation,
         "build_container_security_context": _security(plan.build),
         "service_container_security_context": _security(plan.service),
-        # A job that names services of its own would have them privileged too.
-        "allowed_services": (
-            [service.image for service in plan.services] if plan.service.privileged else []
-        ),
+        "allowed_services": _allowed_services(plan),
         "image_pull_secrets": [job.pull_secret] if job.pull_secret else [],
         "pod_disruption_budget": job.pod_disruption_budget or None,
         **job.resources,
@@ -85,6 +95,13 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "services": [_service(service) for service in plan.services],
         "volumes": _without_empty(_volumes(plan, job)),
     }
+
+
+def _allowed_services(plan: BuildPlan) -> list[str]:
+    """A job that names services of its own would have them privileged too."""
+    if not plan.service.privileged:
+        return []
+    return [name for service in plan.services for name in (service.image, *service.other_names)]
 
 
 def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
@@ -113,7 +130,7 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         volumes["secret"] = [
             {
                 "name": job.push_secret,
-                "mount_path": plan.credentials_folder,
+                "mount_path": _LOGINS,
                 "read_only": True,
                 "items": {".dockerconfigjson": "config.json"},
             },

@@ -56,6 +56,8 @@ STRATEGIES: dict[str, Any] = {
     "kaniko": "kaniko",
     "dood": {"kind": "dood", "acceptNodeRoot": True},
     "dind": {"kind": "dind", "acceptPrivileged": True},
+    "dind-socket": {"kind": "dind", "variant": "socket", "acceptPrivileged": True},
+    "dind-rootless": {"kind": "dind", "variant": "rootless", "acceptPrivileged": True},
     "buildkit": "buildkit",
     "buildkit-profiles": {
         "kind": "buildkit",

@@ -60,6 +60,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "dood-without-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.dockerSocket": False}, f"{RUNNER}.strategy", "dockerSocket: true"),
     "dood-untrusted": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
     "dind-untrusted": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
+    "dind-image-of-another-variant": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True, "variant": "rootless", "daemonImage": "docker:29.7.2-dind"}}, f"{RUNNER}.strategy", "-dind-rootless"),
     "dind-by-name-alone": ({"runners.main.strategy": "dind"}, f"{RUNNER}.strategy.acceptPrivileged", "said out loud"),
     "buildkit-rootless-without-host-users": ({"runners.main.strategy": {"kind": "buildkit", "hostUsers": False}, f"{NODES}.userNamespaces": True}, f"{RUNNER}.strategy", "newuidmap fails; use variant: rootful"),
     "buildkit-without-user-namespaces": ({"runners.main.strategy": {"kind": "buildkit", "variant": "rootful", "hostUsers": False}, f"{NODES}.userNamespaces": False}, f"{RUNNER}.strategy", "userNamespaces: true"),

@@ -14,7 +14,7 @@ def _verdicts(changes: dict[str, object]) -> dict[str, Verdict]:
 def test_every_strategy_is_judged_once_and_the_chosen_one_first(strategy: object) -> None:
     verdicts = list(_verdicts({"runners.main.strategy": strategy}).values())
 
-    assert [verdict.chosen for verdict in verdicts] == [True] + [False] * 8
+    assert [verdict.chosen for verdict in verdicts] == [True] + [False] * 10
 
 
 def test_auto_says_why_it_takes_dood() -> None:
@@ -60,6 +60,8 @@ def test_privilege_is_told_in_a_phrase() -> None:
         "buildah (root)": "uid 0, seccomp and AppArmor Unconfined",
         "buildkit (privileged)": "a privileged job container",
         "buildah (privileged)": "a privileged job container",
-        "dind": "a privileged service, commanded by the job",
+        "dind (tls)": "a privileged service, commanded by the job",
+        "dind (socket)": "a privileged service, commanded by the job",
+        "dind (rootless)": "a privileged service, commanded by the job",
         "dood": "root on the node, through /var/run/docker.sock",
     }

@@ -1,5 +1,8 @@
 import dataclasses
+import os
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -59,6 +62,8 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
         Kaniko(),
         Dood(accept_node_root=True),
         Dind(accept_privileged=True),
+        Dind(variant="socket", accept_privileged=True),
+        Dind(variant="rootless", accept_privileged=True),
         Buildkit(),
         Buildkit(variant="rootful", host_users=False),
         Buildah(),
@@ -68,6 +73,8 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
         "kaniko",
         "dood",
         "dind",
+        "dind-socket",
+        "dind-rootless",
         "buildkit",
         "buildkit-rootful",
         "buildah",
@@ -83,11 +90,9 @@ def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion
 
 @given(name=st.from_regex(r"[A-Z_]{1,20}", fullmatch=True), value=TEXT)
 def test_any_text_in_the_environment_comes_back(name: str, value: str) -> None:
-    plan = dataclasses.replace(PLAN, environment={})
+    text = render(PLAN, dataclasses.replace(JOB, environment={name: value}))
 
-    text = render(plan, dataclasses.replace(JOB, environment={name: value}))
-
-    assert tomllib.loads(text)["runners"][0]["environment"] == [f"{name}={value}"]
+    assert f"{name}={value}" in tomllib.loads(text)["runners"][0]["environment"]
 
 
 @given(image=TEXT, namespace=TEXT)
@@ -148,7 +153,7 @@ def test_only_the_services_of_dind_are_privileged_and_no_other_service_is_allowe
 
     assert kubernetes["privileged"] is False
     assert kubernetes["service_container_security_context"] == {"privileged": True}
-    assert kubernetes["allowed_services"] == [plan.services[0].image]
+    assert kubernetes["allowed_services"] == ["docker:29.7.2-dind", "docker:29.7.2"]
     assert "service_container_security_context" not in _kubernetes(PLAN, JOB)
 
 
@@ -159,3 +164,55 @@ def test_a_plans_services_run_beside_the_job() -> None:
     assert _kubernetes(plan, JOB)["services"] == [
         {"name": "docker:29-dind", "alias": "docker", "environment": ["A=1", "B=2"]},
     ]
+
+
+def _prepare(folder: Path, text: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the runner's own script as a job's shell would, with the mount in ``folder``."""
+    script = tomllib.loads(text)["runners"][0]["pre_build_script"]
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    return subprocess.run(
+        ["/bin/sh", "-eu", "-c", script.replace("/etc/image-builds/docker", str(folder))],
+        env={"PATH": os.environ["PATH"], **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_logins_are_where_the_job_says_and_may_be_written(tmp_path: Path) -> None:
+    wanted = tmp_path / "of the job"
+
+    answer = _prepare(tmp_path, render(PLAN, JOB), DOCKER_CONFIG=str(wanted))
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+    (wanted / "config.json").write_text("{}", encoding="utf-8")
+
+
+def test_a_job_that_may_not_write_there_goes_on_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    answer = _prepare(tmp_path, render(PLAN, JOB), DOCKER_CONFIG=str(tmp_path / "file" / "x"))
+
+    assert answer.returncode == 0
+    assert "builds cannot push" in answer.stderr
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_job_begins_when_its_engine_answers_and_fails_when_it_never_does(
+    tmp_path: Path,
+    *,
+    starts: bool,
+) -> None:
+    plan = plan_for(Dind(accept_privileged=True), CLUSTER, (), ())
+    for name, lines in {
+        "sleep": "exit 0",
+        "docker": f"echo x >> {tmp_path}/asked; test -e {tmp_path}/{'asked' if starts else 'no'}",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+
+    answer = _prepare(tmp_path, render(plan, JOB), PATH=path, DOCKER_CONFIG=str(tmp_path))
+
+    assert answer.returncode == (0 if starts else 1)
+    assert ("did not answer within 60 s" in answer.stderr) is not starts

@@ -39,6 +39,8 @@ VARIANTS: dict[str, Strategy] = {
     "kaniko": KANIKO,
     "dood": DOOD,
     "dind": DIND,
+    "dind-socket": Dind(variant="socket", accept_privileged=True),
+    "dind-rootless": Dind(variant="rootless", accept_privileged=True),
     "buildkit": BUILDKIT,
     "buildkit-profiles": Buildkit(node_profiles=PROFILES),
     "buildkit-rootful": Buildkit(variant="rootful", host_users=False),
@@ -49,6 +51,7 @@ VARIANTS: dict[str, Strategy] = {
     "buildah-privileged": Buildah(variant="privileged", accept_privileged=True),
 }
 NODE = "/var/run/docker.sock"
+CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
 
 # What each costs, to be read as a whole. variant: Pod Security level, privileged container,
 # uid, capabilities added, seccomp and AppArmor, user namespace of its own, path of the node
@@ -56,6 +59,8 @@ COSTS: dict[str, tuple[Any, ...]] = {
     "kaniko": ("baseline", None, None, (), None, False, None),
     "dood": ("privileged", None, None, (), None, False, NODE),
     "dind": ("privileged", "service", None, (), None, False, None),
+    "dind-socket": ("privileged", "service", None, (), None, False, None),
+    "dind-rootless": ("privileged", "service", None, (), None, False, None),
     "buildkit": ("privileged", None, 1000, (), "Unconfined", False, None),
     "buildkit-profiles": ("baseline", None, 1000, (), "Localhost", False, None),
     "buildkit-rootful": ("privileged", "build", None, (), None, True, None),
@@ -75,10 +80,10 @@ SECURITY: dict[str, tuple[Any, ...]] = {
         False,
         False,
         ("/var/run/docker.sock",),
-        "/etc/image-builds/docker",
+        CREDENTIALS,
         SELECTOR,
     ),
-    "dind": (DIND, "privileged", False, None, (), "/etc/image-builds/docker", SELECTOR),
+    "dind": (DIND, "privileged", False, None, (), CREDENTIALS, SELECTOR),
 }
 
 
@@ -203,6 +208,7 @@ def test_dind_gives_its_engine_the_registries() -> None:
     plan = _plan(DIND, INSECURE, PRIVATE, mirrors=("mirror.example.com",))
 
     assert plan.services[0].command == (
+        "--data-root=/var/lib/image-builds",
         "--insecure-registry=lan.example.com:5000",
         "--registry-mirror=https://mirror.example.com",
     )
@@ -222,7 +228,6 @@ def test_dinds_client_and_engine_agree_on_tls() -> None:
     plan = _plan(DIND)
 
     assert plan.environment["DOCKER_HOST"] == f"tcp://{plan.services[0].alias}:2376"
-    assert plan.services[0].environment["HEALTHCHECK_TCP_PORT"] == "2376"
     assert plan.environment["DOCKER_CERT_PATH"] in {folder.path for folder in plan.empty_dirs}
     (engine,) = plan.services
     assert plan.environment["DOCKER_TLS_CERTDIR"] == engine.environment["DOCKER_TLS_CERTDIR"]

@@ -59,7 +59,6 @@ def plan(
             "BUILDCTL_CONNECT_RETRIES_MAX": "60",
             "BUILDCTL_FLAGS": " ".join(_client_flags(registries)),
             "BUILDKITD_FLAGS": " ".join(flags),
-            "DOCKER_CONFIG": CREDENTIALS,
         },
         empty_dirs=(
             # The image's own volume is mounted nosuid on some nodes (moby/buildkit#879).

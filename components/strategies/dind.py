@@ -2,17 +2,32 @@
 
 Only that container is privileged (gitlab-runner:common/config.go, a container's own context
 outranks the general value), but whoever runs a job commands its engine, so the node is reachable.
-Client and engine speak TLS on 2376; the engine makes the certificates and shares them in memory
-(docker-library/docker:dockerd-entrypoint.sh).
+Client and engine speak TLS on 2376, for which the engine makes the certificates and shares them
+in memory, or a Unix socket in a folder that they share (docker-library/docker:
+dockerd-entrypoint.sh). Rootless, the engine runs as uid 1000, in a container that is privileged
+all the same (docker-library/docker#330).
 """
 
 from collections.abc import Sequence
 
 from components.config import Cluster, Dind, Registry
-from components.strategies.plan import CREDENTIALS, BuildPlan, EmptyDir, Security, Service
+from components.strategies.plan import (
+    CREDENTIALS,
+    BuildPlan,
+    EmptyDir,
+    Security,
+    Service,
+    setup_to_unshare,
+)
 
 _CERTIFICATES = "/etc/docker/certs.d"
+_CERTIFICATES_OF_USER = "/home/rootless/.config/docker/certs.d"
 _TLS = "/certs"
+_SOCKET_FOLDER = "/var/run/image-builds"
+_SOCKET = f"unix://{_SOCKET_FOLDER}/docker.sock"
+# Not the default, which a job's own engine would use too: all volumes are mounted everywhere.
+_STORAGE = "/var/lib/image-builds"
+_SECONDS = 60
 
 
 def plan(
@@ -22,47 +37,82 @@ def plan(
     mirrors: Sequence[str],
 ) -> BuildPlan:
     """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
+    rootless = options.variant == "rootless"
+    flags = (f"--data-root={_STORAGE}", *_flags(registries, mirrors))
+    if options.variant == "socket":
+        # With flags alone, the entrypoint would open 2375 to the network, without TLS.
+        flags = ("dockerd", f"--host={_SOCKET}", *flags)
+    shared = (
+        EmptyDir(name="docker-socket", path=_SOCKET_FOLDER)
+        if options.variant == "socket"
+        else EmptyDir(name="docker-certificates", path=f"{_TLS}/client", medium="Memory")
+    )
     return BuildPlan(
         strategy=options.kind,
         image=options.image,
         pod_security="privileged",
-        service=Security(privileged=True),
+        service=Security(privileged=True, user=1000 if rootless else None),
+        unshares=rootless,
         credentials_folder=CREDENTIALS,
-        files_folder=_CERTIFICATES,
+        files_folder=_CERTIFICATES_OF_USER if rootless else _CERTIFICATES,
         files={
             f"{registry.host}/ca.crt": registry.certificates
             for registry in registries
             if registry.certificates
         },
-        environment={
-            # As for the socket: buildx must not write beside the read-only credentials.
-            "BUILDX_CONFIG": "/tmp/buildx",  # noqa: S108 - a path in the job's own container
-            "DOCKER_CERT_PATH": f"{_TLS}/client",
-            "DOCKER_CONFIG": CREDENTIALS,
-            "DOCKER_HOST": "tcp://docker:2376",
-            "DOCKER_TLS_CERTDIR": _TLS,
-            "DOCKER_TLS_VERIFY": "1",
-        },
+        environment=_environment(options),
+        prepare=_PREPARE,
         services=(
             Service(
                 image=options.daemon_image,
+                # docker-library/official-images: library/docker
+                other_names=(options.daemon_image.removesuffix("-dind"),),
                 alias="docker",
-                command=tuple(_flags(registries, mirrors)),
-                # The runner waits for this port before the job's script starts.
-                environment={"DOCKER_TLS_CERTDIR": _TLS, "HEALTHCHECK_TCP_PORT": "2376"},
+                command=flags,
+                environment={} if options.variant == "socket" else {"DOCKER_TLS_CERTDIR": _TLS},
             ),
         ),
         empty_dirs=(
-            EmptyDir(name="docker-certificates", path=f"{_TLS}/client", medium="Memory"),
+            shared,
             # Overlay on the container's own overlay root fails (containerd#3144).
-            EmptyDir(name="docker-storage", path="/var/lib/docker"),
+            EmptyDir(name="docker-storage", path=_STORAGE),
         ),
         node_selector=cluster.nodes.selector,
+        node_setup=setup_to_unshare(cluster, None) if rootless else (),
         warnings=(
             "whoever can run a job can leave its privileged Docker engine for the node; jobs may "
             "use no other services, and limits of the build container do not hold for its builds",
         ),
     )
+
+
+# The engine may start after the job does (gitlab-runner: docs/executors/kubernetes,
+# troubleshooting), and images without the client run jobs here too.
+_PREPARE = f"""\
+if command -v docker >/dev/null; then
+  attempts=0
+  until docker version >/dev/null 2>&1; do
+    attempts=$((attempts + 1))
+    if [ "$attempts" -ge {_SECONDS} ]; then
+      echo "The Docker engine did not answer within {_SECONDS} s; it said:" >&2
+      docker version >&2
+      exit 1
+    fi
+    sleep 1
+  done
+fi
+"""
+
+
+def _environment(options: Dind) -> dict[str, str]:
+    if options.variant == "socket":
+        return {"DOCKER_HOST": _SOCKET}
+    return {
+        "DOCKER_CERT_PATH": f"{_TLS}/client",
+        "DOCKER_HOST": "tcp://docker:2376",
+        "DOCKER_TLS_CERTDIR": _TLS,
+        "DOCKER_TLS_VERIFY": "1",
+    }
 
 
 def _flags(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:

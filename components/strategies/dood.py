@@ -30,13 +30,7 @@ def plan(
         # The job needs no privilege of its own: the engine behind the socket has it.
         allow_privilege_escalation=False,
         credentials_folder=CREDENTIALS,
-        environment={
-            # buildx keeps state beside the credentials unless told otherwise, and those are
-            # read-only.
-            "BUILDX_CONFIG": "/tmp/buildx",  # noqa: S108 - a path in the job's own container
-            "DOCKER_CONFIG": CREDENTIALS,
-            "DOCKER_HOST": f"unix://{_SOCKET}",
-        },
+        environment={"DOCKER_HOST": f"unix://{_SOCKET}"},
         host_paths=(HostPath(name="docker-socket", path=_SOCKET, read_only=True),),
         node_selector=cluster.nodes.selector,
         node_setup=tuple(_node_setup(registries, mirrors)),

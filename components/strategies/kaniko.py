@@ -26,6 +26,7 @@ def plan(
         pod_security="baseline",
         # sudo and su in a RUN step are setuid programs, which `false` would break.
         allow_privilege_escalation=None,
+        # Between stages it empties all folders but its own, /tmp included.
         credentials_folder="/kaniko/.docker",
         files_folder=_CERTIFICATES,
         files={
@@ -33,10 +34,7 @@ def plan(
             for registry in registries
             if registry.certificates
         },
-        environment={
-            "DOCKER_CONFIG": "/kaniko/.docker",
-            "KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors)),
-        },
+        environment={"KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors))},
         warnings=tuple(_warnings(options)),
     )
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from components.config import Cluster, NodeProfiles, PodSecurity
 
-CREDENTIALS = "/etc/image-builds/docker"
-"""Where the tools that let one choose find config.json."""
+CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
+"""Where tools that let one choose read config.json, as any user may write there."""
 
 PRIVILEGED_JOB = "whoever can run a job is root on the node, since its container is privileged"
 """The warning of every variant whose job container is privileged on the node."""
@@ -36,9 +36,13 @@ class EmptyDir:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Service:
-    """A container beside the build container, such as a daemon that the build talks to."""
+    """A container beside the build container, such as a daemon that the build talks to.
+
+    ``other_names`` are of the same image, for jobs that name it as a service of their own.
+    """
 
     image: str
+    other_names: tuple[str, ...] = ()
     alias: str
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
@@ -63,8 +67,10 @@ class Security:
 class BuildPlan:
     """What one strategy needs of a job, its namespace and its node.
 
-    ``credentials_folder`` is where the tool reads config.json. ``files`` are what it reads about
-    registries in ``files_folder``, as text by path in it: their CAs, and its own configuration.
+    ``credentials_folder`` is where the tool reads config.json; jobs may write there, as ``docker
+    login`` does. ``files`` are what it reads about registries in ``files_folder``, as text by path
+    in it: their CAs, and its own configuration. ``prepare`` is shell that runs in the build
+    container before a job's script.
     ``build`` is of the build container and ``service`` of the services; no other container is ever
     privileged. ``allow_privilege_escalation`` is of all and None where Kubernetes' default must
     stay. ``host_users`` False gives the pod a user namespace, and ``unshares`` says that the tool
@@ -86,6 +92,7 @@ class BuildPlan:
     files_folder: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     environment: Mapping[str, str]
+    prepare: str = ""
     empty_dirs: tuple[EmptyDir, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
     services: tuple[Service, ...] = ()
