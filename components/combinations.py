@@ -11,6 +11,7 @@ from components.config import (
     PROJECT,
     Buildah,
     Buildkit,
+    BuildkitService,
     Cluster,
     Dind,
     Dood,
@@ -21,7 +22,7 @@ from components.config import (
     version_tuple,
 )
 from components.strategies import plan_for
-from components.strategies.plan import BuildPlan
+from components.strategies.plan import BuildPlan, Daemon
 
 _LEVELS = ("privileged", "baseline", "restricted")
 _UNPRIVILEGED = {"buildkit": "rootless", "buildah": "chroot"}
@@ -66,9 +67,30 @@ def setting_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
             "cannot be given for an IPv6 address, since the runner looks for the CA under a "
             "name that no Secret can hold; use a DNS name in gitlab.url",
         )
+    yield from _daemon_mistakes(settings)
     yield from _tag_mistakes(settings)
     yield from _namespace_mistakes(settings)
     yield from _registry_mistakes(settings)
+
+
+def _daemon_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
+    owners: dict[str, tuple[str, Daemon]] = {}
+    for name, runner in settings.runners.items():
+        daemon = plan_for(runner.strategy, settings.cluster, (), ()).daemon
+        if daemon is None:
+            continue
+        owner, first = owners.setdefault(daemon.name, (name, daemon))
+        if daemon != first:
+            yield (
+                f"runners.{name}.strategy",
+                f"asks for another {daemon.name} than runners.{owner} does, and a stack has one; "
+                "give both the same options (image and client may differ), or use two stacks",
+            )
+        if runner.environment.get(daemon.address):
+            yield (
+                f"runners.{name}.environment.{daemon.address}",
+                f"is the address of {daemon.name}, which the stack sets; remove it",
+            )
 
 
 def _tag_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -84,14 +106,18 @@ def _tag_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _namespace_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
-    owners = {settings.namespace: "namespace"}
+    owners = {settings.namespace: "the managers' namespace"}
+    for runner in settings.runners.values():
+        daemon = plan_for(runner.strategy, settings.cluster, (), ()).daemon
+        if daemon:
+            owners[settings.daemon_namespace(daemon.name)] = f"the namespace of {daemon.name}"
     for name in settings.target_namespaces:
         if name in owners:
-            yield f"target_namespaces.{name}", "is the managers' namespace; use another one"
+            yield f"targetNamespaces.{name}", f"is {owners[name]}; use another one"
         owners[name] = f"targetNamespaces.{name}"
     for runner in settings.runners:
         namespace = settings.job_namespace(runner)
-        path = f"runners.{runner}.job_namespace"
+        path = f"runners.{runner}.jobNamespace"
         if len(namespace) > 63:
             message = "is longer than 63 characters; shorten the names or set jobNamespace"
             yield path, f"the namespace {namespace} {message}"
@@ -109,7 +135,7 @@ def _registry_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
     for index, registry in enumerate(settings.registries):
         if registry.host in seen:
             message = "so only one's settings would hold; merge the two"
-            yield f"registries.{index}.host", f"names {registry.host} a second time, {message}"
+            yield f"registries[{index}].host", f"names {registry.host} a second time, {message}"
         seen.add(registry.host)
 
 
@@ -127,13 +153,21 @@ def obstacles(strategy: Strategy, cluster: Cluster) -> Iterator[str]:
                     "kaniko, or set cluster.nodes.trusted: true if all who can run jobs are "
                     "trusted with the nodes"
                 )
+        case BuildkitService() if "rootless" not in strategy.daemon_image:
+            yield (
+                f"runs its daemon as uid 1000, which the image {strategy.daemon_image} is not made "
+                "for; set daemonImage to one that ends in -rootless"
+            )
         case Buildkit() | Buildah():
             yield from _privileged_obstacles(strategy, cluster)
         case _:
             pass
-    if _LEVELS.index(plan.pod_security) < _LEVELS.index(cluster.pod_security_limit):
+    where, level = "its job namespace", plan.pod_security
+    if plan.daemon:
+        where, level = f"the namespace of {plan.daemon.name}", plan.daemon.pod_security
+    if _LEVELS.index(level) < _LEVELS.index(cluster.pod_security_limit):
         yield (
-            f"needs the Pod Security level {plan.pod_security} in its job namespace, and "
+            f"needs the Pod Security level {level} in {where}, and "
             f"cluster.podSecurityLimit is {cluster.pod_security_limit}; {_stricter(plan)}"
         )
     yield from _platform_obstacles(plan, cluster)
@@ -149,7 +183,7 @@ def _engine_image_obstacles(strategy: Dind) -> Iterator[str]:
 
 
 def _stricter(plan: BuildPlan) -> str:
-    if plan.build.seccomp:
+    if plan.build.seccomp or plan.daemon:
         return "use kaniko, or nodeProfiles if the nodes' owner can install profiles"
     if plan.pod_security == "privileged":
         return "use kaniko, or have the cluster's owner raise the limit for this namespace"
@@ -215,7 +249,7 @@ def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
                 "is on GKE Autopilot, which refuses privileged containers and host paths "
                 f"(autogke-disallow-privilege); {away}, or a GKE Standard cluster"
             )
-        case "gkeAutopilot" if plan.unshares:
+        case "gkeAutopilot" if plan.unshares or plan.daemon:
             yield (
                 "is on GKE Autopilot, whose RuntimeDefault seccomp profile refuses the user "
                 f"namespaces that it makes; {away}, or a GKE Standard cluster"
@@ -225,7 +259,7 @@ def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
                 "is on EKS Fargate, which refuses privileged containers, host paths and added "
                 f"capabilities; {away}, or jobs on EC2 nodes"
             )
-        case "eksFargate" | "eksAuto" if plan.unshares:
+        case "eksFargate" | "eksAuto" if plan.unshares or plan.daemon:
             yield (
                 "makes user namespaces, of which nodes of EKS Fargate and EKS Auto Mode allow "
                 f"none (user.max_user_namespaces=0, fixed); {away}, or a node group of your own"

@@ -266,7 +266,7 @@ class TargetNamespace(_Model):
 
 
 class Amounts(_Model):
-    """Quantities of the build container, in Kubernetes' notation."""
+    """Quantities of a container, in Kubernetes' notation."""
 
     cpu: Quantity | None = None
     memory: Quantity | None = None
@@ -274,7 +274,7 @@ class Amounts(_Model):
 
 
 class Resources(_Model):
-    """Requests and limits of the build container."""
+    """Requests and limits of a container."""
 
     requests: Amounts = Amounts()
     limits: Amounts = Amounts()
@@ -351,9 +351,12 @@ class NodeProfiles(_Model):
         return f"the seccomp profile {self.seccomp} and the AppArmor profile {self.app_armor}"
 
 
+_BUILDKIT = "moby/buildkit:v0.34.2"
+
+
 def _buildkit_image(given: Mapping[str, Any]) -> str:
     suffix = "-rootless" if given.get("variant") == "rootless" else ""
-    return f"moby/buildkit:v0.34.2{suffix}"
+    return f"{_BUILDKIT}{suffix}"
 
 
 class Buildkit(_Model):
@@ -368,6 +371,31 @@ class Buildkit(_Model):
     accept_privileged: Literal[True] | None = None
     node_profiles: NodeProfiles | None = None
     image: Image = Field(default_factory=_buildkit_image)
+
+
+def _client_image(given: Mapping[str, Any]) -> str:
+    return _DOCKER_CLIENT if given.get("client") == "buildx" else f"{_BUILDKIT}-rootless"
+
+
+class BuildkitService(_Model):
+    """Build with one BuildKit daemon that the stack's runners share, rootless, outside of the jobs.
+
+    ``client`` is what jobs call: ``buildctl``, or ``docker buildx`` with the driver ``remote``.
+    ``cache_size`` is how much of the daemon's layers survives its garbage collection; they are
+    gone when its pod is. ``resources`` are the daemon's.
+    """
+
+    kind: Literal["buildkit-service"] = "buildkit-service"
+    client: Literal["buildctl", "buildx"] = "buildctl"
+    cache_size: Quantity = "20Gi"
+    resources: Resources = Resources()
+    node_profiles: NodeProfiles | None = None
+    daemon_image: Image = f"{_BUILDKIT}-rootless"
+    image: Image = Field(default_factory=_client_image)
+
+    def cache_bytes(self) -> int:
+        """The cache's size in bytes."""
+        return int(_amount(self.cache_size))
 
 
 class Buildah(_Model):
@@ -390,7 +418,7 @@ class Auto(_Model):
     kind: Literal["auto"] = "auto"
 
 
-Strategy = Kaniko | Dood | Dind | Buildkit | Buildah | Auto
+Strategy = Kaniko | Dood | Dind | Buildkit | BuildkitService | Buildah | Auto
 
 
 class TokenRegistration(_Model):
@@ -435,7 +463,8 @@ class Runner(_Model):
         # The ones that are missing here cannot be given by their names alone.
         BeforeValidator(
             _named_kind,
-            json_schema_input_type=_AnyStrategy | Literal["auto", "buildah", "buildkit", "kaniko"],
+            json_schema_input_type=_AnyStrategy
+            | Literal["auto", "buildah", "buildkit", "buildkit-service", "kaniko"],
         ),
     ] = Auto()
     registration: Annotated[
@@ -470,6 +499,10 @@ class Settings(_Model):
     def job_namespace(self, runner: str) -> str:
         """The runner's job namespace; by default the stack's namespace and the runner's name."""
         return self.runners[runner].job_namespace or f"{self.namespace}-{runner}"
+
+    def daemon_namespace(self, daemon: str) -> str:
+        """The namespace of a daemon that the runners share."""
+        return f"{self.namespace}-{daemon}"
 
 
 class RegistryLogin(_Model):

@@ -1,10 +1,11 @@
-"""A whole environment: the managers' namespace, the target namespaces, and every runner."""
+"""A whole environment: the managers' namespace, target namespaces, daemons and runners."""
 
 from collections.abc import Mapping
 from typing import TypedDict
 
 import pulumi
 
+from components.daemon import Daemon, DaemonArgs
 from components.namespace import BuildNamespace
 from components.registry import Login, RegistryLogin
 from components.runner import Runner, RunnerArgs
@@ -24,6 +25,7 @@ class EnvironmentArgs(TypedDict):
     targets: Mapping[str, TargetArgs]
     pull_secret: str
     pull_logins: Mapping[str, Login]
+    daemons: Mapping[str, DaemonArgs]
     runners: Mapping[str, RunnerArgs]
 
 
@@ -39,7 +41,7 @@ class Environment(pulumi.ComponentResource):
         args: EnvironmentArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the namespaces and the runners."""
+        """Declare the namespaces, the daemons and the runners."""
         super().__init__("image-builds:index:Environment", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         managers = BuildNamespace(
@@ -66,8 +68,20 @@ class Environment(pulumi.ComponentResource):
                     },
                     child,
                 )
+        certificates = {
+            daemon: Daemon(daemon, wanted, child).client_certificates
+            for daemon, wanted in args["daemons"].items()
+        }
         self.runners = {
-            runner: Runner(runner, {**wanted, "manager_namespace": managers.namespace}, child)
+            runner: Runner(
+                runner,
+                {
+                    **wanted,
+                    "manager_namespace": managers.namespace,
+                    "daemon_certificates": certificates,
+                },
+                child,
+            )
             for runner, wanted in args["runners"].items()
         }
         self.register_outputs({"runners": list(self.runners)})

@@ -8,6 +8,7 @@ from components.config import (
     Auto,
     Buildah,
     Buildkit,
+    BuildkitService,
     Cluster,
     Dind,
     Dood,
@@ -21,6 +22,7 @@ from components.strategies.plan import BuildPlan
 # Every kind and variant, with what it has to accept in writing accepted.
 _CANDIDATES: tuple[Strategy, ...] = (
     Kaniko(),
+    BuildkitService(),
     Buildkit(),
     Buildkit(variant="rootful", host_users=False),
     Buildah(),
@@ -94,7 +96,7 @@ def _why_not(candidate: Strategy, cluster: Cluster) -> str:
     return f"refused: {found}" if found else "possible, not asked for"
 
 
-def privilege(plan: BuildPlan) -> str:
+def privilege(plan: BuildPlan) -> str:  # noqa: PLR0911 - one for each kind of privilege
     """Say in a phrase what a job of the plan may do that an ordinary container may not."""
     if plan.host_paths:
         return f"root on the node, through {plan.host_paths[0].path}"
@@ -104,6 +106,8 @@ def privilege(plan: BuildPlan) -> str:
         return "privileged within a user namespace of the pod's own"
     if plan.build.privileged:
         return "a privileged job container"
+    if plan.daemon:
+        return f"none in jobs; {plan.daemon.name} runs at {plan.daemon.pod_security}"
     if plan.build.seccomp:
         profile = plan.build.seccomp["type"]
         return f"uid {plan.build.user}, seccomp and AppArmor {profile}"

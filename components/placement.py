@@ -4,24 +4,28 @@ It stands between the two so that a component need not know where its arguments 
 ``__main__.py`` need not loop.
 """
 
+import datetime as dt
+from collections.abc import Mapping
 from typing import TypedDict
 from urllib.parse import urlsplit
 
 import pulumi
 
 from components.config import Secrets, Settings, TokenRegistration
+from components.daemon import DaemonArgs
 from components.environment import EnvironmentArgs
 from components.explanation import explain
 from components.registration import RegistrationArgs
 from components.registry import Login
 from components.runner import ChartArgs, RunnerArgs, RunnerNames
-from components.runner_toml import JobSettings, file_key, render
+from components.runner_toml import JobSettings, render
 from components.strategies import plan_for
-from components.strategies.plan import BuildPlan
+from components.strategies.plan import BuildPlan, Daemon, file_key
 
 _PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
 _PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
 _FILES = "registry-files"
+_DAEMON_SECRET = "daemon-certificates"  # noqa: S105 - the name of an object
 
 
 class RunnerSummary(TypedDict):
@@ -64,6 +68,7 @@ class Placement:
             },
             "pull_secret": _PULL_SECRET,
             "pull_logins": _logins(settings, secrets, "pull"),
+            "daemons": _daemons(settings, plans),
             "runners": {
                 name: _runner(name, settings, secrets, plan) for name, plan in plans.items()
             },
@@ -129,11 +134,14 @@ def _runner(
         "job_account": f"gitlab-job-{name}",
         "pull_secret": _PULL_SECRET if pull_logins else None,
         "push_secret": _PUSH_SECRET if push_logins else None,
+        "daemon_secret": _DAEMON_SECRET if plan.daemon else None,
         "files": _FILES if plan.files else None,
     }
     return {
         "release": f"gitlab-runner-{name}",
         "manager_namespace": settings.namespace,
+        "daemon": plan.daemon.name if plan.daemon else None,
+        "daemon_certificates": {},
         "names": names,
         "pod_security": plan.pod_security,
         "pod_disruption_budget": runner.pod_disruption_budget,
@@ -145,20 +153,27 @@ def _runner(
         "gitlab_certificates": _gitlab_certificates(settings),
         "chart": _chart(settings),
         "concurrent": runner.concurrent,
-        "config_toml": render(plan, _job(name, settings, names)),
+        "config_toml": render(plan, _job(name, settings, names, plan.daemon)),
     }
 
 
-def _job(name: str, settings: Settings, names: RunnerNames) -> JobSettings:
+def _job(
+    name: str,
+    settings: Settings,
+    names: RunnerNames,
+    daemon: Daemon | None,
+) -> JobSettings:
     runner = settings.runners[name]
+    address = {daemon.address: _url(settings, daemon)} if daemon else {}
     amounts = (("request", runner.resources.requests), ("limit", runner.resources.limits))
     return JobSettings(
         namespace=names["job_namespace"],
         service_account=names["job_account"],
         pull_secret=names["pull_secret"],
         push_secret=names["push_secret"],
+        daemon_secret=names["daemon_secret"],
         files=names["files"],
-        environment=runner.environment,
+        environment={**address, **runner.environment},
         resources={
             f"{resource}_{bound}": quantity
             for bound, given in amounts
@@ -168,6 +183,28 @@ def _job(name: str, settings: Settings, names: RunnerNames) -> JobSettings:
         seccomp_profile=runner.seccomp_profile,
         pod_disruption_budget=runner.pod_disruption_budget,
     )
+
+
+def _daemons(settings: Settings, plans: Mapping[str, BuildPlan]) -> dict[str, DaemonArgs]:
+    """The daemon of each name, which the runners that use it agree on."""
+    used = {plan.daemon.name: plan.daemon for plan in plans.values() if plan.daemon}
+    return {
+        name: {
+            "namespace": settings.daemon_namespace(name),
+            "daemon": daemon,
+            "job_namespaces": [
+                settings.job_namespace(runner)
+                for runner, plan in plans.items()
+                if plan.daemon == daemon
+            ],
+            "year": dt.datetime.now(dt.UTC).year,
+        }
+        for name, daemon in used.items()
+    }
+
+
+def _url(settings: Settings, daemon: Daemon) -> str:
+    return f"tcp://{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc:{daemon.port}"
 
 
 def _registration(name: str, settings: Settings, secrets: Secrets) -> RegistrationArgs:

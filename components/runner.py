@@ -34,14 +34,20 @@ class RunnerNames(TypedDict):
     job_account: str
     pull_secret: str | None
     push_secret: str | None
+    daemon_secret: str | None
     files: str | None
 
 
 class RunnerArgs(TypedDict):
-    """Everything that one runner is made of."""
+    """Everything that one runner is made of.
+
+    ``daemon`` is the one that its jobs use, and ``daemon_certificates`` are of all, by daemon.
+    """
 
     release: str
     manager_namespace: pulumi.Input[str]
+    daemon: str | None
+    daemon_certificates: Mapping[str, pulumi.Output[Mapping[str, str]]]
     names: RunnerNames
     pod_security: PodSecurity
     pod_disruption_budget: bool
@@ -103,7 +109,7 @@ class Runner(pulumi.ComponentResource):
         args: RunnerArgs,
         namespace: pulumi.Output[str],
     ) -> list[pulumi.Resource]:
-        """Declare what jobs reach registries with; the manager starts after it."""
+        """Declare what jobs reach registries and a daemon with; the manager starts after it."""
         child = pulumi.ResourceOptions(parent=self)
         names = args["names"]
         logins = (
@@ -126,6 +132,14 @@ class Runner(pulumi.ComponentResource):
                 child,
             )
             resources.append(files)
+        if args["daemon"] and names["daemon_secret"]:
+            daemon_secret = k8s.core.v1.Secret(
+                f"{name}-daemon",
+                metadata={"name": names["daemon_secret"], "namespace": namespace},
+                data=args["daemon_certificates"][args["daemon"]],
+                opts=child,
+            )
+            resources.append(daemon_secret)
         return resources
 
     def _release(

@@ -6,13 +6,12 @@ none is ever taken from a user. No credential is in the text: it names Secrets o
 
 import dataclasses
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tomlkit
 
-from components.strategies.plan import BuildPlan, Security, Service
+from components.strategies.plan import BuildPlan, Security, Service, file_key
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _LOGINS = "/etc/image-builds/docker"
@@ -24,13 +23,14 @@ class JobSettings:
     """What a job gets whatever its strategy: names of objects in its namespace, and limits.
 
     ``resources`` holds quantities by TOML key, such as ``cpu_request``. The names are None where
-    the stack has no such credentials or files.
+    the stack has no such credentials or files, and ``daemon_secret`` where a plan has no daemon.
     """
 
     namespace: str
     service_account: str
     pull_secret: str | None
     push_secret: str | None
+    daemon_secret: str | None
     files: str | None
     environment: Mapping[str, str]
     resources: Mapping[str, str]
@@ -126,15 +126,7 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
             for empty_dir in plan.empty_dirs
         ],
     }
-    if job.push_secret:
-        volumes["secret"] = [
-            {
-                "name": job.push_secret,
-                "mount_path": _LOGINS,
-                "read_only": True,
-                "items": {".dockerconfigjson": "config.json"},
-            },
-        ]
+    volumes["secret"] = list(_secrets(plan, job))
     if job.files:
         volumes["config_map"] = [
             {
@@ -147,9 +139,17 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
     return volumes
 
 
-def file_key(path: str) -> str:
-    """Name the ConfigMap's key of a plan's file: keys allow neither a slash nor a colon."""
-    return re.sub("[/:]", "_", path)
+def _secrets(plan: BuildPlan, job: JobSettings) -> Iterator[dict[str, Any]]:
+    if job.push_secret:
+        yield {
+            "name": job.push_secret,
+            "mount_path": _LOGINS,
+            "read_only": True,
+            "items": {".dockerconfigjson": "config.json"},
+        }
+    if plan.daemon and job.daemon_secret:
+        folder = plan.daemon.certificates_folder
+        yield {"name": job.daemon_secret, "mount_path": folder, "read_only": True}
 
 
 def _security(security: Security) -> dict[str, Any]:

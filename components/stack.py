@@ -25,7 +25,7 @@ def load() -> tuple[Settings, Secrets]:
     settings = _read(Settings, f"{PROJECT}:settings", _object("settings", lines), lines)
     secrets = _read(Secrets, PROJECT, _secret_objects(lines), lines)
     if settings is not None:
-        lines += [f"{PROJECT}:settings.{_dotted(p)}: {m}" for p, m in setting_mistakes(settings)]
+        lines += [f"{PROJECT}:settings.{p}: {m}" for p, m in setting_mistakes(settings)]
     if settings is not None and secrets is not None:
         lines += [f"{path}: {message}" for path, message in secret_mistakes(secrets, settings)]
     kubernetes = pulumi.Config("kubernetes")
@@ -128,16 +128,6 @@ def _path(location: Sequence[int | str], value: object) -> str:
             path += f".{part}"
         kind = cast("dict[str, object]", value).get("kind") if isinstance(value, dict) else value
     return path.lstrip(".")
-
-
-def _dotted(path: str) -> str:
-    """Turn a path of attribute names, such as ``registries.0.host``, into the stack file's."""
-    parts = path.split(".")
-    spelled = [
-        f"[{part}]" if part.isdigit() and parts[0] == "registries" else f".{to_camel(part)}"
-        for part in parts
-    ]
-    return "".join(spelled).lstrip(".")
 
 
 _ADVICE = {

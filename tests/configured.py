@@ -65,13 +65,20 @@ STRATEGIES: dict[str, Any] = {
     },
     "buildkit-rootful": {"kind": "buildkit", "variant": "rootful", "hostUsers": False},
     "buildkit-privileged": {"kind": "buildkit", "variant": "privileged", "acceptPrivileged": True},
+    "buildkit-service": "buildkit-service",
+    "buildkit-service-buildx": {"kind": "buildkit-service", "client": "buildx"},
     "buildah": "buildah",
     "buildah-root": {"kind": "buildah", "variant": "root"},
     "buildah-privileged": {"kind": "buildah", "variant": "privileged", "acceptPrivileged": True},
 }
 
-# Which of them Pod Security's baseline level admits; the others need the privileged one.
-BASELINE = {"kaniko", "buildkit-profiles"}
+# The Pod Security level that job namespaces have with them, where it is not privileged.
+LEVELS = {
+    "kaniko": "baseline",
+    "buildkit-profiles": "baseline",
+    "buildkit-service": "restricted",
+    "buildkit-service-buildx": "restricted",
+}
 
 MISSING = object()
 """The value that takes a key out."""

@@ -14,7 +14,7 @@ def _verdicts(changes: dict[str, object]) -> dict[str, Verdict]:
 def test_every_strategy_is_judged_once_and_the_chosen_one_first(strategy: object) -> None:
     verdicts = list(_verdicts({"runners.main.strategy": strategy}).values())
 
-    assert [verdict.chosen for verdict in verdicts] == [True] + [False] * 10
+    assert [verdict.chosen for verdict in verdicts] == [True] + [False] * 11
 
 
 def test_auto_says_why_it_takes_dood() -> None:
@@ -54,6 +54,7 @@ def test_privilege_is_told_in_a_phrase() -> None:
 
     assert told == {
         "kaniko": "none: uid 0 in an ordinary container",
+        "buildkit-service": "none in jobs; buildkitd runs at privileged",
         "buildkit (rootless)": "uid 1000, seccomp and AppArmor Unconfined",
         "buildkit (rootful)": "privileged within a user namespace of the pod's own",
         "buildah (chroot)": "uid 1000, seccomp and AppArmor Unconfined",

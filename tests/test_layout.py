@@ -24,6 +24,11 @@ PURE = {
     "strategies/dood": {"components.config", "components.strategies.plan"},
     "strategies/dind": {"components.config", "components.strategies.plan"},
     "strategies/buildkit": {"components.config", "components.strategies.plan"},
+    "strategies/buildkit_service": {
+        "components.config",
+        "components.strategies.buildkit",
+        "components.strategies.plan",
+    },
     "strategies/buildah": {"components.config", "components.strategies.plan"},
     "strategies/__init__": {
         "components.config",
@@ -31,8 +36,9 @@ PURE = {
         "components.strategies.plan",
     },
     "runner_toml": {"components.strategies.plan"},
+    "certificates": set[str](),
 }
-COMPONENTS = ("namespace", "access", "registry", "registration", "runner", "environment")
+COMPONENTS = ("namespace", "access", "registry", "registration", "daemon", "runner", "environment")
 MODULES = [*(CHECKOUT / "components").rglob("*.py"), CHECKOUT / "__main__.py"]
 
 

@@ -47,6 +47,7 @@ class TestNames:
             "job_account": "gitlab-job-main",
             "pull_secret": "registry-pull",
             "push_secret": "registry-push",
+            "daemon_secret": None,
             "files": None,
         }
 

@@ -1,3 +1,4 @@
+import datetime as dt
 import runpy
 from typing import Any
 
@@ -14,7 +15,7 @@ def _run(strategy: object) -> list[Registered]:
     return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
 
-def test_urns_are_the_same_for_every_strategy_but_for_the_files_of_its_tool() -> None:
+def test_urns_are_the_same_for_every_strategy_but_for_its_files_and_daemon() -> None:
     every = {name: {item.urn for item in _run(strategy)} for name, strategy in STRATEGIES.items()}
 
     kaniko = every["kaniko"]
@@ -23,10 +24,17 @@ def test_urns_are_the_same_for_every_strategy_but_for_the_files_of_its_tool() ->
     extra = {
         name: {urn.rpartition("::")[2] for urn in urns - kaniko} for name, urns in every.items()
     }
-    assert {name for name, names in extra.items() if names} == {
-        name for name in STRATEGIES if name.startswith(("buildkit", "buildah"))
+    shared = {name for name in STRATEGIES if name.startswith("buildkit-service")}
+    with_files = {name for name in STRATEGIES if name.startswith(("buildkit", "buildah"))} - shared
+    assert {name for name, names in extra.items() if names} == with_files | shared
+    assert {name for file in with_files for name in extra[file]} == {"main-files"}
+    year = dt.datetime.now(dt.UTC).year
+    assert {name for service in shared for name in extra[service]} == {
+        "buildkitd",
+        "buildkitd-ca",
+        f"buildkitd-{year}",
+        "main-daemon",
     }
-    assert {name for names in extra.values() for name in names} == {"main-files"}
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

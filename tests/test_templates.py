@@ -15,7 +15,7 @@ from tools import templates
 from tools.local import CHECKOUT
 
 SHELL = shutil.which("dash") or "/bin/sh"
-TOOLS = ("buildah", "buildctl-daemonless.sh", "docker", "executor")
+TOOLS = ("buildah", "buildctl", "buildctl-daemonless.sh", "docker", "executor")
 
 
 def _documents(name: str) -> list[Any]:
@@ -162,10 +162,22 @@ def test_kaniko_is_called_with_the_runners_flags(tmp_path: Path) -> None:
     ]
 
 
-def test_buildkit_is_called_for_several_platforms_with_its_cache(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "client"),
+    [
+        ("buildkit", ["buildctl-daemonless.sh"]),
+        ("buildkit-service", ["buildctl", "--tlsdir=/etc/image-builds/buildkitd"]),
+    ],
+)
+def test_buildkit_is_called_for_several_platforms_with_its_cache(
+    tmp_path: Path,
+    strategy: str,
+    client: list[str],
+) -> None:
     (call,) = _called(
         tmp_path,
-        "buildkit",
+        strategy,
+        BUILDKIT_FLAGS="--tlsdir=/etc/image-builds/buildkitd",
         BUILD_PLATFORMS="linux/amd64,linux/arm64",
         BUILD_CACHE="true",
         BUILD_INSECURE="true",
@@ -173,7 +185,7 @@ def test_buildkit_is_called_for_several_platforms_with_its_cache(tmp_path: Path)
 
     cache = "type=registry,ref=r.example.com/app:cache,registry.insecure=true"
     assert call == [
-        "buildctl-daemonless.sh",
+        *client,
         "build",
         *("--opt", "platform=linux/amd64,linux/arm64"),
         *("--import-cache", cache, "--export-cache", f"{cache},mode=max"),
@@ -182,6 +194,26 @@ def test_buildkit_is_called_for_several_platforms_with_its_cache(tmp_path: Path)
         *("--opt", "filename=Dockerfile"),
         "--output",
         "type=image,name=r.example.com/app:1,push=true,registry.insecure=true",
+    ]
+
+
+def test_buildx_pushes_for_several_platforms_with_its_cache(tmp_path: Path) -> None:
+    (call,) = _called(
+        tmp_path,
+        "buildx",
+        BUILD_PLATFORMS="linux/amd64,linux/arm64",
+        BUILD_CACHE="true",
+        BUILD_INSECURE="true",
+    )
+
+    cache = "type=registry,ref=r.example.com/app:cache,registry.insecure=true"
+    assert call == [
+        *("docker", "buildx", "build"),
+        *("--platform", "linux/amd64,linux/arm64"),
+        *("--cache-from", cache, "--cache-to", f"{cache},mode=max"),
+        *("--file", "/src/docker/Dockerfile"),
+        *("--output", "type=image,name=r.example.com/app:1,push=true,registry.insecure=true"),
+        "/src",
     ]
 
 
@@ -210,7 +242,7 @@ def test_docker_pushes_what_it_built_and_its_cache(tmp_path: Path, strategy: str
 def test_build_arguments_arrive_whole(tmp_path: Path, strategy: str) -> None:
     call = _called(tmp_path, strategy, BUILD_ARGS="A=one two *\nB=$(id)")[0]
 
-    prefix = "build-arg:" if strategy == "buildkit" else ""
+    prefix = "build-arg:" if strategy in {"buildkit", "buildkit-service"} else ""
     assert f"{prefix}A=one two *" in call
     assert f"{prefix}B=$(id)" in call
 

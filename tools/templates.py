@@ -11,7 +11,16 @@ from typing import Any
 
 import yaml
 
-from components.config import Buildah, Buildkit, Cluster, Dind, Dood, Kaniko, Strategy
+from components.config import (
+    Buildah,
+    Buildkit,
+    BuildkitService,
+    Cluster,
+    Dind,
+    Dood,
+    Kaniko,
+    Strategy,
+)
 from components.strategies import plan_for
 
 FOLDER = Path(__file__).resolve().parent.parent / "templates"
@@ -19,6 +28,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "templates"
 STRATEGIES: dict[str, Strategy] = {
     "kaniko": Kaniko(),
     "buildkit": Buildkit(),
+    "buildkit-service": BuildkitService(),
+    "buildx": BuildkitService(client="buildx"),
     "buildah": Buildah(),
     "dind": Dind(accept_privileged=True),
     "dood": Dood(accept_node_root=True),
@@ -92,6 +103,20 @@ if [ "$BUILD_INSECURE" = true ]; then set -- "$@" --insecure --insecure-pull; fi
   --dockerfile "$BUILD_DOCKERFILE" --destination "$BUILD_IMAGE:$BUILD_TAG"
 """
 
+_BUILDX = """\
+output="type=image,name=$BUILD_IMAGE:$BUILD_TAG,push=true"
+cache="type=registry,ref=$BUILD_IMAGE:cache"
+if [ "$BUILD_INSECURE" = true ]; then
+  output="$output,registry.insecure=true"
+  cache="$cache,registry.insecure=true"
+fi
+if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --platform "$BUILD_PLATFORMS"; fi
+if [ "$BUILD_CACHE" = true ]; then
+  set -- "$@" --cache-from "$cache" --cache-to "$cache,mode=max"
+fi
+docker buildx build "$@" --file "$BUILD_DOCKERFILE" --output "$output" "$BUILD_CONTEXT"
+"""
+
 _BUILDKIT = """\
 output="type=image,name=$BUILD_IMAGE:$BUILD_TAG,push=true"
 cache="type=registry,ref=$BUILD_IMAGE:cache"
@@ -104,7 +129,7 @@ if [ "$BUILD_CACHE" = true ]; then
   set -- "$@" --import-cache "$cache" --export-cache "$cache,mode=max"
 fi
 # shellcheck disable=SC2086 # one word for each flag, as the runner sets them
-buildctl-daemonless.sh build ${BUILDCTL_FLAGS:-} "$@" --frontend dockerfile.v0 \\
+@CLIENT build ${BUILDCTL_FLAGS:-} "$@" --frontend dockerfile.v0 \\
   --local "context=$BUILD_CONTEXT" --local "dockerfile=$(dirname "$BUILD_DOCKERFILE")" \\
   --opt "filename=$(basename "$BUILD_DOCKERFILE")" --output "$output"
 """
@@ -122,9 +147,12 @@ buildah manifest push --all --tls-verify="$tls" build-image "docker://$BUILD_IMA
 """
 
 _ARGUMENTS = _START.format(flag="build-arg", prefix="")
+_OPTIONS = _START.format(flag="opt", prefix="build-arg:")
 _SCRIPTS = {
     "kaniko": _ARGUMENTS + _ONE_PLATFORM.format(tool="kaniko") + _KANIKO,
-    "buildkit": _START.format(flag="opt", prefix="build-arg:") + _BUILDKIT,
+    "buildkit": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl-daemonless.sh"),
+    "buildkit-service": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl ${BUILDKIT_FLAGS:-}"),
+    "buildx": _ARGUMENTS + _BUILDX,
     "buildah": _ARGUMENTS + _BUILDAH,
     "dind": _ARGUMENTS + _ONE_PLATFORM.format(tool="docker") + _DOCKER,
     "dood": _ARGUMENTS + _ONE_PLATFORM.format(tool="docker") + _DOCKER,

@@ -8,6 +8,7 @@ from components.config import (
     Auto,
     Buildah,
     Buildkit,
+    BuildkitService,
     Cluster,
     Dind,
     Dood,
@@ -15,7 +16,7 @@ from components.config import (
     Registry,
     Strategy,
 )
-from components.strategies import buildah, buildkit, dind, dood, kaniko
+from components.strategies import buildah, buildkit, buildkit_service, dind, dood, kaniko
 from components.strategies.plan import BuildPlan
 
 
@@ -40,7 +41,7 @@ def _security_context_constraint(plan: BuildPlan) -> str:
     return "nested-container" if plan.unshares else "anyuid"
 
 
-def _plan(
+def _plan(  # noqa: PLR0911 - one for each strategy
     strategy: Strategy,
     cluster: Cluster,
     registries: Sequence[Registry],
@@ -55,6 +56,8 @@ def _plan(
             return dind.plan(strategy, cluster, registries, mirrors)
         case Buildkit():
             return buildkit.plan(strategy, cluster, registries, mirrors)
+        case BuildkitService():
+            return buildkit_service.plan(strategy, cluster, registries, mirrors)
         case Buildah():
             return buildah.plan(strategy, cluster, registries, mirrors)
         case Auto():

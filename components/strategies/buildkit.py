@@ -5,7 +5,7 @@ AppArmor profiles refuse (moby/buildkit:docs/rootless.md). Rootful it is privile
 the pod's own user namespace or on the node.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomlkit
@@ -24,8 +24,11 @@ from components.strategies.plan import (
 )
 
 _FILES = "/etc/image-builds/buildkit"
-_CONFIG = "buildkitd.toml"
-_ROOTLESS_STATE = "/home/user/.local/share/buildkit"
+CONFIG = "buildkitd.toml"
+"""The daemon's settings, among its files."""
+
+ROOTLESS_STATE = "/home/user/.local/share/buildkit"
+"""Where a daemon that runs as uid 1000 keeps its layers (moby/buildkit:Dockerfile)."""
 
 
 def plan(
@@ -36,10 +39,10 @@ def plan(
 ) -> BuildPlan:
     """Return the plan; jobs pass ``$BUILDCTL_FLAGS`` to ``buildctl-daemonless.sh build``."""
     unshares = options.variant == "rootless"
-    files = _files(registries, mirrors)
+    files = daemon_files(_FILES, registries, mirrors)
     flags = ["--oci-worker-no-process-sandbox"] if unshares else []
-    if _CONFIG in files:
-        flags.append(f"--config={_FILES}/{_CONFIG}")
+    if CONFIG in files:
+        flags.append(f"--config={_FILES}/{CONFIG}")
     build, level = _security(options)
     return BuildPlan(
         strategy=options.kind,
@@ -57,14 +60,14 @@ def plan(
             # 41 s in all, as the daemon of a slow node needs more than the script's 2 s
             # (moby/buildkit:examples/buildctl-daemonless).
             "BUILDCTL_CONNECT_RETRIES_MAX": "60",
-            "BUILDCTL_FLAGS": " ".join(_client_flags(registries)),
+            "BUILDCTL_FLAGS": " ".join(client_flags(_FILES, registries)),
             "BUILDKITD_FLAGS": " ".join(flags),
         },
         empty_dirs=(
             # The image's own volume is mounted nosuid on some nodes (moby/buildkit#879).
             EmptyDir(
                 name="buildkit-state",
-                path=_ROOTLESS_STATE if unshares else "/var/lib/buildkit",
+                path=ROOTLESS_STATE if unshares else "/var/lib/buildkit",
             ),
             EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the job's own container
         ),
@@ -80,31 +83,38 @@ def _security(options: Buildkit) -> tuple[Security, PodSecurity]:
     return Security(privileged=True), "privileged"
 
 
-def _files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:
-    """The daemon's settings (moby/buildkit:docs/buildkitd.toml.md) and the CAs they name."""
+def daemon_files(
+    folder: str,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+    **tables: Mapping[str, Any],
+) -> dict[str, str]:
+    """The daemon's settings, ``tables`` among them, and the CAs that they name, by file name.
+
+    They are of moby/buildkit:docs/buildkitd.toml.md.
+    """
     files: dict[str, str] = {}
-    tables: dict[str, dict[str, Any]] = {}
+    hosts: dict[str, dict[str, Any]] = {}
     for registry in registries:
         if registry.insecure:
-            tables[registry.host] = {"http": True}
+            hosts[registry.host] = {"http": True}
         if registry.certificates:
-            tables[registry.host] = {"ca": [_certificate(registry)]}
-            files[certificate_file(registry.host)] = registry.certificates
+            name = certificate_file(registry.host)
+            hosts[registry.host] = {"ca": [f"{folder}/{name}"]}
+            files[name] = registry.certificates
     if mirrors:
-        tables.setdefault("docker.io", {})["mirrors"] = list(mirrors)
-    if tables:
-        files[_CONFIG] = tomlkit.dumps({"registry": tables})
+        hosts.setdefault("docker.io", {})["mirrors"] = list(mirrors)
+    settings = {**tables, **({"registry": hosts} if hosts else {})}
+    if settings:
+        files[CONFIG] = tomlkit.dumps(settings)
     return files
 
 
-def _client_flags(registries: Sequence[Registry]) -> list[str]:
+def client_flags(folder: str, registries: Sequence[Registry]) -> list[str]:
     """The client asks for tokens itself, so it has to trust a private CA too."""
     return [
-        f"--registry-auth-tlscontext=host={registry.host},ca={_certificate(registry)}"
+        f"--registry-auth-tlscontext=host={registry.host},"
+        f"ca={folder}/{certificate_file(registry.host)}"
         for registry in registries
         if registry.certificates
     ]
-
-
-def _certificate(registry: Registry) -> str:
-    return f"{_FILES}/{certificate_file(registry.host)}"

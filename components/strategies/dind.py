@@ -18,6 +18,7 @@ from components.strategies.plan import (
     Security,
     Service,
     setup_to_unshare,
+    wait_for,
 )
 
 _CERTIFICATES = "/etc/docker/certs.d"
@@ -27,7 +28,6 @@ _SOCKET_FOLDER = "/var/run/image-builds"
 _SOCKET = f"unix://{_SOCKET_FOLDER}/docker.sock"
 # Not the default, which a job's own engine would use too: all volumes are mounted everywhere.
 _STORAGE = "/var/lib/image-builds"
-_SECONDS = 60
 
 
 def plan(
@@ -61,7 +61,7 @@ def plan(
             if registry.certificates
         },
         environment=_environment(options),
-        prepare=_PREPARE,
+        prepare=wait_for("The Docker engine", "docker version"),
         services=(
             Service(
                 image=options.daemon_image,
@@ -84,24 +84,6 @@ def plan(
             "use no other services, and limits of the build container do not hold for its builds",
         ),
     )
-
-
-# The engine may start after the job does (gitlab-runner: docs/executors/kubernetes,
-# troubleshooting), and images without the client run jobs here too.
-_PREPARE = f"""\
-if command -v docker >/dev/null; then
-  attempts=0
-  until docker version >/dev/null 2>&1; do
-    attempts=$((attempts + 1))
-    if [ "$attempts" -ge {_SECONDS} ]; then
-      echo "The Docker engine did not answer within {_SECONDS} s; it said:" >&2
-      docker version >&2
-      exit 1
-    fi
-    sleep 1
-  done
-fi
-"""
 
 
 def _environment(options: Dind) -> dict[str, str]:

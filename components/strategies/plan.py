@@ -4,6 +4,7 @@ A field joins only if two strategies differ in it; none is named after a strateg
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -27,11 +28,15 @@ class HostPath:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmptyDir:
-    """An empty folder that all containers of a job share, on the node's disk or in its memory."""
+    """An empty folder that all containers of a pod share, on the node's disk or in its memory.
+
+    ``limit`` is the most that it may hold, in bytes; None is no limit.
+    """
 
     name: str
     path: str
     medium: Literal["", "Memory"] = ""
+    limit: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,31 @@ class Security:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Daemon:
+    """A program that the jobs of a whole stack share, in a namespace of its own.
+
+    It listens on ``port`` with TLS and lets those in that its CA vouches for: it and jobs have
+    ``ca.pem``, ``cert.pem`` and ``key.pem`` in ``certificates_folder``, and jobs its URL in the
+    variable ``address``. ``probe`` is a command that succeeds when it serves. ``files`` are as in
+    a plan, and ``resources`` are quantities by resource, by ``requests`` or ``limits``.
+    """
+
+    name: str
+    image: str
+    arguments: tuple[str, ...]
+    port: int
+    address: str
+    probe: tuple[str, ...]
+    pod_security: PodSecurity
+    security: Security
+    certificates_folder: str
+    files_folder: str
+    files: Mapping[str, str]
+    empty_dirs: tuple[EmptyDir, ...]
+    resources: Mapping[str, Mapping[str, str]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildPlan:
     """What one strategy needs of a job, its namespace and its node.
 
@@ -76,7 +106,7 @@ class BuildPlan:
     stay. ``host_users`` False gives the pod a user namespace, and ``unshares`` says that the tool
     makes user namespaces itself. ``group`` is the one of its volumes. ``node_setup`` holds a line
     for each thing that has to be set on the nodes by their owner, ``warnings`` one for each risky
-    choice.
+    choice. ``daemon`` does the work outside of the jobs.
     """
 
     strategy: str
@@ -99,6 +129,7 @@ class BuildPlan:
     node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     node_setup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    daemon: Daemon | None = None
 
     @property
     def privileged(self) -> bool:
@@ -135,6 +166,33 @@ def setup_to_unshare(cluster: Cluster, profiles: NodeProfiles | None) -> tuple[s
         line = "Ubuntu 24.04 nodes must have sysctl kernel.apparmor_restrict_unprivileged_userns=0"
         return (line,)
     return ()
+
+
+def wait_for(what: str, command: str, seconds: int = 60) -> str:
+    """Write shell that runs ``command`` until it succeeds, if its program is there at all.
+
+    A daemon may start after the job does (gitlab-runner: docs/executors/kubernetes,
+    troubleshooting), and images without its client run jobs too.
+    """
+    return f"""\
+if command -v {command.split(maxsplit=1)[0]} >/dev/null; then
+  attempts=0
+  until {command} >/dev/null 2>&1; do
+    attempts=$((attempts + 1))
+    if [ "$attempts" -ge {seconds} ]; then
+      echo "{what} did not answer within {seconds} s; it said:" >&2
+      {command} >&2
+      exit 1
+    fi
+    sleep 1
+  done
+fi
+"""
+
+
+def file_key(path: str) -> str:
+    """Name the ConfigMap's key of a plan's file: keys allow neither a slash nor a colon."""
+    return re.sub("[/:]", "_", path)
 
 
 def certificate_file(host: str) -> str:

@@ -4,7 +4,7 @@ from itertools import pairwise, permutations
 import pytest
 from kubernetes import client
 
-from tests.configured import BASELINE, STRATEGIES
+from tests.configured import LEVELS, STRATEGIES
 from tests.engine.conftest import Site
 from tools.cluster import Cluster
 
@@ -36,9 +36,6 @@ def test_the_manager_is_available_under_restricted(
 
     assert deployment.status.available_replicas == 1
     assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
-
-
-LEVELS = {name: "baseline" if name in BASELINE else "privileged" for name in STRATEGIES}
 
 
 def _walk() -> list[str]:

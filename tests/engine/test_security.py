@@ -8,12 +8,14 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from tests.configured import BASELINE, STRATEGIES
+from tests.configured import LEVELS, STRATEGIES
 from tests.engine.conftest import Site
 from tests.engine.executor import job_pod
 from tools.cluster import Cluster
 
-STRICTER = {name: "restricted" if name in BASELINE else "baseline" for name in STRATEGIES}
+STRICTER = {
+    name: "restricted" if LEVELS.get(name) == "baseline" else "baseline" for name in STRATEGIES
+}
 
 # What the runner asks of the API server, from gitlab-runner's `kubeAPI:` annotations.
 ALLOWED = [

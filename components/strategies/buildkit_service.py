@@ -1,0 +1,124 @@
+"""BuildKit as a service: one rootless daemon for the stack, and jobs that are mere clients.
+
+Only the daemon's namespace admits what BuildKit needs; job namespaces are restricted. Jobs and
+daemon know each other by certificates of one CA (moby/buildkit:README.md, expose BuildKit as a TCP
+service): without them a ``RUN`` step, which shares the daemon's network, could command it.
+"""
+
+from collections.abc import Sequence
+
+from components.config import BuildkitService, Cluster, Registry
+from components.strategies.buildkit import CONFIG, ROOTLESS_STATE, client_flags, daemon_files
+from components.strategies.plan import (
+    CREDENTIALS,
+    BuildPlan,
+    Daemon,
+    EmptyDir,
+    Security,
+    certificate_file,
+    setup_to_unshare,
+    unconfined,
+    wait_for,
+)
+
+_FILES = "/etc/image-builds/buildkit"
+_CERTIFICATES = "/etc/image-builds/buildkitd"
+_PORT = 1234
+_TLS = {name: f"{_CERTIFICATES}/{name}.pem" for name in ("ca", "cert", "key")}
+# The image's own default, which its client uses too.
+_SOCKET = "unix:///run/user/1000/buildkit/buildkitd.sock"
+
+
+def plan(
+    options: BuildkitService,
+    cluster: Cluster,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+) -> BuildPlan:
+    """Return the plan; jobs call ``buildctl $BUILDKIT_FLAGS build`` or ``docker buildx build``."""
+    connection = f"--tlsdir={_CERTIFICATES}"
+    environment = {
+        "BUILDCTL_FLAGS": " ".join(client_flags(_FILES, registries)),
+        "BUILDKIT_FLAGS": connection,
+    }
+    prepare = wait_for("The BuildKit daemon", f"buildctl {connection} debug workers")
+    if options.client == "buildx":
+        # It has no flag for a registry's CA; Go adds this folder to the system's bundle.
+        environment = {"SSL_CERT_DIR": _FILES if any(e.certificates for e in registries) else ""}
+        prepare = _CREATE + wait_for("The BuildKit daemon", "docker buildx inspect --bootstrap")
+    return BuildPlan(
+        strategy=options.kind,
+        image=options.image,
+        pod_security="restricted",
+        allow_privilege_escalation=False,
+        build=Security(user=1000),
+        credentials_folder=CREDENTIALS,
+        files_folder=_FILES,
+        files={
+            certificate_file(registry.host): registry.certificates
+            for registry in registries
+            if registry.certificates
+        },
+        environment=environment,
+        prepare=prepare,
+        node_setup=setup_to_unshare(cluster, options.node_profiles),
+        warnings=(
+            "all jobs of the stack share one daemon with its cache, so whoever can run a job can "
+            "slow down or mislead the builds of others; jobs that must not meet need stacks of "
+            "their own",
+        ),
+        daemon=_daemon(options, registries, mirrors),
+    )
+
+
+_CREATE = f"""\
+if command -v docker >/dev/null; then
+  docker buildx create --use --driver remote "$BUILDKIT_HOST" \\
+    --driver-opt "cacert={_TLS["ca"]},cert={_TLS["cert"]},key={_TLS["key"]}"
+fi
+"""
+
+
+def _daemon(
+    options: BuildkitService,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+) -> Daemon:
+    security, level = unconfined(1000, options.node_profiles)
+    size = options.cache_bytes()
+    return Daemon(
+        name="buildkitd",
+        image=options.daemon_image,
+        arguments=(
+            f"--addr={_SOCKET}",
+            f"--addr=tcp://0.0.0.0:{_PORT}",
+            f"--tlscacert={_TLS['ca']}",
+            f"--tlscert={_TLS['cert']}",
+            f"--tlskey={_TLS['key']}",
+            "--oci-worker-no-process-sandbox",
+            f"--config={_FILES}/{CONFIG}",
+        ),
+        port=_PORT,
+        address="BUILDKIT_HOST",
+        probe=("buildctl", f"--addr={_SOCKET}", "debug", "workers"),
+        pod_security=level,
+        security=security,
+        certificates_folder=_CERTIFICATES,
+        files_folder=_FILES,
+        files=daemon_files(
+            _FILES,
+            registries,
+            mirrors,
+            # Half is kept whatever happens, so that builds find some of their layers.
+            worker={"oci": {"gc": True, "reservedSpace": size // 2, "maxUsedSpace": size}},
+        ),
+        empty_dirs=(
+            # Builds that run need room beside what the collection leaves.
+            EmptyDir(name="state", path=ROOTLESS_STATE, limit=2 * size),
+            EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the daemon's container
+        ),
+        resources={
+            bound: {name.replace("_", "-"): quantity for name, quantity in amounts.items()}
+            for bound, amounts in options.resources.model_dump(exclude_none=True).items()
+        },
+    )
