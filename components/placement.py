@@ -197,10 +197,14 @@ def _daemons(settings: Settings, plans: Mapping[str, BuildPlan]) -> dict[str, Da
                 for runner, plan in plans.items()
                 if plan.daemon == daemon
             ],
-            "year": dt.datetime.now(dt.UTC).year,
+            "year": _year(),
         }
         for name, daemon in used.items()
     }
+
+
+def _year() -> int:
+    return dt.datetime.now(dt.UTC).year
 
 
 def _url(settings: Settings, daemon: Daemon) -> str:

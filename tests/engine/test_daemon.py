@@ -1,0 +1,129 @@
+import base64
+import contextlib
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from kubernetes import client
+
+from tests.configured import STRATEGIES
+from tests.engine.conftest import Site
+from tools.cluster import Cluster
+
+SERVICE = STRATEGIES["buildkit-service"]
+
+
+def _names(urns: list[str]) -> set[str]:
+    return {"::".join((urn.split("::")[2].rpartition(":")[2], urn.split("::")[3])) for urn in urns}
+
+
+def _secret(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, bytes]:
+    data: dict[str, str] = core.read_namespaced_secret(name, namespace).data
+    return {key: base64.b64decode(value) for key, value in data.items()}
+
+
+def test_it_appears_with_the_strategy_and_goes_with_it(
+    site: Site,
+    core: client.CoreV1Api,
+    control_plane: Cluster,
+) -> None:
+    jobs, own = f"{site.prefix}-builds", f"{site.prefix}-buildkitd"
+    site.write("kaniko")
+    site.up()
+    uid = core.read_namespace(jobs).metadata.uid
+
+    site.write(SERVICE)
+    appeared = site.up()
+
+    assert set(appeared.operations) == {"create", "update"}, appeared.output
+    assert _names(appeared.operations["update"]) == {"Namespace::builds-jobs", "Release::builds"}
+    assert site.preview().operations == {}
+    with control_plane.api() as api:
+        daemon = client.AppsV1Api(api).read_namespaced_deployment("buildkitd", own)
+    assert daemon.status.available_replicas == 1
+
+    site.write("kaniko")
+    gone = site.up()
+
+    assert set(gone.operations) == {"delete", "update"}, gone.output
+    assert len(gone.operations["delete"]) == len(appeared.operations["create"])
+    assert _names(gone.operations["update"]) == {"Namespace::builds-jobs", "Release::builds"}
+    assert core.read_namespace(jobs).metadata.uid == uid
+    assert own not in [item.metadata.name for item in core.list_namespace().items]
+
+
+def test_certificates_stay_and_a_new_year_brings_others_of_the_same_ca(
+    site: Site,
+    core: client.CoreV1Api,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own, jobs = f"{site.prefix}-buildkitd", f"{site.prefix}-builds"
+    monkeypatch.setattr("components.placement._year", lambda: 2026)
+    site.write(SERVICE)
+    site.up()
+    ca, first = _secret(core, own, "buildkitd-ca"), _secret(core, jobs, "daemon-certificates")
+    assert site.up().operations == {}
+
+    monkeypatch.setattr("components.placement._year", lambda: 2027)
+    renewed = site.up()
+
+    # The jobs' Secret and the daemon change in place; last year's Secret goes at the end.
+    assert {kind: _names(urns) for kind, urns in renewed.operations.items()} == {
+        "create": {"Secret::buildkitd-2027"},
+        "update": {"Deployment::buildkitd", "Secret::builds-daemon"},
+        "delete": {"Secret::buildkitd-2026"},
+    }
+    second = _secret(core, jobs, "daemon-certificates")
+    server = _secret(core, own, "buildkitd-2027")
+    assert _secret(core, own, "buildkitd-ca") == ca
+    assert first["key.pem"] != second["key.pem"]
+    # A job that started last year still knows the daemon, and the daemon the job.
+    authority = x509.load_pem_x509_certificate(first["ca.pem"])
+    for certificate in (first["cert.pem"], second["cert.pem"], server["server-cert.pem"]):
+        x509.load_pem_x509_certificate(certificate).verify_directly_issued_by(authority)
+
+
+def test_whoever_has_no_certificate_of_the_ca_is_turned_away(
+    site: Site,
+    core: client.CoreV1Api,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With OpenSSL at both ends, as the daemon itself needs a node."""
+    monkeypatch.setattr("components.placement._year", lambda: 2026)
+    site.write(SERVICE)
+    site.up()
+    both = _secret(core, f"{site.prefix}-buildkitd", "buildkitd-2026")
+    client_side = _secret(core, f"{site.prefix}-builds", "daemon-certificates")
+    for name, text in {**both, **client_side}.items():
+        (tmp_path / name).write_bytes(text)
+
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tmp_path / "ca.pem")
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_cert_chain(tmp_path / "server-cert.pem", tmp_path / "server-key.pem")
+    job = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    stranger = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    job.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    host = f"buildkitd.{site.prefix}-buildkitd.svc"
+
+    _handshake(server, job, host)
+    with pytest.raises(ssl.SSLError):
+        _handshake(server, stranger, host)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        _handshake(server, job, "elsewhere.svc")
+
+
+def _handshake(server: ssl.SSLContext, client_side: ssl.SSLContext, host: str) -> None:
+    """Let both speak in memory until they agree, or one of them objects."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client_side.wrap_bio(back, there, server_hostname=host),
+        server.wrap_bio(there, back, server_side=True),
+    ]
+    for _ in range(10):
+        for end in ends:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    for end in ends:
+        end.do_handshake()
