@@ -19,7 +19,7 @@ def _names(urns: list[str]) -> set[str]:
 
 
 def _secret(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, bytes]:
-    data: dict[str, str] = core.read_namespaced_secret(name, namespace).data
+    data = core.read_namespaced_secret(name, namespace).data or {}
     return {key: base64.b64decode(value) for key, value in data.items()}
 
 
