@@ -156,7 +156,10 @@ def _explain(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:  # no
             return str(context["error"])
         case "extra_forbidden":
             key = str(error["loc"][-1])
-            close = difflib.get_close_matches(key, _keys(model, error["loc"][:-1]), n=1)
+            keys = _keys(model, error["loc"][:-1])
+            if key in keys:
+                return "is an unknown key of this kind; remove it"
+            close = difflib.get_close_matches(key, keys, n=1)
             advice = f"did you mean {close[0]}?" if close else "remove it"
             return f"is an unknown key; {advice}"
         case "literal_error":
