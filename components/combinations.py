@@ -15,6 +15,7 @@ from components.config import (
     Cluster,
     Dind,
     Dood,
+    Runner,
     Secrets,
     Settings,
     Strategy,
@@ -52,6 +53,8 @@ def setting_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
         path = f"runners.{name}"
         for reason in obstacles(runner.strategy, settings.cluster):
             yield f"{path}.strategy", reason
+        for key, reason in _scheduling_mistakes(runner, settings.cluster):
+            yield f"{path}.{key}", reason
         for key, version in _SINCE_CHART.items():
             chosen = getattr(runner, key) != type(runner).model_fields[key].default
             if chosen and version_tuple(settings.chart.version) < version_tuple(version):
@@ -91,6 +94,24 @@ def _daemon_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"runners.{name}.environment.{daemon.address}",
                 f"is the address of {daemon.name}, which the stack sets; remove it",
             )
+
+
+def _scheduling_mistakes(runner: Runner, cluster: Cluster) -> Iterator[tuple[str, str]]:
+    plan = plan_for(runner.strategy, cluster, (), ())
+    for label, value in runner.node_selector.items():
+        needed = plan.node_selector.get(label, value)
+        if needed != value:
+            yield (
+                "nodeSelector",
+                f"asks for nodes with {label}={value}, and {plan.strategy} runs on those with "
+                f"{label}={needed} by cluster.nodes.selector, so no node would do; remove one",
+            )
+    if runner.runtime_class_name and plan.host_paths:
+        yield (
+            "runtimeClassName",
+            f"puts jobs into a runtime of their own, and {plan.strategy} needs the node's, whose "
+            f"{plan.host_paths[0].path} it mounts; remove it, or use kaniko",
+        )
 
 
 def _tag_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:

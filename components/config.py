@@ -160,6 +160,17 @@ def _label_value(value: str) -> str:
     return value
 
 
+def _dns_name(value: str) -> str:
+    label = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+    if len(value) > 253 or not re.fullmatch(rf"{label}(\.{label})*", value):
+        message = (
+            "is no DNS name (RFC 1123), which such objects are called by; use lower-case letters, "
+            "digits, '-' and '.', with a letter or digit at both ends"
+        )
+        raise ValueError(message)
+    return value
+
+
 def _named_kind(value: object) -> object:
     """Let ``strategy: kaniko`` stand for ``strategy: {kind: kaniko}``."""
     return {"kind": value} if isinstance(value, str) else value
@@ -176,6 +187,7 @@ Tag = Annotated[str, AfterValidator(_tag)]
 VariableName = Annotated[str, AfterValidator(_variable)]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 LabelValue = Annotated[str, AfterValidator(_label_value)]
+DnsName = Annotated[str, AfterValidator(_dns_name)]
 
 
 class _Model(pydantic.BaseModel):
@@ -273,7 +285,7 @@ class Amounts(_Model):
     ephemeral_storage: Quantity | None = None
 
 
-class Resources(_Model):
+class Bounds(_Model):
     """Requests and limits of a container."""
 
     requests: Amounts = Amounts()
@@ -290,6 +302,12 @@ class Resources(_Model):
                 )
                 raise ValueError(message)
         return self
+
+
+class Resources(Bounds):
+    """Requests and limits of the build container, and those of each service beside it."""
+
+    service: Bounds = Bounds()
 
 
 _DOCKER_CLIENT = (
@@ -388,7 +406,7 @@ class BuildkitService(_Model):
     kind: Literal["buildkit-service"] = "buildkit-service"
     client: Literal["buildctl", "buildx"] = "buildctl"
     cache_size: Quantity = "20Gi"
-    resources: Resources = Resources()
+    resources: Bounds = Bounds()
     node_profiles: NodeProfiles | None = None
     daemon_image: Image = f"{_BUILDKIT}-rootless"
     image: Image = Field(default_factory=_client_image)
@@ -454,6 +472,28 @@ _AnyStrategy = Annotated[Strategy, Field(discriminator="kind")]
 _AnyRegistration = Annotated[TokenRegistration | UserRunner, Field(discriminator="kind")]
 
 
+class Toleration(_Model):
+    """A taint that jobs tolerate; without ``value`` any value, without ``effect`` every effect."""
+
+    key: LabelKey
+    value: LabelValue | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+
+def _one_effect_each(tolerations: list[Toleration]) -> list[Toleration]:
+    seen: set[tuple[str, str | None]] = set()
+    for toleration in tolerations:
+        taint = (toleration.key, toleration.value)
+        if taint in seen:
+            message = (
+                f"names the taint {toleration.key} a second time, and the runner keeps one effect "
+                "for each; leave effect out, which tolerates every effect"
+            )
+            raise ValueError(message)
+        seen.add(taint)
+    return tolerations
+
+
 class Runner(_Model):
     """One GitLab runner: its tags, how its jobs build images, and where they run."""
 
@@ -477,6 +517,12 @@ class Runner(_Model):
     job_namespace: DnsLabel | None = None
     concurrent: int = Field(default=10, ge=1)
     resources: Resources = Resources()
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
+    tolerations: Annotated[list[Toleration], AfterValidator(_one_effect_each)] = Field(
+        default_factory=list[Toleration],
+    )
+    runtime_class_name: DnsName | None = None
+    priority_class_name: DnsName | None = None
     environment: dict[VariableName, str] = Field(default_factory=dict[str, str])
     seccomp_profile: Literal["RuntimeDefault"] | None = None
     pod_disruption_budget: bool = False

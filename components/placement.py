@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.config import Secrets, Settings, TokenRegistration
+from components.config import Bounds, Runner, Secrets, Settings, TokenRegistration
 from components.daemon import DaemonArgs
 from components.environment import EnvironmentArgs
 from components.explanation import explain
@@ -86,7 +86,11 @@ class Placement:
         self.warnings = [
             f"runners.{name}: {line}"
             for name, plan in plans.items()
-            for line in (*plan.warnings, *plan.node_setup)
+            for line in (
+                *plan.warnings,
+                *_sandbox_warnings(plan, settings.runners[name]),
+                *plan.node_setup,
+            )
         ]
 
     def tell(self) -> None:
@@ -102,6 +106,10 @@ class Placement:
                 pulumi.log.info("\n".join((heading, *lines)))
         for line in self.warnings:
             pulumi.log.warn(line)
+
+
+def _sandbox_warnings(plan: BuildPlan, runner: Runner) -> list[str]:
+    return [plan.in_sandbox] if runner.runtime_class_name and plan.in_sandbox else []
 
 
 def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
@@ -165,7 +173,6 @@ def _job(
 ) -> JobSettings:
     runner = settings.runners[name]
     address = {daemon.address: _url(settings, daemon)} if daemon else {}
-    amounts = (("request", runner.resources.requests), ("limit", runner.resources.limits))
     return JobSettings(
         namespace=names["job_namespace"],
         service_account=names["job_account"],
@@ -175,11 +182,16 @@ def _job(
         files=names["files"],
         environment={**address, **runner.environment},
         resources={
-            f"{resource}_{bound}": quantity
-            for bound, given in amounts
-            for resource, quantity in given
-            if quantity
+            **_amounts("", runner.resources),
+            **_amounts("service_", runner.resources.service),
         },
+        node_selector=runner.node_selector,
+        tolerations={
+            taint.key if taint.value is None else f"{taint.key}={taint.value}": taint.effect or ""
+            for taint in runner.tolerations
+        },
+        runtime_class=runner.runtime_class_name,
+        priority_class=runner.priority_class_name,
         seccomp_profile=runner.seccomp_profile,
         pod_disruption_budget=runner.pod_disruption_budget,
     )
@@ -209,6 +221,15 @@ def _year() -> int:
 
 def _url(settings: Settings, daemon: Daemon) -> str:
     return f"tcp://{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc:{daemon.port}"
+
+
+def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:
+    return {
+        f"{prefix}{resource}_{bound}": quantity
+        for bound, given in (("request", bounds.requests), ("limit", bounds.limits))
+        for resource, quantity in given
+        if quantity
+    }
 
 
 def _registration(name: str, settings: Settings, secrets: Secrets) -> RegistrationArgs:

@@ -20,10 +20,12 @@ _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JobSettings:
-    """What a job gets whatever its strategy: names of objects in its namespace, and limits.
+    """What a job gets whatever its strategy: names of objects in its namespace, limits, and nodes.
 
-    ``resources`` holds quantities by TOML key, such as ``cpu_request``. The names are None where
-    the stack has no such credentials or files, and ``daemon_secret`` where a plan has no daemon.
+    ``resources`` holds quantities by TOML key, such as ``cpu_request``; ``tolerations`` effects by
+    taint, as ``key=value`` or ``key``. The names are None where the stack has no such credentials
+    or files, ``daemon_secret`` where a plan has no daemon, and the classes where the stack file
+    leaves them to the cluster.
     """
 
     namespace: str
@@ -34,6 +36,10 @@ class JobSettings:
     files: str | None
     environment: Mapping[str, str]
     resources: Mapping[str, str]
+    node_selector: Mapping[str, str]
+    tolerations: Mapping[str, str]
+    runtime_class: str | None
+    priority_class: str | None
     seccomp_profile: str | None
     pod_disruption_budget: bool
 
@@ -82,7 +88,10 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "image_pull_secrets": [job.pull_secret] if job.pull_secret else [],
         "pod_disruption_budget": job.pod_disruption_budget or None,
         **job.resources,
-        "node_selector": dict(sorted(plan.node_selector.items())),
+        "node_selector": dict(sorted({**plan.node_selector, **job.node_selector}.items())),
+        "node_tolerations": dict(sorted(job.tolerations.items())),
+        "runtime_class_name": job.runtime_class,
+        "priority_class_name": job.priority_class,
         "pod_security_context": _without_empty(
             {
                 "fs_group": plan.group,

@@ -108,6 +108,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "dood-on-openshift": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "openShift"}, f"{RUNNER}.strategy", "CRI-O has none"),
     "dood-on-fargate": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "host paths"),
     "same-tags-another-strategy": ({"runners.other": {"tags": ["build"], "strategy": "buildkit"}}, "image-builds:settings.runners.other.tags", "give one of them another tag"),
+    "selector-against-the-strategy": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, "runners.main.nodeSelector": {"image-builds/docker-socket": "false"}}, f"{RUNNER}.nodeSelector", "so no node would do; remove one"),
+    "selector-of-a-runner": ({"runners.main.nodeSelector": {"pool": "a b"}}, f"{RUNNER}.nodeSelector.pool", "63 letters"),
+    "runtime-class-with-the-nodes-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "runners.main.runtimeClassName": "gvisor"}, f"{RUNNER}.runtimeClassName", "remove it, or use kaniko"),
+    "runtime-class-name": ({"runners.main.runtimeClassName": "gVisor"}, f"{RUNNER}.runtimeClassName", "lower-case"),
+    "priority-class-name": ({"runners.main.priorityClassName": "-high"}, f"{RUNNER}.priorityClassName", "lower-case"),
+    "toleration-without-key": ({"runners.main.tolerations": [{"effect": "NoSchedule"}]}, f"{RUNNER}.tolerations[0].key", "add it"),
+    "toleration-with-operator": ({"runners.main.tolerations": [{"key": "a", "operator": "Exists"}]}, f"{RUNNER}.tolerations[0].operator", "remove it"),
+    "toleration-effect": ({"runners.main.tolerations": [{"key": "a", "effect": "NoRun"}]}, f"{RUNNER}.tolerations[0].effect", "'NoSchedule'"),
+    "toleration-twice": ({"runners.main.tolerations": [{"key": "a", "effect": "NoSchedule"}, {"key": "a", "effect": "NoExecute"}]}, f"{RUNNER}.tolerations", "leave effect out"),
+    "service-request-above-limit": ({"runners.main.resources": {"service": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}}, f"{RUNNER}.resources.service", "lower the request"),
     "unknown-platform": ({"cluster.platform": "minikube"}, "image-builds:settings.cluster.platform", "'eksAuto', 'eksFargate'"),
     "unknown-runtime": ({f"{NODES}.runtime": "podman"}, f"image-builds:settings.{NODES}.runtime", "'containerd', 'crio' or 'docker'"),
     "unknown-limit": ({"cluster.podSecurityLimit": "strict"}, "image-builds:settings.cluster.podSecurityLimit", "'privileged', 'baseline' or 'restricted'"),
@@ -287,6 +297,16 @@ def test_a_strategy_is_given_by_name_or_with_options() -> None:
     with_kind = config.Runner.model_validate({"tags": ["x"], "strategy": {"kind": "kaniko"}})
 
     assert by_name == with_kind
+
+
+def test_a_node_selector_may_repeat_what_the_strategy_needs() -> None:
+    changes = {
+        "runners.main.strategy": {"kind": "dind", "acceptPrivileged": True},
+        "runners.main.nodeSelector": {"image-builds/docker-socket": "true", "pool": "ci"},
+    }
+    configure(bent(SETTINGS, changes), SECRETS)
+
+    assert stack.load()[0].runners["main"].node_selector["pool"] == "ci"
 
 
 def test_a_quantity_may_be_a_number() -> None:

@@ -284,6 +284,47 @@ class TestJobs:
             "cpu_request",
         ]
 
+    def test_quantities_of_services_are_their_own(self) -> None:
+        resources = {
+            "limits": {"cpu": 1},
+            "service": {"requests": {"memory": "1Gi"}, "limits": {"cpu": 2, "memory": "4Gi"}},
+        }
+        kubernetes = _toml(_placed({"runners.main.resources": resources}))["kubernetes"]
+
+        assert {
+            key: value for key, value in kubernetes.items() if key.endswith(("_request", "_limit"))
+        } == {
+            "cpu_limit": "1",
+            "service_memory_request": "1Gi",
+            "service_cpu_limit": "2",
+            "service_memory_limit": "4Gi",
+        }
+
+    def test_nodes_go_by_config_tomls_keys(self) -> None:
+        kubernetes = _toml(
+            _placed(
+                {
+                    "runners.main.nodeSelector": {"pool": "ci"},
+                    "runners.main.tolerations": [
+                        {"key": "ci", "value": "true", "effect": "NoSchedule"},
+                        {"key": "empty", "value": ""},
+                        {"key": "example.com/spot"},
+                    ],
+                    "runners.main.runtimeClassName": "gvisor",
+                    "runners.main.priorityClassName": "low",
+                },
+            ),
+        )["kubernetes"]
+
+        assert kubernetes["node_selector"] == {"pool": "ci"}
+        assert kubernetes["node_tolerations"] == {
+            "ci=true": "NoSchedule",
+            "empty=": "",
+            "example.com/spot": "",
+        }
+        assert kubernetes["runtime_class_name"] == "gvisor"
+        assert kubernetes["priority_class_name"] == "low"
+
     def test_options_of_newer_runners_reach_the_jobs_and_the_role(self) -> None:
         placement = _placed(
             {
@@ -363,6 +404,27 @@ class TestReport:
             "runners.main: /etc/docker/daemon.json must hold "
             '{"insecure-registries": ["registry.example.com:5000"]}',
         ]
+
+    @pytest.mark.parametrize(
+        ("strategy", "told"),
+        [
+            ("kaniko", ["--force"]),
+            ({"kind": "buildkit", "variant": "rootful", "hostUsers": False}, ["Kata"]),
+        ],
+        ids=["kaniko", "buildkit-rootful"],
+    )
+    def test_what_a_sandbox_changes_is_told_where_there_may_be_one(
+        self,
+        strategy: object,
+        told: list[str],
+    ) -> None:
+        changes = {"runners.main.strategy": strategy}
+
+        outside = _placed(changes).warnings
+        inside = _placed({**changes, "runners.main.runtimeClassName": "sandbox"}).warnings
+
+        assert len(inside) == len(outside) + len(told)
+        assert all(part in "\n".join(inside) for part in told)
 
     def test_each_warning_is_said_once_and_in_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         said: list[str] = []

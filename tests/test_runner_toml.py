@@ -41,6 +41,10 @@ JOB = JobSettings(
     files="registry-files",
     environment={"GREETING": "hello"},
     resources={"cpu_request": "500m", "memory_limit": "1Gi"},
+    node_selector={},
+    tolerations={},
+    runtime_class=None,
+    priority_class=None,
     seccomp_profile=None,
     pod_disruption_budget=False,
 )
@@ -141,6 +145,24 @@ def test_without_logins_and_certificates_nothing_is_mounted() -> None:
 
     assert "volumes" not in kubernetes
     assert "image_pull_secrets" not in kubernetes
+
+
+def test_a_job_runs_on_nodes_that_suit_its_strategy_and_its_runner() -> None:
+    plan = plan_for(Dind(accept_privileged=True), CLUSTER, (), ())
+    job = dataclasses.replace(
+        JOB,
+        node_selector={"pool": "ci"},
+        tolerations={"ci=true": "NoSchedule", "spot": ""},
+        runtime_class="kata",
+        priority_class="low",
+    )
+
+    kubernetes = _kubernetes(plan, job)
+
+    assert kubernetes["node_selector"] == {"image-builds/docker-socket": "true", "pool": "ci"}
+    assert kubernetes["node_tolerations"] == {"ci=true": "NoSchedule", "spot": ""}
+    assert kubernetes["runtime_class_name"] == "kata"
+    assert kubernetes["priority_class_name"] == "low"
 
 
 def test_what_newer_charts_know_is_written_when_asked_for() -> None:

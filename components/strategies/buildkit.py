@@ -74,6 +74,8 @@ def plan(
         node_selector=cluster.nodes.selector if options.variant == "privileged" else {},
         node_setup=setup_to_unshare(cluster, options.node_profiles) if unshares else (),
         warnings=(PRIVILEGED_JOB,) if options.variant == "privileged" else (),
+        # gitlab-runner:executors/kubernetes/util_test.go
+        in_sandbox="" if options.host_users else "Kata does not support hostUsers: false",
     )
 
 

@@ -79,10 +79,14 @@ def plan(
         ),
         node_selector=cluster.nodes.selector,
         node_setup=setup_to_unshare(cluster, None) if rootless else (),
+        # A privileged container has no cgroup namespace (containerd/cri#1415), so its builds get
+        # cgroups outside the pod's, whatever the limits of the service (moby/moby#45378).
         warnings=(
             "whoever can run a job can leave its privileged Docker engine for the node; jobs may "
-            "use no other services, and limits of the build container do not hold for its builds",
+            "use no other services, and limits of a job's pod, those of resources.service "
+            "included, do not hold for its builds where nodes have cgroup v2",
         ),
+        in_sandbox="in Kata the engine's overlay is slow (kata-containers#7805)",
     )
 
 

@@ -36,6 +36,8 @@ def plan(
         },
         environment={"KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors))},
         warnings=tuple(_warnings(options)),
+        # osscontainertools/kaniko:cmd/executor/cmd/root.go
+        in_sandbox="in gVisor the executor does not see that it is in a container; add --force",
     )
 
 

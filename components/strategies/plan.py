@@ -106,7 +106,8 @@ class BuildPlan:
     stay. ``host_users`` False gives the pod a user namespace, and ``unshares`` says that the tool
     makes user namespaces itself. ``group`` is the one of its volumes. ``node_setup`` holds a line
     for each thing that has to be set on the nodes by their owner, ``warnings`` one for each risky
-    choice. ``daemon`` does the work outside of the jobs.
+    choice, and ``in_sandbox`` what to know where a runtime class puts jobs into a sandbox.
+    ``daemon`` does the work outside of the jobs.
     """
 
     strategy: str
@@ -130,6 +131,7 @@ class BuildPlan:
     node_setup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     daemon: Daemon | None = None
+    in_sandbox: str = ""
 
     @property
     def privileged(self) -> bool:

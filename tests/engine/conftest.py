@@ -5,7 +5,8 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,34 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
 def core(control_plane: Cluster) -> Iterator[client.CoreV1Api]:
     with control_plane.api() as api:
         yield client.CoreV1Api(api)
+
+
+@contextmanager
+def account_api(cluster: Cluster, account: str, namespace: str) -> Generator[client.ApiClient]:
+    """A client with the token of a ServiceAccount."""
+    with cluster.api() as administrator:
+        token = client.CoreV1Api(administrator).create_namespaced_service_account_token(
+            account,
+            namespace,
+            {"spec": {"expirationSeconds": 600}},
+        )
+        configuration = client.Configuration()
+        configuration.host = administrator.configuration.host
+        configuration.ssl_ca_cert = administrator.configuration.ssl_ca_cert
+        configuration.api_key = {"authorization": f"Bearer {token.status.token}"}
+        with client.ApiClient(configuration) as api:
+            yield api
+
+
+def allowed(api: client.ApiClient, namespace: str, call: tuple[str, str, str]) -> bool:
+    """Whether the account may do ``call``: a verb, an API group and a resource."""
+    verb, group, resource = call
+    name, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
+    review = client.AuthorizationV1Api(api).create_self_subject_access_review(
+        {"spec": {"resourceAttributes": {**attributes, "namespace": namespace}}},
+    )
+    return review.status.allowed
 
 
 @dataclasses.dataclass

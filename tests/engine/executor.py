@@ -24,10 +24,13 @@ _KNOWN = {
     "memory_request",
     "namespace",
     "node_selector",
+    "node_tolerations",
     "logs_base_dir",
     "pod_security_context",
     "pod_spec",
+    "priority_class_name",
     "privileged",
+    "runtime_class_name",
     "scripts_base_dir",
     "service_account",
     "service_container_security_context",
@@ -45,7 +48,9 @@ def job_pod(text: str) -> dict[str, Any]:
         message = f"the test executor does not know {sorted(unknown)}; teach it"
         raise ValueError(message)
     volumes, mounts = _volumes(kubernetes.get("volumes", {}))
-    context: dict[str, Any] = {"capabilities": {"drop": ["NET_RAW"]}}
+    context: dict[str, Any] = {
+        "capabilities": {"drop": ["NET_RAW"]},
+    }
     for key, field in (
         ("privileged", "privileged"),
         ("allow_privilege_escalation", "allowPrivilegeEscalation"),
@@ -66,7 +71,8 @@ def job_pod(text: str) -> dict[str, Any]:
     if foreign:
         message = f"invalid service image {foreign}: allowed_services forbids it"
         raise ValueError(message)
-    names = {"build": kubernetes["image"], "helper": "gitlab-runner-helper:x86_64-v18.9.0"}
+    helper = "gitlab-runner-helper:x86_64-v18.9.0"
+    names = {"build": kubernetes["image"], "helper": helper}
     pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -76,6 +82,12 @@ def job_pod(text: str) -> dict[str, Any]:
             "serviceAccountName": kubernetes["service_account"],
             "automountServiceAccountToken": kubernetes["automount_service_account_token"],
             "nodeSelector": kubernetes.get("node_selector", {}),
+            "tolerations": [
+                _toleration(taint, effect)
+                for taint, effect in kubernetes.get("node_tolerations", {}).items()
+            ],
+            "runtimeClassName": kubernetes.get("runtime_class_name"),
+            "priorityClassName": kubernetes.get("priority_class_name"),
             "imagePullSecrets": [
                 {"name": name} for name in kubernetes.get("image_pull_secrets", [])
             ],
@@ -116,6 +128,13 @@ def job_pod(text: str) -> dict[str, Any]:
         for patch in kubernetes.get("pod_spec", []):
             pod["spec"] = _patched(pod["spec"], json.loads(patch["patch"]))
     return pod
+
+
+def _toleration(taint: str, effect: str) -> dict[str, str]:
+    key, equals, value = taint.partition("=")
+    if equals:
+        return {"key": key, "operator": "Equal", "value": value, "effect": effect}
+    return {"key": key, "operator": "Exists", "effect": effect}
 
 
 def _context(table: dict[str, Any]) -> dict[str, Any]:

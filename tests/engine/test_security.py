@@ -9,7 +9,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from tests.configured import LEVELS, STRATEGIES
-from tests.engine.conftest import Site
+from tests.engine.conftest import Site, account_api, allowed
 from tests.engine.executor import job_pod
 from tools.cluster import Cluster
 
@@ -118,34 +118,12 @@ def test_the_jobs_pod_is_admitted_at_its_level_and_refused_one_level_stricter(
 
 
 @pytest.fixture
-def manager(
-    site: Site, control_plane: Cluster, core: client.CoreV1Api
-) -> Iterator[client.ApiClient]:
+def manager(site: Site, control_plane: Cluster) -> Iterator[client.ApiClient]:
     """A client with the manager's own token."""
     site.write("kaniko")
     site.up()
-    token = core.create_namespaced_service_account_token(
-        "gitlab-runner-builds",
-        site.prefix,
-        {"spec": {"expirationSeconds": 600}},
-    )
-    with control_plane.api() as administrator:
-        configuration = client.Configuration()
-        configuration.host = administrator.configuration.host
-        configuration.ssl_ca_cert = administrator.configuration.ssl_ca_cert
-        configuration.api_key = {"authorization": f"Bearer {token.status.token}"}
-        with client.ApiClient(configuration) as api:
-            yield api
-
-
-def _may(api: client.ApiClient, namespace: str, call: tuple[str, str, str]) -> bool:
-    verb, group, resource = call
-    name, _, subresource = resource.partition("/")
-    attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
-    review = client.AuthorizationV1Api(api).create_self_subject_access_review(
-        {"spec": {"resourceAttributes": {**attributes, "namespace": namespace}}},
-    )
-    return review.status.allowed
+    with account_api(control_plane, "gitlab-runner-builds", site.prefix) as api:
+        yield api
 
 
 def test_the_manager_may_do_what_the_runner_does_and_nothing_else(
@@ -155,15 +133,15 @@ def test_the_manager_may_do_what_the_runner_does_and_nothing_else(
     jobs = f"{site.prefix}-builds"
     elsewhere = (site.prefix, f"{site.prefix}-apps", "default", "kube-system")
 
-    assert [call for call in ALLOWED if not _may(manager, jobs, call)] == []
-    assert [call for call in REFUSED if _may(manager, jobs, call)] == []
+    assert [call for call in ALLOWED if not allowed(manager, jobs, call)] == []
+    assert [call for call in REFUSED if allowed(manager, jobs, call)] == []
     assert [
         (namespace, call)
         for namespace in elsewhere
         for call in ANYWHERE_ELSE
-        if _may(manager, namespace, call)
+        if allowed(manager, namespace, call)
     ] == []
-    assert [call for call in CLUSTER_WIDE if _may(manager, "", call)] == []
+    assert [call for call in CLUSTER_WIDE if allowed(manager, "", call)] == []
 
 
 def test_the_manager_runs_a_job_with_its_own_token(
@@ -208,6 +186,48 @@ def test_a_jobs_pod_has_no_token_of_its_account(
 
     assert pod.spec.service_account_name == "gitlab-job-builds"
     assert [volume.name for volume in pod.spec.volumes if volume.projected] == []
+
+
+def test_a_job_asks_for_the_nodes_and_classes_of_its_runner(
+    site: Site,
+    control_plane: Cluster,
+    core: client.CoreV1Api,
+) -> None:
+    with control_plane.api() as api:
+        client.NodeV1Api(api).create_runtime_class(
+            {"metadata": {"name": f"{site.prefix}-sandbox"}, "handler": "sandbox"},
+        )
+        client.SchedulingV1Api(api).create_priority_class(
+            {"metadata": {"name": f"{site.prefix}-low"}, "value": -5},
+        )
+    site.write(
+        "kaniko",
+        runner={
+            "nodeSelector": {"pool": "ci"},
+            "tolerations": [
+                {"key": "ci", "value": "true", "effect": "NoSchedule"},
+                {"key": "example.com/spot"},
+            ],
+            "runtimeClassName": f"{site.prefix}-sandbox",
+            "priorityClassName": f"{site.prefix}-low",
+        },
+    )
+    site.up()
+
+    pod = core.create_namespaced_pod(
+        f"{site.prefix}-builds", job_pod(_config_toml(core, site.prefix))
+    )
+
+    assert pod.spec.node_selector == {"pool": "ci"}
+    assert pod.spec.priority == -5
+    asked = {
+        (taint.key, taint.operator, taint.value, taint.effect) for taint in pod.spec.tolerations
+    }
+    assert asked >= {
+        ("ci", "Equal", "true", "NoSchedule"),
+        ("example.com/spot", "Exists", None, None),
+    }
+    assert pod.spec.runtime_class_name == f"{site.prefix}-sandbox"
 
 
 def _texts(core: client.CoreV1Api, namespaces: list[str]) -> Iterator[str]:
