@@ -2,9 +2,11 @@
 
 The verbs are those that the features in use need, from the runner's own annotations
 (gitlab-runner:executors/kubernetes/*.go, ``kubeAPI:``). Services for web terminals are left out:
-no image build has ports. Jobs get an account without a token and without any rights.
+no image build has ports. The jobs' account mounts no token by itself, and has the rights in target
+namespaces that the stack file lists: none, unless its jobs deploy.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import pulumi
@@ -33,17 +35,22 @@ def rules(*, pod_disruption_budget: bool) -> list[PolicyRuleArgsDict]:
 
 
 class AccessArgs(TypedDict):
-    """Where the manager and the jobs run, and which features the manager uses."""
+    """Where the manager and the jobs run, which features the manager uses, and the jobs' rights.
+
+    ``rights`` are by target namespace, and ``targets`` holds those namespaces.
+    """
 
     manager_namespace: pulumi.Input[str]
     job_namespace: pulumi.Input[str]
     manager_account: str
     job_account: str
     pod_disruption_budget: bool
+    targets: Mapping[str, pulumi.Input[str]]
+    rights: Mapping[str, Sequence[PolicyRuleArgsDict]]
 
 
 class Access(pulumi.ComponentResource):
-    """Two accounts, and the manager's Role in the job namespace."""
+    """Two accounts, the manager's Role in the job namespace, and the jobs' in target namespaces."""
 
     manager_account: pulumi.Output[str]
     """The manager's account, known once it may do its work."""
@@ -54,7 +61,7 @@ class Access(pulumi.ComponentResource):
         args: AccessArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the accounts, the Role and its binding."""
+        """Declare the accounts, the Roles and their bindings."""
         super().__init__("image-builds:index:Access", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         k8s.core.v1.ServiceAccount(
@@ -68,28 +75,47 @@ class Access(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
-        role = k8s.rbac.v1.Role(
+        binding = self._grant(
             f"{name}-manager",
-            metadata={"name": args["manager_account"], "namespace": args["job_namespace"]},
-            rules=rules(pod_disruption_budget=args["pod_disruption_budget"]),
-            opts=child,
+            args["manager_account"],
+            args["manager_namespace"],
+            args["job_namespace"],
+            rules(pod_disruption_budget=args["pod_disruption_budget"]),
         )
-        binding = k8s.rbac.v1.RoleBinding(
-            f"{name}-manager",
-            metadata={"name": args["manager_account"], "namespace": args["job_namespace"]},
+        for target, granted in args["rights"].items():
+            self._grant(
+                f"{name}.{target}",  # neither name has a dot, so no two pairs share this one
+                args["job_account"],
+                args["job_namespace"],
+                args["targets"][target],
+                granted,
+            )
+        self.manager_account = binding.id.apply(lambda _: args["manager_account"])
+        self.register_outputs({"manager_account": self.manager_account})
+
+    def _grant(
+        self,
+        name: str,
+        account: str,
+        home: pulumi.Input[str],
+        namespace: pulumi.Input[str],
+        granted: Sequence[PolicyRuleArgsDict],
+    ) -> k8s.rbac.v1.RoleBinding:
+        """Let ``account``, which is in ``home``, do what is ``granted`` in ``namespace``."""
+        role = k8s.rbac.v1.Role(
+            name,
+            metadata={"name": account, "namespace": namespace},
+            rules=granted,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return k8s.rbac.v1.RoleBinding(
+            name,
+            metadata={"name": account, "namespace": namespace},
             role_ref={
                 "api_group": "rbac.authorization.k8s.io",
                 "kind": "Role",
-                "name": args["manager_account"],
+                "name": account,
             },
-            subjects=[
-                {
-                    "kind": "ServiceAccount",
-                    "name": args["manager_account"],
-                    "namespace": args["manager_namespace"],
-                },
-            ],
+            subjects=[{"kind": "ServiceAccount", "name": account, "namespace": home}],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
-        self.manager_account = binding.id.apply(lambda _: args["manager_account"])
-        self.register_outputs({"manager_account": self.manager_account})

@@ -13,6 +13,7 @@ from components.config import (
     Buildkit,
     BuildkitService,
     Cluster,
+    Deploy,
     Dind,
     Dood,
     Runner,
@@ -20,6 +21,7 @@ from components.config import (
     Settings,
     Strategy,
     TokenRegistration,
+    UserRunner,
     version_tuple,
 )
 from components.strategies import plan_for
@@ -55,6 +57,9 @@ def setting_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"{path}.strategy", reason
         for key, reason in _scheduling_mistakes(runner, settings.cluster):
             yield f"{path}.{key}", reason
+        if isinstance(runner.strategy, Deploy):
+            for key, reason in _deploy_mistakes(name, runner.strategy, settings):
+                yield f"{path}.{key}", reason
         for key, version in _SINCE_CHART.items():
             chosen = getattr(runner, key) != type(runner).model_fields[key].default
             if chosen and version_tuple(settings.chart.version) < version_tuple(version):
@@ -114,6 +119,44 @@ def _scheduling_mistakes(runner: Runner, cluster: Cluster) -> Iterator[tuple[str
         )
 
 
+def _deploy_mistakes(
+    name: str,
+    strategy: Deploy,
+    settings: Settings,
+) -> Iterator[tuple[str, str]]:
+    owners = _own_namespaces(settings)
+    jobs = {settings.job_namespace(runner): runner for runner in settings.runners}
+    for target in strategy.rights:
+        path = f"strategy.rights.{target}"
+        if target in owners:
+            yield (
+                path,
+                f"is {owners[target]}, where a job could take over what other jobs rely on; "
+                "deploy to a namespace of targetNamespaces",
+            )
+        elif target in jobs:
+            yield (
+                path,
+                f"is the job namespace of runners.{jobs[target]}, where a job could read the "
+                "logins of others; deploy to a namespace of targetNamespaces",
+            )
+        elif target.startswith("kube-"):
+            yield (
+                path,
+                "is a namespace of Kubernetes itself, where a job could take over the cluster; "
+                "deploy to a namespace of your own",
+            )
+        elif target not in settings.target_namespaces:
+            yield path, f"is none of targetNamespaces; add {target} there, or remove its rights"
+    registration = settings.runners[name].registration
+    if isinstance(registration, UserRunner) and registration.untagged:
+        yield (
+            "registration.untagged",
+            "would let any job of its projects deploy, since it takes jobs without tags too; "
+            "remove it, and give the deploy job the runner's tag",
+        )
+
+
 def _tag_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
     owners: dict[frozenset[str], str] = {}
     for name, runner in settings.runners.items():
@@ -126,12 +169,18 @@ def _tag_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
             )
 
 
-def _namespace_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
+def _own_namespaces(settings: Settings) -> dict[str, str]:
+    """What the stack's namespaces are for, but for those of jobs, by name."""
     owners = {settings.namespace: "the managers' namespace"}
     for runner in settings.runners.values():
         daemon = plan_for(runner.strategy, settings.cluster, (), ()).daemon
         if daemon:
             owners[settings.daemon_namespace(daemon.name)] = f"the namespace of {daemon.name}"
+    return owners
+
+
+def _namespace_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
+    owners = _own_namespaces(settings)
     for name in settings.target_namespaces:
         if name in owners:
             yield f"targetNamespaces.{name}", f"is {owners[name]}; use another one"

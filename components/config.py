@@ -171,6 +171,49 @@ def _dns_name(value: str) -> str:
     return value
 
 
+def _listed(value: str) -> str:
+    if "*" in value:
+        message = (
+            "has a wildcard, which grants what nobody has read, and what later versions add; list "
+            "each one by its name"
+        )
+        raise ValueError(message)
+    return value
+
+
+def _api_group(value: str) -> str:
+    if "/" in value:
+        message = "holds a version, which a right has not; write the group alone, such as apps"
+        raise ValueError(message)
+    return _dns_name(value) if value else value
+
+
+def _api_resource(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+)?", value):
+        message = (
+            "is no resource of the Kubernetes API; write its plural in lower case, such as "
+            "deployments, or deployments/scale for a subresource"
+        )
+        raise ValueError(message)
+    return value
+
+
+_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+
+
+def _verb(value: str) -> str:
+    if value in {"bind", "escalate", "impersonate"}:
+        message = (
+            "lets a job take rights that the stack file does not list; remove it, and list the "
+            "rights that the deployment needs"
+        )
+        raise ValueError(message)
+    if value not in _VERBS:
+        message = f"is no verb of a deployment; use one of {', '.join(_VERBS)}"
+        raise ValueError(message)
+    return value
+
+
 def _named_kind(value: object) -> object:
     """Let ``strategy: kaniko`` stand for ``strategy: {kind: kaniko}``."""
     return {"kind": value} if isinstance(value, str) else value
@@ -188,6 +231,9 @@ VariableName = Annotated[str, AfterValidator(_variable)]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 LabelValue = Annotated[str, AfterValidator(_label_value)]
 DnsName = Annotated[str, AfterValidator(_dns_name)]
+ApiGroup = Annotated[str, AfterValidator(_listed), AfterValidator(_api_group)]
+ApiResource = Annotated[str, AfterValidator(_listed), AfterValidator(_api_resource)]
+Verb = Annotated[str, AfterValidator(_listed), AfterValidator(_verb)]
 
 
 class _Model(pydantic.BaseModel):
@@ -430,13 +476,87 @@ class Buildah(_Model):
     image: Image = "quay.io/containers/buildah:v1.43.5"
 
 
+_DECIDES_ON_RIGHTS = (
+    "decides on rights, a job's own included; leave it out, and have the cluster's owner make "
+    "roles and bindings"
+)
+_INTO_CONTAINERS = (
+    "reaches into containers that run already, past what is deployed; deploy a Job in its place, "
+    "and read pods/log"
+)
+# What no job is given, to read or to change, by API group and resource: why, and the way out.
+_NEVER_GRANTED: dict[tuple[str, str], str] = {
+    ("", "secrets"): (
+        "would show a job the logins and keys of all that runs there; leave it out: pull logins "
+        "come from this stack, and with HELM_DRIVER: configmap Helm needs no Secret"
+    ),
+    ("", "serviceaccounts/token"): (
+        "would let a job act as another account; leave it out, and list what it needs itself"
+    ),
+    ("", "namespaces"): (
+        "would let a job lower the Pod Security level there; leave it out: the level is set by "
+        "whoever makes the namespace"
+    ),
+    **{
+        ("", f"{resource}/{subresource}"): _INTO_CONTAINERS
+        for resource, subresource in (
+            ("pods", "attach"),
+            ("pods", "ephemeralcontainers"),
+            ("pods", "exec"),
+            ("pods", "portforward"),
+            ("pods", "proxy"),
+            ("services", "proxy"),
+        )
+    },
+    **{
+        (group, resource): _DECIDES_ON_RIGHTS
+        for group in ("rbac.authorization.k8s.io", "authorization.openshift.io")
+        for resource in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+    },
+}
+
+
+class Right(_Model):
+    """What a deployment may do in a target namespace: a rule of a Role, without wildcards."""
+
+    api_groups: list[ApiGroup] = Field(min_length=1)
+    resources: list[ApiResource] = Field(min_length=1)
+    verbs: list[Verb] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _within_what_is_granted(self) -> Self:
+        for group in self.api_groups:
+            for resource in self.resources:
+                whole = resource.partition("/")[0]
+                reason = _NEVER_GRANTED.get((group, resource), _NEVER_GRANTED.get((group, whole)))
+                if reason:
+                    message = f"grants {resource}, which {reason}"
+                    raise ValueError(message)
+        return self
+
+
+class Deploy(_Model):
+    """Build nothing: run deployments, with the rights in target namespaces that are listed.
+
+    The image has ``kubectl`` and ``helm``. Whoever can run a job has these rights, and who may
+    make pods in a namespace can mount every Secret there (kubernetes/website:
+    content/en/docs/concepts/security/rbac-good-practices.md).
+    """
+
+    kind: Literal["none"] = "none"
+    image: Image = "alpine/k8s:1.34.1"
+    rights: dict[DnsLabel, Annotated[list[Right], Field(min_length=1)]] = Field(
+        default_factory=dict[str, list[Right]],
+    )
+
+
 class Auto(_Model):
-    """Let the cluster decide: its facts pick one of the other strategies."""
+    """Let the cluster decide: its facts pick one of the strategies that build."""
 
     kind: Literal["auto"] = "auto"
 
 
-Strategy = Kaniko | Dood | Dind | Buildkit | BuildkitService | Buildah | Auto
+Strategy = Kaniko | Dood | Dind | Buildkit | BuildkitService | Buildah | Deploy | Auto
 
 
 class TokenRegistration(_Model):
@@ -504,7 +624,7 @@ class Runner(_Model):
         BeforeValidator(
             _named_kind,
             json_schema_input_type=_AnyStrategy
-            | Literal["auto", "buildah", "buildkit", "buildkit-service", "kaniko"],
+            | Literal["auto", "buildah", "buildkit", "buildkit-service", "kaniko", "none"],
         ),
     ] = Auto()
     registration: Annotated[

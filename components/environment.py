@@ -49,6 +49,7 @@ class Environment(pulumi.ComponentResource):
             {"namespace": args["namespace"], "pod_security": "restricted"},
             child,
         )
+        targets: dict[str, pulumi.Input[str]] = {}
         for target, wanted in args["targets"].items():
             namespace: pulumi.Input[str] = target
             if wanted["create"]:
@@ -57,6 +58,7 @@ class Environment(pulumi.ComponentResource):
                     {"namespace": target, "pod_security": "baseline"},
                     child,
                 ).namespace
+            targets[target] = namespace
             if args["pull_logins"]:
                 RegistryLogin(
                     f"target-{target}-pull",
@@ -78,6 +80,7 @@ class Environment(pulumi.ComponentResource):
                 {
                     **wanted,
                     "manager_namespace": managers.namespace,
+                    "targets": targets,
                     "daemon_certificates": certificates,
                 },
                 child,

@@ -10,6 +10,7 @@ from components.config import (
     Buildkit,
     BuildkitService,
     Cluster,
+    Deploy,
     Dind,
     Dood,
     Kaniko,
@@ -19,7 +20,7 @@ from components.config import (
 from components.strategies import choose, plan_for
 from components.strategies.plan import BuildPlan
 
-# Every kind and variant, with what it has to accept in writing accepted.
+# Every kind and variant that builds, with what it has to accept in writing accepted.
 _CANDIDATES: tuple[Strategy, ...] = (
     Kaniko(),
     BuildkitService(),
@@ -57,8 +58,9 @@ def explain(settings: Settings) -> dict[str, Sequence[Verdict]]:
 
 def _verdicts(asked: Strategy, cluster: Cluster) -> list[Verdict]:
     taken = choose(cluster) if isinstance(asked, Auto) else asked
+    candidates = () if isinstance(taken, Deploy) else _CANDIDATES
     why = _why(taken, cluster) if isinstance(asked, Auto) else "the stack file names it"
-    rest = [candidate for candidate in _CANDIDATES if _label(candidate) != _label(taken)]
+    rest = [candidate for candidate in candidates if _label(candidate) != _label(taken)]
     return [
         _verdict(taken, cluster, chosen=True, reason=why),
         *(
@@ -111,4 +113,5 @@ def privilege(plan: BuildPlan) -> str:  # noqa: PLR0911 - one for each kind of p
     if plan.build.seccomp:
         profile = plan.build.seccomp["type"]
         return f"uid {plan.build.user}, seccomp and AppArmor {profile}"
-    return f"none: uid {plan.build.user or 0} in an ordinary container"
+    rights = ", with its account's rights in target namespaces" if plan.account_token else ""
+    return f"none: uid {plan.build.user or 0} in an ordinary container{rights}"

@@ -135,7 +135,7 @@ def _runner(
 ) -> RunnerArgs:
     runner = settings.runners[name]
     pull_logins = _logins(settings, secrets, "pull")
-    push_logins = _logins(settings, secrets, "push")
+    push_logins = _logins(settings, secrets, "push") if plan.credentials_folder else {}
     names: RunnerNames = {
         "job_namespace": settings.job_namespace(name),
         "manager_account": f"gitlab-runner-{name}",
@@ -150,6 +150,18 @@ def _runner(
         "manager_namespace": settings.namespace,
         "daemon": plan.daemon.name if plan.daemon else None,
         "daemon_certificates": {},
+        "targets": {target: target for target in settings.target_namespaces},
+        "rights": {
+            target: [
+                {
+                    "api_groups": right.api_groups,
+                    "resources": right.resources,
+                    "verbs": right.verbs,
+                }
+                for right in rights
+            ]
+            for target, rights in plan.rights.items()
+        },
         "names": names,
         "pod_security": plan.pod_security,
         "pod_disruption_budget": runner.pod_disruption_budget,

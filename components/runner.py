@@ -5,11 +5,12 @@ no secret, so that a preview stays readable. config.toml is rendered before and 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 from components.access import Access
 from components.namespace import BuildNamespace
@@ -41,11 +42,14 @@ class RunnerNames(TypedDict):
 class RunnerArgs(TypedDict):
     """Everything that one runner is made of.
 
-    ``daemon`` is the one that its jobs use, and ``daemon_certificates`` are of all, by daemon.
+    ``rights`` of its jobs are by target namespace. ``daemon`` is the one that its jobs use, and
+    ``daemon_certificates`` are of all, by daemon.
     """
 
     release: str
     manager_namespace: pulumi.Input[str]
+    targets: Mapping[str, pulumi.Input[str]]
+    rights: Mapping[str, Sequence[PolicyRuleArgsDict]]
     daemon: str | None
     daemon_certificates: Mapping[str, pulumi.Output[Mapping[str, str]]]
     names: RunnerNames
@@ -93,6 +97,8 @@ class Runner(pulumi.ComponentResource):
                 "manager_account": names["manager_account"],
                 "job_account": names["job_account"],
                 "pod_disruption_budget": args["pod_disruption_budget"],
+                "targets": args["targets"],
+                "rights": args["rights"],
             },
             child,
         )

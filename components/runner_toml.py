@@ -46,9 +46,12 @@ class JobSettings:
 
 def render(plan: BuildPlan, job: JobSettings) -> str:
     """Return the TOML text; equal arguments give equal bytes."""
-    folder = {"DOCKER_CONFIG": plan.credentials_folder}
-    environment = {**folder, **plan.environment, **job.environment}
-    script = plan.prepare + (_COPY if job.push_secret else "")
+    pushes = _pushes(plan, job)
+    folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes else {}
+    # The home of a user that an image does not know is /, where git and kubectl cannot write.
+    home = {"HOME": _WRITABLE} if plan.restricted else {}
+    environment = {**home, **folder, **plan.environment, **job.environment}
+    script = plan.prepare + (_COPY if pushes else "")
     kubernetes = _without_empty(_kubernetes(plan, job))
     patched = {_PATCHES: True} if "pod_spec" in kubernetes else {}
     runner = {
@@ -65,6 +68,10 @@ def render(plan: BuildPlan, job: JobSettings) -> str:
     return tomlkit.dumps({"runners": [_without_empty(runner)]})
 
 
+def _pushes(plan: BuildPlan, job: JobSettings) -> bool:
+    return bool(plan.credentials_folder and job.push_secret)
+
+
 # A Secret's mount is read-only, and `docker login` or `echo … > $DOCKER_CONFIG/config.json` in a
 # job must work. Images whose user may not write there run too, without the login.
 _COPY = f"""\
@@ -79,9 +86,10 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "namespace": job.namespace,
         "image": plan.image,
         "service_account": job.service_account,
-        "automount_service_account_token": False,
+        "automount_service_account_token": plan.account_token,
         "privileged": False,
         "allow_privilege_escalation": plan.allow_privilege_escalation,
+        "cap_drop": ["ALL"] if plan.restricted else [],
         "build_container_security_context": _security(plan.build),
         "service_container_security_context": _security(plan.service),
         "allowed_services": _allowed_services(plan),
@@ -94,6 +102,7 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "priority_class_name": job.priority_class,
         "pod_security_context": _without_empty(
             {
+                **(_one_user(plan) if plan.restricted else {}),
                 "fs_group": plan.group,
                 "seccomp_profile": {"type": job.seccomp_profile} if job.seccomp_profile else {},
             },
@@ -104,6 +113,12 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "services": [_service(service) for service in plan.services],
         "volumes": _without_empty(_volumes(plan, job)),
     }
+
+
+def _one_user(plan: BuildPlan) -> dict[str, Any]:
+    """Restricted demands it of every container, of the helper and of those that run before too."""
+    user = plan.build.user
+    return {"run_as_non_root": True, "run_as_user": user, "run_as_group": user}
 
 
 def _allowed_services(plan: BuildPlan) -> list[str]:
@@ -149,7 +164,7 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
 
 
 def _secrets(plan: BuildPlan, job: JobSettings) -> Iterator[dict[str, Any]]:
-    if job.push_secret:
+    if _pushes(plan, job):
         yield {
             "name": job.push_secret,
             "mount_path": _LOGINS,
@@ -187,6 +202,8 @@ def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
         patch["containers"] = [{"name": "build", "securityContext": context}]
     if not plan.host_users:
         patch["hostUsers"] = False
+    if plan.restricted:
+        patch["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}}
     if not patch:
         return []
     text = json.dumps(patch, sort_keys=True)

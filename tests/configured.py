@@ -51,7 +51,7 @@ SECRETS: dict[str, Any] = {
     },
 }
 
-# Every strategy and variant, as a stack file says it.
+# Every strategy that builds and its variants, as a stack file says it.
 STRATEGIES: dict[str, Any] = {
     "kaniko": "kaniko",
     "dood": {"kind": "dood", "acceptNodeRoot": True},

@@ -131,6 +131,83 @@ class TestAccess:
         assert account["metadata"]["namespace"] == "builds-main"
 
 
+ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
+BINDING = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
+RIGHT = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
+DEPLOYS: dict[str, Any] = {
+    "targetNamespaces": {"apps": {"create": True}, "there": {}},
+    "runners.deploy": {
+        "tags": ["deploy"],
+        "strategy": {"kind": "none", "rights": {"apps": [RIGHT], "there": [RIGHT, RIGHT]}},
+    },
+}
+BOTH_TOKENS = bent(SECRETS, {"runnerTokens.deploy": "glrt-PlantedToken0002"})
+
+
+class TestDeployments:
+    def test_rights_are_those_listed_in_each_target_for_the_jobs_account(self) -> None:
+        registered = _deploy(DEPLOYS, BOTH_TOKENS)
+
+        for target, rules_there in {"apps": [RIGHT], "there": [RIGHT, RIGHT]}.items():
+            role = _one(registered, ROLE, f"deploy.{target}")
+            binding = _one(registered, BINDING, f"deploy.{target}")
+            place = {"name": "gitlab-job-deploy", "namespace": target}
+            assert role["metadata"] == place
+            assert role["rules"] == rules_there
+            assert binding["metadata"] == place
+            assert binding["roleRef"]["name"] == "gitlab-job-deploy"
+            assert binding["subjects"] == [
+                {
+                    "kind": "ServiceAccount",
+                    "name": "gitlab-job-deploy",
+                    "namespace": "builds-deploy",
+                },
+            ]
+
+    def test_a_build_runner_has_no_rights_in_a_target(self) -> None:
+        registered = _deploy(DEPLOYS, BOTH_TOKENS)
+
+        bound = {
+            item.inputs["metadata"]["namespace"]
+            for item in registered
+            if item.kind == BINDING and "main" in json.dumps(item.inputs["subjects"])
+        }
+        assert bound == {"builds-main"}
+
+    def test_unless_they_are_listed_a_deployment_has_no_rights(self) -> None:
+        registered = _deploy({"runners.main.strategy": "none"})
+
+        assert _names(registered, ROLE) == ["main-manager"]
+
+    def test_its_namespace_is_restricted_and_holds_no_push_login(self) -> None:
+        registered = _deploy(DEPLOYS, BOTH_TOKENS)
+
+        labels = _one(registered, NAMESPACE, "deploy-jobs")["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+        assert "deploy-pull" in _names(registered, SECRET)
+        assert "deploy-push" not in _names(registered, SECRET)
+
+    def test_the_account_mounts_no_token_by_itself(self) -> None:
+        registered = _deploy(DEPLOYS, BOTH_TOKENS)
+
+        account = _one(registered, "kubernetes:core/v1:ServiceAccount", "deploy-job")
+        text = _one(registered, RELEASE, "deploy")["values"]["runners"]["config"]
+
+        assert account["automountServiceAccountToken"] is False
+        assert "automount_service_account_token = true" in text
+
+    def test_rights_wait_for_the_namespace_and_the_manager_for_the_rights(self) -> None:
+        registered = _deploy(DEPLOYS, BOTH_TOKENS)
+
+        (role,) = [item for item in registered if (item.kind, item.name) == (ROLE, "deploy.apps")]
+        (release,) = [item for item in registered if (item.kind, item.name) == (RELEASE, "deploy")]
+        assert "Namespace target-apps" in {_short(urn) for urn in role.after}
+        assert {_short(urn) for urn in release.after} >= {
+            "RoleBinding deploy.apps",
+            "RoleBinding deploy.there",
+        }
+
+
 class TestRegistries:
     def test_pull_goes_to_jobs_and_targets_and_push_to_jobs_only(self) -> None:
         registered = _deploy()

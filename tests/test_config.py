@@ -20,6 +20,18 @@ RUNNER = "image-builds:settings.runners.main"
 NODES = "cluster.nodes"
 KEY = "-----BEGIN " + "PRIVATE KEY-----\nAAAA\n-----END " + "PRIVATE KEY-----\n"
 
+RIGHT = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
+RIGHTS = f"{RUNNER}.strategy.rights.apps[0]"
+
+
+def _deploys(rights: object) -> dict[str, Any]:
+    return {"runners.main.strategy": {"kind": "none", "rights": rights}}
+
+
+def _grants(right: object) -> dict[str, Any]:
+    return _deploys({"apps": [right]})
+
+
 # id: (changes to the settings, the key that the line begins with, a part of the advice)
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown-key": ({"gitlub": 1}, "image-builds:settings.gitlub", "did you mean gitlab?"),
@@ -108,6 +120,35 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "dood-on-openshift": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "openShift"}, f"{RUNNER}.strategy", "CRI-O has none"),
     "dood-on-fargate": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "host paths"),
     "same-tags-another-strategy": ({"runners.other": {"tags": ["build"], "strategy": "buildkit"}}, "image-builds:settings.runners.other.tags", "give one of them another tag"),
+    "rights-of-a-build-runner": ({"runners.main.strategy": {"kind": "kaniko", "rights": {"apps": [RIGHT]}}}, f"{RUNNER}.strategy.rights", "remove it"),
+    "rights-outside-the-targets": (_deploys({"other": [RIGHT]}), f"{RUNNER}.strategy.rights.other", "add other there"),
+    "rights-with-the-managers": (_deploys({"builds": [RIGHT]}), f"{RUNNER}.strategy.rights.builds", "is the managers' namespace, where a job could take over"),
+    "rights-with-the-daemon": ({**_deploys({"builds-buildkitd": [RIGHT]}), "runners.other": {"tags": ["x"], "strategy": "buildkit-service"}}, f"{RUNNER}.strategy.rights.builds-buildkitd", "rely on; deploy to"),
+    "rights-in-the-own-job-namespace": (_deploys({"builds-main": [RIGHT]}), f"{RUNNER}.strategy.rights.builds-main", "logins of others; deploy to"),
+    "rights-in-kube-system": ({**_deploys({"kube-system": [RIGHT]}), "targetNamespaces.kube-system": {}}, f"{RUNNER}.strategy.rights.kube-system", "a namespace of your own"),
+    "rights-without-a-rule": (_deploys({"apps": []}), f"{RUNNER}.strategy.rights.apps", "add at least one"),
+    "right-without-verbs": (_grants({"apiGroups": [""], "resources": ["pods"]}), f"{RIGHTS}.verbs", "add it"),
+    "right-with-empty-groups": (_grants({**RIGHT, "apiGroups": []}), f"{RIGHTS}.apiGroups", "add at least one"),
+    "right-with-unknown-key": (_grants({**RIGHT, "verb": ["get"]}), f"{RIGHTS}.verb", "did you mean verbs?"),
+    "right-to-every-verb": (_grants({**RIGHT, "verbs": ["*"]}), f"{RIGHTS}.verbs[0]", "nobody has read, and what later versions add; list each"),
+    "right-to-every-resource": (_grants({**RIGHT, "resources": ["*"]}), f"{RIGHTS}.resources[0]", "list each one"),
+    "right-to-every-subresource": (_grants({**RIGHT, "resources": ["pods/*"]}), f"{RIGHTS}.resources[0]", "list each one"),
+    "right-in-every-group": (_grants({**RIGHT, "apiGroups": ["*"]}), f"{RIGHTS}.apiGroups[0]", "list each one"),
+    "right-to-escalate": (_grants({**RIGHT, "verbs": ["get", "escalate"]}), f"{RIGHTS}.verbs[1]", "does not list; remove it"),
+    "right-to-bind": (_grants({**RIGHT, "verbs": ["bind"]}), f"{RIGHTS}.verbs[0]", "does not list; remove it"),
+    "right-to-impersonate": (_grants({**RIGHT, "verbs": ["impersonate"]}), f"{RIGHTS}.verbs[0]", "does not list; remove it"),
+    "right-to-use": (_grants({**RIGHT, "verbs": ["use"]}), f"{RIGHTS}.verbs[0]", "use one of get, list"),
+    "right-by-kind": (_grants({**RIGHT, "resources": ["Deployment"]}), f"{RIGHTS}.resources[0]", "plural in lower case"),
+    "right-by-version": (_grants({**RIGHT, "apiGroups": ["apps/v1"]}), f"{RIGHTS}.apiGroups[0]", "the group alone"),
+    "right-in-no-group": (_grants({**RIGHT, "apiGroups": ["Apps"]}), f"{RIGHTS}.apiGroups[0]", "lower-case"),
+    "right-to-read-secrets": (_grants({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}), RIGHTS, "HELM_DRIVER: configmap"),
+    "right-to-tokens": (_grants({"apiGroups": ["apps", ""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}), RIGHTS, "act as another account; leave it out"),
+    "right-to-the-level": (_grants({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["patch"]}), RIGHTS, "Pod Security level there; leave it out"),
+    "right-to-finalize": (_grants({"apiGroups": [""], "resources": ["namespaces/finalize"], "verbs": ["update"]}), RIGHTS, "leave it out"),
+    "right-to-exec": (_grants({"apiGroups": [""], "resources": ["pods", "pods/exec"], "verbs": ["create"]}), RIGHTS, "deploy a Job in its place"),
+    "right-to-roles": (_grants({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["create"]}), RIGHTS, "have the cluster's owner make roles"),
+    "right-to-bindings": (_grants({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["rolebindings"], "verbs": ["get"]}), RIGHTS, "have the cluster's owner make roles"),
+    "deploys-untagged-jobs": ({"runners.main.strategy": "none", "runners.main.registration": {"kind": "userRunner", "runnerType": "instance_type", "untagged": True}}, f"{RUNNER}.registration.untagged", "give the deploy job the runner's tag"),
     "selector-against-the-strategy": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, "runners.main.nodeSelector": {"image-builds/docker-socket": "false"}}, f"{RUNNER}.nodeSelector", "so no node would do; remove one"),
     "selector-of-a-runner": ({"runners.main.nodeSelector": {"pool": "a b"}}, f"{RUNNER}.nodeSelector.pool", "63 letters"),
     "runtime-class-with-the-nodes-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "runners.main.runtimeClassName": "gvisor"}, f"{RUNNER}.runtimeClassName", "remove it, or use kaniko"),
@@ -297,6 +338,27 @@ def test_a_strategy_is_given_by_name_or_with_options() -> None:
     with_kind = config.Runner.model_validate({"tags": ["x"], "strategy": {"kind": "kaniko"}})
 
     assert by_name == with_kind
+
+
+def test_a_deploy_runner_has_no_rights_unless_they_are_listed() -> None:
+    by_name = config.Runner.model_validate({"tags": ["x"], "strategy": "none"})
+
+    assert by_name.strategy == config.Deploy(rights={})
+
+
+def test_rights_of_a_deployment_are_taken_as_they_are_listed() -> None:
+    listed = [
+        RIGHT,
+        {"apiGroups": [""], "resources": ["configmaps", "pods/log"], "verbs": ["get"]},
+        # Only the core group's are Kubernetes' Secrets.
+        {"apiGroups": ["example.com"], "resources": ["secrets"], "verbs": ["list"]},
+    ]
+    configure(bent(SETTINGS, _deploys({"apps": listed})), SECRETS)
+
+    strategy = stack.load()[0].runners["main"].strategy
+
+    assert isinstance(strategy, config.Deploy)
+    assert [right.model_dump(by_alias=True) for right in strategy.rights["apps"]] == listed
 
 
 def test_a_node_selector_may_repeat_what_the_strategy_needs() -> None:

@@ -30,6 +30,7 @@ PURE = {
         "components.strategies.plan",
     },
     "strategies/buildah": {"components.config", "components.strategies.plan"},
+    "strategies/none": {"components.config", "components.strategies.plan"},
     "strategies/__init__": {
         "components.config",
         "components.strategies",

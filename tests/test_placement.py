@@ -410,8 +410,9 @@ class TestReport:
         [
             ("kaniko", ["--force"]),
             ({"kind": "buildkit", "variant": "rootful", "hostUsers": False}, ["Kata"]),
+            ("none", []),
         ],
-        ids=["kaniko", "buildkit-rootful"],
+        ids=["kaniko", "buildkit-rootful", "none"],
     )
     def test_what_a_sandbox_changes_is_told_where_there_may_be_one(
         self,

@@ -3,6 +3,7 @@ import os
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from components.config import (
     Buildkit,
     BuildkitService,
     Cluster,
+    Deploy,
     Dind,
     Dood,
     Kaniko,
@@ -24,7 +26,7 @@ from components.config import (
 )
 from components.runner_toml import JobSettings, render
 from components.strategies import plan_for
-from components.strategies.plan import BuildPlan, Service
+from components.strategies.plan import BuildPlan, Security, Service
 
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
 REGISTRIES = (
@@ -76,6 +78,7 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
         BuildkitService(client="buildx"),
         Buildah(),
         Buildah(variant="root"),
+        Deploy(),
     ],
     ids=[
         "kaniko",
@@ -89,6 +92,7 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
         "buildkit-service-buildx",
         "buildah",
         "buildah-root",
+        "none",
     ],
 )
 def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion) -> None:
@@ -145,6 +149,53 @@ def test_without_logins_and_certificates_nothing_is_mounted() -> None:
 
     assert "volumes" not in kubernetes
     assert "image_pull_secrets" not in kubernetes
+
+
+def test_without_a_push_login_nothing_points_to_one() -> None:
+    text = render(PLAN, dataclasses.replace(JOB, push_secret=None))
+
+    assert "DOCKER_CONFIG" not in text
+    assert "pre_build_script" not in text
+
+
+def test_a_plan_that_reads_no_logins_gets_none() -> None:
+    text = render(plan_for(Deploy(), CLUSTER, (), ()), JOB)
+
+    assert "DOCKER_CONFIG" not in text
+    assert "pre_build_script" not in text
+    assert "registry-push" not in text
+
+
+def test_any_plan_at_restricted_is_rendered_as_that_level_demands() -> None:
+    plan = dataclasses.replace(PLAN, pod_security="restricted", build=Security(user=4321))
+
+    kubernetes = _kubernetes(plan, JOB)
+
+    assert kubernetes["cap_drop"] == ["ALL"]
+    assert kubernetes["pod_security_context"] == {
+        "run_as_non_root": True,
+        "run_as_user": 4321,
+        "run_as_group": 4321,
+    }
+    assert cast("Any", kubernetes["pod_spec"])[0]["patch"] == (
+        '{"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}'
+    )
+    assert "cap_drop" not in _kubernetes(PLAN, JOB)
+
+
+def test_a_restricted_jobs_home_may_be_written_and_chosen() -> None:
+    plan = plan_for(Deploy(), CLUSTER, (), ())
+    chosen = dataclasses.replace(JOB, environment={"HOME": "/elsewhere"})
+
+    assert '"HOME=/tmp"' in render(plan, JOB)
+    assert '"HOME=/elsewhere"' in render(plan, chosen)
+
+
+def test_only_a_plan_that_says_so_mounts_the_accounts_token() -> None:
+    plan = plan_for(Deploy(), CLUSTER, (), ())
+
+    assert _kubernetes(plan, JOB)["automount_service_account_token"] is True
+    assert _kubernetes(PLAN, JOB)["automount_service_account_token"] is False
 
 
 def test_a_job_runs_on_nodes_that_suit_its_strategy_and_its_runner() -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from components.combinations import setting_mistakes
-from components.config import Dood, Kaniko, Settings
+from components.config import Deploy, Dood, Kaniko, Settings
 from tools import schema
 from tools.local import CHECKOUT
 
@@ -48,10 +48,14 @@ def test_dev_uses_the_nodes_engine_and_an_insecure_registry() -> None:
     assert settings.registries[0].insecure
 
 
-def test_prod_uses_kaniko_for_every_runner() -> None:
-    strategies = [runner.strategy for runner in _settings("prod").runners.values()]
+def test_prod_builds_with_kaniko_and_deploys_apart_from_it() -> None:
+    settings = _settings("prod")
+    strategies = {name: runner.strategy for name, runner in settings.runners.items()}
 
-    assert strategies == [Kaniko(), Kaniko()]
+    assert strategies["builds"] == Kaniko()
+    deploy = strategies["deploy"]
+    assert isinstance(deploy, Deploy)
+    assert deploy.rights.keys() == settings.target_namespaces.keys()
 
 
 def test_the_project_declares_every_key_that_is_read() -> None:

@@ -10,12 +10,14 @@ from components.config import (
     Buildah,
     Buildkit,
     Cluster,
+    Deploy,
     Dind,
     Dood,
     Kaniko,
     NodeProfiles,
     Nodes,
     Registry,
+    Right,
     Strategy,
 )
 from components.strategies import choose, plan_for
@@ -49,6 +51,7 @@ VARIANTS: dict[str, Strategy] = {
     "buildah-profiles": Buildah(node_profiles=PROFILES),
     "buildah-root": Buildah(variant="root"),
     "buildah-privileged": Buildah(variant="privileged", accept_privileged=True),
+    "none": Deploy(),
 }
 NODE = "/var/run/docker.sock"
 CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
@@ -69,6 +72,7 @@ COSTS: dict[str, tuple[Any, ...]] = {
     "buildah-profiles": ("baseline", None, 1000, (), "Localhost", False, None),
     "buildah-root": ("privileged", None, 0, ("SETFCAP",), "Unconfined", False, None),
     "buildah-privileged": ("privileged", "build", None, (), None, False, None),
+    "none": ("restricted", None, 1000, (), None, False, None),
 }
 
 # strategy: Pod Security, privileged, escalation, host paths, credentials, node selector
@@ -138,6 +142,30 @@ def test_a_variant_costs_what_the_table_says(name: str) -> None:
         not plan.host_users,
         *([path.path for path in plan.host_paths] or [None]),
     )
+
+
+@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+def test_a_restricted_plan_names_a_user_and_neither_escalates_nor_adds(strategy: Strategy) -> None:
+    plan = _plan(strategy)
+
+    wanted = (plan.build.user or 0) > 0 and plan.allow_privilege_escalation is False
+    assert plan.restricted <= wanted
+    assert plan.restricted <= (not plan.build.capabilities and not plan.build.seccomp)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_only_a_deployment_has_a_token_and_only_a_build_has_a_push_login(name: str) -> None:
+    plan = _plan(VARIANTS[name])
+
+    assert plan.account_token is (name == "none")
+    assert bool(plan.credentials_folder) is (name != "none")
+    assert plan.rights == {}
+
+
+def test_the_plan_of_a_deployment_has_the_rights_that_are_listed() -> None:
+    right = Right(api_groups=["apps"], resources=["deployments"], verbs=["get"])
+
+    assert _plan(Deploy(rights={"apps": [right]})).rights == {"apps": [right]}
 
 
 @pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
@@ -306,7 +334,12 @@ def test_what_unshares_needs_something_of_ubuntus_nodes(strategy: Strategy) -> N
 
 @pytest.mark.parametrize(
     ("name", "constraint"),
-    [("kaniko", "anyuid"), ("buildah", "nested-container"), ("dind", "privileged")],
+    [
+        ("kaniko", "anyuid"),
+        ("buildah", "nested-container"),
+        ("dind", "privileged"),
+        ("none", "nonroot-v2"),
+    ],
 )
 def test_openshift_is_told_its_security_context_constraint(name: str, constraint: str) -> None:
     cluster = Cluster(kind="onPrem", platform="openShift", nodes=Nodes(trusted=True))

@@ -10,13 +10,14 @@ from components.config import (
     Buildkit,
     BuildkitService,
     Cluster,
+    Deploy,
     Dind,
     Dood,
     Kaniko,
     Registry,
     Strategy,
 )
-from components.strategies import buildah, buildkit, buildkit_service, dind, dood, kaniko
+from components.strategies import buildah, buildkit, buildkit_service, dind, dood, kaniko, none
 from components.strategies.plan import BuildPlan
 
 
@@ -38,6 +39,8 @@ def _security_context_constraint(plan: BuildPlan) -> str:
     """The narrowest of OpenShift's own that admits the plan's pod."""
     if plan.privileged or plan.host_paths:
         return "privileged"
+    if plan.restricted:
+        return "nonroot-v2"
     return "nested-container" if plan.unshares else "anyuid"
 
 
@@ -60,6 +63,8 @@ def _plan(  # noqa: PLR0911 - one for each strategy
             return buildkit_service.plan(strategy, cluster, registries, mirrors)
         case Buildah():
             return buildah.plan(strategy, cluster, registries, mirrors)
+        case Deploy():
+            return none.plan(strategy)
         case Auto():
             return _plan(choose(cluster), cluster, registries, mirrors)
         case _:

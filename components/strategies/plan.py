@@ -5,10 +5,10 @@ A field joins only if two strategies differ in it; none is named after a strateg
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from components.config import Cluster, NodeProfiles, PodSecurity
+from components.config import Cluster, NodeProfiles, PodSecurity, Right
 
 CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
 """Where tools that let one choose read config.json, as any user may write there."""
@@ -98,15 +98,17 @@ class BuildPlan:
     """What one strategy needs of a job, its namespace and its node.
 
     ``credentials_folder`` is where the tool reads config.json; jobs may write there, as ``docker
-    login`` does. ``files`` are what it reads about registries in ``files_folder``, as text by path
-    in it: their CAs, and its own configuration. ``prepare`` is shell that runs in the build
-    container before a job's script.
+    login`` does; where it is empty they get no push login. ``files`` are what it reads about
+    registries in ``files_folder``, as text by path in it: their CAs, and its own configuration.
+    ``prepare`` is shell that runs in the build container before a job's script.
     ``build`` is of the build container and ``service`` of the services; no other container is ever
-    privileged. ``allow_privilege_escalation`` is of all and None where Kubernetes' default must
-    stay. ``host_users`` False gives the pod a user namespace, and ``unshares`` says that the tool
-    makes user namespaces itself. ``group`` is the one of its volumes. ``node_setup`` holds a line
-    for each thing that has to be set on the nodes by their owner, ``warnings`` one for each risky
-    choice, and ``in_sandbox`` what to know where a runtime class puts jobs into a sandbox.
+    privileged. At the level restricted every container runs as the user of ``build``.
+    ``allow_privilege_escalation`` is of all and None where Kubernetes' default must stay.
+    ``account_token`` mounts the token of the jobs' account, whose ``rights`` are by target
+    namespace. ``host_users`` False gives the pod a user namespace, and ``unshares`` says that the
+    tool makes user namespaces itself. ``group`` is the one of its volumes. ``node_setup`` holds a
+    line for each thing that has to be set on the nodes by their owner, ``warnings`` one for each
+    risky choice, and ``in_sandbox`` what to know where a runtime class puts jobs into a sandbox.
     ``daemon`` does the work outside of the jobs.
     """
 
@@ -116,6 +118,10 @@ class BuildPlan:
     allow_privilege_escalation: bool | None = None
     build: Security = Security()
     service: Security = Security()
+    account_token: bool = False
+    rights: Mapping[str, Sequence[Right]] = dataclasses.field(
+        default_factory=dict[str, Sequence[Right]],
+    )
     host_users: bool = True
     unshares: bool = False
     group: int | None = None
@@ -137,6 +143,11 @@ class BuildPlan:
     def privileged(self) -> bool:
         """Whether any container of a job is privileged, be it in a user namespace."""
         return self.build.privileged or self.service.privileged
+
+    @property
+    def restricted(self) -> bool:
+        """Whether a job's pod has to fit Pod Security's strictest level."""
+        return self.pod_security == "restricted"
 
 
 def unconfined(

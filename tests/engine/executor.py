@@ -16,6 +16,7 @@ _KNOWN = {
     "allowed_services",
     "automount_service_account_token",
     "build_container_security_context",
+    "cap_drop",
     "cpu_limit",
     "cpu_request",
     "image",
@@ -49,7 +50,7 @@ def job_pod(text: str) -> dict[str, Any]:
         raise ValueError(message)
     volumes, mounts = _volumes(kubernetes.get("volumes", {}))
     context: dict[str, Any] = {
-        "capabilities": {"drop": ["NET_RAW"]},
+        "capabilities": {"drop": ["NET_RAW", *kubernetes.get("cap_drop", [])]},
     }
     for key, field in (
         ("privileged", "privileged"),
@@ -73,6 +74,7 @@ def job_pod(text: str) -> dict[str, Any]:
         raise ValueError(message)
     helper = "gitlab-runner-helper:x86_64-v18.9.0"
     names = {"build": kubernetes["image"], "helper": helper}
+    pod_context = kubernetes.get("pod_security_context", {})
     pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -92,6 +94,15 @@ def job_pod(text: str) -> dict[str, Any]:
                 {"name": name} for name in kubernetes.get("image_pull_secrets", [])
             ],
             "volumes": [*volumes, {"name": "repo", "emptyDir": {}}],
+            "initContainers": [
+                {
+                    "name": "init-permissions",
+                    "image": helper,
+                    "command": ["sh"],
+                    "volumeMounts": [*mounts, {"name": "repo", "mountPath": "/builds"}],
+                    "securityContext": context,
+                },
+            ],
             "containers": [
                 {
                     "name": name,
@@ -114,11 +125,7 @@ def job_pod(text: str) -> dict[str, Any]:
                 }
                 for service in services
             ],
-            "securityContext": (
-                {"fsGroup": kubernetes["pod_security_context"]["fs_group"]}
-                if "pod_security_context" in kubernetes
-                else {}
-            ),
+            "securityContext": {_POD_CONTEXT[key]: value for key, value in pod_context.items()},
             "hostAliases": [
                 {"ip": "127.0.0.1", "hostnames": [service["alias"]]} for service in services
             ],
@@ -128,6 +135,14 @@ def job_pod(text: str) -> dict[str, Any]:
         for patch in kubernetes.get("pod_spec", []):
             pod["spec"] = _patched(pod["spec"], json.loads(patch["patch"]))
     return pod
+
+
+_POD_CONTEXT = {
+    "fs_group": "fsGroup",
+    "run_as_group": "runAsGroup",
+    "run_as_non_root": "runAsNonRoot",
+    "run_as_user": "runAsUser",
+}
 
 
 def _toleration(taint: str, effect: str) -> dict[str, str]:
@@ -182,7 +197,9 @@ def _volumes(tables: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[st
                 case "empty_dir":
                     source = {"emptyDir": {"medium": entry.get("medium", "")}}
                 case "secret":
-                    items = [{"key": key, "path": path} for key, path in entry["items"].items()]
+                    items = [
+                        {"key": key, "path": path} for key, path in entry.get("items", {}).items()
+                    ]
                     source = {"secret": {"secretName": entry["name"], "items": items}}
                 case "config_map":
                     items = [

@@ -1,0 +1,193 @@
+import time
+import tomllib
+from typing import Any
+
+import pytest
+import tomlkit
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from tests.engine.conftest import Site, account_api, allowed
+from tests.engine.executor import job_pod
+from tools.cluster import Cluster
+
+LISTED = [
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments"],
+        "verbs": ["get", "list", "create", "patch"],
+    },
+    {"apiGroups": [""], "resources": ["configmaps", "pods/log"], "verbs": ["get"]},
+]
+ALLOWED = {
+    (verb, group, resource)
+    for right in LISTED
+    for verb in right["verbs"]
+    for group in right["apiGroups"]
+    for resource in right["resources"]
+}
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+RESOURCES = (
+    ("apps", "deployments"),
+    ("apps", "deployments/scale"),
+    ("apps", "daemonsets"),
+    ("batch", "jobs"),
+    ("", "configmaps"),
+    ("", "namespaces"),
+    ("", "pods"),
+    ("", "pods/attach"),
+    ("", "pods/exec"),
+    ("", "pods/log"),
+    ("", "pods/portforward"),
+    ("", "secrets"),
+    ("", "serviceaccounts"),
+    ("", "serviceaccounts/token"),
+    ("", "services"),
+    ("rbac.authorization.k8s.io", "roles"),
+    ("rbac.authorization.k8s.io", "rolebindings"),
+)
+EVERY = [(verb, group, resource) for verb in VERBS for group, resource in RESOURCES] + [
+    ("bind", "rbac.authorization.k8s.io", "roles"),
+    ("escalate", "rbac.authorization.k8s.io", "roles"),
+    ("impersonate", "", "serviceaccounts"),
+]
+
+
+def _runners(site: Site, **strategy: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
+    rights = {f"{site.prefix}-apps": LISTED}
+    return {
+        "builds": {"tags": ["build"], "strategy": "kaniko"},
+        "deploy": {"tags": ["deploy"], "strategy": {"kind": "none", "rights": rights}, **strategy},
+    }
+
+
+def _allowed(api: client.ApiClient, namespace: str) -> set[tuple[str, str, str]]:
+    """What of ``EVERY`` the account may do in ``namespace``; in all where it is empty."""
+    return {call for call in EVERY if allowed(api, namespace, call)}
+
+
+def _config_toml(core: client.CoreV1Api, site: Site, runner: str) -> str:
+    config_map = core.read_namespaced_config_map(f"gitlab-runner-{runner}", site.prefix)
+    return config_map.data["config.template.toml"]
+
+
+def test_a_deployment_may_do_what_is_listed_and_a_build_nothing(
+    site: Site,
+    control_plane: Cluster,
+) -> None:
+    target, other = f"{site.prefix}-apps", f"{site.prefix}-other"
+    site.write(
+        "kaniko",
+        runners=_runners(site),
+        targetNamespaces={target: {"create": True}, other: {"create": True}},
+    )
+    assert "failed" not in site.up().operations
+    elsewhere = (
+        other,
+        site.prefix,
+        f"{site.prefix}-builds",
+        f"{site.prefix}-deploy",
+        "default",
+        "kube-system",
+        "",
+    )
+
+    with account_api(control_plane, "gitlab-job-deploy", f"{site.prefix}-deploy") as deploy:
+        assert _allowed(deploy, target) == ALLOWED
+        assert [name for name in elsewhere if _allowed(deploy, name)] == []
+        _deploys_an_app_and_sees_no_secret(deploy, target)
+    with account_api(control_plane, "gitlab-job-builds", f"{site.prefix}-builds") as build:
+        assert _allowed(build, target) == set()
+        assert _allowed(build, other) == set()
+        with pytest.raises(ApiException, match="forbidden"):
+            client.AppsV1Api(build).list_namespaced_deployment(target)
+
+
+def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> None:
+    apps = client.AppsV1Api(api)
+    labels = {"app": "hello"}
+    app = {
+        "metadata": {"name": "hello"},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "hello", "image": "hello:1"}]},
+            },
+        },
+    }
+    apps.create_namespaced_deployment(target, app)
+    apps.patch_namespaced_deployment("hello", target, {"spec": {"replicas": 1}})
+    with pytest.raises(ApiException, match="forbidden"):
+        apps.delete_namespaced_deployment("hello", target)
+    with pytest.raises(ApiException, match="forbidden"):
+        client.CoreV1Api(api).read_namespaced_secret("registry-pull", target)
+
+
+def test_the_pod_of_a_deployment_needs_each_key_to_fit_restricted_and_alone_has_a_token(
+    site: Site,
+    core: client.CoreV1Api,
+) -> None:
+    site.write("kaniko", runners=_runners(site))
+    site.up()
+    jobs = f"{site.prefix}-deploy"
+    text = _config_toml(core, site, "deploy")
+
+    pod = core.create_namespaced_pod(jobs, job_pod(text))
+    build = core.create_namespaced_pod(
+        f"{site.prefix}-builds", job_pod(_config_toml(core, site, "builds"))
+    )
+
+    for key in (
+        "allow_privilege_escalation",
+        "cap_drop",
+        "pod_security_context",
+        "pod_spec",
+    ):
+        with pytest.raises(ApiException, match="violates PodSecurity"):
+            core.create_namespaced_pod(jobs, job_pod(_without(text, key)))
+    level = core.read_namespace(jobs).metadata.labels["pod-security.kubernetes.io/enforce"]
+    assert level == "restricted"
+    assert pod.spec.service_account_name == "gitlab-job-deploy"
+    assert [volume.name for volume in build.spec.volumes if volume.projected] == []
+    assert len([volume for volume in pod.spec.volumes if volume.projected]) == 1
+    secrets = {item.metadata.name for item in core.list_namespaced_secret(jobs).items}
+    assert "registry-pull" in secrets
+    assert "registry-push" not in secrets
+    phase = ""
+    deadline = time.monotonic() + 20
+    while phase != "Running" and time.monotonic() < deadline:
+        phase = core.read_namespaced_pod(pod.metadata.name, jobs).status.phase
+    assert phase == "Running"
+
+
+def _without(text: str, key: str) -> str:
+    settings = tomllib.loads(text)
+    del settings["runners"][0]["kubernetes"][key]
+    return tomlkit.dumps(settings)
+
+
+def test_a_build_runner_that_deploys_from_now_on_loses_its_push_login_and_nothing_else(
+    site: Site,
+) -> None:
+    site.write("kaniko")
+    site.up()
+    site.write({"kind": "none", "rights": {f"{site.prefix}-apps": LISTED}})
+
+    operations = site.up().operations
+
+    done = {
+        operation: sorted(_short(urn) for urn in urns) for operation, urns in operations.items()
+    }
+    assert done == {
+        "create": [f"Role builds.{site.prefix}-apps", f"RoleBinding builds.{site.prefix}-apps"],
+        "update": ["Namespace builds-jobs", "Release builds"],
+        "delete": ["RegistryLogin builds-push", "Secret builds-push"],
+    }
+    assert site.preview().operations == {}
+
+
+def _short(urn: str) -> str:
+    kind, _, name = urn.rpartition("::")
+    return f"{kind.rpartition(':')[2]} {name}"
