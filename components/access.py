@@ -37,7 +37,8 @@ def rules(*, pod_disruption_budget: bool) -> list[PolicyRuleArgsDict]:
 class AccessArgs(TypedDict):
     """Where the manager and the jobs run, which features the manager uses, and the jobs' rights.
 
-    ``rights`` are by target namespace, and ``targets`` holds those namespaces.
+    ``job_rules`` hold in the job namespace; ``rights`` are by target namespace, and ``targets``
+    holds those namespaces.
     """
 
     manager_namespace: pulumi.Input[str]
@@ -45,6 +46,7 @@ class AccessArgs(TypedDict):
     manager_account: str
     job_account: str
     pod_disruption_budget: bool
+    job_rules: Sequence[PolicyRuleArgsDict]
     targets: Mapping[str, pulumi.Input[str]]
     rights: Mapping[str, Sequence[PolicyRuleArgsDict]]
 
@@ -82,6 +84,14 @@ class Access(pulumi.ComponentResource):
             args["job_namespace"],
             rules(pod_disruption_budget=args["pod_disruption_budget"]),
         )
+        if args["job_rules"]:
+            self._grant(
+                f"{name}-job",
+                args["job_account"],
+                args["job_namespace"],
+                args["job_namespace"],
+                args["job_rules"],
+            )
         for target, granted in args["rights"].items():
             self._grant(
                 f"{name}.{target}",  # neither name has a dot, so no two pairs share this one

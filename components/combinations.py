@@ -12,6 +12,7 @@ from components.config import (
     Buildah,
     Buildkit,
     BuildkitService,
+    Buildx,
     Cluster,
     Deploy,
     Dind,
@@ -215,19 +216,12 @@ def obstacles(strategy: Strategy, cluster: Cluster) -> Iterator[str]:
     match strategy:
         case Dood():
             yield from _socket_obstacles(cluster)
+        case Buildx():
+            yield from _pod_maker_obstacles(strategy, cluster)
         case Dind():
-            yield from _engine_image_obstacles(strategy)
-            if not cluster.nodes.trusted:
-                yield (
-                    "is dind, whose privileged engine lets whoever runs a job reach the node; use "
-                    "kaniko, or set cluster.nodes.trusted: true if all who can run jobs are "
-                    "trusted with the nodes"
-                )
+            yield from _engine_obstacles(strategy, cluster)
         case BuildkitService() if "rootless" not in strategy.daemon_image:
-            yield (
-                f"runs its daemon as uid 1000, which the image {strategy.daemon_image} is not made "
-                "for; set daemonImage to one that ends in -rootless"
-            )
+            yield _rootful_image(strategy.daemon_image)
         case Buildkit() | Buildah():
             yield from _privileged_obstacles(strategy, cluster)
         case _:
@@ -241,6 +235,34 @@ def obstacles(strategy: Strategy, cluster: Cluster) -> Iterator[str]:
             f"cluster.podSecurityLimit is {cluster.pod_security_limit}; {_stricter(plan)}"
         )
     yield from _platform_obstacles(plan, cluster)
+
+
+def _pod_maker_obstacles(strategy: Buildx, cluster: Cluster) -> Iterator[str]:
+    if "rootless" not in strategy.daemon_image:
+        yield _rootful_image(strategy.daemon_image)
+    if not cluster.nodes.trusted:
+        yield (
+            "is buildx, with which whoever runs a job may make any pod in its namespace; use "
+            "buildkit-service with client: buildx, or set cluster.nodes.trusted: true if all who "
+            "can run jobs are trusted with the nodes"
+        )
+
+
+def _engine_obstacles(strategy: Dind, cluster: Cluster) -> Iterator[str]:
+    yield from _engine_image_obstacles(strategy)
+    if not cluster.nodes.trusted:
+        yield (
+            "is dind, whose privileged engine lets whoever runs a job reach the node; use "
+            "kaniko, or set cluster.nodes.trusted: true if all who can run jobs are "
+            "trusted with the nodes"
+        )
+
+
+def _rootful_image(image: str) -> str:
+    return (
+        f"runs its daemon as uid 1000, which the image {image} is not made for; set daemonImage "
+        "to one that ends in -rootless"
+    )
 
 
 def _engine_image_obstacles(strategy: Dind) -> Iterator[str]:

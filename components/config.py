@@ -462,6 +462,20 @@ class BuildkitService(_Model):
         return int(_amount(self.cache_size))
 
 
+class Buildx(_Model):
+    """Build with ``docker buildx`` and BuildKit pods that each job makes for itself.
+
+    The driver is ``kubernetes``; the others are ``buildkit-service`` with ``client: buildx``
+    (``remote``), and ``dind`` and ``dood`` as they are (``docker``). Whoever can run a job can make
+    privileged pods, so the stack file must say that it accepts this.
+    """
+
+    kind: Literal["buildx"] = "buildx"
+    accept_privileged: Literal[True]
+    image: Image = _DOCKER_CLIENT
+    daemon_image: Image = f"{_BUILDKIT}-rootless"
+
+
 class Buildah(_Model):
     """Build with Buildah in the job's own container.
 
@@ -556,7 +570,7 @@ class Auto(_Model):
     kind: Literal["auto"] = "auto"
 
 
-Strategy = Kaniko | Dood | Dind | Buildkit | BuildkitService | Buildah | Deploy | Auto
+Strategy = Kaniko | Dood | Dind | Buildkit | BuildkitService | Buildx | Buildah | Deploy | Auto
 
 
 class TokenRegistration(_Model):

@@ -9,6 +9,7 @@ from components.config import (
     Buildah,
     Buildkit,
     BuildkitService,
+    Buildx,
     Cluster,
     Deploy,
     Dind,
@@ -30,6 +31,7 @@ _CANDIDATES: tuple[Strategy, ...] = (
     Buildah(variant="root"),
     Buildkit(variant="privileged", accept_privileged=True),
     Buildah(variant="privileged", accept_privileged=True),
+    Buildx(accept_privileged=True),
     Dind(variant="rootless", accept_privileged=True),
     Dind(accept_privileged=True),
     Dind(variant="socket", accept_privileged=True),
@@ -110,6 +112,8 @@ def privilege(plan: BuildPlan) -> str:  # noqa: PLR0911 - one for each kind of p
         return "a privileged job container"
     if plan.daemon:
         return f"none in jobs; {plan.daemon.name} runs at {plan.daemon.pod_security}"
+    if plan.account_rules:
+        return "rights to make any pod in the job namespace"
     if plan.build.seccomp:
         profile = plan.build.seccomp["type"]
         return f"uid {plan.build.user}, seccomp and AppArmor {profile}"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.config import Bounds, Runner, Secrets, Settings, TokenRegistration
+from components.config import Bounds, Resources, Runner, Secrets, Settings, TokenRegistration
 from components.daemon import DaemonArgs
 from components.environment import EnvironmentArgs
 from components.explanation import explain
@@ -151,6 +151,10 @@ def _runner(
         "daemon": plan.daemon.name if plan.daemon else None,
         "daemon_certificates": {},
         "targets": {target: target for target in settings.target_namespaces},
+        "job_rules": [
+            {"api_groups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
+            for rule in plan.account_rules
+        ],
         "rights": {
             target: [
                 {
@@ -173,7 +177,7 @@ def _runner(
         "gitlab_certificates": _gitlab_certificates(settings),
         "chart": _chart(settings),
         "concurrent": runner.concurrent,
-        "config_toml": render(plan, _job(name, settings, names, plan.daemon)),
+        "config_toml": render(plan, _job(name, settings, names, plan)),
     }
 
 
@@ -181,10 +185,10 @@ def _job(
     name: str,
     settings: Settings,
     names: RunnerNames,
-    daemon: Daemon | None,
+    plan: BuildPlan,
 ) -> JobSettings:
     runner = settings.runners[name]
-    address = {daemon.address: _url(settings, daemon)} if daemon else {}
+    address = {plan.daemon.address: _url(settings, plan.daemon)} if plan.daemon else {}
     return JobSettings(
         namespace=names["job_namespace"],
         service_account=names["job_account"],
@@ -193,10 +197,7 @@ def _job(
         daemon_secret=names["daemon_secret"],
         files=names["files"],
         environment={**address, **runner.environment},
-        resources={
-            **_amounts("", runner.resources),
-            **_amounts("service_", runner.resources.service),
-        },
+        resources=_resources(plan, runner.resources),
         node_selector=runner.node_selector,
         tolerations={
             taint.key if taint.value is None else f"{taint.key}={taint.value}": taint.effect or ""
@@ -233,6 +234,20 @@ def _year() -> int:
 
 def _url(settings: Settings, daemon: Daemon) -> str:
     return f"tcp://{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc:{daemon.port}"
+
+
+def _resources(plan: BuildPlan, asked: Resources) -> dict[str, str]:
+    """What is asked for, and the plan's own requests where neither request nor limit is given.
+
+    A request above the limit would be refused, and without one Kubernetes takes the limit.
+    """
+    given = {**_amounts("", asked), **_amounts("service_", asked.service)}
+    missing = {
+        key: quantity
+        for key, quantity in plan.resources.items()
+        if key not in given and key.replace("_request", "_limit") not in given
+    }
+    return {**missing, **given}
 
 
 def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:

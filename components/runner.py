@@ -49,6 +49,7 @@ class RunnerArgs(TypedDict):
     release: str
     manager_namespace: pulumi.Input[str]
     targets: Mapping[str, pulumi.Input[str]]
+    job_rules: Sequence[PolicyRuleArgsDict]
     rights: Mapping[str, Sequence[PolicyRuleArgsDict]]
     daemon: str | None
     daemon_certificates: Mapping[str, pulumi.Output[Mapping[str, str]]]
@@ -97,6 +98,7 @@ class Runner(pulumi.ComponentResource):
                 "manager_account": names["manager_account"],
                 "job_account": names["job_account"],
                 "pod_disruption_budget": args["pod_disruption_budget"],
+                "job_rules": args["job_rules"],
                 "targets": args["targets"],
                 "rights": args["rights"],
             },

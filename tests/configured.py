@@ -67,6 +67,7 @@ STRATEGIES: dict[str, Any] = {
     "buildkit-privileged": {"kind": "buildkit", "variant": "privileged", "acceptPrivileged": True},
     "buildkit-service": "buildkit-service",
     "buildkit-service-buildx": {"kind": "buildkit-service", "client": "buildx"},
+    "buildx": {"kind": "buildx", "acceptPrivileged": True},
     "buildah": "buildah",
     "buildah-root": {"kind": "buildah", "variant": "root"},
     "buildah-privileged": {"kind": "buildah", "variant": "privileged", "acceptPrivileged": True},

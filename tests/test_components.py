@@ -39,6 +39,35 @@ def _docker_config(secret: dict[str, Any]) -> dict[str, Any]:
     return json.loads(plain(secret["stringData"])[".dockerconfigjson"])
 
 
+class TestAccountOfJobs:
+    STRATEGY: ClassVar = {"kind": "buildx", "acceptPrivileged": True}
+    MAKING_PODS: ClassVar = [
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "delete", "get"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]},
+    ]
+    FILES: ClassVar = {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "verbs": ["create", "delete", "update"],
+    }
+
+    def test_it_may_make_pods_where_the_strategy_has_jobs_make_them(self) -> None:
+        registered = _deploy({"runners.main.strategy": self.STRATEGY})
+
+        role = _one(registered, ROLE, "main-job")
+        assert role["metadata"] == {"name": "gitlab-job-main", "namespace": "builds-main"}
+        assert role["rules"] == [*self.MAKING_PODS, self.FILES]
+
+    def test_it_may_write_files_only_if_there_are_any(self) -> None:
+        registered = _deploy({"runners.main.strategy": self.STRATEGY, "registries": []})
+
+        assert _one(registered, ROLE, "main-job")["rules"] == self.MAKING_PODS
+
+    def test_it_has_no_rights_otherwise(self) -> None:
+        assert _names(_deploy(), ROLE) == ["main-manager"]
+
+
 class TestNamespaces:
     @pytest.mark.parametrize(
         ("strategy", "level"),

@@ -14,7 +14,7 @@ def _verdicts(changes: dict[str, object]) -> dict[str, Verdict]:
 def test_every_strategy_is_judged_once_and_the_chosen_one_first(strategy: object) -> None:
     verdicts = list(_verdicts({"runners.main.strategy": strategy}).values())
 
-    assert [verdict.chosen for verdict in verdicts] == [True] + [False] * 11
+    assert [verdict.chosen for verdict in verdicts] == [True] + [False] * 12
 
 
 def test_a_deploy_runner_has_no_alternative_and_is_none_of_a_build_runners() -> None:
@@ -71,6 +71,7 @@ def test_privilege_is_told_in_a_phrase() -> None:
         "buildah (root)": "uid 0, seccomp and AppArmor Unconfined",
         "buildkit (privileged)": "a privileged job container",
         "buildah (privileged)": "a privileged job container",
+        "buildx": "rights to make any pod in the job namespace",
         "dind (tls)": "a privileged service, commanded by the job",
         "dind (socket)": "a privileged service, commanded by the job",
         "dind (rootless)": "a privileged service, commanded by the job",

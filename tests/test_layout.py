@@ -29,6 +29,11 @@ PURE = {
         "components.strategies.buildkit",
         "components.strategies.plan",
     },
+    "strategies/buildx": {
+        "components.config",
+        "components.strategies.buildkit",
+        "components.strategies.plan",
+    },
     "strategies/buildah": {"components.config", "components.strategies.plan"},
     "strategies/none": {"components.config", "components.strategies.plan"},
     "strategies/__init__": {

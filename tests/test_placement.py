@@ -9,7 +9,17 @@ from components import stack
 from components.placement import Placement
 from components.registry import Login
 from components.runner import RunnerArgs
-from tests.configured import CERTIFICATE, PULL, PUSH, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.configured import (
+    CERTIFICATE,
+    PULL,
+    PUSH,
+    SECRETS,
+    SETTINGS,
+    STRATEGIES,
+    TOKEN,
+    bent,
+    configure,
+)
 from tests.harness import deploy, is_secret, plain
 
 DOOD = {"kind": "dood", "acceptNodeRoot": True}
@@ -33,6 +43,10 @@ def _toml(placement: Placement) -> dict[str, Any]:
 
 def _usernames(logins: Mapping[str, Login]) -> dict[str, str]:
     return {host: login["username"] for host, login in logins.items()}
+
+
+def _quantities(kubernetes: dict[str, Any]) -> dict[str, str]:
+    return {key: value for key, value in kubernetes.items() if key.endswith(("_request", "_limit"))}
 
 
 class TestNames:
@@ -276,13 +290,38 @@ class TestJobs:
             "ephemeral_storage_limit": "8Gi",
         }
 
-    def test_a_quantity_that_is_not_given_is_left_out(self) -> None:
-        resources = {"requests": {"cpu": "500m"}}
+    @pytest.mark.parametrize(
+        ("strategy", "asked"),
+        [
+            ("kaniko", {"cpu_request": "500m", "memory_request": "1Gi"}),
+            ("dood", {"cpu_request": "100m", "memory_request": "128Mi"}),
+            (
+                "dind",
+                {
+                    "cpu_request": "100m",
+                    "memory_request": "128Mi",
+                    "service_cpu_request": "500m",
+                    "service_memory_request": "1Gi",
+                },
+            ),
+        ],
+    )
+    def test_the_container_that_builds_asks_for_the_most(
+        self,
+        strategy: str,
+        asked: dict[str, str],
+    ) -> None:
+        kubernetes = _toml(_placed({"runners.main.strategy": STRATEGIES[strategy]}))["kubernetes"]
+
+        assert _quantities(kubernetes) == asked
+
+    @pytest.mark.parametrize("bound", ["requests", "limits"])
+    def test_what_the_stack_file_bounds_has_no_other_request(self, bound: str) -> None:
+        resources = {bound: {"cpu": "50m", "memory": "64Mi"}}
         kubernetes = _toml(_placed({"runners.main.resources": resources}))["kubernetes"]
 
-        assert [key for key in kubernetes if key.endswith(("_request", "_limit"))] == [
-            "cpu_request",
-        ]
+        key = bound.removesuffix("s")
+        assert _quantities(kubernetes) == {f"cpu_{key}": "50m", f"memory_{key}": "64Mi"}
 
     def test_quantities_of_services_are_their_own(self) -> None:
         resources = {
@@ -291,10 +330,9 @@ class TestJobs:
         }
         kubernetes = _toml(_placed({"runners.main.resources": resources}))["kubernetes"]
 
-        assert {
-            key: value for key, value in kubernetes.items() if key.endswith(("_request", "_limit"))
-        } == {
+        assert _quantities(kubernetes) == {
             "cpu_limit": "1",
+            "memory_request": "1Gi",
             "service_memory_request": "1Gi",
             "service_cpu_limit": "2",
             "service_memory_limit": "4Gi",

@@ -15,7 +15,7 @@ def _run(strategy: object) -> list[Registered]:
     return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
 
-def test_urns_are_the_same_for_every_strategy_but_for_its_files_and_daemon() -> None:
+def test_urns_are_the_same_for_every_strategy_but_for_its_files_daemon_and_rights() -> None:
     every = {name: {item.urn for item in _run(strategy)} for name, strategy in STRATEGIES.items()}
 
     kaniko = every["kaniko"]
@@ -26,7 +26,8 @@ def test_urns_are_the_same_for_every_strategy_but_for_its_files_and_daemon() -> 
     }
     shared = {name for name in STRATEGIES if name.startswith("buildkit-service")}
     with_files = {name for name in STRATEGIES if name.startswith(("buildkit", "buildah"))} - shared
-    assert {name for name, names in extra.items() if names} == with_files | shared
+    assert {name for name, names in extra.items() if names} == with_files | shared | {"buildx"}
+    assert extra["buildx"] == {"main-files", "main-job"}
     assert {name for file in with_files for name in extra[file]} == {"main-files"}
     year = dt.datetime.now(dt.UTC).year
     assert {name for service in shared for name in extra[service]} == {

@@ -9,6 +9,7 @@ from components.config import (
     Buildah,
     Buildkit,
     BuildkitService,
+    Buildx,
     Cluster,
     Deploy,
     Dind,
@@ -17,7 +18,16 @@ from components.config import (
     Registry,
     Strategy,
 )
-from components.strategies import buildah, buildkit, buildkit_service, dind, dood, kaniko, none
+from components.strategies import (
+    buildah,
+    buildkit,
+    buildkit_service,
+    buildx,
+    dind,
+    dood,
+    kaniko,
+    none,
+)
 from components.strategies.plan import BuildPlan
 
 
@@ -61,6 +71,8 @@ def _plan(  # noqa: PLR0911 - one for each strategy
             return buildkit.plan(strategy, cluster, registries, mirrors)
         case BuildkitService():
             return buildkit_service.plan(strategy, cluster, registries, mirrors)
+        case Buildx():
+            return buildx.plan(strategy, cluster, registries, mirrors)
         case Buildah():
             return buildah.plan(strategy, cluster, registries, mirrors)
         case Deploy():

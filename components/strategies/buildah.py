@@ -49,7 +49,6 @@ def plan(
         environment={
             "BUILDAH_FORMAT": "docker",
             "BUILDAH_ISOLATION": "chroot",
-            "REGISTRY_AUTH_FILE": f"{CREDENTIALS}/config.json",
             "STORAGE_DRIVER": options.storage_driver,
         },
         empty_dirs=(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from components.config import BuildkitService, Cluster, Registry
 from components.strategies.buildkit import CONFIG, ROOTLESS_STATE, client_flags, daemon_files
 from components.strategies.plan import (
+    CLIENT,
     CREDENTIALS,
     BuildPlan,
     Daemon,
@@ -52,6 +53,7 @@ def plan(
         pod_security="restricted",
         allow_privilege_escalation=False,
         build=Security(user=1000),
+        resources=CLIENT,
         credentials_folder=CREDENTIALS,
         files_folder=_FILES,
         files={

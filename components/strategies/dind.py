@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from components.config import Cluster, Dind, Registry
 from components.strategies.plan import (
+    BUILDS,
+    CLIENT,
     CREDENTIALS,
     BuildPlan,
     EmptyDir,
@@ -60,6 +62,8 @@ def plan(
             for registry in registries
             if registry.certificates
         },
+        # The engine beside the job does the work.
+        resources={**CLIENT, **{f"service_{key}": value for key, value in BUILDS.items()}},
         environment=_environment(options),
         prepare=wait_for("The Docker engine", "docker version"),
         services=(

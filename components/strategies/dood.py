@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from components.config import Cluster, Dood, Registry
-from components.strategies.plan import CREDENTIALS, BuildPlan, HostPath
+from components.strategies.plan import CLIENT, CREDENTIALS, BuildPlan, HostPath
 
 _SOCKET = "/var/run/docker.sock"
 _OLDEST_SUPPORTED = 29
@@ -30,6 +30,7 @@ def plan(
         # The job needs no privilege of its own: the engine behind the socket has it.
         allow_privilege_escalation=False,
         credentials_folder=CREDENTIALS,
+        resources=CLIENT,
         environment={"DOCKER_HOST": f"unix://{_SOCKET}"},
         host_paths=(HostPath(name="docker-socket", path=_SOCKET, read_only=True),),
         node_selector=cluster.nodes.selector,

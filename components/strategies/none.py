@@ -5,7 +5,7 @@ deploy an image need not be able to replace it.
 """
 
 from components.config import Deploy
-from components.strategies.plan import BuildPlan, Security
+from components.strategies.plan import CLIENT, BuildPlan, Security
 
 
 def plan(options: Deploy) -> BuildPlan:
@@ -18,6 +18,7 @@ def plan(options: Deploy) -> BuildPlan:
         build=Security(user=1000),
         account_token=True,
         rights=options.rights,
+        resources=CLIENT,
         credentials_folder="",
         environment={},
     )

@@ -69,6 +69,22 @@ class Security:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AccountRule:
+    """What the jobs' account may do in the job namespace: a rule of its Role."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+
+
+BUILDS: Mapping[str, str] = {"cpu_request": "500m", "memory_request": "1Gi"}
+"""What a container asks for that builds, unless the stack file says otherwise."""
+
+CLIENT: Mapping[str, str] = {"cpu_request": "100m", "memory_request": "128Mi"}
+"""What a container asks for that has another build."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Daemon:
     """A program that the jobs of a whole stack share, in a namespace of its own.
 
@@ -105,11 +121,13 @@ class BuildPlan:
     privileged. At the level restricted every container runs as the user of ``build``.
     ``allow_privilege_escalation`` is of all and None where Kubernetes' default must stay.
     ``account_token`` mounts the token of the jobs' account, whose ``rights`` are by target
-    namespace. ``host_users`` False gives the pod a user namespace, and ``unshares`` says that the
-    tool makes user namespaces itself. ``group`` is the one of its volumes. ``node_setup`` holds a
-    line for each thing that has to be set on the nodes by their owner, ``warnings`` one for each
-    risky choice, and ``in_sandbox`` what to know where a runtime class puts jobs into a sandbox.
-    ``daemon`` does the work outside of the jobs.
+    namespace, and whose ``account_rules`` hold in the job namespace. ``resources`` are what the
+    containers ask for unless the stack file says otherwise, by the runner's key. ``host_users``
+    False gives the pod a user namespace, and ``unshares`` says that the tool makes user namespaces
+    itself. ``group`` is the one of its volumes. ``node_setup`` holds a line for each thing that has
+    to be set on the nodes by their owner, ``warnings`` one for each risky choice, and
+    ``in_sandbox`` what to know where a runtime class puts jobs into a sandbox. ``daemon`` does the
+    work outside of the jobs.
     """
 
     strategy: str
@@ -122,6 +140,8 @@ class BuildPlan:
     rights: Mapping[str, Sequence[Right]] = dataclasses.field(
         default_factory=dict[str, Sequence[Right]],
     )
+    account_rules: tuple[AccountRule, ...] = ()
+    resources: Mapping[str, str] = dataclasses.field(default_factory=lambda: BUILDS)
     host_users: bool = True
     unshares: bool = False
     group: int | None = None

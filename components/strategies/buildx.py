@@ -1,0 +1,80 @@
+"""buildx with its driver ``kubernetes``: each job makes a BuildKit pod, and removes it.
+
+The driver talks to the API server as the jobs' account, so that account has a token and rights in
+its own namespace (docker/buildx:driver/kubernetes/driver.go). Its pods are rootless, with seccomp
+and AppArmor ``Unconfined``, for which the driver knows no other profile; and who may make pods at
+that level can make privileged ones too.
+"""
+
+from collections.abc import Sequence
+
+from components.config import Buildx, Cluster, Registry
+from components.strategies.buildkit import CONFIG, daemon_files
+from components.strategies.plan import (
+    CLIENT,
+    CREDENTIALS,
+    AccountRule,
+    BuildPlan,
+    setup_to_unshare,
+    wait_for,
+)
+
+_FILES = "/etc/image-builds/buildkit"
+_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+_RULES = (
+    AccountRule(group="apps", resource="deployments", verbs=("create", "delete", "get")),
+    AccountRule(group="", resource="pods", verbs=("list",)),
+    AccountRule(group="", resource="pods/exec", verbs=("create",)),
+)
+_RULE_WITH_FILES = AccountRule(
+    group="",
+    resource="configmaps",
+    verbs=("create", "delete", "update"),
+)
+
+
+def plan(
+    options: Buildx,
+    cluster: Cluster,
+    registries: Sequence[Registry],
+    mirrors: Sequence[str],
+) -> BuildPlan:
+    """Return the plan; jobs call ``docker buildx build``."""
+    files = daemon_files(_FILES, registries, mirrors)
+    return BuildPlan(
+        strategy=options.kind,
+        image=options.image,
+        # Not the job's pod needs it, but those that it makes.
+        pod_security="privileged",
+        allow_privilege_escalation=False,
+        account_token=True,
+        account_rules=(*_RULES, _RULE_WITH_FILES) if files else _RULES,
+        unshares=True,
+        credentials_folder=CREDENTIALS,
+        files_folder=_FILES,
+        files=files,
+        resources=CLIENT,
+        # It has no flag for a registry's CA; Go adds this folder to the system's bundle.
+        environment={"SSL_CERT_DIR": _FILES if any(e.certificates for e in registries) else ""},
+        prepare=_create(options, with_files=CONFIG in files)
+        + wait_for("The BuildKit pod", "docker buildx inspect --bootstrap"),
+        node_setup=setup_to_unshare(cluster, None),
+        warnings=(
+            "whoever can run a job may make any pod in the job namespace, a privileged one too, "
+            "and is root on the node with it; a job that is killed leaves its BuildKit pod behind",
+        ),
+    )
+
+
+def _create(options: Buildx, *, with_files: bool) -> str:
+    """Write shell that makes a builder of the job's own, and removes it when the shell ends."""
+    config = f" --buildkitd-config {_FILES}/{CONFIG}" if with_files else ""
+    driver = f"namespace=$(cat {_NAMESPACE}),rootless=true,image={options.daemon_image}"
+    return f"""\
+if command -v docker >/dev/null; then
+  trap 'docker buildx rm --force "build-$CI_JOB_ID" >/dev/null 2>&1' EXIT
+  docker buildx create --use --name "build-$CI_JOB_ID" --driver kubernetes{config} \\
+    --driver-opt "{driver}"
+fi
+"""
