@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 LOCAL := $(RUN) -m tools.local
 
 .PHONY: help up preview destroy clean cluster-up cluster-down cluster-status toolchain test test-unit
-.PHONY: test-newest lint schema bench explain templates
+.PHONY: test-newest lint schema bench explain templates readme
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -67,6 +67,9 @@ schema: $(VENV)/installed ## Write schema/stack.json from the models
 
 templates: $(VENV)/installed ## Write the pipeline components of templates/ from the plans
 	@$(RUN) -m tools.templates
+
+readme: $(VENV)/installed ## Write the tables of README.md from the plans
+	@$(RUN) -m tools.readme
 
 bench: $(VENV)/installed ## Measure preview and up against the floor and against helm with kubectl
 	@$(RUN) -m tools.toolchain install

@@ -45,6 +45,14 @@ def test_the_whole_program_keeps_secrets_marked(strategy: str) -> None:
     assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_binding_is_of_the_jobs_account(strategy: str) -> None:
+    bindings = [item for item in _run(STRATEGIES[strategy]) if item.kind.endswith("Binding")]
+
+    subjects = [subject["name"] for item in bindings for subject in item.inputs["subjects"]]
+    assert subjects == ["gitlab-runner-main"]
+
+
 def test_risks_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", said.append)
