@@ -18,10 +18,14 @@ help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 $(VENV)/installed: requirements.txt tests/requirements.txt tests/requirements.lock
-	@echo "installing Python packages into $(VENV)" >&2
+$(VENV)/installed: tests/package.json tests/package-lock.json
+	@echo "installing Python and npm packages into $(VENV)" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.lock
+	@mkdir -p $(VENV)/npm
+	@cp tests/package.json tests/package-lock.json $(VENV)/npm
+	@$(VENV)/bin/npm ci --loglevel=error --ignore-scripts --prefix $(VENV)/npm >/dev/null
 	@touch $@
 
 up: $(VENV)/installed ## Bring STACK (dev) up on the local control plane; STRATEGY=kaniko moves it

@@ -28,6 +28,8 @@ from components.config import (
 from components.runner_toml import JobSettings, render
 from components.strategies import plan_for
 from components.strategies.plan import BuildPlan, Security, Service
+from tests.pipelines import against_shell
+from tools.readme import VARIANTS
 
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
 REGISTRIES = (
@@ -277,6 +279,14 @@ def test_a_job_that_may_not_write_there_goes_on_and_says_so(tmp_path: Path) -> N
 
     assert answer.returncode == 0
     assert "builds cannot push" in answer.stderr
+
+
+@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+def test_what_runs_before_a_job_is_clean_shell(strategy: Strategy) -> None:
+    text = render(plan_for(strategy, CLUSTER, REGISTRIES, ()), JOB)
+
+    script = tomllib.loads(text)["runners"][0].get("pre_build_script", "")
+    assert against_shell(script) == ""
 
 
 @pytest.mark.parametrize("starts", [True, False])

@@ -1,16 +1,15 @@
 import os
-import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 
 from components.config import Cluster
 from components.strategies import plan_for
+from tests.pipelines import against_schema, against_shell, resolved
 from tools import templates
 from tools.local import CHECKOUT
 
@@ -68,62 +67,100 @@ def test_the_committed_templates_are_those_of_the_plans() -> None:
     assert committed == templates.files()
 
 
-def _resolved(value: object, inputs: dict[str, Any]) -> object:
-    """Put inputs into a template's second document as GitLab does, whole values with their type."""
-    if isinstance(value, dict):
-        table = cast("dict[str, object]", value)
-        return {_resolved(key, inputs): _resolved(item, inputs) for key, item in table.items()}
-    if isinstance(value, list):
-        return [_resolved(item, inputs) for item in cast("list[object]", value)]
-    text = str(value)
-    if whole := re.fullmatch(r"\$\[\[ inputs\.(\w+) \]\]", text):
-        return inputs[whole[1]]
-    return re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda found: str(inputs[found[1]]), text)
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A project's pipeline with a job of each template, and one of each by the switch."""
+    inputs = {"image": "r.example.com/app", "tags": ["one", "two"], "build_args": "A=1\nB=2"}
+    included: list[dict[str, Any]] = []
+    for strategy in templates.STRATEGIES:
+        own = {"local": f"templates/{strategy}.yml", "inputs": {**inputs, "job": strategy}}
+        chosen = {**inputs, "strategy": strategy, "job": f"{strategy} by the switch"}
+        switch = {"local": "templates/build-image.yml", "inputs": chosen}
+        included += [own, switch]
+    folder = tmp_path_factory.mktemp("project")
+    return resolved(folder, {"include": included}, templates.FOLDER)
 
 
-@pytest.mark.parametrize("name", templates.files())
-def test_gitlabs_own_schema_takes_a_template(name: str, tmp_path: Path) -> None:
-    head, body = _documents(name)
-    inputs = {
-        name: content.get("default", "given") for name, content in head["spec"]["inputs"].items()
+@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+def test_a_template_becomes_a_job_with_the_plans_image_and_the_projects_inputs(
+    pipeline: dict[str, Any],
+    strategy: str,
+) -> None:
+    plan = plan_for(templates.STRATEGIES[strategy], Cluster(kind="managed"), (), ())
+    job = pipeline[strategy]
+
+    assert job["image"] == {"name": plan.image, "entrypoint": [""]}
+    assert job["script"] == _job(strategy)["script"]
+    assert (job["stage"], job["tags"]) == ("build", ["one", "two"])
+    assert job["variables"] == {
+        "BUILD_IMAGE": "r.example.com/app",
+        "BUILD_TAG": "$CI_COMMIT_SHORT_SHA",
+        "BUILD_DOCKERFILE": "$CI_PROJECT_DIR/Dockerfile",
+        "BUILD_CONTEXT": "$CI_PROJECT_DIR/.",
+        "BUILD_ARGS": "A=1\nB=2",
+        "BUILD_PLATFORMS": "",
+        "BUILD_CACHE": "true",
+        "BUILD_INSECURE": "false",
     }
-    files = {"head.yml": head, "body.yml": _resolved(body, inputs)}
-    for file, content in files.items():
-        (tmp_path / file).write_text(yaml.safe_dump(content), encoding="utf-8")
 
-    assert _validated(*(tmp_path / file for file in files)) == ""
+
+@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+def test_the_switch_becomes_the_job_of_the_strategys_own_template(
+    pipeline: dict[str, Any],
+    strategy: str,
+) -> None:
+    assert pipeline[f"{strategy} by the switch"] == pipeline[strategy]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"image": "r.example.com/app", "strategy": "podman"}, "`strategy` input: `podman` cannot"),
+        ({"image": "r.example.com/app", "cache": "yes"}, "`cache` input: `yes` cannot be used"),
+        ({}, "`image` input: required value has not been provided"),
+    ],
+)
+def test_an_input_that_is_missing_or_no_option_is_refused(
+    tmp_path: Path,
+    inputs: dict[str, str],
+    message: str,
+) -> None:
+    include = {"local": "templates/build-image.yml", "inputs": inputs}
+
+    with pytest.raises(AssertionError, match=message):
+        resolved(tmp_path, {"include": [include]}, templates.FOLDER)
+
+
+@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+def test_a_templates_script_is_clean_shell(strategy: str) -> None:
+    assert against_shell("\n".join(_job(strategy)["script"])) == ""
+
+
+def test_gitlabs_own_schema_takes_the_inputs_and_jobs_of_every_template(
+    tmp_path: Path,
+    pipeline: dict[str, Any],
+) -> None:
+    heads = {name: _documents(name)[0] for name in templates.files()}
+    files = [tmp_path / name for name in (*heads, "pipeline.yml")]
+    for file, content in zip(files, (*heads.values(), pipeline), strict=True):
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    assert against_schema(*files) == ""
 
 
 def test_gitlabs_own_schema_takes_the_projects_pipeline() -> None:
-    assert _validated(CHECKOUT / ".gitlab-ci.yml") == ""
+    assert against_schema(CHECKOUT / ".gitlab-ci.yml") == ""
 
 
 def test_gitlabs_own_schema_refuses_a_job_with_an_unknown_key(tmp_path: Path) -> None:
     file = tmp_path / "bad.yml"
     file.write_text("job: {script: [date], imagee: x}", encoding="utf-8")
 
-    assert "imagee" in _validated(file)
+    assert "imagee" in against_schema(file)
 
 
-def _validated(*files: Path) -> str:
-    """What GitLab's schema, which check-jsonschema carries, has against the files."""
-    answer = subprocess.run(
-        [
-            *(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"),
-            *("--data-transform", "gitlab-ci", *map(str, files)),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    return "" if answer.returncode == 0 else answer.stdout + answer.stderr
-
-
-@pytest.mark.parametrize("strategy", templates.STRATEGIES)
-def test_a_template_uses_the_image_of_its_plan(strategy: str) -> None:
-    plan = plan_for(templates.STRATEGIES[strategy], Cluster(kind="managed"), (), ())
-
-    assert _job(strategy)["image"] == {"name": plan.image, "entrypoint": [""]}
+def test_shellcheck_refuses_a_script_that_splits_words() -> None:
+    assert "SC2086" in against_shell("rm $1\n")
 
 
 @pytest.mark.parametrize("strategy", templates.STRATEGIES)
