@@ -95,6 +95,12 @@ def _daemon_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"asks for another {daemon.name} than runners.{owner} does, and a stack has one; "
                 "give both the same options (image and client may differ), or use two stacks",
             )
+        if "BUILDKITD_FLAGS" in runner.environment:
+            yield (
+                f"runners.{name}.environment.BUILDKITD_FLAGS",
+                f"is read by a daemon in the job, and {daemon.name} runs outside of it; remove it, "
+                "and set registries[].insecure or certificates, which reach the daemon",
+            )
         if runner.environment.get(daemon.address):
             yield (
                 f"runners.{name}.environment.{daemon.address}",

@@ -100,6 +100,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "service-unknown-client": ({"runners.main.strategy": {"kind": "buildkit-service", "client": "docker"}}, f"{RUNNER}.strategy.client", "'buildctl' or 'buildx'"),
     "service-cache-unit": ({"runners.main.strategy": {"kind": "buildkit-service", "cacheSize": "20GB"}}, f"{RUNNER}.strategy.cacheSize", "no Kubernetes quantity"),
     "service-elsewhere": ({"runners.main": {"tags": ["build"], "strategy": "buildkit-service", "environment": {"BUILDKIT_HOST": "tcp://other:1234"}}}, f"{RUNNER}.environment.BUILDKIT_HOST", "which the stack sets; remove it"),
+    "insecure-in-the-job": ({"runners.main": {"tags": ["build"], "strategy": "buildkit-service", "environment": {"BUILDKITD_FLAGS": "--config=/x.toml"}}}, f"{RUNNER}.environment.BUILDKITD_FLAGS", "which reach the daemon"),
     "two-services": ({"runners.main.strategy": "buildkit-service", "runners.other": {"tags": ["x"], "strategy": {"kind": "buildkit-service", "cacheSize": "1Gi"}}}, "image-builds:settings.runners.other.strategy", "use two stacks"),
     "jobs-beside-the-service": ({"runners.main.strategy": "buildkit-service", "runners.main.jobNamespace": "builds-buildkitd"}, f"{RUNNER}.jobNamespace", "give each its own"),
     "target-is-the-services": ({"runners.main.strategy": "buildkit-service", "targetNamespaces": {"builds-buildkitd": {}}}, "image-builds:settings.targetNamespaces.builds-buildkitd", "use another one"),
