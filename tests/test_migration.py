@@ -1,0 +1,172 @@
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.config import Cluster, Kaniko, Settings, Strategy
+from components.runner_toml import render
+from components.strategies import plan_for
+from tests.configured import SETTINGS
+from tests.pipelines import against_schema, resolved
+from tests.test_runner_toml import JOB
+from tools.local import CHECKOUT
+from tools.readme import VARIANTS
+
+PAGE = (CHECKOUT / "docs" / "migration.md").read_text(encoding="utf-8")
+DOCKER, KANIKO, SECRET, STACK = (
+    yaml.safe_load(fence) for fence in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+)
+ENGINES = ["dind", "dind-socket"]
+
+
+def _runner(strategy: Strategy) -> dict[str, Any]:
+    """A runner of config.toml that serves such jobs, with its environment as a table."""
+    job = dataclasses.replace(JOB, environment={})
+    runner = tomllib.loads(render(plan_for(strategy, Cluster(kind="onPrem"), (), ()), job))
+    (content,) = runner["runners"]
+    return {**content, "environment": dict(line.split("=", 1) for line in content["environment"])}
+
+
+def _run(folder: Path, strategy: Strategy, job: dict[str, Any]) -> list[str]:
+    """Run a job as the runner would, with tools that say how they are called; return that."""
+    runner = _runner(strategy)
+    for tool in (folder / "bin" / "docker", folder / "kaniko" / "executor"):
+        tool.parent.mkdir()
+        line = f'echo "{tool.name} $*" >>"{folder}/called"'
+        tool.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+        tool.chmod(0o755)
+    login = folder / "etc" / "image-builds" / "docker" / "config.json"
+    login.parent.mkdir(parents=True)
+    login.write_text('{"auths": {}}', encoding="utf-8")
+    given = {
+        "CI_COMMIT_SHORT_SHA": "1234abcd",
+        "CI_PROJECT_DIR": "/builds/app",
+        "CI_REGISTRY": "registry.example.com",
+        "CI_REGISTRY_IMAGE": "registry.example.com/app",
+        "CI_REGISTRY_PASSWORD": "PlantedPassword",
+        "CI_REGISTRY_USER": "writer",
+    }
+    # GitLab Runner's order: the job's variables outrank the runner's.
+    environment = {**runner["environment"], **given, **job["variables"]}
+    script = "\n".join([runner["pre_build_script"], *job["script"]])
+    subprocess.run(
+        ["/bin/sh", "-eu", "-c", _moved(script, folder)],
+        env={
+            **{name: _moved(value, folder) for name, value in environment.items()},
+            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+        },
+        check=True,
+    )
+    return (folder / "called").read_text(encoding="utf-8").splitlines()
+
+
+def _moved(text: str, folder: Path) -> str:
+    """Put what is in the root of a job's container into ``folder``."""
+    return re.sub(r"(?<![\w.-])/(?=(kaniko|tmp|etc)/)", f"{folder}/", text)
+
+
+@pytest.mark.parametrize("pipeline", [DOCKER, KANIKO, SECRET], ids=["docker", "kaniko", "secret"])
+def test_a_pipeline_of_the_page_is_one_for_gitlab(pipeline: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yml"
+    file.write_text(yaml.safe_dump(pipeline), encoding="utf-8")
+    (tmp_path / "project").mkdir()
+    (name,) = pipeline
+
+    job = resolved(tmp_path / "project", pipeline)[name]
+
+    assert against_schema(file) == ""
+    assert job["script"] == pipeline[name]["script"]
+    image = pipeline[name]["image"]
+    assert job["image"] == (image if isinstance(image, dict) else {"name": image})
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_service_of_the_docker_pipeline_is_allowed_beside_the_runners_own(name: str) -> None:
+    (service,) = DOCKER["build"]["services"]
+
+    allowed = _runner(VARIANTS[name])["kubernetes"]["allowed_services"]
+    assert service in allowed
+    assert service == DOCKER["build"]["image"]
+
+
+def test_the_rootless_engine_does_not_allow_it_and_dood_allows_any() -> None:
+    (service,) = DOCKER["build"]["services"]
+
+    assert service not in _runner(VARIANTS["dind-rootless"])["kubernetes"]["allowed_services"]
+    assert "allowed_services" not in _runner(VARIANTS["dood"])["kubernetes"]
+
+
+def test_the_docker_pipeline_names_the_version_of_the_engine() -> None:
+    (engine,) = _runner(VARIANTS["dind"])["kubernetes"]["services"]
+
+    assert DOCKER["build"]["image"] == engine["name"].removesuffix("-dind")
+
+
+@pytest.mark.parametrize("name", [*ENGINES, "dood"])
+def test_the_docker_pipeline_leaves_the_way_to_the_engine_as_it_is(name: str) -> None:
+    runner = _runner(VARIANTS[name])
+    ours = runner["environment"]
+    services = runner["kubernetes"].get("services", [])
+
+    changed = {key for key in DOCKER["build"]["variables"] if key in ours}
+    # The engine has its own value, which outranks the job's (gitlab-runner:common/build.go).
+    of_engines = {line.split("=")[0] for entry in services for line in entry.get("environment", [])}
+    assert changed <= {"DOCKER_TLS_CERTDIR"}
+    assert changed <= of_engines
+
+
+@pytest.mark.parametrize("name", [*ENGINES, "dood"])
+def test_the_docker_pipeline_runs_and_may_log_in_itself(name: str, tmp_path: Path) -> None:
+    called = _run(tmp_path, VARIANTS[name], DOCKER["build"])
+
+    image = "registry.example.com/app:1234abcd"
+    assert called[-3:] == [
+        "docker login -u writer -p PlantedPassword registry.example.com",
+        f"docker build -f /builds/app/Dockerfile -t {image} /builds/app",
+        f"docker push {image}",
+    ]
+    config = tmp_path / "tmp" / ".docker" / "config.json"
+    assert os.access(config, os.W_OK)
+
+
+def test_the_kaniko_pipeline_has_the_default_image_and_its_folder_of_logins() -> None:
+    job = KANIKO["build"]
+
+    assert job["image"]["name"] == Kaniko().image
+    assert job["variables"]["DOCKER_CONFIG"] == _runner(Kaniko())["environment"]["DOCKER_CONFIG"]
+
+
+@pytest.mark.parametrize("name", ["kaniko", "dind", "dood"])
+def test_the_kaniko_pipeline_runs_with_the_login_that_it_writes(name: str, tmp_path: Path) -> None:
+    called = _run(tmp_path, VARIANTS[name], KANIKO["build"])
+
+    assert called[-1] == (
+        "executor --context /builds/app --dockerfile /builds/app/Dockerfile "
+        "--destination registry.example.com/app:1234abcd --cache=true --cleanup"
+    )
+    written = (tmp_path / "kaniko" / ".docker" / "config.json").read_text(encoding="utf-8")
+    login = {"username": "writer", "password": "PlantedPassword"}
+    assert json.loads(written) == {"auths": {"registry.example.com": login}}
+
+
+def test_the_stack_file_of_the_page_is_one() -> None:
+    settings = Settings.model_validate({**SETTINGS, **STACK})
+
+    assert list(settings.target_namespaces) == ["apps-prod"]
+    assert settings.registries[0].pull == "pull"
+
+
+def test_the_page_tells_of_every_strategy_for_each_of_both_pipelines() -> None:
+    kinds = {strategy.kind for strategy in VARIANTS.values()} - {"none"}
+    sections = re.findall(
+        r"^## (?:Docker|Kaniko)[^\n]*\n(.*?)^What may go", PAGE, re.DOTALL | re.MULTILINE
+    )
+
+    assert [kinds - set(re.findall(r"`([\w-]+)`", section)) for section in sections] == [set()] * 2
