@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -9,6 +10,7 @@ from components.combinations import setting_mistakes
 from components.config import Deploy, Dood, Kaniko, Settings
 from tools import schema
 from tools.local import CHECKOUT
+from tools.stack_file import SETTINGS, StackFileError, read_config
 
 
 def _stack(name: str) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def _stack(name: str) -> dict[str, Any]:
 
 
 def _settings(name: str) -> Settings:
-    return Settings.model_validate(_stack(name)["config"]["image-builds:settings"])
+    return Settings.model_validate(read_config(CHECKOUT / f"Pulumi.{name}.yaml")[SETTINGS])
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
@@ -62,3 +64,53 @@ def test_the_project_declares_every_key_that_is_read() -> None:
     project = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text(encoding="utf-8"))
 
     assert set(project["config"]) == {"settings", "runnerTokens", "registryCredentials"}
+
+
+@pytest.mark.parametrize("strategy", ["", "dind", "{kind: dood, acceptNodeRoot: true}"])
+def test_every_runner_gets_the_strategy_that_is_asked_for(strategy: str) -> None:
+    file = CHECKOUT / "Pulumi.prod.yaml"
+
+    runners = read_config(file, strategy)[SETTINGS]["runners"]
+
+    written = _stack("prod")["config"][SETTINGS]["runners"]
+    wanted = dict.fromkeys(runners, yaml.safe_load(strategy)) if strategy else {}
+    assert runners == {
+        name: {**runner, "strategy": wanted[name]} if wanted else runner
+        for name, runner in written.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "config"),
+    [
+        ("", {}),
+        ("[]", {}),
+        ("config:", {}),
+        ("config: {image-builds:settings: 1}", {SETTINGS: 1}),
+        ("config: {image-builds:settings: {runners: 1}}", {SETTINGS: {"runners": 1}}),
+    ],
+)
+def test_a_stack_file_with_other_mistakes_is_left_to_the_program(
+    tmp_path: Path,
+    text: str,
+    config: dict[str, Any],
+) -> None:
+    file = tmp_path / "Pulumi.test.yaml"
+    file.write_text(text, encoding="utf-8")
+
+    assert read_config(file, "kaniko") == config
+
+
+def test_a_stack_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.test.yaml"
+    file.write_text("config: [", encoding="utf-8")
+
+    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml is no YAML; correct it"):
+        read_config(file)
+
+
+def test_a_stack_without_a_file_and_a_strategy_that_is_no_yaml_are_refused() -> None:
+    with pytest.raises(StackFileError, match=r"Pulumi\.none\.yaml does not exist; name a stack"):
+        read_config(CHECKOUT / "Pulumi.none.yaml")
+    with pytest.raises(StackFileError, match="STRATEGY is no YAML; correct it"):
+        read_config(CHECKOUT / "Pulumi.dev.yaml", "{kind: dood")

@@ -5,26 +5,23 @@ import sys
 
 import pydantic
 import rich.box
-import yaml
 from rich.console import Console
 from rich.table import Table
 
-from components.config import PROJECT, Settings
+from components.config import Settings
 from components.explanation import explain
 from tools.local import CHECKOUT
+from tools.stack_file import SETTINGS, StackFileError, read_config
 
 
 def main() -> None:
     """Explain the stack that ``$STACK`` names, with ``$STRATEGY`` for every runner if it is set."""
     file = CHECKOUT / f"Pulumi.{os.environ['STACK']}.yaml"
-    if not file.is_file():
-        sys.exit(f"{file.name}: is no stack file here; set STACK to one that exists")
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))["config"][f"{PROJECT}:settings"]
-    if strategy := os.environ.get("STRATEGY"):
-        for runner in content["runners"].values():
-            runner["strategy"] = yaml.safe_load(strategy)
     try:
-        settings = Settings.model_validate(content)
+        config = read_config(file, os.environ.get("STRATEGY", ""))
+        settings = Settings.model_validate(config.get(SETTINGS))
+    except StackFileError as error:
+        sys.exit(str(error))
     except pydantic.ValidationError:
         sys.exit(f"{file.name}: has mistakes, which make preview tells one by one")
     for name, verdicts in explain(settings).items():

@@ -28,17 +28,14 @@ from pulumi.automation import events
 from rich.console import Console
 from rich.table import Table
 
+from components.config import PROJECT
 from tools import cluster, toolchain
+from tools.stack_file import SETTINGS, StackFileError, read_config
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STATE_VARIABLE = "IMAGE_BUILDS_STATE"
 CHART_VARIABLE = "IMAGE_BUILDS_CHART"
 STAND_IN_CHART = CHECKOUT / "tests" / "charts" / "gitlab-runner"
-PROJECT = "image-builds"
-
-
-class LocalError(Exception):
-    """A local command cannot do its work; the message says why and what to do."""
 
 
 def state_folder() -> Path:
@@ -151,36 +148,21 @@ class LocalStack:
 
     def _config(self, strategy: str) -> dict[str, Any]:
         """Return the stack file's config with the cluster, chart and strategy of this run."""
-        if not self.stack_file.exists():
-            message = f"{self.stack_file.name} does not exist; name a stack that has a file: STACK="
-            raise LocalError(message)
-        try:
-            content = _load(self.stack_file)
-        except yaml.YAMLError as error:
-            message = f"{self.stack_file.name} is no YAML; correct it: {error}"
-            raise LocalError(message) from None
-        config: dict[str, Any] = content.get("config") or {}
+        config = read_config(self.stack_file, strategy)
         config = {key: value for key, value in config.items() if not _encrypted(value)}
         config["kubernetes:context"] = cluster.NAME
-        settings = config.get(f"{PROJECT}:settings")
+        settings = config.get(SETTINGS)
         if isinstance(settings, dict):
-            self._localise(cast("dict[str, Any]", settings), strategy)
+            archive = os.environ.get(CHART_VARIABLE) or str(STAND_IN_CHART)
+            chart = cast("dict[str, Any]", settings).setdefault("chart", {})
+            if isinstance(chart, dict):
+                cast("dict[str, Any]", chart).setdefault("archive", archive)
         return config
-
-    def _localise(self, settings: dict[str, Any], strategy: str) -> None:
-        archive = os.environ.get(CHART_VARIABLE) or str(STAND_IN_CHART)
-        chart = settings.setdefault("chart", {})
-        if isinstance(chart, dict):
-            cast("dict[str, Any]", chart).setdefault("archive", archive)
-        runners = settings.get("runners")
-        if strategy and isinstance(runners, dict):
-            for runner in cast("dict[str, dict[str, Any]]", runners).values():
-                runner["strategy"] = yaml.safe_load(strategy)
 
     def _write_stack_file(self, config: Mapping[str, Any]) -> None:
         """Keep the salt with which this stack's state is encrypted."""
         file = self.work / f"Pulumi.{self.name}.yaml"
-        old = _load(file) if file.exists() else {}
+        old: dict[str, Any] = yaml.safe_load(file.read_bytes()) if file.exists() else {}
         content = {key: old[key] for key in ("encryptionsalt",) if key in old}
         part = file.with_suffix(".part")
         part.write_text(yaml.safe_dump({**content, "config": dict(config)}), encoding="utf-8")
@@ -193,15 +175,11 @@ class LocalStack:
             file.touch(mode=0o600)
             file.write_text("{}", encoding="utf-8")
         known = cast("dict[str, str]", json.loads(file.read_text(encoding="utf-8")))
-        wanted = dict(_wanted_secrets(config.get(f"{PROJECT}:settings")))
+        wanted = dict(_wanted_secrets(config.get(SETTINGS)))
         values = {path: known.get(path) or value for path, value in wanted.items()}
         file.write_text(json.dumps({**known, **values}, indent=1), encoding="utf-8")
         for path, value in values.items():
             yield f"{PROJECT}:{path}", auto.ConfigValue(value, secret=True)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
 
 def _encrypted(value: object) -> bool:
@@ -336,7 +314,7 @@ def main(arguments: list[str]) -> int:
     started = time.monotonic()
     try:
         _run(command, state, options.stack, options.strategy)
-    except (LocalError, cluster.ClusterError, toolchain.ToolchainError) as error:
+    except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return 1
     except auto.CommandError:
