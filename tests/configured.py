@@ -69,6 +69,10 @@ STRATEGIES: dict[str, Any] = {
     "buildkit-service-buildx": {"kind": "buildkit-service", "client": "buildx"},
     "buildx": {"kind": "buildx", "acceptPrivileged": True},
     "buildah": "buildah",
+    "buildah-profiles": {
+        "kind": "buildah",
+        "nodeProfiles": {"seccomp": "b.json", "appArmor": "b"},
+    },
     "buildah-root": {"kind": "buildah", "variant": "root"},
     "buildah-privileged": {"kind": "buildah", "variant": "privileged", "acceptPrivileged": True},
 }
@@ -77,6 +81,7 @@ STRATEGIES: dict[str, Any] = {
 LEVELS = {
     "kaniko": "baseline",
     "buildkit-profiles": "baseline",
+    "buildah-profiles": "baseline",
     "buildkit-service": "restricted",
     "buildkit-service-buildx": "restricted",
 }

@@ -1,0 +1,92 @@
+"""What a switch from each variant to each other changes, as the engine is told of it.
+
+``tests/engine/test_variants.py`` sees on a real engine that it does just that, for a ring of them.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any, cast
+
+import pytest
+
+from components import stack
+from components.environment import Environment
+from components.placement import Placement
+from tests.configured import (
+    CERTIFICATE,
+    LEVELS,
+    SECRETS,
+    SETTINGS,
+    STRATEGIES,
+    bent,
+    configure,
+)
+from tests.harness import deploy
+
+REGISTRY = {"host": "ca.example.com:5000", "pull": "in", "push": "out"}
+REGISTRIES: dict[str, list[dict[str, Any]]] = {
+    "plain": [REGISTRY],
+    "private CA": [{**REGISTRY, "certificates": CERTIFICATE}],
+}
+LEVEL = "metadata.labels.pod-security.kubernetes.io/enforce"
+# What Kubernetes, and so the provider, changes in place; all else would be a replacement or is
+# nothing that a strategy decides.
+CHANGES = {
+    "Namespace main-jobs": {LEVEL},
+    "Release main": {"values.runners.config"},
+    "ConfigMap main-files": {"data"},
+}
+# A tool's files, rights of the jobs' account, and the daemon that jobs share, with what is its own.
+COMES_AND_GOES = re.compile(
+    "(ConfigMap|RegistryFiles) main-files"
+    "|(Role|RoleBinding) main-job"
+    "|Secret main-daemon"
+    "|[A-Za-z]+ buildkitd(-ca|-[0-9]{4})?",
+)
+# Mocks keep nothing, so each program makes them anew; tests/engine/test_daemon.py sees them kept.
+CERTIFICATES = re.compile("Secret (main-daemon|buildkitd-.*)")
+
+
+@functools.cache
+def _registered(variant: str, registries: str) -> dict[str, dict[str, Any]]:
+    """Return the inputs of every resource of a variant by kind and name."""
+    changes = {"runners.main.strategy": STRATEGIES[variant], "registries": REGISTRIES[registries]}
+    configure(bent(SETTINGS, changes), SECRETS)
+    settings, known = stack.load()
+    registered = deploy(lambda: Environment("test", Placement(settings, known).environment))
+    return {f"{item.kind.rpartition(':')[2]} {item.name}": item.inputs for item in registered}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON
+    if isinstance(value, dict) and value and path != "data":
+        for key, item in cast("dict[str, object]", value).items():
+            yield from _leaves(item, f"{path}.{key}".lstrip("."))
+    else:
+        yield path, json.dumps(value, sort_keys=True)
+
+
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+    return {path for path, _ in set(_leaves(old)) ^ set(_leaves(new))}
+
+
+@pytest.mark.parametrize("registries", REGISTRIES)
+@pytest.mark.parametrize(("before", "after"), list(permutations(STRATEGIES, 2)))
+def test_a_switch_replaces_nothing_and_only_what_is_a_strategys_own_comes_and_goes(
+    before: str,
+    after: str,
+    registries: str,
+) -> None:
+    old, new = _registered(before, registries), _registered(after, registries)
+    changed = {
+        name: paths
+        for name in old.keys() & new.keys()
+        if (paths := _changed(old[name], new[name])) and not CERTIFICATES.fullmatch(name)
+    }
+
+    assert {name for name in old.keys() ^ new.keys() if not COMES_AND_GOES.fullmatch(name)} == set()
+    assert {name: CHANGES.get(name) for name in changed} == changed
+    assert ("Namespace main-jobs" in changed) is (LEVELS.get(before) != LEVELS.get(after))
+    assert "Release main" in changed
