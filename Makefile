@@ -10,9 +10,10 @@ STRATEGY ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 LOCAL := $(RUN) -m tools.local
+RUNNER ?=
 
 .PHONY: help up preview destroy clean cluster-up cluster-down cluster-status toolchain test test-unit
-.PHONY: test-newest lint schema bench explain templates readme
+.PHONY: test-newest lint schema bench explain templates readme runner-keys
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -74,6 +75,9 @@ templates: $(VENV)/installed ## Write the pipeline components of templates/ from
 
 readme: $(VENV)/installed ## Write the tables of README.md from the plans
 	@$(RUN) -m tools.readme
+
+runner-keys: $(VENV)/installed ## Compare the keys of config.toml with the source in RUNNER
+	@$(RUN) -m tests.executor.source '$(RUNNER)'
 
 bench: $(VENV)/installed ## Measure preview and up against the floor and against helm with kubectl
 	@$(RUN) -m tools.toolchain install

@@ -1,9 +1,11 @@
 """Who a runner's manager and its jobs are, and what the manager may do in the job namespace.
 
-The verbs are those that the features in use need, from the runner's own annotations
-(gitlab-runner:executors/kubernetes/*.go, ``kubeAPI:``). Services for web terminals are left out:
-no image build has ports. The jobs' account mounts no token by itself, and has the rights in target
-namespaces that the stack file lists: none, unless its jobs deploy.
+The verbs are those of the requests that the runner sends for the features in use
+(gitlab-runner:executors/kubernetes/*.go). Its own list (``kubeAPI:`` there) has more: streams are
+opened by POST only (exec.go, NewSPDYExecutor), which is ``create``, and a log is read by ``get``.
+What web terminals need is left out: no session server is configured, and no image build has
+ports. The jobs' account mounts no token by itself, and has the rights in target namespaces that
+the stack file lists: none, unless its jobs deploy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +18,9 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 _CORE = ""
 _ALWAYS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (_CORE, "pods", ("create", "delete", "get", "list", "watch")),
-    (_CORE, "pods/attach", ("create", "delete", "get", "patch")),
-    (_CORE, "pods/exec", ("create", "delete", "get", "patch")),
-    (_CORE, "pods/log", ("get", "list")),
+    (_CORE, "pods/attach", ("create",)),
+    (_CORE, "pods/exec", ("create",)),
+    (_CORE, "pods/log", ("get",)),
     (_CORE, "secrets", ("create", "delete", "get", "update")),
     (_CORE, "events", ("list",)),
 )

@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from components.config import Chart
+from tests.executor.keys import RUNNERS
+
 # An f-string of an Output then raises instead of writing a paragraph of help into a value.
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "1"
 # Nothing a test does may reach a cluster of the user's.
@@ -14,3 +17,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "engine" in item.path.parts:
             item.add_marker(pytest.mark.engine)
+
+
+def pytest_report_header() -> str:
+    """Say who runs the jobs of the engine tests."""
+    runner = RUNNERS[Chart().version]
+    return f"jobs: run by tests/executor, which stands in for gitlab-runner {runner}"

@@ -1,21 +1,25 @@
 """Real engine, real provider, real API server; only the node is simulated (by kwok)."""
 
+import base64
+import contextlib
 import dataclasses
 import json
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 from kubernetes import client
 from pulumi import automation as auto
 from pulumi.automation import events
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
+from tests.executor.job import Account, Call
 from tools.cluster import Cluster
 from tools.local import CHECKOUT, LocalStack
 
@@ -34,34 +38,6 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
 def core(control_plane: Cluster) -> Iterator[client.CoreV1Api]:
     with control_plane.api() as api:
         yield client.CoreV1Api(api)
-
-
-@contextmanager
-def account_api(cluster: Cluster, account: str, namespace: str) -> Generator[client.ApiClient]:
-    """A client with the token of a ServiceAccount."""
-    with cluster.api() as administrator:
-        token = client.CoreV1Api(administrator).create_namespaced_service_account_token(
-            account,
-            namespace,
-            {"spec": {"expirationSeconds": 600}},
-        )
-        configuration = client.Configuration()
-        configuration.host = administrator.configuration.host
-        configuration.ssl_ca_cert = administrator.configuration.ssl_ca_cert
-        configuration.api_key = {"authorization": f"Bearer {token.status.token}"}
-        with client.ApiClient(configuration) as api:
-            yield api
-
-
-def allowed(api: client.ApiClient, namespace: str, call: tuple[str, str, str]) -> bool:
-    """Whether the account may do ``call``: a verb, an API group and a resource."""
-    verb, group, resource = call
-    name, _, subresource = resource.partition("/")
-    attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
-    review = client.AuthorizationV1Api(api).create_self_subject_access_review(
-        {"spec": {"resourceAttributes": {**attributes, "namespace": namespace}}},
-    )
-    return review.status.allowed
 
 
 @dataclasses.dataclass
@@ -171,19 +147,120 @@ class Site:
         return Outcome(operations, "\n".join(lines))
 
 
-@pytest.fixture
-def site(control_plane: Cluster, tmp_path: Path) -> Iterator[Site]:
-    """A fresh stack; whatever it left behind is removed."""
+@contextlib.contextmanager
+def fresh_site(control_plane: Cluster, folder: Path) -> Generator[Site]:
+    """Yield a fresh stack; whatever it left behind is removed."""
     prefix = f"t{secrets.token_hex(4)}"
     stack = LocalStack(
         "test",
-        tmp_path / "state",
+        folder / "state",
         control_plane.kubeconfig,
-        stack_file=tmp_path / "Pulumi.test.yaml",
+        stack_file=folder / "Pulumi.test.yaml",
     )
-    yield Site(prefix, tmp_path, stack)
+    yield Site(prefix, folder, stack)
     with control_plane.api() as api:
         namespaces = client.CoreV1Api(api)
         for namespace in namespaces.list_namespace().items:
             if namespace.metadata.name.startswith(prefix):
                 namespaces.delete_namespace(namespace.metadata.name)
+
+
+@pytest.fixture
+def site(control_plane: Cluster, tmp_path: Path) -> Iterator[Site]:
+    with fresh_site(control_plane, tmp_path) as found:
+        yield found
+
+
+def encoded(planted: list[str]) -> list[str]:
+    """Return each secret as it is, and as Secrets and Docker's config.json encode it."""
+    texts = [text for secret in planted for text in (secret, f"local:{secret}")]
+    return [*planted, *(base64.b64encode(text.encode()).decode() for text in texts)]
+
+
+def runner_config(core: client.CoreV1Api, namespace: str, runner: str) -> str:
+    """Return the config.toml that was deployed for a runner."""
+    config_map = core.read_namespaced_config_map(f"gitlab-runner-{runner}", namespace)
+    return config_map.data["config.template.toml"]
+
+
+def account(cluster: Cluster, name: str, namespace: str) -> Account:
+    """Return the credentials that a pod of this ServiceAccount would have."""
+    with cluster.api() as administrator:
+        token = client.CoreV1Api(administrator).create_namespaced_service_account_token(
+            name,
+            namespace,
+            {"spec": {"expirationSeconds": 600}},
+        )
+        certificates = administrator.configuration.ssl_ca_cert
+    return Account(cluster.server, certificates, token.status.token)
+
+
+@contextlib.contextmanager
+def account_api(cluster: Cluster, name: str, namespace: str) -> Generator[client.ApiClient]:
+    """A client with the token of a ServiceAccount."""
+    known = account(cluster, name, namespace)
+    configuration = client.Configuration()
+    configuration.host = known.server
+    configuration.ssl_ca_cert = known.certificates
+    configuration.api_key = {"authorization": f"Bearer {known.token}"}
+    with client.ApiClient(configuration) as api:
+        yield api
+
+
+def as_manifest(rules: list[PolicyRuleArgsDict]) -> list[dict[str, list[str]]]:
+    """Spell a Role's rules as the API does, with one rule for each verb."""
+    return [
+        {"apiGroups": [*rule["api_groups"]], "resources": [*rule["resources"]], "verbs": [verb]}
+        for rule in cast("list[dict[str, list[str]]]", rules)
+        for verb in rule["verbs"]
+    ]
+
+
+def allowed(api: client.ApiClient, namespace: str, call: Call) -> bool:
+    """Whether the account may do ``call``: a verb, an API group and a resource."""
+    verb, group, resource = call
+    name, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
+    review = client.AuthorizationV1Api(api).create_self_subject_access_review(
+        {"spec": {"resourceAttributes": {**attributes, "namespace": namespace}}},
+    )
+    return review.status.allowed
+
+
+@contextlib.contextmanager
+def grant(
+    control_plane: Cluster,
+    rules: list[dict[str, list[str]]],
+    level: str,
+    job_account: str,
+) -> Generator[tuple[str, Account]]:
+    """Yield a job namespace at this Pod Security level, and a manager with only these rights."""
+    namespace, manager = f"g{secrets.token_hex(4)}", "gitlab-runner-builds"
+    label = {"pod-security.kubernetes.io/enforce": level}
+    binding = {
+        "metadata": {"name": manager},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": manager},
+        "subjects": [{"kind": "ServiceAccount", "name": manager, "namespace": namespace}],
+    }
+    with control_plane.api() as api:
+        core, access = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
+        core.create_namespace({"metadata": {"name": namespace, "labels": label}})
+        try:
+            for name in (manager, job_account):
+                core.create_namespaced_service_account(namespace, {"metadata": {"name": name}})
+            role = {"metadata": {"name": manager}, "rules": rules}
+            access.create_namespaced_role(namespace, role)
+            access.create_namespaced_role_binding(namespace, binding)
+            with account_api(control_plane, manager, namespace) as asking:
+                _await_rights(asking, namespace, rules[0])
+            yield namespace, account(control_plane, manager, namespace)
+        finally:
+            core.delete_namespace(namespace)
+
+
+def _await_rights(api: client.ApiClient, namespace: str, rule: dict[str, list[str]]) -> None:
+    """Wait until the API server's authorizer has seen a new Role and its binding."""
+    call = (rule["verbs"][0], rule["apiGroups"][0], rule["resources"][0])
+    deadline = time.monotonic() + 10
+    while not allowed(api, namespace, call) and time.monotonic() < deadline:
+        time.sleep(0.05)

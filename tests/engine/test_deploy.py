@@ -1,4 +1,3 @@
-import time
 import tomllib
 from typing import Any
 
@@ -7,8 +6,10 @@ import tomlkit
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from tests.engine.conftest import Site, account_api, allowed
-from tests.engine.executor import job_pod
+from components.config import Chart
+from tests.engine.conftest import Site, account, account_api, allowed, runner_config
+from tests.executor.job import Job, Run
+from tests.executor.keys import RUNNERS
 from tools.cluster import Cluster
 
 LISTED = [
@@ -64,11 +65,6 @@ def _runners(site: Site, **strategy: Any) -> dict[str, Any]:  # noqa: ANN401 - Y
 def _allowed(api: client.ApiClient, namespace: str) -> set[tuple[str, str, str]]:
     """What of ``EVERY`` the account may do in ``namespace``; in all where it is empty."""
     return {call for call in EVERY if allowed(api, namespace, call)}
-
-
-def _config_toml(core: client.CoreV1Api, site: Site, runner: str) -> str:
-    config_map = core.read_namespaced_config_map(f"gitlab-runner-{runner}", site.prefix)
-    return config_map.data["config.template.toml"]
 
 
 def test_a_deployment_may_do_what_is_listed_and_a_build_nothing(
@@ -127,17 +123,16 @@ def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> No
 
 def test_the_pod_of_a_deployment_needs_each_key_to_fit_restricted_and_alone_has_a_token(
     site: Site,
+    control_plane: Cluster,
     core: client.CoreV1Api,
 ) -> None:
     site.write("kaniko", runners=_runners(site))
     site.up()
     jobs = f"{site.prefix}-deploy"
-    text = _config_toml(core, site, "deploy")
+    text = runner_config(core, site.prefix, "deploy")
 
-    pod = core.create_namespaced_pod(jobs, job_pod(text))
-    build = core.create_namespaced_pod(
-        f"{site.prefix}-builds", job_pod(_config_toml(core, site, "builds"))
-    )
+    deploy = _run(site, control_plane, "deploy", text)
+    build = _run(site, control_plane, "builds", runner_config(core, site.prefix, "builds"))
 
     for key in (
         "allow_privilege_escalation",
@@ -145,21 +140,26 @@ def test_the_pod_of_a_deployment_needs_each_key_to_fit_restricted_and_alone_has_
         "pod_security_context",
         "pod_spec",
     ):
-        with pytest.raises(ApiException, match="violates PodSecurity"):
-            core.create_namespaced_pod(jobs, job_pod(_without(text, key)))
+        refused = _run(site, control_plane, "deploy", _without(text, key))
+        assert "violates PodSecurity" in refused.error
     level = core.read_namespace(jobs).metadata.labels["pod-security.kubernetes.io/enforce"]
     assert level == "restricted"
-    assert pod.spec.service_account_name == "gitlab-job-deploy"
-    assert [volume.name for volume in build.spec.volumes if volume.projected] == []
-    assert len([volume for volume in pod.spec.volumes if volume.projected]) == 1
+    assert (deploy.phase, deploy.error) == ("Running", "")
+    assert deploy.pod["spec"]["serviceAccountName"] == "gitlab-job-deploy"
+    assert _tokens(build) == 0
+    assert _tokens(deploy) == 1
     secrets = {item.metadata.name for item in core.list_namespaced_secret(jobs).items}
     assert "registry-pull" in secrets
     assert "registry-push" not in secrets
-    phase = ""
-    deadline = time.monotonic() + 20
-    while phase != "Running" and time.monotonic() < deadline:
-        phase = core.read_namespaced_pod(pod.metadata.name, jobs).status.phase
-    assert phase == "Running"
+
+
+def _run(site: Site, control_plane: Cluster, runner: str, text: str) -> Run:
+    manager = account(control_plane, f"gitlab-runner-{runner}", site.prefix)
+    return Job(text, RUNNERS[Chart().version], manager).run()
+
+
+def _tokens(run: Run) -> int:
+    return len([volume for volume in run.pod["spec"]["volumes"] if "projected" in volume])
 
 
 def _without(text: str, key: str) -> str:

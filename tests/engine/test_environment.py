@@ -1,84 +1,11 @@
 import time
-from itertools import pairwise, permutations
 
 import pytest
 from kubernetes import client
 
-from tests.configured import LEVELS, STRATEGIES
-from tests.engine.conftest import Site
+from tests.configured import CERTIFICATE, STRATEGIES
+from tests.engine.conftest import Site, encoded
 from tools.cluster import Cluster
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_second_preview_and_up_change_nothing(site: Site, strategy: str) -> None:
-    site.write(STRATEGIES[strategy])
-
-    assert "failed" not in site.up().operations
-    assert site.preview().operations == {}
-    assert site.up().operations == {}
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_manager_is_available_under_restricted(
-    site: Site,
-    control_plane: Cluster,
-    strategy: str,
-) -> None:
-    site.write(STRATEGIES[strategy])
-    site.up()
-
-    with control_plane.api() as api:
-        deployment = client.AppsV1Api(api).read_namespaced_deployment(
-            "gitlab-runner-builds",
-            site.prefix,
-        )
-        namespace = client.CoreV1Api(api).read_namespace(site.prefix)
-
-    assert deployment.status.available_replicas == 1
-    assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
-
-
-def _walk() -> list[str]:
-    """Pass from every variant to every other once, in one walk (Hierholzer)."""
-    left = {name: [other for other in STRATEGIES if other != name] for name in STRATEGIES}
-    open_, walk = ["kaniko"], list[str]()
-    while open_:
-        if left[open_[-1]]:
-            open_.append(left[open_[-1]].pop())
-        else:
-            walk.append(open_.pop())
-    return walk[::-1]
-
-
-def test_the_walk_is_over_every_ordered_pair() -> None:
-    walk = _walk()
-
-    assert sorted(pairwise(walk)) == sorted(permutations(STRATEGIES, 2))
-
-
-def test_every_switch_updates_in_place_and_deletes_nothing(
-    site: Site,
-    core: client.CoreV1Api,
-) -> None:
-    walk = _walk()
-    site.write(STRATEGIES[walk[0]])
-    site.up()
-    names = (site.prefix, f"{site.prefix}-builds", f"{site.prefix}-apps")
-    uids = [core.read_namespace(name).metadata.uid for name in names]
-
-    for before, after in pairwise(walk):
-        site.write(STRATEGIES[after])
-        operations = site.up().operations
-        kinds = sorted(urn.split("::")[2].rpartition(":")[2] for urn in operations["update"])
-        # A namespace whose level stays is left alone.
-        moved = LEVELS[before] != LEVELS[after]
-        assert (set(operations), kinds) == (
-            {"update"},
-            ["Namespace", "Release"] if moved else ["Release"],
-        ), f"{before} to {after}"
-
-    assert [core.read_namespace(name).metadata.uid for name in names] == uids
-    assert site.preview().operations == {}
 
 
 def test_auto_follows_what_the_cluster_is_said_to_be(site: Site) -> None:
@@ -89,17 +16,27 @@ def test_auto_follows_what_the_cluster_is_said_to_be(site: Site) -> None:
     assert site.preview().operations == {}
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_destroy_leaves_nothing(
+# Between them they have all that any variant registers (tests/test_program.py).
+@pytest.mark.parametrize("strategy", ["dood", "buildkit-service"])
+def test_destroy_leaves_nothing_and_says_no_secret(
     site: Site,
     core: client.CoreV1Api,
     strategy: str,
 ) -> None:
-    site.write(STRATEGIES[strategy])
+    planted = {
+        "runnerTokens__builds": "glrt-PlantedToken0001",
+        "registryCredentials__in__password": "PlantedPullPassword",
+        "registryCredentials__out__password": "PlantedPushPassword",
+    }
+    site.plant(**planted)
+    registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
+    site.write(STRATEGIES[strategy], registries=[{**registry, "certificates": CERTIFICATE}])
     site.up()
 
-    assert "failed" not in site.destroy().operations
+    destroyed = site.destroy()
 
+    assert "failed" not in destroyed.operations
+    assert [form for form in encoded([*planted.values()]) if form in destroyed.output] == []
     deadline = time.monotonic() + 30
     left = [site.prefix]
     while left and time.monotonic() < deadline:

@@ -1,0 +1,238 @@
+"""The pod that the Kubernetes executor makes for a job, from a runner's table of config.toml.
+
+Written from gitlab-runner:executors/kubernetes/kubernetes.go (setupBuildPod and what it calls) as
+of 18.9.0, for the keys that components/runner_toml.py writes.
+"""
+
+import dataclasses
+import json
+from typing import Any, cast
+
+PROJECT, JOB = 1, 2
+NAME = f"runner-standin-project-{PROJECT}-concurrent-0"
+LABELS = {"pod": NAME, "job.runner.gitlab.com/pod": NAME}
+HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_64-v18.9.0"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What GitLab, or the network, adds to what config.toml says."""
+
+    variables: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    answers_lost: bool = False
+    """The answer to each request that makes an object is lost once, so that it is sent again."""
+    fails: bool = False
+    """The job's script ends with an error."""
+
+
+def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[str, Any]:
+    """Return the pod's manifest without a name; ``credentials`` is the Secret of this job.
+
+    Raises:
+        ValueError: ``allowed_services`` forbids a service that is configured.
+    """
+    kubernetes = runner["kubernetes"]
+    services = kubernetes.get("services", [])
+    foreign = [
+        service["name"]
+        for service in services
+        if service["name"] not in kubernetes.get("allowed_services", [service["name"]])
+    ]
+    if foreign:
+        message = f"invalid service image {foreign}: allowed_services forbids it"
+        raise ValueError(message)
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": 3601,
+        "serviceAccountName": kubernetes["service_account"],
+        "automountServiceAccountToken": kubernetes["automount_service_account_token"],
+        "nodeSelector": kubernetes.get("node_selector", {}),
+        "tolerations": [
+            _toleration(taint, effect)
+            for taint, effect in kubernetes.get("node_tolerations", {}).items()
+        ],
+        "runtimeClassName": kubernetes.get("runtime_class_name"),
+        "priorityClassName": kubernetes.get("priority_class_name"),
+        "imagePullSecrets": [
+            {"name": name} for name in (*kubernetes.get("image_pull_secrets", []), credentials)
+        ],
+        "securityContext": _pod_context(kubernetes.get("pod_security_context", {})),
+        "hostAliases": _host_aliases(services),
+        "volumes": _volumes(kubernetes),
+        "initContainers": [_container(runner, "init-permissions", HELPER)],
+        "containers": [
+            {
+                **_container(runner, "build", kubernetes["image"]),
+                "env": _variables(runner, {}, request),
+                "resources": _resources(kubernetes, ""),
+            },
+            _container(runner, "helper", HELPER),
+            *(
+                {
+                    **_container(runner, "service", service["name"]),
+                    "name": service["alias"],
+                    "command": [],
+                    "args": service.get("command", []),
+                    "env": _variables(runner, service, request),
+                    "resources": _resources(kubernetes, "service_"),
+                }
+                for service in services
+            ),
+        ],
+    }
+    if runner["feature_flags"].get("FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"):
+        for entry in kubernetes.get("pod_spec", []):
+            spec = _merged(spec, json.loads(entry["patch"]))
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"labels": LABELS},
+        "spec": spec,
+    }
+
+
+def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
+    """Make what every container has: all volumes, and the general context below its own."""
+    kubernetes = runner["kubernetes"]
+    own = kubernetes.get(f"{kind}_container_security_context", {})
+    context: dict[str, Any] = {
+        "capabilities": {
+            "drop": ["NET_RAW", *kubernetes.get("cap_drop", [])],
+            **own.get("capabilities", {}),
+        },
+    }
+    for key, field in (
+        ("privileged", "privileged"),
+        ("allow_privilege_escalation", "allowPrivilegeEscalation"),
+    ):
+        value = own.get(key, kubernetes.get(key))
+        if value is not None:
+            context[field] = value
+    for key, field in (("run_as_user", "runAsUser"), ("run_as_group", "runAsGroup")):
+        if key in own:
+            context[field] = own[key]
+    return {
+        "name": kind,
+        "image": image,
+        "command": ["sh"],
+        "stdin": kind != "init-permissions",
+        "volumeMounts": _mounts(runner),
+        "securityContext": context,
+    }
+
+
+def _pod_context(table: dict[str, Any]) -> dict[str, Any]:
+    fields = {
+        "fs_group": "fsGroup",
+        "run_as_group": "runAsGroup",
+        "run_as_non_root": "runAsNonRoot",
+        "run_as_user": "runAsUser",
+        "seccomp_profile": "seccompProfile",
+    }
+    return {fields[key]: value for key, value in table.items()}
+
+
+def _toleration(taint: str, effect: str) -> dict[str, str]:
+    key, equals, value = taint.partition("=")
+    if equals:
+        return {"key": key, "operator": "Equal", "value": value, "effect": effect}
+    return {"key": key, "operator": "Exists", "effect": effect}
+
+
+def _resources(kubernetes: dict[str, Any], prefix: str) -> dict[str, dict[str, str]]:
+    return {
+        f"{bound}s": {
+            resource.replace("_", "-"): kubernetes[f"{prefix}{resource}_{bound}"]
+            for resource in ("cpu", "memory", "ephemeral_storage")
+            if f"{prefix}{resource}_{bound}" in kubernetes
+        }
+        for bound in ("request", "limit")
+    }
+
+
+def _host_aliases(services: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let services be found by image and alias (host_aliases.go, createServicesHostAlias)."""
+    names = [
+        name
+        for service in services
+        for name in (service["name"].partition(":")[0].replace("/", "-"), service["alias"])
+    ]
+    return [{"ip": "127.0.0.1", "hostnames": names}] if names else []
+
+
+def _variables(
+    runner: dict[str, Any],
+    service: dict[str, Any],
+    request: Request,
+) -> list[dict[str, str]]:
+    """Return a container's environment, in which the job outranks the runner's."""
+    pairs = [
+        pair.partition("=")[::2]
+        for pair in (*runner.get("environment", []), *service.get("environment", []))
+    ]
+    if any("$" in value for _, value in pairs):
+        message = "the runner expands variables in values, and the test executor does not"
+        raise ValueError(message)
+    return [
+        {"name": name, "value": value}
+        for name, value in {**dict(pairs), **request.variables}.items()
+    ]
+
+
+def _own_folders(runner: dict[str, Any]) -> dict[str, str]:
+    """Return the paths of the volumes that every pod has."""
+    kubernetes = runner["kubernetes"]
+    return {
+        "scripts": f"{kubernetes.get('scripts_base_dir', '')}/scripts-{PROJECT}-{JOB}",
+        "logs": f"{kubernetes.get('logs_base_dir', '')}/logs-{PROJECT}-{JOB}",
+        "repo": runner.get("builds_dir", "/builds"),
+    }
+
+
+def _mounts(runner: dict[str, Any]) -> list[dict[str, Any]]:
+    mounts = [
+        {
+            "name": entry["name"],
+            "mountPath": entry["mount_path"],
+            **({"readOnly": True} if entry.get("read_only") else {}),
+        }
+        for entries in runner["kubernetes"].get("volumes", {}).values()
+        for entry in entries
+    ]
+    own = [{"name": name, "mountPath": path} for name, path in _own_folders(runner).items()]
+    return mounts + own
+
+
+def _volumes(kubernetes: dict[str, Any]) -> list[dict[str, Any]]:
+    volumes = [
+        {"name": entry["name"], **_source(kind, entry)}
+        for kind, entries in kubernetes.get("volumes", {}).items()
+        for entry in entries
+    ]
+    return volumes + [{"name": name, "emptyDir": {}} for name in ("repo", "scripts", "logs")]
+
+
+def _source(kind: str, entry: dict[str, Any]) -> dict[str, Any]:
+    items = [{"key": key, "path": path} for key, path in entry.get("items", {}).items()]
+    chosen = {"items": items} if items else {}
+    sources: dict[str, dict[str, Any]] = {
+        "host_path": {"hostPath": {"path": entry.get("host_path")}},
+        "empty_dir": {"emptyDir": {"medium": entry["medium"]} if "medium" in entry else {}},
+        "secret": {"secret": {"secretName": entry["name"], **chosen}},
+        "config_map": {"configMap": {"name": entry["name"], **chosen}},
+    }
+    return sources[kind]
+
+
+def _merged(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Merge strategically: mappings by key, lists by name, and the rest replaced."""
+    if isinstance(patch, dict):
+        table = cast("dict[str, Any]", value or {})
+        changes = cast("dict[str, Any]", patch)
+        return {**table, **{key: _merged(table.get(key), changes[key]) for key in changes}}
+    if isinstance(patch, list):
+        items = {item["name"]: item for item in cast("list[dict[str, Any]]", value or [])}
+        changed = {item["name"]: item for item in cast("list[dict[str, Any]]", patch)}
+        merged: dict[str, Any] = _merged(items, changed)
+        return list(merged.values())
+    return patch

@@ -1,0 +1,109 @@
+from typing import Any
+
+import pytest
+
+from components.config import Chart
+from tests.configured import CERTIFICATE, STRATEGIES
+from tests.executor.job import Account, Job
+from tests.executor.keys import KEYS, RUNNERS, keys_of, unknown_keys
+from tests.executor.rendered import config_toml
+from tests.executor.source import differences, known_keys
+
+PINNED = RUNNERS[Chart().version]
+AMOUNTS = {"cpu": "1", "memory": "1Gi", "ephemeralStorage": "1Gi"}
+BOUNDS = {"requests": AMOUNTS, "limits": AMOUNTS}
+OLD: dict[str, Any] = {
+    "registries": [
+        {"host": "ca.example.com:5000", "certificates": CERTIFICATE, "pull": "in", "push": "out"},
+    ],
+    "runners.main.resources": {**BOUNDS, "service": BOUNDS},
+    "runners.main.environment": {"GREETING": "hello"},
+    "runners.main.tolerations": [{"key": "ci"}],
+    "runners.main.priorityClassName": "low",
+}
+SANDBOX = {"runners.main.runtimeClassName": "sandbox"}
+NEW = {
+    "chart": {"version": "0.88.0"},
+    "runners.main.seccompProfile": "RuntimeDefault",
+    "runners.main.podDisruptionBudget": True,
+}
+
+
+def test_the_table_holds_every_key_that_is_rendered_and_no_other() -> None:
+    rendered = {
+        key
+        for strategy in STRATEGIES.values()
+        for key in keys_of(config_toml(strategy, {**OLD, **NEW}))
+    }
+    in_sandbox = keys_of(config_toml("kaniko", SANDBOX))
+    of_deployments = keys_of(config_toml({"kind": "none"}, {}))
+
+    assert rendered | in_sandbox | of_deployments == set(KEYS)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_pinned_charts_runner_knows_every_key_of_a_variant(strategy: str) -> None:
+    assert unknown_keys(config_toml(STRATEGIES[strategy], OLD), PINNED) == []
+
+
+def test_a_job_is_not_run_from_a_config_of_which_the_runner_would_drop_a_key() -> None:
+    text = config_toml("kaniko", {**OLD, **NEW})
+
+    with pytest.raises(ValueError, match=r"runner 18\.9\.0 does not know .*pod_disruption_budget"):
+        Job(text, "18.9.0", Account("", "", ""))
+
+    assert unknown_keys(text, "18.11.0") == []
+
+
+def test_a_key_that_is_in_no_table_is_unknown() -> None:
+    text = "[[runners]]\n[runners.kubernetes.container_security_context]\nprivileged = true\n"
+
+    assert unknown_keys(text, PINNED) == [
+        "runners.kubernetes.container_security_context.privileged"
+    ]
+
+
+CONFIG = """\
+type RunnerConfig struct {
+	Name string `toml:"name" json:"name"`
+
+	RunnerSettings
+}
+
+type RunnerSettings struct {
+	Kubernetes *KubernetesConfig `toml:"kubernetes,omitempty" json:"kubernetes"`
+	Logger logrus.FieldLogger `toml:"-" json:",omitempty"`
+}
+
+type KubernetesConfig struct {
+	NodeSelector map[string]string `toml:"node_selector,omitempty" long:"node-selector"`
+	Services     []Service         `toml:"services"`
+}
+
+type Service struct {
+	// Name is found by the runner
+	Name string `toml:"name"`
+}
+"""
+
+
+def test_keys_are_read_from_go_structs_with_their_tables() -> None:
+    assert known_keys(CONFIG, 'Name: "FF_NEW",') >= {
+        "runners.name",
+        "runners.kubernetes.node_selector.*",
+        "runners.kubernetes.services.name",
+        "runners.feature_flags.FF_NEW",
+    }
+
+
+def test_a_table_that_differs_from_the_source_is_told() -> None:
+    right = {key for key, since in KEYS.items() if since != "18.11.0"}
+    late = "runners.kubernetes.pod_disruption_budget"
+
+    assert differences("18.9.0", right) == []
+    assert differences("18.9.0", right - {"runners.builds_dir"}) == [
+        "runner 18.9.0 does not know runners.builds_dir, which the table dates to 0.1.5",
+    ]
+    assert differences("18.9.0", right | {late}) == [
+        f"runner 18.9.0 knows already {late}, which the table dates to 18.11.0",
+    ]
