@@ -52,7 +52,8 @@ toolchain: $(VENV)/installed ## Show which programs are used and from where
 
 test: $(VENV)/installed ## Run every test, unit to engine
 	@$(RUN) -m tools.toolchain install
-	@$(RUN) -m pytest --cov
+	@# Each worker has a control plane of its own, and a file's tests share theirs.
+	@$(RUN) -m pytest --cov --numprocesses 2 --dist loadfile
 
 test-unit: $(VENV)/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine'
