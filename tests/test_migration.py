@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -34,14 +35,17 @@ def _runner(strategy: Strategy) -> dict[str, Any]:
     return {**content, "environment": dict(line.split("=", 1) for line in content["environment"])}
 
 
-def _run(folder: Path, strategy: Strategy, job: dict[str, Any]) -> list[str]:
-    """Run a job as the runner would, with tools that say how they are called; return that."""
+def _run(folder: Path, strategy: Strategy, job: dict[str, Any], tool: Path) -> list[str]:
+    """Run a job as the runner would; return how its one tool, which says so, was called."""
     runner = _runner(strategy)
-    for tool in (folder / "bin" / "docker", folder / "kaniko" / "executor"):
-        tool.parent.mkdir()
-        line = f'echo "{tool.name} $*" >>"{folder}/called"'
-        tool.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
-        tool.chmod(0o755)
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("cp", "mkdir"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    tool.parent.mkdir(exist_ok=True)
+    line = f'echo "{tool.name} $*" >>"{folder}/called"'
+    tool.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+    tool.chmod(0o755)
     login = folder / "etc" / "image-builds" / "docker" / "config.json"
     login.parent.mkdir(parents=True)
     login.write_text('{"auths": {}}', encoding="utf-8")
@@ -60,7 +64,7 @@ def _run(folder: Path, strategy: Strategy, job: dict[str, Any]) -> list[str]:
         ["/bin/sh", "-eu", "-c", _moved(script, folder)],
         env={
             **{name: _moved(value, folder) for name, value in environment.items()},
-            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+            "PATH": str(programs),
         },
         check=True,
     )
@@ -124,7 +128,7 @@ def test_the_docker_pipeline_leaves_the_way_to_the_engine_as_it_is(name: str) ->
 
 @pytest.mark.parametrize("name", [*ENGINES, "dood"])
 def test_the_docker_pipeline_runs_and_may_log_in_itself(name: str, tmp_path: Path) -> None:
-    called = _run(tmp_path, VARIANTS[name], DOCKER["build"])
+    called = _run(tmp_path, VARIANTS[name], DOCKER["build"], tmp_path / "bin" / "docker")
 
     image = "registry.example.com/app:1234abcd"
     assert called[-3:] == [
@@ -143,14 +147,14 @@ def test_the_kaniko_pipeline_has_the_default_image_and_its_folder_of_logins() ->
     assert job["variables"]["DOCKER_CONFIG"] == _runner(Kaniko())["environment"]["DOCKER_CONFIG"]
 
 
-@pytest.mark.parametrize("name", ["kaniko", "dind", "dood"])
+@pytest.mark.parametrize("name", ["kaniko", "dind", "dood", "buildx"])
 def test_the_kaniko_pipeline_runs_with_the_login_that_it_writes(name: str, tmp_path: Path) -> None:
-    called = _run(tmp_path, VARIANTS[name], KANIKO["build"])
+    called = _run(tmp_path, VARIANTS[name], KANIKO["build"], tmp_path / "kaniko" / "executor")
 
-    assert called[-1] == (
+    assert called == [
         "executor --context /builds/app --dockerfile /builds/app/Dockerfile "
-        "--destination registry.example.com/app:1234abcd --cache=true --cleanup"
-    )
+        "--destination registry.example.com/app:1234abcd --cache=true --cleanup",
+    ]
     written = (tmp_path / "kaniko" / ".docker" / "config.json").read_text(encoding="utf-8")
     login = {"username": "writer", "password": "PlantedPassword"}
     assert json.loads(written) == {"auths": {"registry.example.com": login}}
