@@ -19,11 +19,15 @@ help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 $(VENV)/installed: requirements.txt tests/requirements.txt tests/requirements.lock
-$(VENV)/installed: tests/package.json tests/package-lock.json
-	@echo "installing Python and npm packages into $(VENV)" >&2
+	@echo "installing Python packages into $(VENV)" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.lock
+	@touch $@
+
+# Apart, since only tests need them.
+$(VENV)/npm/installed: $(VENV)/installed tests/package.json tests/package-lock.json
+	@echo "installing npm packages into $(VENV)" >&2
 	@mkdir -p $(VENV)/npm
 	@cp tests/package.json tests/package-lock.json $(VENV)/npm
 	@$(VENV)/bin/npm ci --loglevel=error --ignore-scripts --prefix $(VENV)/npm >/dev/null
@@ -50,12 +54,12 @@ cluster-up cluster-down cluster-status: $(VENV)/installed ## Start, stop or show
 toolchain: $(VENV)/installed ## Show which programs are used and from where
 	@$(RUN) -m tools.toolchain show
 
-test: $(VENV)/installed ## Run every test, unit to engine
+test: $(VENV)/npm/installed ## Run every test, unit to engine
 	@$(RUN) -m tools.toolchain install
 	@# Each worker has a control plane of its own, and a file's tests share theirs.
 	@$(RUN) -m pytest --cov --numprocesses 2 --dist loadfile
 
-test-unit: $(VENV)/installed ## Run the tests that need no programs
+test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine'
 
 test-newest: $(VENV)/installed ## Run the engine tests with the newest Kubernetes
