@@ -307,3 +307,8 @@ def test_a_failed_build_fails_the_job_and_pushes_nothing(tmp_path: Path, strateg
 
     assert answer.returncode == 3
     assert len(answer.stdout.splitlines()) == 1
+
+
+def test_buildahs_template_leaves_plain_http_to_registries_conf(tmp_path: Path) -> None:
+    for call in _called(tmp_path, "buildah"):
+        assert not any(word.startswith("--tls-verify") for word in call)
