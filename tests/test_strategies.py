@@ -9,6 +9,7 @@ from components.config import (
     Auto,
     Buildah,
     Buildkit,
+    Buildx,
     Cluster,
     Deploy,
     Dind,
@@ -337,3 +338,11 @@ def test_an_old_docker_client_is_warned_about() -> None:
 
     assert "no security fixes" in plan.warnings[1]
     assert len(_plan(DOOD).warnings) == 1
+
+
+def test_buildx_tells_a_daemon_that_is_not_root_where_its_settings_are() -> None:
+    cluster, registry = Cluster(kind="onPrem"), Registry(host="r.example.com:5000", insecure=True)
+
+    plan = plan_for(Buildx(accept_privileged=True), cluster, [registry], ())
+
+    assert "--buildkitd-flags --config=/etc/buildkit/buildkitd.toml" in plan.prepare

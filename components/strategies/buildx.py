@@ -69,7 +69,14 @@ def plan(
 
 def _create(options: Buildx, *, with_files: bool) -> str:
     """Write shell that makes a builder of the job's own, and removes it when the shell ends."""
-    config = f" --buildkitd-config {_FILES}/{CONFIG}" if with_files else ""
+    # The driver puts the file where a daemon of root looks for it, not one of uid 1000
+    # (docker/buildx:driver/kubernetes/manifest, moby/buildkit:cmd/buildkitd/main.go).
+    config = (
+        f" --buildkitd-config {_FILES}/{CONFIG}"
+        f" --buildkitd-flags --config=/etc/buildkit/{CONFIG}"
+        if with_files
+        else ""
+    )
     driver = f"namespace=$(cat {_NAMESPACE}),rootless=true,image={options.daemon_image}"
     return f"""\
 if command -v docker >/dev/null; then
