@@ -1,0 +1,126 @@
+"""From a preview to the one report that every output is made of."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from report import config_toml, jobs, security
+from report.events import Plan, Step
+from report.model import Counts, PropertyChange, Report, ResourceChange
+from report.rendered import Objects, RenderError, compare, render
+from report.source import StackFile
+from report.values import SECRET, Scrubber, differences, inside
+
+NO_HELM = (
+    "helm is not there, so what the chart renders is not compared; put helm 3.17 or later on PATH"
+)
+
+
+def report(  # noqa: PLR0913 - each is a fact of its own
+    plan: Plan,
+    *,
+    environment: str,
+    stack_file: StackFile,
+    settings: Mapping[str, Any],
+    helm: Path | None,
+    scrub: Scrubber,
+    base: str = "",
+    state: str = "",
+) -> Report:
+    """Make the report of one environment."""
+    old, new, gaps = _rendered(plan, helm, scrub)
+    objects = {urn: compare(old[urn], new[urn]) for urn in old}
+    return Report(
+        environment=environment,
+        stack_file=stack_file.name,
+        base=base,
+        state=state,
+        digest=digest(plan),
+        counts=_counts(plan),
+        sentences=tuple(jobs.sentences(plan, settings)),
+        deltas=security.deltas(plan, (old, new), stack_file, settings),
+        effects=tuple(jobs.effects(plan, objects)),
+        resources=tuple(map(_resource, filter(_changes, plan.steps))),
+        keys=tuple(config_toml.changes(plan)),
+        objects=tuple(change for changes in objects.values() for change in changes),
+        gaps=gaps,
+        errors=plan.errors,
+    )
+
+
+def digest(plan: Plan) -> str:
+    """Return what tells plans apart: every operation, with every value that is no secret."""
+    steps = [
+        (step.operation, step.urn, step.moved, [_fields(item) for item in _properties(step)])
+        for step in plan.steps
+        if _changes(step)
+    ]
+    return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fields(change: PropertyChange) -> tuple[str, str | None, str | None]:
+    return change.path, change.old, change.new
+
+
+def _changes(step: Step) -> bool:
+    return step.operation not in {"same", "read"} and not step.is_component
+
+
+def _counts(plan: Plan) -> Counts:
+    found = Counter(step.operation for step in plan.steps if _changes(step))
+    return Counts(
+        create=found["create"] + found["import"],
+        update=found["update"],
+        delete=found["delete"],
+        replace=found["replace"],
+    )
+
+
+def _resource(step: Step) -> ResourceChange:
+    return ResourceChange(
+        operation=step.operation,
+        type=step.type,
+        name=step.name,
+        urn=step.urn,
+        properties=_properties(step),
+    )
+
+
+def _properties(step: Step) -> tuple[PropertyChange, ...]:
+    """What differs: what can be seen, and what only the provider sees, which is secret."""
+    seen = differences(step.old, step.new)
+    unseen = [
+        PropertyChange(path=path, old=SECRET, new=SECRET)
+        for path in step.moved
+        if not any(change.path.startswith(path) for change in seen)
+    ]
+    return (*seen, *unseen)
+
+
+def _rendered(
+    plan: Plan,
+    helm: Path | None,
+    scrub: Scrubber,
+) -> tuple[dict[str, Objects], dict[str, Objects], tuple[str, ...]]:
+    """Render each release that changes, on both sides, and say what could not be."""
+    old: dict[str, Objects] = {}
+    new: dict[str, Objects] = {}
+    gaps: dict[str, None] = {}
+    for step in plan.steps:
+        if step.type != config_toml.RELEASE or not _changes(step):
+            continue
+        if helm is None:
+            gaps[NO_HELM] = None
+            continue
+        try:
+            sides: list[Objects] = [
+                render(helm, side, scrub) if side else inside(None) for side in (step.old, step.new)
+            ]
+        except RenderError as error:
+            gaps[str(error)] = None
+            continue
+        old[step.urn], new[step.urn] = sides
+    return old, new, tuple(gaps)

@@ -1,0 +1,170 @@
+"""A preview's engine events as steps, without secrets.
+
+The engine masks what is marked secret before it sends an event; here it is taken out again by
+what the state and the config mark, so that it takes two mistakes to show one.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pulumi.automation import events
+
+from report.values import Scrubber, clean
+
+RUNNER = "image-builds:index:Runner"
+DAEMON = "image-builds:index:Daemon"
+_OURS = re.compile(
+    r"^(an unhandled error occurred: )?(?=\d+ mistakes? in the config of this stack)"
+)
+"""The one error of the program that is written to be read, and holds no value."""
+_KNOWN = (
+    (
+        re.compile(r"configured Kubernetes cluster is unreachable|connection refused|no such host"),
+        "the Kubernetes API server cannot be reached; check the address and the kubeconfig of this "
+        "environment, and whether the cluster is up",
+    ),
+    (
+        re.compile(r"is forbidden|Unauthorized|must be logged in"),
+        "the Kubernetes API server refuses the account of this preview; check its kubeconfig and "
+        "its rights to read",
+    ),
+    (
+        re.compile(r"context .* does not exist"),
+        "the kubeconfig has no context of that name; check kubernetes:context in the stack file",
+    ),
+    (
+        re.compile(r"passphrase"),
+        "the stack's secrets cannot be read; set PULUMI_CONFIG_PASSPHRASE to its passphrase",
+    ),
+    (
+        re.compile(r"currently locked"),
+        "the stack is locked by another update; wait for it, or cancel it if it was killed",
+    ),
+    (
+        re.compile(
+            r"could not find (?:protoc-gen|chart)|chart .* not found|failed to fetch .*chart"
+        ),
+        "the chart cannot be had; check chart.version, chart.repository and chart.archive",
+    ),
+)
+_UNSHOWN = (
+    "the {what} failed{where}; what it says can hold a secret and is not shown: run make preview"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """One operation on one resource; ``old`` and ``new`` are its inputs, None where it is not.
+
+    ``moved`` are the paths that the provider says differ, which it also knows of secrets.
+    """
+
+    operation: str
+    type: str
+    name: str
+    urn: str
+    parent: str
+    old: Mapping[str, Any] | None
+    new: Mapping[str, Any] | None
+    moved: tuple[str, ...] = ()
+
+    @property
+    def is_component(self) -> bool:
+        """Whether it only groups others."""
+        return self.type.startswith(("image-builds:", "pulumi:"))
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """What it will be, or was."""
+        return self.new or self.old or {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a preview said; the outputs are the stack's own."""
+
+    steps: tuple[Step, ...]
+    old_outputs: Mapping[str, Any]
+    new_outputs: Mapping[str, Any]
+    errors: tuple[str, ...]
+
+    def ancestor(self, step: Step, kind: str) -> str | None:
+        """Name the component of a type that a resource belongs to."""
+        current: Step | None = step
+        while current:
+            if current.type == kind:
+                return current.name
+            current = self._by_urn.get(current.parent)
+        return None
+
+    @functools.cached_property
+    def _by_urn(self) -> dict[str, Step]:
+        return {step.urn: step for step in self.steps}
+
+
+def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
+    """Make a plan of the events of one preview."""
+    steps: dict[str, Step] = {}
+    errors: dict[str, None] = {}
+    outputs: dict[str, Mapping[str, Any]] = {"old": {}, "new": {}}
+    for event in received:
+        if event.resource_pre_event:
+            step = _step(event.resource_pre_event.metadata, scrub)
+            known = steps.get(step.urn)
+            # A replacement comes as several operations on one resource, in either order.
+            steps[step.urn] = _replaced(known, step) if known else step
+        done = event.res_outputs_event
+        if done and done.metadata.type == "pulumi:pulumi:Stack":
+            for side in outputs:
+                state = getattr(done.metadata, side)
+                outputs[side] = clean((state and state.outputs) or {}, scrub)
+        diagnostic = event.diagnostic_event
+        if diagnostic and diagnostic.severity == "error":
+            errors[_told(diagnostic.message, diagnostic.urn, scrub)] = None
+    return Plan(
+        steps=tuple(steps[urn] for urn in sorted(steps)),
+        old_outputs=outputs["old"],
+        new_outputs=outputs["new"],
+        errors=tuple(errors),
+    )
+
+
+def _step(metadata: events.StepEventMetadata, scrub: Scrubber) -> Step:
+    old, new = metadata.old, metadata.new
+    state = new or old
+    removes = metadata.op in {events.OpType.DELETE, events.OpType.DELETE_REPLACED}
+    return Step(
+        operation=metadata.op.value,
+        type=metadata.type,
+        name=metadata.urn.rpartition("::")[2],
+        urn=metadata.urn,
+        parent=state.parent if state else "",
+        old=clean(old.inputs or {}, scrub) if old else None,
+        new=clean(new.inputs or {}, scrub) if new and not removes else None,
+        moved=tuple(sorted(metadata.detailed_diff or {})),
+    )
+
+
+def _replaced(known: Step, step: Step) -> Step:
+    return dataclasses.replace(
+        known,
+        operation="replace",
+        old=known.old if known.old is not None else step.old,
+        new=known.new if known.new is not None else step.new,
+        moved=tuple(sorted({*known.moved, *step.moved})),
+    )
+
+
+def _told(message: str, urn: str | None, scrub: Scrubber) -> str:
+    """Say of an error what is known to hold no value: our own text, or ours for a known cause."""
+    text = message.strip().removeprefix("error: ")
+    if _OURS.match(text):
+        return scrub(_OURS.sub("", text))
+    for pattern, told in _KNOWN:
+        if pattern.search(text):
+            return told
+    where = f" at {urn.rpartition('::')[2]}" if urn else ""
+    return _UNSHOWN.format(what="program" if "Traceback" in text else "preview", where=where)

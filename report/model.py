@@ -1,0 +1,158 @@
+"""One environment's planned change as plain data, of which every output is made."""
+
+import dataclasses
+from typing import Literal
+
+NO_CHANGE = 0
+FAILED = 1
+CHANGES = 2
+RISK_RAISED = 3
+STALE = 4
+"""The exit codes; ``STALE`` is that of a plan which is not the one that was reviewed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PropertyChange:
+    """One value that differs; ``old`` is None where there was none, ``new`` where none will be."""
+
+    path: str
+    old: str | None
+    new: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResourceChange:
+    """What the engine will do to one resource, with its operation's name."""
+
+    operation: str
+    type: str
+    name: str
+    urn: str
+    properties: tuple[PropertyChange, ...]
+
+
+Severity = Literal["critical", "major", "minor", "info"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Delta:
+    """One thing that becomes more or less dangerous.
+
+    ``key`` is the path of the stack file that caused it and ``line`` its line there, or None
+    where the stack file does not say it. ``identity`` is what an acceptance names; it holds the
+    new value, so that an acceptance does not stretch to a later, greater risk.
+    """
+
+    identity: str
+    direction: Literal["raised", "lowered"]
+    severity: Severity
+    what: str
+    reason: str
+    key: str
+    line: int | None
+    accepted: bool
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it is grave enough to decide on the risk of the whole change."""
+        return self.severity in {"critical", "major"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobEffect:
+    """What happens to running or future jobs; a loud one can lose something."""
+
+    loud: bool
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeyChange:
+    """One key of a runner's config.toml that differs, and what it means for a build."""
+
+    runner: str
+    change: PropertyChange
+    meaning: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectChange:
+    """One object that a chart renders differently."""
+
+    operation: Literal["create", "update", "delete"]
+    identity: str
+    properties: tuple[PropertyChange, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many resources are created, updated, deleted and replaced; components do not count."""
+
+    create: int
+    update: int
+    delete: int
+    replace: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.create + self.update + self.delete + self.replace
+
+    def __str__(self) -> str:
+        """Say the ones that are not zero."""
+        words = (
+            (self.create, "to create"),
+            (self.update, "to update"),
+            (self.delete, "to delete"),
+            (self.replace, "to replace"),
+        )
+        return ", ".join(f"{count} {word}" for count, word in words if count) or "no changes"
+
+
+Risk = Literal["failed", "raised", "accepted", "lowered", "unchanged"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that is told of one environment.
+
+    ``digest`` is of the planned operations: two previews with the same one do the same.
+    ``base`` is the commit that the change is compared with, and ``state`` tells states apart;
+    either is empty where it is not known. ``gaps`` are the things that could not be looked at.
+    ``errors`` are not empty if the preview failed; nothing else is reliable then.
+    """
+
+    environment: str
+    stack_file: str
+    base: str
+    state: str
+    digest: str
+    counts: Counts
+    sentences: tuple[str, ...]
+    deltas: tuple[Delta, ...]
+    effects: tuple[JobEffect, ...]
+    resources: tuple[ResourceChange, ...]
+    keys: tuple[KeyChange, ...]
+    objects: tuple[ObjectChange, ...]
+    gaps: tuple[str, ...]
+    errors: tuple[str, ...]
+
+    @property
+    def risk(self) -> Risk:
+        """The one word that the heading has."""
+        if self.errors:
+            return "failed"
+        weighty = [delta for delta in self.deltas if delta.weighs]
+        raised = [delta for delta in weighty if delta.direction == "raised"]
+        if raised:
+            return "accepted" if all(delta.accepted for delta in raised) else "raised"
+        return "lowered" if weighty else "unchanged"
+
+    @property
+    def exit_code(self) -> int:
+        """What a pipeline decides by."""
+        if self.errors:
+            return FAILED
+        if self.risk == "raised":
+            return RISK_RAISED
+        return CHANGES if self.counts.total else NO_CHANGE

@@ -1,0 +1,178 @@
+"""The note of a merge request, in GitLab's Markdown.
+
+Values stand in code, where GitLab runs no quick action, notifies nobody and links nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from report.lines import diff, short_type, title
+from report.model import Delta, Report, Risk
+from report.source import ACCEPTED
+
+LIMIT = 1_000_000
+"""The most characters that a note may have (gitlab:app/models/note.rb)."""
+
+_RISK: dict[Risk, str] = {
+    "failed": "the preview failed",
+    "raised": "risk RAISED and not accepted",
+    "accepted": "risk raised, and accepted in the stack file",
+    "lowered": "risk lowered",
+    "unchanged": "risk unchanged",
+}
+_CUT = "… {count} more lines are in the report's page, which the job keeps as an artifact"
+
+
+def marker(environment: str) -> str:
+    """Return the comment by which an environment's note is found again."""
+    return f"<!-- image-builds:{environment} -->"
+
+
+def heading(report: Report) -> str:
+    """Say in one line how much changes and how risky it is."""
+    risk = _RISK[report.risk]
+    return f"{report.environment}: {risk if report.errors else f'{report.counts}; {risk}'}"
+
+
+def write(report: Report, limit: int = LIMIT) -> str:
+    """Return the note; what is too long is cut from its details."""
+    if not report.errors and not report.counts.total:
+        return f"{marker(report.environment)}\n{report.environment}: nothing changes.\n"
+    text = "\n".join(_summary(report))
+    last = f"\n{_stamp(report)}\n"
+    if not report.errors:
+        for name, lines in _details(report):
+            room = limit - len(text) - len(last)
+            text += _folded(name, list(lines), room)
+    return text + last
+
+
+def _summary(report: Report) -> Iterator[str]:
+    yield marker(report.environment)
+    yield f"### {heading(report)}"
+    yield ""
+    if report.errors:
+        yield _fence("\n".join(report.errors), "text")
+        return
+    for effect in report.effects:
+        if effect.loud:
+            yield f"- :warning: **{_prose(effect.text)}**"
+    for line in (*report.sentences, *(item.text for item in report.effects if not item.loud)):
+        yield f"- {_prose(line)}"
+    for gap in report.gaps:
+        yield f"- Not looked at: {_prose(gap)}"
+    yield ""
+    if report.deltas:
+        yield from _security(report)
+    yield "| | resource | type | what changes |"
+    yield "| --- | --- | --- | --- |"
+    for change in report.resources:
+        paths = ", ".join(_code(item.path) for item in change.properties[:3])
+        more = len(change.properties) - 3
+        told = "" if change.operation in {"create", "delete"} else paths
+        told += f" and {more} more" if told and more > 0 else ""
+        loud = change.operation in {"delete", "replace"}
+        operation = f"**{change.operation}**" if loud else change.operation
+        yield f"| {operation} | {_code(change.name)} | {short_type(change)} | {told} |"
+    yield ""
+
+
+def _security(report: Report) -> Iterator[str]:
+    yield "| security | what | why it matters | where |"
+    yield "| --- | --- | --- | --- |"
+    for delta in report.deltas:
+        line = f":{delta.line}" if delta.line else ""
+        where = f"{_code(f'{report.stack_file}{line}')} {_code(delta.key)}"
+        yield f"| {_word(delta)} | {_prose(delta.what)} | {delta.reason} | {where} |"
+    yield ""
+    wanted = [d for d in report.deltas if d.direction == "raised" and d.weighs and not d.accepted]
+    if wanted:
+        entries = "\n".join(f'    "{delta.identity}": why it is acceptable' for delta in wanted)
+        yield f"To accept this, give the reasons in {_code(report.stack_file)}:"
+        yield ""
+        yield _fence(f"config:\n  {ACCEPTED}:\n{entries}", "yaml")
+        yield ""
+
+
+def _word(delta: Delta) -> str:
+    if delta.direction == "lowered":
+        return "lowered"
+    if not delta.weighs:
+        return f"raised, {delta.severity}"
+    return "raised, accepted" if delta.accepted else f"**raised**, {delta.severity}"
+
+
+def _details(report: Report) -> Iterator[tuple[str, Iterator[str]]]:
+    for runner in dict.fromkeys(item.runner for item in report.keys):
+        keys = [item for item in report.keys if item.runner == runner]
+        yield (
+            f"config.toml of runner {runner}: {_plural(len(keys), 'key')}",
+            (
+                line
+                for item in keys
+                for line in (f"# {item.change.path}: {item.meaning}", *diff([item.change]))
+            ),
+        )
+    if report.objects:
+        yield (
+            f"What the chart renders: {_plural(len(report.objects), 'object')}",
+            (
+                line
+                for item in report.objects
+                for line in (f"# {title(item)}", *diff(item.properties))
+            ),
+        )
+    yield (
+        f"Every property: {_plural(len(report.resources), 'resource')}",
+        (
+            line
+            for item in report.resources
+            for line in (f"# {title(item)}", *diff(item.properties))
+        ),
+    )
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _folded(name: str, lines: list[str], room: int) -> str:
+    """Fold a part of the details, with as many of its lines as there is room for."""
+    for kept in _halves(len(lines)):
+        rest = [_CUT.format(count=len(lines) - kept)] if kept < len(lines) else []
+        body = _fence("\n".join([*lines[:kept], *rest]), "diff")
+        text = f"<details><summary>{_prose(name)}</summary>\n\n{body}\n\n</details>\n"
+        if len(text) <= room:
+            return text
+    return ""
+
+
+def _halves(count: int) -> Iterable[int]:
+    while count:
+        yield count
+        count //= 2
+    yield 0
+
+
+def _stamp(report: Report) -> str:
+    base = f", compared with commit `{report.base}`" if report.base else ""
+    state = f", state `{report.state}`" if report.state else ""
+    return f"Plan `{report.digest}`{base}{state}."
+
+
+def _fence(text: str, language: str) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _code(text: str) -> str:
+    shown = re.sub(r"\s+", " ", text.replace("`", "'")).replace("|", "\\|")
+    return f"`{shown}`" if shown.strip() else ""
+
+
+def _prose(text: str) -> str:
+    """Keep Markdown, mentions, references and HTML out of a sentence that names things."""
+    shown = re.sub(r"\s+", " ", text)
+    shown = re.sub(r"([\\`*_{}\[\]<>|~$^])", r"\\\1", shown)
+    return re.sub(r"([@#!&%])(?=\w)", "\\1\u200b", shown)

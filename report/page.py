@@ -1,0 +1,26 @@
+"""The whole report as one HTML file that needs nothing else."""
+
+import jinja2
+
+from report.lines import diff, short_type, title
+from report.model import Report
+from report.note import heading
+
+
+def write(report: Report) -> str:
+    """Return the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        report=report,
+        heading=heading(report),
+        diff=diff,
+        title=title,
+        short_type=short_type,
+    )

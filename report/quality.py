@@ -1,0 +1,53 @@
+"""Findings on the lines of the stack file, as a Code Quality report.
+
+The fields are those that GitLab reads (gitlab:doc/ci/testing/code_quality.md).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from report.model import Report
+from report.source import SETTINGS, StackFile
+
+_MISTAKE = re.compile(rf"^{re.escape(SETTINGS)}\.([\w.\[\]-]+): (.*)$", re.MULTILINE)
+
+
+def write(report: Report, stack_file: StackFile) -> str:
+    """Return the findings: mistakes in the file, and each risk that rises."""
+    return json.dumps([*_mistakes(report, stack_file), *_risks(report)], indent=1)
+
+
+def _mistakes(report: Report, stack_file: StackFile) -> Iterator[dict[str, Any]]:
+    for error in report.errors:
+        for found in _MISTAKE.finditer(error):
+            path = re.findall(r"[\w-]+", found[1])
+            _, line = stack_file.find(*path)
+            yield _finding(report, "mistake", f"{found[1]}: {found[2]}", "blocker", line)
+
+
+def _risks(report: Report) -> Iterator[dict[str, Any]]:
+    for delta in report.deltas:
+        if delta.direction == "raised":
+            severity = "info" if delta.accepted else delta.severity
+            text = f"{delta.what}: {delta.reason}"
+            yield _finding(report, delta.identity, text, severity, delta.line)
+
+
+def _finding(
+    report: Report,
+    check: str,
+    text: str,
+    severity: str,
+    line: int | None,
+) -> dict[str, Any]:
+    identity = f"{report.environment} {check} {text}"
+    return {
+        "check_name": check.partition("/")[0],
+        "description": text,
+        "fingerprint": hashlib.sha256(identity.encode()).hexdigest(),
+        "severity": severity,
+        "location": {"path": report.stack_file, "lines": {"begin": line or 1}},
+    }

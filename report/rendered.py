@@ -1,0 +1,85 @@
+"""The objects that a release's chart makes, before and after, by ``helm template``.
+
+Pulumi previews a release as one changed value; what Kubernetes will be told only the chart knows.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from report.model import ObjectChange
+from report.values import SECRET, Scrubber, clean, differences, inside
+
+_TIMEOUT = 60.0
+
+Objects = Mapping[str, Mapping[str, Any]]
+"""Rendered objects by kind, namespace and name."""
+
+
+class RenderError(Exception):
+    """The chart could not be rendered; the message says why and what to do, without a value."""
+
+
+def render(helm: Path, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
+    """Return what one side of a release renders.
+
+    Raises:
+        RenderError: helm failed; what it said can hold values, so it is not part of the message.
+    """
+    chart, version = str(inputs.get("chart")), str(inputs.get("version"))
+    repository = inside(inputs, "repositoryOpts").get("repo")
+    with tempfile.TemporaryDirectory() as folder:
+        values = Path(folder) / "values.yaml"
+        values.write_text(yaml.safe_dump(dict(inside(inputs, "values"))), encoding="utf-8")
+        command = [str(helm), "template", str(inputs.get("name")), chart, "--values", str(values)]
+        command += ["--namespace", str(inputs.get("namespace")), "--version", version]
+        command += ["--repo", repository] if repository else []
+        try:
+            answer = subprocess.run(
+                command,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT,
+            )
+        except (subprocess.SubprocessError, OSError) as error:
+            message = (
+                f"chart {chart} {version} could not be rendered, so its objects are not compared; "
+                "check that helm can reach the chart, or set chart.archive"
+            )
+            raise RenderError(message) from error
+    documents = (document for document in yaml.safe_load_all(answer.stdout) if document)
+    return {_identity(document): _shown(document, scrub) for document in documents}
+
+
+def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:
+    """Return each object that differs."""
+    found: list[ObjectChange] = []
+    for identity in sorted(old.keys() | new.keys()):
+        before, after = old.get(identity), new.get(identity)
+        properties = differences(before, after)
+        if properties:
+            operation = "create" if before is None else "update" if after is not None else "delete"
+            found.append(
+                ObjectChange(operation=operation, identity=identity, properties=properties),
+            )
+    return tuple(found)
+
+
+def _identity(document: Mapping[str, Any]) -> str:
+    metadata = inside(document, "metadata")
+    name = metadata.get("name", "")
+    namespace = metadata.get("namespace")
+    return f"{document.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
+
+
+def _shown(document: Mapping[str, Any], scrub: Scrubber) -> Mapping[str, Any]:
+    shown = clean(document, scrub)
+    if document.get("kind") == "Secret":
+        for field in ("data", "stringData"):
+            shown[field] = dict.fromkeys(inside(shown, field), SECRET)
+    return shown

@@ -1,0 +1,55 @@
+"""The stack file as people wrote it: on which line a key is, and which risks it accepts."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import yaml
+
+from components.config import PROJECT
+
+SETTINGS = f"{PROJECT}:settings"
+ACCEPTED = f"{PROJECT}:acceptedRisks"
+
+
+class StackFile:
+    """One stack file, whose mistakes are for the program to tell."""
+
+    def __init__(self, name: str, text: str) -> None:
+        """Read it; a text that is no YAML has no lines."""
+        self.name = name
+        try:
+            node = yaml.compose(text, yaml.SafeLoader)
+            content = yaml.safe_load(text)
+        except yaml.YAMLError:
+            node, content = None, None
+        self._lines = dict(_lines(node, ())) if node else {}
+        config = _mapping(_mapping(content).get("config"))
+        self.settings = _mapping(config.get(SETTINGS))
+        self.accepted = frozenset(_mapping(config.get(ACCEPTED)))
+        """The identities of the risks that are accepted in writing, each with a reason there."""
+
+    def find(self, *path: str) -> tuple[str, int | None]:
+        """Return the key of the settings that is nearest above a path, and its line."""
+        for length in range(len(path), -1, -1):
+            line = self._lines.get(("config", SETTINGS, *path[:length]))
+            if line is not None:
+                return ".".join(path[:length]) or SETTINGS, line
+        return ".".join(path), None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield the path of each key with its line, counted from one."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = (*path, str(key.value))
+            yield below, key.start_mark.line + 1
+            yield from _lines(value, below)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            below = (*path, str(index))
+            yield below, item.start_mark.line + 1
+            yield from _lines(item, below)

@@ -1,0 +1,63 @@
+"""The report on a terminal, in colour where there is one."""
+
+from collections.abc import Iterable
+
+import rich.box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from report.lines import diff, title
+from report.model import Report, Risk
+from report.note import heading
+
+_STYLES: dict[Risk, str] = {
+    "failed": "bold red",
+    "raised": "bold red",
+    "accepted": "bold yellow",
+    "lowered": "bold green",
+    "unchanged": "bold",
+}
+_SIGNS = {"-": "red", "+": "green", "@": "dim"}
+
+
+def write(report: Report, console: Console) -> None:
+    """Print the report; values are text, never rich's markup."""
+    console.print(Text(heading(report), _STYLES[report.risk]))
+    for error in report.errors:
+        console.print(Text(error, "red"))
+    if report.errors:
+        return
+    for effect in report.effects:
+        console.print(Text(f"• {effect.text}", "bold red" if effect.loud else ""))
+    for sentence in report.sentences:
+        console.print(Text(f"• {sentence}"))
+    for gap in report.gaps:
+        console.print(Text(f"• Not looked at: {gap}", "yellow"))
+    if report.deltas:
+        console.print(_security(report))
+    for key in report.keys:
+        console.print(Text(f"{key.runner} {key.change.path}: {key.meaning}", "bold"))
+        _lines(diff([key.change]), console)
+    for change in (*report.objects, *report.resources):
+        console.print(Text(title(change), "bold"))
+        _lines(diff(change.properties), console)
+
+
+def _security(report: Report) -> Table:
+    table = Table(box=rich.box.SIMPLE)
+    for column in ("risk", "what", "why it matters", "where"):
+        table.add_column(column, overflow="fold")
+    for delta in report.deltas:
+        raised = delta.direction == "raised"
+        word = "accepted" if delta.accepted else delta.severity
+        style = "" if not raised or not delta.weighs else "yellow" if delta.accepted else "red"
+        where = f"{report.stack_file}:{delta.line}" if delta.line else delta.key
+        cells = (f"raised, {word}" if raised else "lowered", delta.what, delta.reason, where)
+        table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
+    return table
+
+
+def _lines(lines: Iterable[str], console: Console) -> None:
+    for line in lines:
+        console.print(Text(line, _SIGNS.get(line[0], "")))

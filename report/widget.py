@@ -1,0 +1,17 @@
+"""The counts for GitLab's merge request widget (``artifacts:reports:terraform``)."""
+
+import json
+
+from report.model import Report
+
+
+def write(report: Report) -> str:
+    """Return three integers and nothing else; what is replaced is deleted and created."""
+    counts = report.counts
+    return json.dumps(
+        {
+            "create": counts.create + counts.replace,
+            "update": counts.update,
+            "delete": counts.delete + counts.replace,
+        },
+    )
