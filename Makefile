@@ -12,8 +12,8 @@ RUN := $(VENV)/bin/python
 LOCAL := $(RUN) -m tools.local
 RUNNER ?=
 
-.PHONY: help up preview destroy clean cluster-up cluster-down cluster-status toolchain test test-unit
-.PHONY: test-newest lint schema bench explain templates readme runner-keys
+.PHONY: help up preview preview-report destroy clean cluster-up cluster-down cluster-status
+.PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme runner-keys
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -38,6 +38,11 @@ up: $(VENV)/installed ## Bring STACK (dev) up on the local control plane; STRATE
 
 preview: $(VENV)/installed ## Show what up would change
 	@$(LOCAL) preview --stack '$(STACK)' --strategy '$(STRATEGY)'
+
+preview-report: $(VENV)/installed ## Say what up would change, and what that does to security and jobs
+	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m tools.toolchain install helm
+	@$(RUN) -m report --local --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
 
 explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
 	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m tools.explain

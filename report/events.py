@@ -123,7 +123,7 @@ def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
                 outputs[side] = clean((state and state.outputs) or {}, scrub)
         diagnostic = event.diagnostic_event
         if diagnostic and diagnostic.severity == "error":
-            errors[_told(diagnostic.message, diagnostic.urn, scrub)] = None
+            errors[told(diagnostic.message, diagnostic.urn, scrub)] = None
     return Plan(
         steps=tuple(steps[urn] for urn in sorted(steps)),
         old_outputs=outputs["old"],
@@ -158,13 +158,13 @@ def _replaced(known: Step, step: Step) -> Step:
     )
 
 
-def _told(message: str, urn: str | None, scrub: Scrubber) -> str:
+def told(message: str, urn: str | None, scrub: Scrubber) -> str:
     """Say of an error what is known to hold no value: our own text, or ours for a known cause."""
     text = message.strip().removeprefix("error: ")
     if _OURS.match(text):
         return scrub(_OURS.sub("", text))
-    for pattern, told in _KNOWN:
+    for pattern, advice in _KNOWN:
         if pattern.search(text):
-            return told
+            return advice
     where = f" at {urn.rpartition('::')[2]}" if urn else ""
     return _UNSHOWN.format(what="program" if "Traceback" in text else "preview", where=where)

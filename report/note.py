@@ -28,6 +28,19 @@ def marker(environment: str) -> str:
     return f"<!-- image-builds:{environment} -->"
 
 
+def stamp(report: Report) -> str:
+    """Say which plan it is, of what; ``planned`` reads it."""
+    base = f", compared with commit `{report.base}`" if report.base else ""
+    state = f", state of `{report.state}`" if report.state else ""
+    return f"Plan `{report.digest}`{base}{state}."
+
+
+def planned(text: str) -> str | None:
+    """Return the digest of the plan that a note is about."""
+    found = re.findall(r"Plan `([0-9a-f]{16})`", text)
+    return found[-1] if found else None
+
+
 def heading(report: Report) -> str:
     """Say in one line how much changes and how risky it is."""
     risk = _RISK[report.risk]
@@ -37,9 +50,10 @@ def heading(report: Report) -> str:
 def write(report: Report, limit: int = LIMIT) -> str:
     """Return the note; what is too long is cut from its details."""
     if not report.errors and not report.counts.total:
-        return f"{marker(report.environment)}\n{report.environment}: nothing changes.\n"
+        quiet = f"{report.environment}: nothing changes. {stamp(report)}"
+        return f"{marker(report.environment)}\n{quiet}\n"
     text = "\n".join(_summary(report))
-    last = f"\n{_stamp(report)}\n"
+    last = f"\n{stamp(report)}\n"
     if not report.errors:
         for name, lines in _details(report):
             room = limit - len(text) - len(last)
@@ -152,12 +166,6 @@ def _halves(count: int) -> Iterable[int]:
         yield count
         count //= 2
     yield 0
-
-
-def _stamp(report: Report) -> str:
-    base = f", compared with commit `{report.base}`" if report.base else ""
-    state = f", state `{report.state}`" if report.state else ""
-    return f"Plan `{report.digest}`{base}{state}."
 
 
 def _fence(text: str, language: str) -> str:

@@ -41,7 +41,9 @@ def write(report: Report, console: Console) -> None:
         _lines(diff([key.change]), console)
     for change in (*report.objects, *report.resources):
         console.print(Text(title(change), "bold"))
-        _lines(diff(change.properties), console)
+        # Whatever is new can be read in the stack file and in the page.
+        if change.operation != "create":
+            _lines(diff(change.properties), console)
 
 
 def _security(report: Report) -> Table:

@@ -29,7 +29,7 @@ _SECRET_KEY = re.compile(rf"{_NAMED}", re.IGNORECASE)
 _OBVIOUS = re.compile(
     # GitLab's own tokens (gitlab:doc/security/tokens/_index.md), and variables that say it.
     rf"\bgl[a-z]{{2,5}}-[\w.-]{{8,}}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|"
-    rf"(?P<name>\b{_NAMED}|\b[\w-]*secret)=(?!\[secret\])[^\s\"',]+",
+    rf"(?P<name>\b{_NAMED}|\b[\w-]*secret)=(?!\[secret\])[^\s\"',;]+",
     re.IGNORECASE,
 )
 
@@ -73,14 +73,19 @@ def _spellings(secret: str) -> Iterator[str]:
 
 
 def secrets_of(value: object) -> Iterator[str]:
-    """Yield every text that is marked secret in a state with its secrets in plain."""
+    """Yield every text that is marked secret in a state with its secrets in plain.
+
+    The provider's copy of a resource's inputs is left out: it is marked as a whole if any of it
+    is secret, and so would make names and public settings secret.
+    """
     if isinstance(value, dict):
         table = cast("dict[str, object]", value)
         if table.get(_MARK) == _MARKED_SECRET:
             yield from _texts(json.loads(str(table.get("plaintext", "null"))))
         else:
-            for item in table.values():
-                yield from secrets_of(item)
+            for key, item in table.items():
+                if key not in _INTERNAL:
+                    yield from secrets_of(item)
     elif isinstance(value, list):
         for item in cast("list[object]", value):
             yield from secrets_of(item)
@@ -112,7 +117,8 @@ def _texts(value: object) -> Iterator[str]:
 
 def _decoded(text: str) -> Iterator[object]:
     with contextlib.suppress(ValueError):
-        yield base64.b64decode(text, validate=True).decode()
+        if decoded := base64.b64decode(text, validate=True).decode():
+            yield decoded
     if text.startswith(("{", "[")):
         with contextlib.suppress(ValueError):
             yield json.loads(text)

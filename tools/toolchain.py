@@ -187,7 +187,7 @@ PROGRAMS: dict[str, Program] = {
 }
 
 
-BENCH_PROGRAMS: dict[str, Program] = {
+EXTRA_PROGRAMS: dict[str, Program] = {
     program.name: program
     for program in (
         Program(
@@ -210,7 +210,7 @@ BENCH_PROGRAMS: dict[str, Program] = {
         ),
     )
 }
-"""What only the benchmark needs, to compare with."""
+"""What only the benchmark and the report of a preview need."""
 
 
 def cache_folder() -> Path:
@@ -227,7 +227,7 @@ def find(name: str) -> Found:
     Raises:
         ToolchainError: no source has it, or the source that was asked for has not.
     """
-    program = (PROGRAMS | BENCH_PROGRAMS)[name]
+    program = (PROGRAMS | EXTRA_PROGRAMS)[name]
     sources = _sources()
     if "path" in sources and (found := _on_path(program)):
         return found
@@ -250,7 +250,7 @@ def find(name: str) -> Found:
 
 def look(name: str) -> Found | None:
     """Return the program if it is there already, without fetching or building it."""
-    program = PROGRAMS[name]
+    program = (PROGRAMS | EXTRA_PROGRAMS)[name]
     for source in _sources():
         found = _on_path(program) if source == "path" else _cached(program, source)
         if found:
@@ -467,11 +467,12 @@ def _say(text: str, *, passing: bool = False) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make every program ready (``install``), or show what is used and from where (``show``)."""
+    """Make programs ready (``install``, by name or all), or say which are used (``show``)."""
+    command, *names = arguments
     try:
-        for name in PROGRAMS:
-            found = find(name) if arguments == ["install"] else look(name)
-            if arguments == ["install"]:
+        for name in names or PROGRAMS:
+            found = find(name) if command == "install" else look(name)
+            if command == "install":
                 continue
             where = (
                 f"{found.version:10} {found.source:8} {found.file}" if found else "not there yet"
