@@ -77,9 +77,9 @@ class Step:
         return self.type.startswith(("image-builds:", "pulumi:"))
 
     @property
-    def inputs(self) -> Mapping[str, Any]:
-        """What it will be, or was."""
-        return self.new or self.old or {}
+    def inputs_before(self) -> Mapping[str, Any]:
+        """What it was, or will be where it is new: what a reader knows it by."""
+        return self.old or self.new or {}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -151,7 +151,8 @@ def _container(name: str, context: Mapping[str, Any]) -> Iterator[_Fact]:
     profiles = (("seccomp", "seccompProfile"), ("AppArmor", "appArmorProfile"))
     types = {told: inside(context, key).get("type") for told, key in profiles}
     yield ("unconfined", name), {f"{k} Unconfined" for k, v in types.items() if v == "Unconfined"}
-    yield ("noProfile", name), () if types["seccomp"] else {"none"}
+    filtered = types["seccomp"] in {"RuntimeDefault", "Localhost"}
+    yield ("noProfile", name), () if filtered else {"none"}
     capabilities = inside(context, "capabilities")
     yield ("capability", name), texts(capabilities, "add")
     kept = "ALL" not in texts(capabilities, "drop")

@@ -9,6 +9,7 @@ from report.model import JobEffect, ObjectChange
 from report.values import inside
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
+_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
 _GOES = {"delete", "replace"}
 
 # What a job's script calls (README.md, A job in a pipeline).
@@ -24,15 +25,21 @@ _COMMANDS = {
 
 def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iterator[JobEffect]:
     """Yield what happens to jobs; ``objects`` are the rendered changes of the releases at hand."""
+    going = {
+        str(inside(step.inputs_before, "metadata").get("name"))
+        for step in plan.steps
+        if step.type == _NAMESPACE and step.operation in _GOES
+    }
+    for name in sorted(going):
+        yield _loud(
+            f"namespace {name} goes with what is in it: jobs and pods that run there are lost"
+        )
     for step in plan.steps:
-        if step.type == _NAMESPACE and step.operation in _GOES:
-            name = _object_name(step)
-            yield _loud(
-                f"namespace {name} goes with all that is in it: jobs that run there are lost"
-            )
-        elif step.type == RELEASE:
+        if step.type == RELEASE:
             yield from _manager(step, objects.get(step.urn))
-        elif not step.is_component and step.operation in _GOES:
+        elif not step.is_component and step.type != _NAMESPACE and step.operation in _GOES:
+            if inside(step.inputs_before, "metadata").get("namespace") in going:
+                continue
             verb = "is deleted" if step.operation == "delete" else "is deleted and made again"
             kind = step.type.rpartition(":")[2]
             yield _loud(f"{kind} {_object_name(step)} {verb}; what uses it fails meanwhile")
@@ -43,8 +50,6 @@ def _manager(step: Step, rendered: tuple[ObjectChange, ...] | None) -> Iterator[
     if step.operation in _GOES:
         verb = "goes" if step.operation == "delete" else "is removed and installed again"
         yield _loud(f"the manager of runner {name} {verb}: its running jobs are lost")
-    elif step.operation == "create":
-        yield _quiet(f"runner {name} is new, and no job is touched")
     elif step.operation == "update" and _restarts(rendered):
         yield _quiet(
             f"the manager of runner {name} restarts: the old one ends its running jobs for up to "
@@ -83,6 +88,8 @@ def sentences(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
     for step in plan.steps:
         if step.type == _NAMESPACE and step.operation == "create":
             yield f"Namespace {_object_name(step)} is made."
+        elif step.type == _SECRET and step.operation == "update":
+            yield f"Secret {_object_name(step)} gets other contents."
 
 
 def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
@@ -119,7 +126,7 @@ def _digest(inputs: Mapping[str, Any]) -> object:
 
 
 def _object_name(step: Step) -> str:
-    metadata = inside(step.inputs, "metadata")
+    metadata = inside(step.inputs_before, "metadata")
     name = str(metadata.get("name", step.name))
     return f"{metadata['namespace']}/{name}" if metadata.get("namespace") else name
 

@@ -80,8 +80,8 @@ _KINDS: dict[str, Kind] = {
     ),
     "noProfile": Kind(
         "minor",
-        "{name} names no seccomp profile",
-        "{name} names a seccomp profile",
+        "{name} has no seccomp profile",
+        "{name} has a seccomp profile",
         "most clusters then filter no system calls",
         frozenset({"none"}),
     ),
@@ -161,7 +161,7 @@ _KINDS: dict[str, Kind] = {
     "undigested": Kind(
         "info",
         "{name} runs {thing} by its tag",
-        "{name} no longer runs {thing} by its tag",
+        "",
         "whoever owns the repository can move a tag",
         of_the_job=False,
         fresh="always",
