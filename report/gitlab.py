@@ -125,8 +125,7 @@ def _merge_request(client: gitlab.Gitlab, address: Address, number: str) -> Any:
 
 def _notes(client: gitlab.Gitlab, place: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
     """Return our own notes of an environment, the oldest first."""
-    client.auth()
-    ours = cast("Any", client.user).id
+    ours = cast("Any", client.http_get("/user", max_retries=_RETRIES))["id"]
     first = marker(environment)
     notes = cast("Iterator[Any]", place.notes.list(iterator=True, max_retries=_RETRIES))
     found = [note for note in notes if note.body.startswith(first) and note.author["id"] == ours]

@@ -4,11 +4,13 @@ What the engine would say of two sets of inputs is simple where nothing but inpu
 tests in tests/engine/test_report.py compare with the real one.
 """
 
+import copy
 import dataclasses
+import functools
 import json
 import runpy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -19,7 +21,7 @@ from report import assemble
 from report.events import read
 from report.model import Report
 from report.source import SETTINGS, StackFile
-from report.values import Scrubber, differences
+from report.values import Scrubber, differences, inside
 from tests.configured import SECRETS, bent, configure
 from tests.configured import SETTINGS as RIGHT
 from tests.harness import Registered, deploy
@@ -52,36 +54,43 @@ class Change:
 def _registered(
     settings: dict[str, Any],
     secrets: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[dict[str, Registered], dict[str, Any]]:
+    return copy.deepcopy(_run(json.dumps(settings), json.dumps(secrets)))
+
+
+@functools.cache
+def _run(settings: str, secrets: str) -> tuple[dict[str, Registered], dict[str, Any]]:
+    """Run the program, once for equal configs: most changes start from the same one."""
     outputs: dict[str, Any] = {}
-    monkeypatch.setattr(pulumi, "export", outputs.__setitem__)
-    configure(settings, secrets)
-    items = deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
+    configure(json.loads(settings), json.loads(secrets))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pulumi, "export", outputs.__setitem__)
+        items = deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
     for item in items:
         # The SDK says where a release is from in a key that no user sets.
         item.inputs.pop("compat", None)
         # Certificates are made once; the engine ignores their changes, and mocks do not.
-        if "ca.pem" in (item.inputs.get("data") or {}).get("value", {}):
-            item.inputs["data"]["value"] = {}
+        data = inside(item.inputs, "data")
+        if "ca.pem" in inside(data, "value"):
+            item.inputs["data"] = {**data, "value": {}}
     return {item.urn: item for item in items}, outputs
 
 
-def previewed(change: Change, monkeypatch: pytest.MonkeyPatch) -> Report:
+def previewed(change: Change) -> Report:
     """Return the report of a change."""
     before, after = bent(RIGHT, dict(change.before)), bent(RIGHT, dict(change.after))
-    old, old_outputs = _registered(before, bent(SECRETS, dict(change.secrets_before)), monkeypatch)
-    new, new_outputs = _registered(after, bent(SECRETS, dict(change.secrets)), monkeypatch)
+    old, old_outputs = _registered(before, bent(SECRETS, dict(change.secrets_before)))
+    new, new_outputs = _registered(after, bent(SECRETS, dict(change.secrets)))
     for (kind, name), transform in change.transforms.items():
         (item,) = [i for i in new.values() if i.kind.endswith(f":{kind}") and i.name == name]
         transform(item.inputs)
     old = {} if change.first else old
     new = {} if change.last else new
-    received = [event(urn, old.get(urn), new.get(urn)) for urn in dict.fromkeys((*old, *new))]
+    sent = [event(urn, old.get(urn), new.get(urn)) for urn in dict.fromkeys((*old, *new))]
     outputs = ({} if change.first else old_outputs, {} if change.last else new_outputs)
     file = stack_file(after, change.accepted)
     return assemble.report(
-        read([*received, stack(*outputs)], Scrubber()),
+        read([*sent, stack(*outputs)], Scrubber()),
         environment="test",
         stack_file=file,
         settings=file.settings,
@@ -156,7 +165,7 @@ def pre_event(  # noqa: PLR0913, PLR0917 - the fields of an event
         "detailedDiff": {path: {"diffKind": "update"} for path in diff},
         **sides,
     }
-    return events.EngineEvent.from_json({"resourcePreEvent": {"metadata": metadata}})
+    return received("resourcePreEvent", {"metadata": metadata})
 
 
 def stack(old: Mapping[str, Any], new: Mapping[str, Any]) -> events.EngineEvent:
@@ -167,10 +176,20 @@ def stack(old: Mapping[str, Any], new: Mapping[str, Any]) -> events.EngineEvent:
         if outputs
     }
     metadata = {"op": "same", "urn": STACK, "type": "pulumi:pulumi:Stack", **sides}
-    return events.EngineEvent.from_json({"resOutputsEvent": {"metadata": metadata}})
+    return received("resOutputsEvent", {"metadata": metadata})
 
 
 def diagnostic(message: str, severity: str = "error", urn: str | None = None) -> events.EngineEvent:
     """Something that the engine has to say."""
     content = {"message": message, "severity": severity, "urn": urn}
-    return events.EngineEvent.from_json({"diagnosticEvent": content})
+    return received("diagnosticEvent", content)
+
+
+def prelude(config: Mapping[str, str]) -> events.EngineEvent:
+    """The first event, which has the config."""
+    return received("preludeEvent", {"config": dict(config)})
+
+
+def received(kind: str, content: Mapping[str, Any]) -> events.EngineEvent:
+    """An event as it comes over the wire."""
+    return cast("Any", events.EngineEvent).from_json({kind: content})

@@ -150,11 +150,10 @@ class Markdown(SingleFileSnapshotExtension):
 def test_the_note_is_as_reviewed(
     name: str,
     snapshot: SnapshotAssertion,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     change, code = CHANGES_AND_CODES[name]
 
-    report = previewed(change, monkeypatch)
+    report = previewed(change)
 
     text = note.write(report).replace(report.digest, "<digest>")
     # A Secret of the shared daemon is named after the year.
@@ -163,22 +162,18 @@ def test_the_note_is_as_reviewed(
     assert report.exit_code == code
 
 
-def test_secrets_that_change_are_told_without_their_values(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_secrets_that_change_are_told_without_their_values() -> None:
     change, _ = CHANGES_AND_CODES["password-rotated"]
 
-    text = note.write(previewed(change, monkeypatch))
+    text = note.write(previewed(change))
 
     assert "AnotherPassword" not in text
     assert "[secret]" in text
 
 
-def test_equal_plans_have_equal_digests_and_others_do_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_equal_plans_have_equal_digests_and_others_do_not() -> None:
     digests = [
-        previewed(CHANGES_AND_CODES[name][0], monkeypatch).digest
+        previewed(CHANGES_AND_CODES[name][0]).digest
         for name in ("concurrent", "concurrent", "resources")
     ]
 

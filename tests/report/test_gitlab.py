@@ -1,0 +1,342 @@
+"""Notes and labels against a GitLab API of our own, which fails as it is told to."""
+
+import dataclasses
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from report import gitlab
+from report.gitlab import Address, PublishError, label, publish, reviewed
+from report.note import marker
+
+TEXT = f"{marker('dev')}\nfirst"
+OTHER = f"{marker('dev')}\nsecond\nPlan `0123456789abcdef`."
+TOKEN = "glpat-PlantedNoteToken"
+
+
+@dataclasses.dataclass
+class Failure:
+    """An answer to give in place of the right one, for as many requests as ``times`` says."""
+
+    status: int
+    times: int = 1_000
+    method: str = ""
+    headers: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    delay: float = 0
+
+
+class FakeGitLab:
+    """One project with one merge request; notes come in pages of two, the newest first."""
+
+    def __init__(self) -> None:
+        """Start with no note and no label."""
+        self.notes: dict[int, dict[str, Any]] = {}
+        self.labels = {"theirs"}
+        self.requests: list[str] = []
+        self.failures: list[Failure] = []
+        self.waits: list[float] = []
+        self.before_created: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+
+    def add(self, body: str, author: int = 1) -> int:
+        with self._lock:
+            number = len(self.requests) + len(self.notes) + 100
+            self.notes[number] = {"id": number, "body": body, "author": {"id": author}}
+            return number
+
+    def fail(self, method: str) -> Failure | None:
+        for failure in self.failures:
+            if failure.times and failure.method in {"", method}:
+                failure.times -= 1
+                return failure
+        return None
+
+    def answer(  # noqa: PLR0911 - one for each kind of request
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any],
+    ) -> tuple[int, Any, int | None]:
+        """Return status, content and the number of the next page."""
+        parts = urlsplit(path)
+        note = re.search(r"/merge_requests/7/notes/(\d+)$", parts.path)
+        if parts.path.endswith("/user"):
+            return 200, {"id": 1}, None
+        if parts.path.endswith("/repository/commits/abc/merge_requests"):
+            return 200, [{"iid": 7}], None
+        if note and int(note[1]) not in self.notes:
+            return 404, {"message": "404 Not found"}, None
+        if note and method == "DELETE":
+            del self.notes[int(note[1])]
+            return 204, None, None
+        if note:
+            self.notes[int(note[1])]["body"] = body["body"]
+            return 200, self.notes[int(note[1])], None
+        if parts.path.endswith("/merge_requests/7/notes") and method == "POST":
+            self.before_created()
+            return 201, self.notes[self.add(body["body"])], None
+        if parts.path.endswith("/merge_requests/7/notes"):
+            page = int(parse_qs(parts.query).get("page", ["1"])[0])
+            newest = sorted(self.notes.values(), key=lambda item: -item["id"])
+            more = page + 1 if len(newest) > page * 2 else None
+            return 200, newest[page * 2 - 2 : page * 2], more
+        assert method == "PUT"
+        self.labels |= set(filter(None, [body.get("add_labels")]))
+        self.labels -= set(filter(None, [body.get("remove_labels")]))
+        return 200, {"iid": 7}, None
+
+
+@pytest.fixture
+def fake() -> FakeGitLab:
+    return FakeGitLab()
+
+
+@pytest.fixture
+def address(fake: FakeGitLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
+    monkeypatch.setattr("gitlab.utils.time.sleep", fake.waits.append)
+
+    class Handler(BaseHTTPRequestHandler):
+        def _do(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or "{}")
+            fake.requests.append(f"{self.command} {self.path}")
+            assert self.headers["PRIVATE-TOKEN"] == TOKEN
+            if failure := fake.fail(self.command):
+                threading.Event().wait(failure.delay)
+                self._send(failure.status, {"message": TOKEN}, failure.headers)
+                return
+            status, content, page = fake.answer(self.command, self.path, body)
+            host = self.headers["Host"]
+            link = f'<http://{host}{urlsplit(self.path).path}?page={page}>; rel="next"'
+            self._send(status, content, {"Link": link} if page else {})
+
+        do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 - the server's names
+
+        def _send(self, status: int, content: object, headers: dict[str, str]) -> None:
+            text = b"" if content is None else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the server's name
+            """Keep the test's output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Address(url=f"http://127.0.0.1:{server.server_port}", project="5", token=TOKEN)
+    server.shutdown()
+    server.server_close()
+
+
+def _bodies(fake: FakeGitLab) -> list[str]:
+    return [fake.notes[number]["body"] for number in sorted(fake.notes)]
+
+
+def test_a_first_note_is_made_and_later_ones_edit_it(fake: FakeGitLab, address: Address) -> None:
+    publish(address, "7", "dev", TEXT)
+    publish(address, "7", "dev", OTHER)
+
+    assert _bodies(fake) == [OTHER]
+
+
+def test_a_note_that_says_the_same_is_left_alone(fake: FakeGitLab, address: Address) -> None:
+    publish(address, "7", "dev", TEXT)
+    publish(address, "7", "dev", TEXT)
+
+    assert not [request for request in fake.requests if request.startswith("PUT")]
+
+
+def test_our_note_is_found_on_a_later_page(fake: FakeGitLab, address: Address) -> None:
+    fake.add(TEXT)
+    for number in range(6):
+        fake.add(f"talk {number}")
+
+    publish(address, "7", "dev", OTHER)
+
+    assert _bodies(fake)[0] == OTHER
+    assert len(fake.notes) == 7
+
+
+def test_notes_of_other_environments_and_of_other_people_stay(
+    fake: FakeGitLab,
+    address: Address,
+) -> None:
+    others = [fake.add(f"{marker('prod')}\nx"), fake.add(TEXT, author=2), fake.add(f"> {TEXT}")]
+    before = [fake.notes[number]["body"] for number in others]
+
+    publish(address, "7", "dev", OTHER)
+
+    assert [fake.notes[number]["body"] for number in others] == before
+    assert len(fake.notes) == 4
+
+
+def test_of_two_pipelines_at_once_one_note_is_left_with_what_the_later_said(
+    fake: FakeGitLab,
+    address: Address,
+) -> None:
+    def other_pipeline() -> None:
+        fake.before_created = lambda: None
+        fake.add(TEXT)
+
+    fake.before_created = other_pipeline
+
+    publish(address, "7", "dev", OTHER)
+
+    assert _bodies(fake) == [OTHER]
+
+
+def test_many_pipelines_at_once_leave_one_note(fake: FakeGitLab, address: Address) -> None:
+    together = threading.Barrier(4)
+
+    def one() -> None:
+        together.wait()
+        publish(address, "7", "dev", TEXT)
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert _bodies(fake) == [TEXT]
+
+
+def test_a_duplicate_that_is_gone_already_is_no_failure(
+    fake: FakeGitLab,
+    address: Address,
+) -> None:
+    fake.add(TEXT)
+    fake.add(TEXT)
+    fake.failures = [Failure(404, times=1, method="DELETE")]
+
+    publish(address, "7", "dev", TEXT)
+
+
+def test_a_duplicate_that_may_not_be_removed_is_told(fake: FakeGitLab, address: Address) -> None:
+    fake.add(TEXT)
+    fake.add(TEXT)
+    fake.failures = [Failure(403, method="DELETE")]
+
+    with pytest.raises(PublishError, match="GitLab answers 403"):
+        publish(address, "7", "dev", TEXT)
+
+
+def test_a_label_comes_and_goes_and_others_stay(fake: FakeGitLab, address: Address) -> None:
+    label(address, "7", "risk raised: dev", wanted=True)
+    assert fake.labels == {"theirs", "risk raised: dev"}
+
+    label(address, "7", "risk raised: dev", wanted=False)
+    assert fake.labels == {"theirs"}
+
+
+def test_the_reviewed_plan_is_that_of_the_note(fake: FakeGitLab, address: Address) -> None:
+    assert reviewed(address, "abc", "dev") is None
+
+    fake.add(OTHER)
+
+    assert reviewed(address, "abc", "dev") == "0123456789abcdef"
+
+
+CALLS: list[Callable[[Address], object]] = [
+    lambda address: publish(address, "7", "dev", TEXT),
+    lambda address: label(address, "7", "risk", wanted=True),
+    lambda address: reviewed(address, "abc", "dev"),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=["publish", "label", "reviewed"])
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "store it as the masked variable IMAGE_BUILDS_NOTE_TOKEN"),
+        (403, "at least Reporter"),
+        (404, "no such project or merge request"),
+        (409, "run the job again"),
+        (429, "limits the rate"),
+        (500, "status page"),
+        (503, "status page"),
+    ],
+)
+def test_a_refusal_is_one_line_with_what_to_do(
+    fake: FakeGitLab,
+    address: Address,
+    call: Callable[[Address], object],
+    status: int,
+    advice: str,
+) -> None:
+    fake.failures = [Failure(status)]
+
+    with pytest.raises(PublishError) as failure:
+        call(address)
+
+    text = str(failure.value)
+    assert f"GitLab answers {status}: " in text
+    assert advice in text
+    assert "\n" not in text
+    assert TOKEN not in text
+    assert len(fake.requests) <= 5
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_what_passes_is_tried_again(fake: FakeGitLab, address: Address, status: int) -> None:
+    fake.failures = [Failure(status, times=3)]
+
+    publish(address, "7", "dev", TEXT)
+
+    assert _bodies(fake) == [TEXT]
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [("3", 3), ("86400", 30), ("Tue, 24 Nov 2026 21:00:00 GMT", 30)],
+)
+def test_a_wait_that_the_server_asks_for_is_kept_but_bounded(
+    fake: FakeGitLab,
+    address: Address,
+    asked: str,
+    waited: int,
+) -> None:
+    fake.failures = [Failure(429, times=1, headers={"Retry-After": asked})]
+
+    publish(address, "7", "dev", TEXT)
+
+    assert fake.waits == [waited]
+
+
+def test_a_server_that_does_not_answer_is_given_up(
+    fake: FakeGitLab,
+    address: Address,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gitlab, "_TIMEOUT", 0.05)
+    fake.failures = [Failure(200, delay=1)]
+    started = time.monotonic()
+
+    with pytest.raises(PublishError, match="does not answer"):
+        label(address, "7", "risk", wanted=True)
+
+    assert time.monotonic() - started < 10
+
+
+def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("gitlab.utils.time.sleep", waits.append)
+    nowhere = Address(url="http://127.0.0.1:1", project="5", token=TOKEN)
+
+    with pytest.raises(PublishError, match="check CI_SERVER_URL"):
+        publish(nowhere, "7", "dev", TEXT)
+
+
+def test_a_token_is_not_in_what_python_prints_of_an_address() -> None:
+    assert TOKEN not in repr(Address(url="u", project="5", token=TOKEN))

@@ -1,0 +1,315 @@
+import dataclasses
+import io
+import json
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from report import note, page, quality, terminal, widget
+from report.config_toml import meaning, parsed
+from report.model import (
+    FAILED,
+    Counts,
+    Delta,
+    JobEffect,
+    KeyChange,
+    ObjectChange,
+    PropertyChange,
+    Report,
+    ResourceChange,
+)
+from report.source import StackFile
+from tests.configured import SETTINGS
+from tests.report.previewed import stack_file
+
+TOML = PropertyChange(path="values.runners.config", old="a = 1\nb = 2\n", new="a = 1\nb = 3\n")
+LONG = PropertyChange(path="spec.note", old="x" * 300, new=None)
+RAISED = Delta(
+    identity="privileged/job/yes",
+    direction="raised",
+    severity="critical",
+    what="job is privileged",
+    reason="it is root",
+    key="runners.main.strategy",
+    line=7,
+    accepted=False,
+)
+REPORT = Report(
+    environment="dev",
+    stack_file="Pulumi.dev.yaml",
+    base="0123abc",
+    state="",
+    digest="0123456789abcdef",
+    counts=Counts(create=1, update=1, delete=0, replace=1),
+    sentences=("Runner a_b <b> @all #1 changes.",),
+    deltas=(
+        RAISED,
+        dataclasses.replace(RAISED, accepted=True, line=None, what="accepted thing"),
+        dataclasses.replace(RAISED, severity="minor", what="small thing"),
+        dataclasses.replace(RAISED, direction="lowered", what="lowered thing"),
+    ),
+    effects=(JobEffect(loud=True, text="Jobs are lost."), JobEffect(loud=False, text="Quiet.")),
+    resources=(
+        ResourceChange(
+            operation="replace",
+            type="kubernetes:core/v1:Namespace",
+            name="jobs",
+            urn="urn",
+            properties=(LONG, *(dataclasses.replace(LONG, path=f"p{i}|`") for i in range(4))),
+        ),
+        ResourceChange(
+            operation="create",
+            type="kubernetes:core/v1:Secret",
+            name="new",
+            urn="urn2",
+            properties=(PropertyChange(path="data", old=None, new="[secret]"),),
+        ),
+    ),
+    keys=(KeyChange(runner="main", change=TOML, meaning="what jobs get"),),
+    objects=(ObjectChange(operation="update", identity="ConfigMap a/b", properties=(TOML,)),),
+    gaps=("helm is not there",),
+    errors=(),
+)
+EMPTY = dataclasses.replace(
+    REPORT,
+    counts=Counts(create=0, update=0, delete=0, replace=0),
+    deltas=(),
+    resources=(),
+    keys=(),
+    objects=(),
+)
+MISTAKE = (
+    "1 mistake in the config of this stack; nothing was changed:\n"
+    "image-builds:settings.runners.main.strategy.kind: is `wrong`"
+)
+BROKEN = dataclasses.replace(EMPTY, errors=(MISTAKE,))
+
+
+def _printed(report: Report) -> str:
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    terminal.write(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_note_begins_with_its_marker_and_a_heading_that_counts_and_judges() -> None:
+    lines = note.write(REPORT).splitlines()
+
+    assert lines[0] == note.marker("dev") == "<!-- image-builds:dev -->"
+    assert lines[1] == (
+        "### dev: 1 to create, 1 to update, 1 to replace; risk RAISED and not accepted"
+    )
+
+
+def test_a_note_without_changes_is_one_quiet_line() -> None:
+    assert len(note.write(EMPTY).splitlines()) == 2
+
+
+def test_names_in_a_note_call_nobody_and_make_no_markup() -> None:
+    text = note.write(REPORT)
+
+    assert "@all" not in text
+    assert "<b>" not in text
+
+
+def test_values_in_a_note_cannot_leave_their_fence() -> None:
+    broken = dataclasses.replace(TOML, new="```\n/close\n```\n")
+    report = dataclasses.replace(REPORT, keys=(dataclasses.replace(REPORT.keys[0], change=broken),))
+
+    assert "\n````diff\n" in note.write(report)
+
+
+@pytest.mark.parametrize("limit", [10, 2_400, 2_800, 4_000])
+def test_a_note_that_is_too_long_loses_details_but_never_its_summary(limit: int) -> None:
+    many = tuple(dataclasses.replace(LONG, path=f"path{index}") for index in range(2_000))
+    resources = (dataclasses.replace(REPORT.resources[0], properties=many),)
+    report = dataclasses.replace(REPORT, resources=resources)
+    summary = "\n".join(note.write(report, 0).splitlines()[:-1])
+
+    text = note.write(report, limit)
+
+    assert text.startswith(summary.rstrip())
+    assert len(text) <= max(limit, len(summary) + 200)
+    assert text.endswith(f"{note.stamp(report)}\n")
+    if limit == 4_000:
+        assert "more lines are in the report's page" in text
+
+
+def test_the_plan_of_a_note_can_be_read_again() -> None:
+    assert note.planned(note.write(REPORT)) == REPORT.digest
+    assert note.planned(note.write(EMPTY)) == REPORT.digest
+    assert note.planned("nothing") is None
+
+
+def test_a_failure_shows_its_errors_and_nothing_else() -> None:
+    text = note.write(BROKEN)
+
+    assert "the preview failed" in text
+    assert MISTAKE in text
+    assert "| resource |" not in text
+    assert BROKEN.exit_code == FAILED
+
+
+def test_what_is_replaced_is_created_and_deleted_in_the_widget_which_holds_nothing_else() -> None:
+    assert json.loads(widget.write(REPORT)) == {"create": 2, "update": 1, "delete": 1}
+
+
+def test_findings_have_the_fields_that_gitlab_reads() -> None:
+    findings = json.loads(quality.write(REPORT, stack_file(SETTINGS)))
+
+    assert [item["severity"] for item in findings] == ["critical", "info", "minor"]
+    assert findings[0]["location"] == {"path": "Pulumi.dev.yaml", "lines": {"begin": 7}}
+    assert findings[1]["location"]["lines"] == {"begin": 1}
+    assert len({item["fingerprint"] for item in findings}) == 3
+    assert set(findings[0]) == {
+        "check_name",
+        "description",
+        "fingerprint",
+        "severity",
+        "location",
+    }
+
+
+def test_a_mistake_is_found_on_its_line() -> None:
+    file = stack_file(SETTINGS)
+    (finding,) = json.loads(quality.write(BROKEN, file))
+
+    assert finding["severity"] == "blocker"
+    assert finding["location"]["lines"]["begin"] == file.find("runners", "main", "strategy")[1]
+
+
+class _Loads(HTMLParser):
+    """Collects what a page would fetch or run."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in {"script", "link", "img", "iframe"} or {"src", "href"} & {
+            key for key, _ in attrs
+        }:
+            self.found.append(tag)
+
+
+@pytest.mark.parametrize("report", [REPORT, EMPTY, BROKEN])
+def test_a_page_needs_and_runs_nothing_else(report: Report) -> None:
+    hostile = dataclasses.replace(
+        report,
+        sentences=("<script>alert(1)</script>",),
+        errors=tuple(f"{error}<img src=x>" for error in report.errors),
+    )
+    parser = _Loads()
+
+    parser.feed(page.write(hostile))
+
+    assert parser.found == []
+
+
+def test_a_page_holds_what_the_note_does_and_both_colour_schemes() -> None:
+    text = page.write(REPORT)
+
+    assert "prefers-color-scheme: dark" in text
+    for expected in ("Jobs are lost.", "job is privileged", "what jobs get", "ConfigMap a/b"):
+        assert expected in text
+    assert "nothing changes" in page.write(EMPTY).lower()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_the_page(tmp_path: Path, scheme: str) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on PATH: THE PAGE WAS NOT OPENED IN A BROWSER")
+    file = tmp_path / "report.html"
+    file.write_text(page.write(REPORT), encoding="utf-8")
+    subprocess.run(
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--screenshot={tmp_path / 'page.png'}",
+            *(["--force-dark-mode"] if scheme == "dark" else []),
+            file.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+    assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_the_terminal_tells_the_same_and_takes_no_markup_from_values() -> None:
+    hostile = dataclasses.replace(REPORT, sentences=("[bold red]not markup[/]",))
+
+    text = _printed(hostile)
+
+    assert "[bold red]not markup[/]" in text
+    for expected in ("Jobs are lost.", "job is privileged", "raised, accepted", "helm is not"):
+        assert expected in text
+    assert "… (300 characters)" in text
+    assert MISTAKE in _printed(BROKEN)
+
+
+def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:
+    text = _printed(REPORT)
+
+    assert "create Secret new" in text
+    assert "+ data: [secret]" not in text
+
+
+@pytest.mark.parametrize(
+    ("deltas", "risk", "code"),
+    [
+        ((), "unchanged", 2),
+        ((RAISED,), "raised", 3),
+        ((dataclasses.replace(RAISED, accepted=True),), "accepted", 2),
+        ((dataclasses.replace(RAISED, severity="minor"),), "unchanged", 2),
+        ((dataclasses.replace(RAISED, direction="lowered"),), "lowered", 2),
+    ],
+)
+def test_the_risk_and_the_exit_code_follow_from_what_weighs(
+    deltas: tuple[Delta, ...],
+    risk: str,
+    code: int,
+) -> None:
+    report = dataclasses.replace(REPORT, deltas=deltas)
+
+    assert (report.risk, report.exit_code) == (risk, code)
+
+
+def test_counts_of_nothing_are_said() -> None:
+    assert str(EMPTY.counts) == "no changes"
+
+
+def test_a_stack_file_that_is_no_yaml_has_no_lines() -> None:
+    file = StackFile("Pulumi.dev.yaml", "a: [")
+
+    assert file.find("runners", "main") == ("runners.main", None)
+    assert file.accepted == frozenset()
+
+
+def test_the_nearest_key_of_a_stack_file_is_found() -> None:
+    text = "config:\n  image-builds:settings:\n    registries:\n      - host: a\n    namespace: b\n"
+    file = StackFile("Pulumi.dev.yaml", text)
+
+    assert file.find("registries", "0", "host") == ("registries.0.host", 4)
+    assert file.find("runners", "main") == ("image-builds:settings", 2)
+
+
+@pytest.mark.parametrize("values", [{}, {"runners": {"config": "= no toml"}}, {"runners": 3}])
+def test_a_release_without_a_config_toml_has_no_keys(values: dict[str, Any]) -> None:
+    assert parsed(values) == {}
+
+
+def test_a_key_that_nobody_has_written_about_refers_to_the_documentation() -> None:
+    assert "documentation" in meaning("kubernetes.brand_new")
+    assert meaning("kubernetes.memory_limit") == "where a build is killed, with exit code 137"

@@ -1,0 +1,150 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report import assemble
+from report.events import read
+from report.model import ObjectChange, PropertyChange, Report
+from report.rendered import RenderError, compare, render
+from report.source import StackFile
+from report.values import SECRET, Scrubber
+from tests.report.previewed import pre_event
+
+RELEASE = "kubernetes:helm.sh/v3:Release"
+URN = f"urn:pulumi:test::image-builds::{RELEASE}::main"
+RENDERED = """\
+---
+# nothing
+---
+kind: Deployment
+metadata: {name: manager, namespace: builds}
+spec: {template: {spec: {containers: [{name: runner, image: "gitlab-runner:VALUE"}]}}}
+---
+kind: Secret
+metadata: {name: token}
+data: {runner-token: cGxhbnRlZA==}
+"""
+
+
+def _helm(folder: Path, script: str) -> Path:
+    """A program that stands in for helm and keeps its arguments and values."""
+    helm = folder / "helm"
+    (folder / "rendered.yaml").write_text(RENDERED, encoding="utf-8")
+    helm.write_text(f"#!/bin/bash\ncd {folder}\nprintf '%s\\n' \"$@\" >arguments\n{script}\n")
+    helm.chmod(0o755)
+    return helm
+
+
+def _inputs(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {
+        "name": "gitlab-runner-main",
+        "namespace": "builds",
+        "chart": "gitlab-runner",
+        "version": "0.86.0",
+        "values": {"concurrent": 10},
+        **changes,
+    }
+
+
+def test_a_chart_is_rendered_with_its_version_values_and_repository(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, 'cp "$5" values; cat rendered.yaml')
+
+    objects = render(helm, _inputs(repositoryOpts={"repo": "https://charts"}), Scrubber())
+
+    arguments = (tmp_path / "arguments").read_text(encoding="utf-8").splitlines()
+    assert arguments[:3] == ["template", "gitlab-runner-main", "gitlab-runner"]
+    assert arguments[5:] == [
+        "--namespace",
+        "builds",
+        "--version",
+        "0.86.0",
+        "--repo",
+        "https://charts",
+    ]
+    assert (tmp_path / "values").read_text(encoding="utf-8") == "concurrent: 10\n"
+    assert list(objects) == ["Deployment builds/manager", "Secret token"]
+    assert objects["Secret token"]["data"] == {"runner-token": SECRET}
+
+
+def test_a_failure_is_told_without_what_helm_said(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, "echo planted >&2; exit 1")
+
+    with pytest.raises(RenderError, match=r"chart gitlab-runner 0\.86\.0 could not") as failure:
+        render(helm, _inputs(), Scrubber())
+
+    assert "planted" not in str(failure.value)
+
+
+def test_objects_come_go_and_change() -> None:
+    old = {"A": {"x": 1}, "B": {"x": 1}, "D": {"x": 1}}
+    new = {"A": {"x": 2}, "C": {"x": 1}, "D": {"x": 1}}
+
+    changes = {item.identity: item.operation for item in compare(old, new)}
+
+    assert changes == {"A": "update", "B": "delete", "C": "create"}
+
+
+def _report(helm: Path | None, operation: str, **sides: Any) -> Report:  # noqa: ANN401 - JSON
+    plan = read([pre_event(operation, URN, RELEASE, **sides)], Scrubber())
+    return assemble.report(
+        plan,
+        environment="test",
+        stack_file=StackFile("Pulumi.test.yaml", ""),
+        settings={},
+        helm=helm,
+        scrub=Scrubber(),
+    )
+
+
+def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, 'sed "s/VALUE/$(sed -n "s/image: //p" $5)/" rendered.yaml')
+    old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "v2"})
+
+    restarted = _report(helm, "update", old=old, new=new)
+    untouched = _report(helm, "update", old=old, new={**old, "timeout": 1})
+
+    path = "spec.template.spec.containers[runner].image"
+    assert restarted.objects == (
+        ObjectChange(
+            operation="update",
+            identity="Deployment builds/manager",
+            properties=(PropertyChange(path=path, old="gitlab-runner:v1", new="gitlab-runner:v2"),),
+        ),
+    )
+    assert "restarts" in restarted.effects[0].text
+    assert "goes on" in untouched.effects[0].text
+
+
+def test_what_a_new_chart_version_does_to_security_is_told(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, 'sed "s/VALUE/$(sed -n "s/image: //p" $5)/" rendered.yaml')
+    old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "latest"})
+
+    (delta, *_) = _report(helm, "update", old=old, new=new).deltas
+
+    assert delta.what == (
+        "container runner of Deployment builds/manager runs gitlab-runner:latest, "
+        "which is not pinned"
+    )
+    assert delta.key == "chart.version"
+
+
+def test_what_could_not_be_rendered_is_a_gap(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, "exit 1")
+
+    assert "could not be rendered" in _report(helm, "create", new=_inputs()).gaps[0]
+    assert _report(None, "create", new=_inputs()).gaps == (assemble.NO_HELM,)
+
+
+def test_a_release_that_comes_or_goes_has_one_side(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, "cat rendered.yaml")
+
+    operations = {
+        operation: {item.operation for item in _report(helm, operation, **sides).objects}
+        for operation, sides in {
+            "create": {"new": _inputs()},
+            "delete": {"old": _inputs()},
+        }.items()
+    }
+
+    assert operations == {"create": {"create"}, "delete": {"delete"}}
