@@ -139,12 +139,12 @@ def _step(metadata: events.StepEventMetadata, scrub: Scrubber) -> Step:
     return Step(
         operation=metadata.op.value,
         type=metadata.type,
-        name=metadata.urn.rpartition("::")[2],
+        name=scrub(metadata.urn.rpartition("::")[2]),
         urn=metadata.urn,
         parent=state.parent if state else "",
         old=clean(old.inputs or {}, scrub) if old else None,
         new=clean(new.inputs or {}, scrub) if new and not removes else None,
-        moved=tuple(sorted(metadata.detailed_diff or {})),
+        moved=tuple(sorted(map(scrub, metadata.detailed_diff or {}))),
     )
 
 
@@ -166,5 +166,5 @@ def told(message: str, urn: str | None, scrub: Scrubber) -> str:
     for pattern, advice in _KNOWN:
         if pattern.search(text):
             return advice
-    where = f" at {urn.rpartition('::')[2]}" if urn else ""
+    where = f" at {scrub(urn.rpartition('::')[2])}" if urn else ""
     return _UNSHOWN.format(what="program" if "Traceback" in text else "preview", where=where)

@@ -25,8 +25,9 @@ class StackFile:
         self._lines = dict(_lines(node, ())) if node else {}
         config = _mapping(_mapping(content).get("config"))
         self.settings = _mapping(config.get(SETTINGS))
-        self.accepted = frozenset(_mapping(config.get(ACCEPTED)))
-        """The identities of the risks that are accepted in writing, each with a reason there."""
+        reasons = _mapping(config.get(ACCEPTED))
+        self.accepted = frozenset(key for key, reason in reasons.items() if str(reason or ""))
+        """The identities of the risks that are accepted in writing; one without a reason is not."""
 
     def find(self, *path: str) -> tuple[str, int | None]:
         """Return the key of the settings that is nearest above a path, and its line."""

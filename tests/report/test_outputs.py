@@ -297,6 +297,12 @@ def test_a_stack_file_that_is_no_yaml_has_no_lines() -> None:
     assert file.accepted == frozenset()
 
 
+def test_a_risk_is_accepted_with_a_reason_only() -> None:
+    text = "config:\n  image-builds:acceptedRisks:\n    a/b/c: because\n    d/e/f:\n"
+
+    assert StackFile("Pulumi.dev.yaml", text).accepted == {"a/b/c"}
+
+
 def test_the_nearest_key_of_a_stack_file_is_found() -> None:
     text = "config:\n  image-builds:settings:\n    registries:\n      - host: a\n    namespace: b\n"
     file = StackFile("Pulumi.dev.yaml", text)
