@@ -20,7 +20,8 @@ from report import assemble, gitlab, note, page, preview, quality, terminal, wid
 from report.model import FAILED, STALE, Report
 from report.source import StackFile
 from tools import cluster, toolchain
-from tools.local import CHECKOUT, LocalError, LocalStack, state_folder
+from tools.local import CHECKOUT, LocalStack, state_folder
+from tools.stack_file import StackFileError
 
 TOKEN = "IMAGE_BUILDS_NOTE_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with _opened(options) as stack:
             seen = preview.run(stack)
-    except (LocalError, cluster.ClusterError, toolchain.ToolchainError) as error:
+    except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except auto.CommandError as error:

@@ -25,7 +25,10 @@ _MEANINGS = (
     (r"allow_privilege_escalation", "whether setuid programs work in a job"),
     (r"build_container_security_context\.privileged", "whether the job's container is privileged"),
     (r"service_container_security_context\.privileged", "whether services are privileged"),
-    (r"security_context\.run_as_(user|group)", "as whom the container runs; unset, as its image"),
+    (
+        r"security_context\.run_as_(user|group|non_root)",
+        "as whom the container runs; unset, as its image",
+    ),
     (r"security_context\.capabilities.*", "what of root's powers the container has"),
     (r"security_context\.fs_group", "the group that volumes belong to"),
     (r"security_context\.seccomp_profile.*", "which system calls a job may make"),

@@ -12,15 +12,19 @@ _NAMESPACE = "kubernetes:core/v1:Namespace"
 _SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
 _GOES = {"delete", "replace"}
 
-# What a job's script calls (README.md, A job in a pipeline).
-_COMMANDS = {
+COMMANDS = {
     "kaniko": "/kaniko/executor",
     "dood": "docker build",
     "dind": "docker build",
     "buildkit": "buildctl-daemonless.sh",
     "buildkit-service": "buildctl",
+    "buildx": "docker buildx build",
     "buildah": "buildah build",
 }
+"""What a job's script calls, by strategy (README.md, A job in a pipeline).
+
+A strategy that is not here builds nothing.
+"""
 
 
 def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iterator[JobEffect]:
@@ -106,6 +110,10 @@ def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
         if old == new:
             continue
         was, will = _command(old, name, {}), _command(new, name, settings)
+        if not will or not was:
+            action = "no longer build" if not will else "may now build"
+            yield f"Runner {name} changes from {old} to {new}: jobs with its tags {action} images."
+            continue
         advice = (
             f"jobs go on calling {will}, so projects change nothing"
             if was == will
@@ -118,7 +126,7 @@ def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
 def _command(strategy: str, runner: str, settings: Mapping[str, Any]) -> str:
     if inside(settings, "runners", runner, "strategy").get("client") == "buildx":
         return "docker buildx build"
-    return _COMMANDS.get(strategy, strategy)
+    return COMMANDS.get(strategy, "")
 
 
 def _digest(inputs: Mapping[str, Any]) -> object:

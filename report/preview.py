@@ -15,8 +15,8 @@ from pulumi import automation as auto
 from pulumi.automation import events
 
 from report.events import Plan, read, told
-from report.source import SETTINGS
 from report.values import Scrubber, config_secrets, inside, secrets_of
+from tools.stack_file import SETTINGS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from report.model import Report
-from report.source import SETTINGS, StackFile
+from report.source import StackFile
+from tools.stack_file import SETTINGS
 
 _MISTAKE = re.compile(rf"^{re.escape(SETTINGS)}\.([\w.\[\]-]+): (.*)$", re.MULTILINE)
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 import yaml
 
 from components.config import PROJECT
+from tools.stack_file import SETTINGS
 
-SETTINGS = f"{PROJECT}:settings"
 ACCEPTED = f"{PROJECT}:acceptedRisks"
 
 

@@ -20,12 +20,13 @@ from pulumi.automation import events
 from report import assemble
 from report.events import read
 from report.model import Report
-from report.source import SETTINGS, StackFile
+from report.source import StackFile
 from report.values import Scrubber, differences, inside
 from tests.configured import SECRETS, bent, configure
 from tests.configured import SETTINGS as RIGHT
 from tests.harness import Registered, deploy
 from tools.local import CHECKOUT
+from tools.stack_file import SETTINGS
 
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
 Transform = Callable[[dict[str, Any]], None]

@@ -7,10 +7,11 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from report import note
+from report import jobs, note
 from report.model import CHANGES, NO_CHANGE, RISK_RAISED
 from tests.configured import SETTINGS, STRATEGIES
 from tests.report.previewed import Change, previewed
+from tools import templates
 
 STRATEGY = "runners.main.strategy"
 NEWER = {"chart.version": "0.88.0"}
@@ -63,6 +64,8 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     "kaniko-to-buildkit-profiles": (_to("buildkit-profiles"), CHANGES),
     "kaniko-to-buildkit-service": (_to("buildkit-service"), RISK_RAISED),
     "kaniko-to-buildkit-service-buildx": (_to("buildkit-service-buildx"), RISK_RAISED),
+    "kaniko-to-buildx": (_to("buildx"), RISK_RAISED),
+    "kaniko-to-none": (Change(after={STRATEGY: "none"}), RISK_RAISED),
     "buildkit-service-to-kaniko": (_from("buildkit-service"), RISK_RAISED),
     "kaniko-to-buildah-root": (_to("buildah-root"), RISK_RAISED),
     "kaniko-to-buildah-privileged": (_to("buildah-privileged"), CHANGES),
@@ -178,3 +181,9 @@ def test_equal_plans_have_equal_digests_and_others_do_not() -> None:
     ]
 
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_every_strategy_that_builds_has_a_command_to_tell() -> None:
+    kinds = {strategy.kind for strategy in templates.STRATEGIES.values()}
+
+    assert kinds <= set(jobs.COMMANDS)

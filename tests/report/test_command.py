@@ -17,7 +17,7 @@ from report.preview import Preview
 from report.values import Scrubber
 from tests.report.previewed import pre_event
 from tests.report.test_outputs import RAISED, REPORT
-from tools.local import LocalError
+from tools.stack_file import StackFileError
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_a_stack_without_a_file_is_reported_without_lines(
 @pytest.mark.parametrize(
     "error",
     [
-        LocalError("what to do"),
+        StackFileError("what to do"),
         auto.CommandError(cast("Any", "no stack named; planted")),
     ],
 )

@@ -78,7 +78,8 @@ class PlantedStack:
                 name = f"{operation}-{secret}"
                 given = {"metadata": {"name": secret, "labels": {"l": secret}}, "kind": "Namespace"}
                 side = {"new" if operation == "create" else "old": given}
-                on_event(pre_event(operation, f"{URN}{kind}::{name}", kind, diff=path, **side))
+                urn = f"{URN}{kind}::{name}"
+                on_event(pre_event(operation, urn, kind, diff=path, **cast("Any", side)))
         if self.fails:
             text = "\n".join(SECRETS)
             on_event(
