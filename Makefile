@@ -62,7 +62,7 @@ toolchain: $(VENV)/installed ## Show which programs are used and from where
 test: $(VENV)/npm/installed ## Run every test, unit to engine
 	@$(RUN) -m tools.toolchain install
 	@# Each worker has a control plane of its own, and a file's tests share theirs.
-	@$(RUN) -m pytest --cov --numprocesses 2 --dist loadfile
+	@$(RUN) -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine'

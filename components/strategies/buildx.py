@@ -72,8 +72,7 @@ def _create(options: Buildx, *, with_files: bool) -> str:
     # The driver puts the file where a daemon of root looks for it, not one of uid 1000
     # (docker/buildx:driver/kubernetes/manifest, moby/buildkit:cmd/buildkitd/main.go).
     config = (
-        f" --buildkitd-config {_FILES}/{CONFIG}"
-        f" --buildkitd-flags --config=/etc/buildkit/{CONFIG}"
+        f" --buildkitd-config {_FILES}/{CONFIG} --buildkitd-flags --config=/etc/buildkit/{CONFIG}"
         if with_files
         else ""
     )
