@@ -14,6 +14,7 @@ RUNNER ?=
 
 .PHONY: help up preview preview-report destroy clean cluster-up cluster-down cluster-status
 .PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme runner-keys
+.PHONY: node-up node-down node-status
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -55,6 +56,9 @@ clean: $(VENV)/installed ## Stop the local control plane and remove its state
 
 cluster-up cluster-down cluster-status: $(VENV)/installed ## Start, stop or show the local control plane
 	@$(LOCAL) $@
+
+node-up node-down node-status: $(VENV)/installed ## Start, stop or show a real node (root, Linux)
+	@$(RUN) -m tools.node $(patsubst node-%,%,$@)
 
 toolchain: $(VENV)/installed ## Show which programs are used and from where
 	@$(RUN) -m tools.toolchain show

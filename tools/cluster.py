@@ -1,7 +1,8 @@
 """The local control plane: etcd, Kubernetes' own programs and one simulated node, on loopback.
 
 It owns its processes, certificates, ports and kubeconfig in one folder, which outlives a stop.
-It reads no kubeconfig of the user's, and runs no container: kwok only says that pods run.
+It reads no kubeconfig of the user's, and runs no container: kwok only says that pods run. Where
+tools/node brings a real node, kwok stays away and the API server listens where that node is.
 """
 
 import contextlib
@@ -71,6 +72,7 @@ class Cluster:
         self.state = state.resolve()
         self.kubeconfig = self.state / "kubeconfig"
         self._ports_file = self.state / "ports.json"
+        self._address_file = self.state / "address"
 
     def up(self) -> None:
         """Start what is not running and wait until the cluster can be used.
@@ -85,9 +87,23 @@ class Cluster:
             for name in ("etcd", "kube-apiserver"):
                 self._spawn(name)
             self._await("the API server", self._api_ready, _ORDER[:2])
-            for name in _ORDER[2:]:
+            for name in self._programs()[2:]:
                 self._spawn(name)
-            self._await("the node", self._node_ready, _ORDER)
+            if self._address_file.exists():
+                self._await("the default account", self._account_ready, self._programs())
+            else:
+                self._await("the node", self._node_ready, _ORDER)
+
+    def listen(self, address: str) -> None:
+        """Let the API server listen on ``address``, where a real node reaches it; "" ends that.
+
+        The next start heeds it; nothing may run now.
+        """
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if address:
+            self._address_file.write_text(address, encoding="ascii")
+        else:
+            self._address_file.unlink(missing_ok=True)
 
     def down(self) -> None:
         """Stop every process that this folder started; the state stays."""
@@ -104,7 +120,7 @@ class Cluster:
             ProcessStatus(
                 name,
                 running[name].pid if name in running else None,
-                f"127.0.0.1:{ports[name]}" if name in ports else "",
+                f"{self._host(name)}:{ports[name]}" if name in ports else "",
             )
             for name in _ORDER
         ]
@@ -141,6 +157,16 @@ class Cluster:
             client_configuration=configuration,
         )
         return client.ApiClient(configuration)
+
+    @property
+    def address(self) -> str:
+        """The one on which the API server listens."""
+        if self._address_file.exists():
+            return self._address_file.read_text(encoding="ascii")
+        return "127.0.0.1"
+
+    def _programs(self) -> tuple[str, ...]:
+        return _ORDER[:-1] if self._address_file.exists() else _ORDER
 
     def _ports(self) -> dict[str, int]:
         if self._ports_file.exists():
@@ -186,12 +212,13 @@ class Cluster:
     def _write_kubeconfigs(self) -> None:
         # The group passes every authorization check, as the first administrator must: there is
         # no binding yet that another group could have.
-        self._kubeconfig(self.kubeconfig, "admin", "image-builds-admin", "system:masters")
+        self.write_kubeconfig(self.kubeconfig, "admin", "image-builds-admin", "system:masters")
         for name in ("kube-controller-manager", "kube-scheduler"):
-            self._kubeconfig(self.state / f"{name}.kubeconfig", name, f"system:{name}")
-        self._kubeconfig(self.state / "kwok.kubeconfig", "kwok", "kwok", "system:masters")
+            self.write_kubeconfig(self.state / f"{name}.kubeconfig", name, f"system:{name}")
+        self.write_kubeconfig(self.state / "kwok.kubeconfig", "kwok", "kwok", "system:masters")
 
-    def _kubeconfig(self, file: Path, name: str, user: str, *groups: str) -> None:
+    def write_kubeconfig(self, file: Path, name: str, user: str, *groups: str) -> None:
+        """Write a kubeconfig with a certificate of ``user``, kept as ``name``."""
         authority = self._authority()
         certificate, key = authority.issue(name, user, groups)
         content = {
@@ -221,7 +248,10 @@ class Cluster:
     @property
     def server(self) -> str:
         """The API server's address."""
-        return f"https://127.0.0.1:{self._ports()['kube-apiserver']}"
+        return f"https://{self.address}:{self._ports()['kube-apiserver']}"
+
+    def _host(self, program: str) -> str:
+        return self.address if program == "kube-apiserver" else "127.0.0.1"
 
     def _spawn(self, name: str) -> None:
         if name in self._running():
@@ -284,25 +314,31 @@ class Cluster:
     def _apiserver(self) -> dict[str, str]:
         ports, authority = self._ports(), self._authority()
         hosts = [
-            "127.0.0.1",
+            self.address,
             "localhost",
             _SERVICE_ADDRESS,
             "kubernetes",
             "kubernetes.default",
             "kubernetes.default.svc",
         ]
-        certificate, key = authority.issue("kube-apiserver", "kube-apiserver", hosts=hosts)
+        name = f"kube-apiserver-{self.address}"
+        certificate, key = authority.issue(name, "kube-apiserver", hosts=hosts)
         etcd_certificate, etcd_key = authority.issue("kube-apiserver-etcd", "kube-apiserver")
+        to_kubelet = authority.issue("kube-apiserver-kubelet", "kube-apiserver", ["system:masters"])
+        real_node = self._address_file.exists()
         signing_key = str(authority.signing_key("service-accounts"))
         return {
             "etcd-servers": f"https://127.0.0.1:{ports['etcd']}",
             "etcd-cafile": str(authority.certificate_file),
             "etcd-certfile": str(etcd_certificate),
             "etcd-keyfile": str(etcd_key),
-            "bind-address": "127.0.0.1",
-            "advertise-address": "127.0.0.1",
-            # The endpoints of the default Service may not be on loopback, and nobody uses them.
-            "endpoint-reconciler-type": "none",
+            "bind-address": self.address,
+            "advertise-address": self.address,
+            # The endpoints of the default Service may not be on loopback, where nobody uses them.
+            "endpoint-reconciler-type": "lease" if real_node else "none",
+            "kubelet-certificate-authority": str(authority.certificate_file),
+            "kubelet-client-certificate": str(to_kubelet[0]),
+            "kubelet-client-key": str(to_kubelet[1]),
             "secure-port": str(ports["kube-apiserver"]),
             "tls-cert-file": str(certificate),
             "tls-private-key-file": str(key),
@@ -384,6 +420,12 @@ class Cluster:
             untyped = cast("Any", api)
             answer = untyped.call_api("GET", f"{self.server}/readyz", _request_timeout=2)
         return bool(answer.status == http.HTTPStatus.OK)
+
+    def _account_ready(self) -> bool:
+        with self.api() as api:
+            core = cast("Any", client.CoreV1Api(api))
+            core.read_namespaced_service_account("default", "default", _request_timeout=2)
+        return True
 
     def _node_ready(self) -> bool:
         with self.api() as api:

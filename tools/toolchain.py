@@ -106,16 +106,21 @@ def _embed_provider_schema(work: Path) -> None:
     _go(["mod", "edit", f"-replace={provider.source}=./provider"], work)
 
 
-def _kubernetes(name: str) -> Program:
+def _control_plane(name: str) -> Program:
     """One of the control plane's programs, of the pinned minor or the newest that builds."""
     wanted = os.environ.get(KUBERNETES_VARIABLE, "pinned")
     modules = {"pinned": "kubernetes", "newest": "kubernetes-newest"}
     if wanted not in modules:
         message = f"{KUBERNETES_VARIABLE}={wanted}: unknown; set it to 'pinned' or 'newest'"
         raise ToolchainError(message)
+    return _kubernetes(name, modules[wanted])
+
+
+def _kubernetes(name: str, module: str) -> Program:
+    """One of Kubernetes' programs, which says its version."""
     program = Program(
         name=name,
-        module=modules[wanted],
+        module=module,
         source="k8s.io/kubernetes",
         package=f"k8s.io/kubernetes/cmd/{name}",
         accepts="",
@@ -158,7 +163,7 @@ PROGRAMS: dict[str, Program] = {
             ldflags="-X sigs.k8s.io/kwok/pkg/consts.Version=v{version}",
         ),
         *(
-            _kubernetes(name)
+            _control_plane(name)
             for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
         ),
         Program(
@@ -212,6 +217,93 @@ EXTRA_PROGRAMS: dict[str, Program] = {
 }
 """What only the benchmark and the report of a preview need."""
 
+NODE_PROGRAMS: dict[str, Program] = {
+    program.name: program
+    for program in (
+        *(_kubernetes(name, "kubernetes-node") for name in ("kubelet", "kube-proxy")),
+        Program(
+            name="coredns",
+            module="coredns",
+            source="github.com/coredns/coredns",
+            package="github.com/coredns/coredns",
+            accepts=">=1.11,<2",
+            version_command=("-version",),
+        ),
+        *(
+            Program(
+                name=name,
+                module="buildkit",
+                source="github.com/moby/buildkit",
+                package=f"github.com/moby/buildkit/cmd/{name}",
+                accepts="==0.34.*",
+                version_command=("--version",),
+                ldflags="-X github.com/moby/buildkit/version.Version=v{version}",
+            )
+            for name in ("buildkitd", "buildctl")
+        ),
+        Program(
+            name="executor",
+            module="kaniko",
+            source="github.com/GoogleContainerTools/kaniko",
+            package="github.com/GoogleContainerTools/kaniko/cmd/executor",
+            accepts="==1.24.*",
+            version_command=("version",),
+        ),
+        Program(
+            name="rootlesskit",
+            module="rootlesskit",
+            source="github.com/rootless-containers/rootlesskit/v2",
+            package="github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit",
+            accepts=">=2.3,<3",
+            version_command=("--version",),
+        ),
+        Program(
+            name="docker",
+            module="docker-cli",
+            source="github.com/docker/cli",
+            package="github.com/docker/cli/cmd/docker",
+            accepts=">=29.7,<30",
+            version_command=("--version",),
+            ldflags="-X github.com/docker/cli/cli/version.Version={version}",
+            release="29.7.2",
+        ),
+        Program(
+            name="buildx",
+            module="buildx",
+            source="github.com/docker/buildx",
+            package="github.com/docker/buildx/cmd/buildx",
+            accepts=">=0.29,<1",
+            version_command=("version",),
+            ldflags="-X github.com/docker/buildx/version.Version=v{version}",
+        ),
+        *(
+            Program(
+                name=name,
+                module="moby",
+                source="github.com/moby/moby/v2",
+                package=f"github.com/moby/moby/v2/cmd/{name}",
+                accepts=">=29,<30",
+                version_command=("--version",),
+                ldflags="-X github.com/moby/moby/v2/dockerversion.Version={version}",
+            )
+            for name in ("dockerd", "docker-proxy")
+        ),
+        *(
+            Program(
+                name=name,
+                module="containerd",
+                source="github.com/containerd/containerd/v2",
+                package=f"github.com/containerd/containerd/v2/cmd/{name}",
+                accepts=">=2.2,<3",
+                version_command=("--version",),
+                ldflags="-X github.com/containerd/containerd/v2/version.Version=v{version}",
+            )
+            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        ),
+    )
+}
+"""What only the real node needs: its own programs, and those that go into its images."""
+
 
 def cache_folder() -> Path:
     """The folder outside the checkout in which programs are kept."""
@@ -227,7 +319,7 @@ def find(name: str) -> Found:
     Raises:
         ToolchainError: no source has it, or the source that was asked for has not.
     """
-    program = (PROGRAMS | EXTRA_PROGRAMS)[name]
+    program = (PROGRAMS | EXTRA_PROGRAMS | NODE_PROGRAMS)[name]
     sources = _sources()
     if "path" in sources and (found := _on_path(program)):
         return found

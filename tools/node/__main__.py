@@ -1,0 +1,28 @@
+"""Starts, stops or shows the real node of the local control plane."""
+
+import sys
+
+from tools import cluster, toolchain
+from tools.local import state_folder
+from tools.node.machine import NodeError
+from tools.node.node import Node
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``up``, ``down`` or ``status`` and return the exit status."""
+    node = Node(state_folder())
+    try:
+        if arguments == ["up"]:
+            node.up()
+        elif arguments == ["down"]:
+            node.down()
+    except (NodeError, cluster.ClusterError, toolchain.ToolchainError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, process in node.status():
+        print(f"{name:24} {f'running, pid {process}' if process else 'stopped'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,224 @@
+"""The namespaces that the node lives in: processes, mounts and network of its own.
+
+One process holds them. With it goes everything that runs in them, every mount, every interface
+and every firewall rule; only control groups and the state folder outlive it.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+HOST = "10.123.0.1"
+"""This machine's end of the cable to the node."""
+NODE = "10.123.0.2"
+"""The node's end."""
+PODS = "10.124.0.0/16"
+CGROUP = "image-builds-node"
+"""The control group under which everything of the node runs."""
+
+_HOLDER = "image-builds-node-holder"
+_CABLE = "image-builds0"
+_CGROUPS = Path("/sys/fs/cgroup")
+_GRACE = 20.0
+
+
+class NodeError(Exception):
+    """The node cannot be started or used; the message says why and what to do."""
+
+
+class Machine:
+    """Namespaces of which ``state`` is the only folder on this machine's disk."""
+
+    def __init__(self, state: Path) -> None:
+        """Remember the folder; nothing is made yet."""
+        self.state = state.resolve()
+
+    @property
+    def holder(self) -> psutil.Process | None:
+        """The process that holds the namespaces, found by what it runs."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cmdline()[:1] == [_HOLDER] and process.cwd() == str(self.state):
+                    return process
+        return None
+
+    def up(self) -> None:
+        """Make the namespaces and the cable between the node's network and this machine.
+
+        Raises:
+            NodeError: another node of this machine has the cable.
+        """
+        if self.holder:
+            return
+        if Path(f"/sys/class/net/{_CABLE}").exists():
+            message = f"another node runs here, since there is an interface {_CABLE}; stop that one"
+            raise NodeError(message)
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        subprocess.Popen(
+            [
+                *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+                # Children of programs that ended fall to the holder; ignoring their ends reaps
+                # them.
+                *("bash", "-c", f"trap '' CHLD; exec -a {_HOLDER} sleep infinity"),
+            ],
+            cwd=self.state,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + _GRACE
+        while not (holder := self.holder):
+            if time.monotonic() > deadline:
+                message = "the namespaces cannot be made: unshare(1) ended; are you root?"
+                raise NodeError(message)
+            time.sleep(0.05)
+        _call("ip", "link", "add", _CABLE, "type", "veth", "peer", "eth0", "netns", str(holder.pid))
+        _call("ip", "address", "add", f"{HOST}/30", "dev", _CABLE)
+        _call("ip", "link", "set", _CABLE, "up")
+        # No default route: nothing leaves for another machine.
+        self.call("ip", "link", "set", "lo", "up")
+        self.call("ip", "address", "add", f"{NODE}/30", "dev", "eth0")
+        self.call("ip", "link", "set", "eth0", "up")
+        self.call("sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1")
+        # Pods and volumes are mounts that programs of the node show each other.
+        self.call("mount", "--make-rshared", "/")
+        for folder in ("/run", "/var/log", "/etc/docker"):
+            if Path(folder).is_dir():
+                self.call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
+        for group in _groups():
+            (group / CGROUP).mkdir(exist_ok=True)
+            if group.name.startswith("cpuset"):
+                for file in ("cpuset.cpus", "cpuset.mems"):
+                    text = (group / file).read_text(encoding="ascii")
+                    (group / CGROUP / file).write_text(text, encoding="ascii")
+
+    def down(self) -> None:
+        """End everything that runs in the namespaces, and them."""
+        holder = self.holder
+        if holder:
+            holder.kill()
+            holder.wait(_GRACE)
+        for group in _groups():
+            _remove_groups(group / CGROUP)
+
+    def cover(self, file: str, content: str) -> None:
+        """Let the node see its own ``content`` in place of a file of this machine."""
+        own = self.state / "files" / file.strip("/").replace("/", "_")
+        own.parent.mkdir(exist_ok=True)
+        own.write_text(content, encoding="utf-8")
+        self.call("mount", "--bind", str(own), file)
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """Return the command line that runs ``command`` in the namespaces."""
+        holder = self.holder
+        if holder is None:
+            message = "the node does not run; start it with make node-up"
+            raise NodeError(message)
+        return ["nsenter", f"--target={holder.pid}", "--net", "--mount", "--pid", *command]
+
+    def call(
+        self,
+        *command: str,
+        text: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 600,
+    ) -> str:
+        """Run ``command`` in the namespaces to its end and return what it printed.
+
+        Raises:
+            NodeError: it failed.
+        """
+        return _call(
+            *self.inside(command),
+            text=text,
+            environment=environment,
+            timeout=timeout,
+        )
+
+    def spawn(self, name: str, command: Sequence[str], **environment: str) -> None:
+        """Start a program that goes on in the background, unless it runs."""
+        if name in self.running():
+            return
+        with (self.state / f"{name}.log").open("ab") as log:
+            subprocess.Popen(
+                self.inside(command),
+                cwd=self.state,
+                env={**_plain_environment(), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def running(self) -> dict[str, psutil.Process]:
+        """The processes that were spawned and live, by program."""
+        holder = self.holder
+        found: dict[str, psutil.Process] = {}
+        if holder is None:
+            return found
+        space = Path(f"/proc/{holder.pid}/ns/pid").readlink()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, IndexError, OSError):
+                inside = Path(f"/proc/{process.pid}/ns/pid").readlink() == space
+                if inside and process.cwd() == str(self.state):
+                    found[Path(process.cmdline()[0]).name] = process
+        return found
+
+    def remove(self) -> None:
+        """Remove the state folder."""
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+def _plain_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+
+
+def _call(
+    *command: str,
+    text: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 600,
+) -> str:
+    answer = subprocess.run(
+        command,
+        check=False,
+        input=text,
+        env={**_plain_environment(), **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    if answer.returncode:
+        message = f"{' '.join(command)} failed: {(answer.stderr + answer.stdout).strip()[-2000:]}"
+        raise NodeError(message)
+    return answer.stdout
+
+
+def _groups() -> list[Path]:
+    """The roots of the hierarchies: one, or one for each controller (cgroup v1)."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        return [_CGROUPS]
+    return [path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _remove_groups(root: Path) -> None:
+    if not root.exists():
+        return
+    deadline = time.monotonic() + _GRACE
+    for folder, _, _ in os.walk(root, topdown=False):
+        # A group is empty a moment after its last process is killed.
+        while True:
+            try:
+                Path(folder).rmdir()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)

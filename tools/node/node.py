@@ -1,0 +1,74 @@
+"""The node as a whole: its machine, its programs, its images and its registries, in order."""
+
+import os
+import platform
+from pathlib import Path
+
+from tools import cluster, toolchain
+from tools.node import images, programs, registry
+from tools.node.machine import HOST, Machine, NodeError
+
+
+class Node:
+    """A real node of the control plane in ``state``, in place of the simulated one."""
+
+    def __init__(self, state: Path) -> None:
+        """Remember where things are; nothing is started yet."""
+        self.machine = Machine(state / "node")
+        self.cluster = cluster.Cluster(state / "cluster")
+        self.registries = registry.Registries(self.machine)
+
+    def up(self) -> None:
+        """Start everything and wait until the node is Ready.
+
+        Raises:
+            NodeError: this machine cannot have a node, or a program did not start.
+        """
+        _check()
+        for name in (*toolchain.PROGRAMS, *toolchain.NODE_PROGRAMS):
+            toolchain.find(name)
+        hosts = self.registries.hosts()
+        self.machine.up()
+        programs.start(self.machine, hosts)
+        self.registries.up()
+        images.Store(self.machine).bring(self.registries)
+        certificates = {
+            kind.address: self.registries.certificate for kind in registry.KINDS if kind.tls
+        }
+        insecure = [kind.address for kind in registry.KINDS if not kind.tls]
+        programs.start_docker(self.machine, insecure, certificates)
+        if self.cluster.address != HOST:
+            self.cluster.down()
+            self.cluster.listen(HOST)
+            self.cluster.up()
+            programs.forget(self.cluster)
+        self.cluster.up()
+        programs.join(self.machine, self.cluster, hosts)
+
+    def down(self) -> None:
+        """Stop everything that is of the node, and let kwok simulate one from now on."""
+        if self.machine.holder and self.cluster.address == HOST:
+            self.cluster.up()
+            programs.forget(self.cluster)
+        self.cluster.down()
+        self.cluster.listen("")
+        self.machine.down()
+        self.machine.remove()
+
+    def status(self) -> list[tuple[str, int | None]]:
+        """Return each program and the id of its process, if it runs."""
+        running = self.machine.running()
+        names = (*programs.NAMES, *(f"registry-{kind.host}" for kind in registry.KINDS))
+        return [(name, running[name].pid if name in running else None) for name in names]
+
+
+def _check() -> None:
+    if platform.system() != "Linux":
+        message = "a node needs Linux; use a virtual machine, or your own cluster"
+        raise NodeError(message)
+    if os.geteuid() != 0:
+        message = "a node needs root, since it makes namespaces and mounts; run it as root"
+        raise NodeError(message)
+    if missing := programs.missing_packages():
+        message = f"packages are missing; run: apt-get install {' '.join(missing)}"
+        raise NodeError(message)

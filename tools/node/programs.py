@@ -1,0 +1,283 @@
+"""The programs of a node, on the machine's namespaces: what each is told, and in which order.
+
+The settings that differ from a distribution's are those that a machine with cgroup v1 and without
+CAP_SYS_RESOURCE needs.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import tomlkit
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from tools import toolchain
+from tools.certificates import Authority
+from tools.cluster import NAME, Cluster
+from tools.node.machine import CGROUP, NODE, PODS, Machine, NodeError
+
+PACKAGES = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "nsenter": "util-linux",
+    "ip": "iproute2",
+    "docker-registry": "docker-registry",
+    "htpasswd": "apache2-utils",
+    "skopeo": "skopeo",
+    "mmdebstrap": "mmdebstrap",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+}
+"""What must be on the machine, by Debian's name for its package."""
+
+PAUSE = "registry.k8s.io/pause:3.10"
+"""The image of a pod's own process."""
+
+NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet")
+"""The programs, in the order in which they start."""
+
+SOCKET = "/run/containerd/containerd.sock"
+_PATIENCE = 120.0
+
+
+def missing_packages() -> list[str]:
+    """Name the packages that have to be installed first."""
+    return sorted({package for file, package in PACKAGES.items() if not shutil.which(file)})
+
+
+def start(machine: Machine, hosts: dict[str, str]) -> None:
+    """Start the container runtime; ``hosts`` are addresses by name, for the node itself."""
+    if "containerd" in machine.running():
+        return
+    lines = [f"{address} {name}" for name, address in hosts.items()]
+    machine.cover("/etc/hosts", "\n".join([f"127.0.0.1 localhost {NAME}", *lines, ""]))
+    machine.cover("/etc/resolv.conf", f"nameserver {NODE}\n")
+    _write(machine.state / "cni" / "10-pods.conflist", json.dumps(_network(), indent=1))
+    _write(machine.state / "containerd.toml", tomlkit.dumps(_containerd(machine.state)))
+    machine.spawn("containerd", ["containerd", f"--config={machine.state}/containerd.toml"])
+    _wait(lambda: machine.call("ctr", f"--address={SOCKET}", "version"), machine, "containerd")
+
+
+def start_docker(
+    machine: Machine,
+    insecure: Sequence[str],
+    certificates: Mapping[str, str],
+) -> None:
+    """Start the node's own Docker engine, whose socket DooD mounts."""
+    for host, certificate in certificates.items():
+        folder = f"/etc/docker/certs.d/{host}"
+        machine.call("sh", "-c", f"mkdir -p {folder} && cat > {folder}/ca.crt", text=certificate)
+    own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
+    machine.spawn(
+        "dockerd",
+        [
+            _program("dockerd"),
+            f"--data-root={machine.state}/docker",
+            f"--cgroup-parent=/{CGROUP}/docker",
+            f"--userland-proxy-path={_program('docker-proxy')}",
+            *(f"--insecure-registry={host}" for host in insecure),
+        ],
+        PATH=os.pathsep.join([*map(str, own), os.environ["PATH"]]),
+    )
+    docker = _program("docker")
+    _wait(lambda: machine.call(docker, "version"), machine, "dockerd")
+
+
+def join(machine: Machine, cluster: Cluster, hosts: dict[str, str]) -> None:
+    """Start what talks to the API server, and wait until the node is Ready."""
+    _write(machine.state / "Corefile", _corefile(machine.state, hosts))
+    accounts = {
+        "coredns": ("coredns", "system:masters"),
+        "kube-proxy": ("system:kube-proxy", "system:node-proxier"),
+        "kubelet": (f"system:node:{NAME}", "system:nodes"),
+    }
+    for name, account in accounts.items():
+        cluster.write_kubeconfig(machine.state / f"{name}.kubeconfig", f"node-{name}", *account)
+    machine.spawn("coredns", [_program("coredns"), "-conf", f"{machine.state}/Corefile"])
+    _write(machine.state / "kube-proxy.yaml", yaml.safe_dump(_proxy(machine.state)))
+    machine.spawn(
+        "kube-proxy",
+        [_program("kube-proxy"), f"--config={machine.state}/kube-proxy.yaml"],
+    )
+    _write(machine.state / "kubelet.yaml", yaml.safe_dump(_kubelet(machine.state, cluster)))
+    machine.spawn(
+        "kubelet",
+        [
+            _program("kubelet"),
+            f"--config={machine.state}/kubelet.yaml",
+            f"--kubeconfig={machine.state}/kubelet.kubeconfig",
+            f"--root-dir={machine.state}/kubelet",
+            f"--hostname-override={NAME}",
+            # The name of the node resolves nowhere.
+            f"--node-ip={NODE}",
+            "--node-labels=image-builds/docker-socket=true",
+        ],
+    )
+    _wait(lambda: _ready(cluster), machine, "kubelet")
+
+
+def forget(cluster: Cluster) -> None:
+    """Take the node out of the cluster: the next one may be another."""
+    with cluster.api() as api:
+        core = cast("Any", client.CoreV1Api(api))
+        try:
+            core.delete_node(NAME, _request_timeout=5)
+        except ApiException as failure:
+            if cast("Any", failure).status != 404:
+                raise
+
+
+def _program(name: str) -> str:
+    return str(toolchain.find(name).file)
+
+
+def _write(file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content, encoding="utf-8")
+
+
+def _wait(check: Any, machine: Machine, program: str) -> None:  # noqa: ANN401 - any callable
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if check():
+                return
+            reason = "it is not ready"
+        except (NodeError, ApiException, HTTPError) as error:
+            reason = str(error)
+        if time.monotonic() > deadline:
+            log = machine.state / f"{program}.log"
+            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+            message = f"{program} did not start: {reason}; {log} ends with:\n" + "\n".join(tail)
+            raise NodeError(message)
+        time.sleep(0.5)
+
+
+def _ready(cluster: Cluster) -> bool:
+    with cluster.api() as api:
+        node = cast("Any", client.CoreV1Api(api)).read_node(NAME, _request_timeout=5)
+    conditions: list[Any] = node.status.conditions or []
+    return any(item.type == "Ready" and item.status == "True" for item in conditions)
+
+
+def _network() -> dict[str, Any]:
+    return {
+        "cniVersion": "1.0.0",
+        "name": "pods",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": "pods",
+                "isGateway": True,
+                # The API server has no route to pods.
+                "ipMasq": True,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{"subnet": PODS}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                    "dataDir": "/run/cni",
+                },
+            },
+        ],
+    }
+
+
+def _containerd(state: Path) -> dict[str, Any]:
+    runc = {"runtime_type": "io.containerd.runc.v2", "options": {"SystemdCgroup": False}}
+    return {
+        "version": 2,
+        "root": f"{state}/containerd",
+        "state": "/run/containerd",
+        "grpc": {"address": SOCKET},
+        "plugins": {
+            "io.containerd.grpc.v1.cri": {
+                "sandbox_image": PAUSE,
+                # Without CAP_SYS_RESOURCE nobody may lower a score, and runc stops where it tries.
+                "restrict_oom_score_adj": True,
+                "netns_mounts_under_state_dir": True,
+                "cni": {"bin_dir": "/usr/lib/cni", "conf_dir": f"{state}/cni"},
+                "containerd": {"default_runtime_name": "runc", "runtimes": {"runc": runc}},
+                "registry": {"config_path": f"{state}/registries"},
+            },
+        },
+    }
+
+
+def _kubelet(state: Path, cluster: Cluster) -> dict[str, Any]:
+    authority = Authority(cluster.state / "pki")
+    certificate, key = authority.issue("kubelet-server", "kubelet", hosts=[NODE])
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": NODE,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "x509": {"clientCAFile": str(authority.certificate_file)},
+        },
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{CGROUP}",
+        "clusterDNS": [NODE],
+        "clusterDomain": "cluster.local",
+        "containerRuntimeEndpoint": f"unix://{SOCKET}",
+        "enforceNodeAllocatable": ["pods"],
+        # A full disk of the machine is not what is tried here.
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "healthzPort": 0,
+        # Images come by import, and nobody could pull one again.
+        "imageGCHighThresholdPercent": 100,
+        "localStorageCapacityIsolation": False,
+        "podLogsDir": "/var/log/pods",
+        "resolvConf": "/etc/resolv.conf",
+        "tlsCertFile": str(certificate),
+        "tlsPrivateKeyFile": str(key),
+        "volumePluginDir": f"{state}/kubelet-plugins",
+    }
+
+
+def _proxy(state: Path) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "bindAddress": NODE,
+        "clientConnection": {"kubeconfig": f"{state}/kube-proxy.kubeconfig"},
+        "clusterCIDR": PODS,
+        # A network namespace may not set the kernel's own limits.
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpCloseWaitTimeout": "0s",
+            "tcpEstablishedTimeout": "0s",
+        },
+        "healthzBindAddress": "127.0.0.1:10256",
+        "hostnameOverride": NAME,
+        "metricsBindAddress": "127.0.0.1:10249",
+        "mode": "iptables",
+    }
+
+
+def _corefile(state: Path, hosts: dict[str, str]) -> str:
+    entries = "".join(f"    {address} {name}\n" for name, address in hosts.items())
+    return f"""\
+. {{
+  bind {NODE}
+  hosts {{
+{entries}    fallthrough
+  }}
+  kubernetes cluster.local {{
+    kubeconfig {state}/coredns.kubeconfig
+    pods disabled
+  }}
+  errors
+}}
+"""
