@@ -339,6 +339,8 @@ class Cluster:
             "kubelet-certificate-authority": str(authority.certificate_file),
             "kubelet-client-certificate": str(to_kubelet[0]),
             "kubelet-client-key": str(to_kubelet[1]),
+            # The node's name resolves nowhere.
+            "kubelet-preferred-address-types": "InternalIP",
             "secure-port": str(ports["kube-apiserver"]),
             "tls-cert-file": str(certificate),
             "tls-private-key-file": str(key),

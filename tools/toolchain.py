@@ -298,7 +298,7 @@ NODE_PROGRAMS: dict[str, Program] = {
                 version_command=("--version",),
                 ldflags="-X github.com/containerd/containerd/v2/version.Version=v{version}",
             )
-            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+            for name in ("containerd", "containerd-shim-runc-v2")
         ),
     )
 }

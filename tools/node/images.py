@@ -39,6 +39,7 @@ _PACKAGES = (
     "iptables",
     "openssl",
     "procps",
+    "runc",
     "slirp4netns",
     "uidmap",
 )
@@ -128,7 +129,7 @@ def _busybox(path: str, folder: str) -> tuple[Entry, ...]:
     names = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True)
     return (
         Entry(path, file=busybox),
-        *(Entry(f"{folder}/{name}", link=path) for name in names.stdout.split()),
+        *(Entry(f"{folder}/{name}", link=path) for name in names.stdout.split() if name != "busybox"),
         Entry("/tmp", folder=True, mode=0o1777),  # noqa: S108 - a path in an image
     )
 
@@ -155,9 +156,10 @@ def _script(name: str, path: str) -> Entry:
 def _manager() -> tuple[Entry, ...]:
     """What the chart's probes and start script look for; it talks to no GitLab."""
     return (
-        _script("manager.sh", "/entrypoint"),
+        _script("manager.sh", "/usr/bin/gitlab-runner"),
+        # A process is named after its file, and the chart's probe looks for the runner's name.
+        Entry("/entrypoint", content='#!/bin/sh\nexec /usr/bin/gitlab-runner "$@"\n'),
         Entry("/usr/bin/dumb-init", content='#!/bin/sh\nshift\nexec "$@"\n'),
-        Entry("/usr/bin/gitlab-runner", content="#!/bin/sh\necho is alive\n"),
         Entry("/home/gitlab-runner/.gitlab-runner", folder=True, mode=0o777),
     )
 

@@ -167,7 +167,9 @@ class Machine:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, IndexError, OSError):
                 inside = Path(f"/proc/{process.pid}/ns/pid").readlink() == space
-                if inside and process.cwd() == str(self.state):
+                parent = process.parent()
+                # Which is what spawned it, and waits; a program's own children have another.
+                if inside and parent and parent.name() == "nsenter":
                     found[Path(process.cmdline()[0]).name] = process
         return found
 

@@ -1,7 +1,8 @@
 #!/bin/bash
-# Stands in for the runner's entrypoint: a process of its name that registers and then waits.
+# Stands in for GitLab Runner in a manager's pod: a process of its name that registers and waits.
 set -eu
 case ${1:-} in
   register) echo "registered with nobody: this manager stands in for GitLab Runner" ;;
-  run) exec -a gitlab-runner sleep infinity ;;
+  verify) echo "is alive" ;;
+  run) sleep infinity ;;
 esac
