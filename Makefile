@@ -14,7 +14,7 @@ RUNNER ?=
 
 .PHONY: help up preview preview-report destroy clean cluster-up cluster-down cluster-status
 .PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme runner-keys
-.PHONY: node-up node-down node-status
+.PHONY: node-up node-down node-status test-node
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -66,14 +66,18 @@ toolchain: $(VENV)/installed ## Show which programs are used and from where
 test: $(VENV)/npm/installed ## Run every test, unit to engine
 	@$(RUN) -m tools.toolchain install
 	@# Each worker has a control plane of its own, and a file's tests share theirs.
-	@$(RUN) -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(RUN) -m pytest -m 'not node' --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
-	@$(RUN) -m pytest -m 'not engine'
+	@$(RUN) -m pytest -m 'not engine and not node'
 
 test-newest: $(VENV)/installed ## Run the engine tests with the newest Kubernetes
 	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m tools.toolchain install
 	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m pytest -m engine
+
+test-node: $(VENV)/installed ## Build and push images by each strategy on a real node (root, Linux)
+	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m pytest -m node
 
 lint: $(VENV)/installed ## Check style, format, types and YAML
 	@$(VENV)/bin/ruff check --quiet

@@ -13,10 +13,11 @@ os.environ["KUBECONFIG"] = str(Path(__file__).parent / "no-such-kubeconfig")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whatever is below tests/engine."""
+    """Mark whatever is below tests/engine and tests/node by its folder."""
     for item in items:
-        if "engine" in item.path.parts:
-            item.add_marker(pytest.mark.engine)
+        for tier in ("engine", "node"):
+            if tier in item.path.parts:
+                item.add_marker(tier)
 
 
 def pytest_report_header() -> str:

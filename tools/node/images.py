@@ -36,6 +36,7 @@ _PACKAGES = (
     "busybox-static",
     "ca-certificates",
     "fuse-overlayfs",
+    "iproute2",
     "iptables",
     "openssl",
     "procps",
@@ -126,10 +127,11 @@ def _busybox(path: str, folder: str) -> tuple[Entry, ...]:
     if not busybox.exists():
         message = "busybox is missing; run: apt-get install busybox-static"
         raise NodeError(message)
-    names = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True)
+    listing = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True)
+    names = [name for name in listing.stdout.split() if name != "busybox"]
     return (
         Entry(path, file=busybox),
-        *(Entry(f"{folder}/{name}", link=path) for name in names.stdout.split() if name != "busybox"),
+        *(Entry(f"{folder}/{name}", link=path) for name in names),
         Entry("/tmp", folder=True, mode=0o1777),  # noqa: S108 - a path in an image
     )
 
@@ -308,7 +310,7 @@ class Store:
     def bring(self, registries: Registries) -> None:
         """Make what is missing, and give it to containerd, and the base to each registry."""
         file = self._imported
-        known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        known: dict[str, str] = json.loads(file.read_text("utf-8")) if file.exists() else {}
         for image in images():
             archive = self.archive(image)
             if known.get(image.names[0]) != archive.name:

@@ -32,11 +32,7 @@ class Node:
         programs.start(self.machine, hosts)
         self.registries.up()
         images.Store(self.machine).bring(self.registries)
-        certificates = {
-            kind.address: self.registries.certificate for kind in registry.KINDS if kind.tls
-        }
-        insecure = [kind.address for kind in registry.KINDS if not kind.tls]
-        programs.start_docker(self.machine, insecure, certificates)
+        self.start_docker()
         if self.cluster.address != HOST:
             self.cluster.down()
             self.cluster.listen(HOST)
@@ -44,6 +40,20 @@ class Node:
             programs.forget(self.cluster)
         self.cluster.up()
         programs.join(self.machine, self.cluster, hosts)
+
+    def start_docker(self) -> None:
+        """Start the node's own Docker engine, which DooD uses."""
+        certificates = {
+            kind.address: self.registries.certificate for kind in registry.KINDS if kind.tls
+        }
+        insecure = [kind.address for kind in registry.KINDS if not kind.tls]
+        programs.start_docker(self.machine, insecure, certificates)
+
+    def stop_docker(self) -> None:
+        """Stop that engine; its socket goes with it."""
+        engine = self.machine.running()["dockerd"]
+        engine.terminate()
+        engine.wait(60)
 
     def down(self) -> None:
         """Stop everything that is of the node, and let kwok simulate one from now on."""

@@ -4,6 +4,7 @@ One speaks plain HTTP to all, one plain HTTP to those with a login, and one TLS 
 with a login too.
 """
 
+import base64
 import dataclasses
 import json
 import secrets
@@ -93,7 +94,7 @@ class Registries:
 
     def copy(self, source: str, target: str, kind: Kind) -> None:
         """Copy an image with skopeo, to ``target`` in a registry."""
-        login = [f"--dest-creds={USER}:{self.password}"] if kind.login else []
+        login = [f"--dest-authfile={self._login(kind)}"] if kind.login else []
         self._machine.call(
             *("skopeo", "copy", "--quiet", *login, *self._tls("dest", kind)),
             source,
@@ -102,13 +103,22 @@ class Registries:
 
     def inspect(self, name: str, kind: Kind, *, config: bool = False) -> dict[str, object]:
         """Return what skopeo tells of an image in a registry."""
-        login = [f"--creds={USER}:{self.password}"] if kind.login else []
+        login = [f"--authfile={self._login(kind)}"] if kind.login else []
         tls = [flag.replace("--src-", "--") for flag in self._tls("src", kind)]
         text = self._machine.call(
-            *("skopeo", "inspect", *login, *tls, *(["--config"] if config else [])),
+            # Without --raw, what only Docker's format has would be left out.
+            *("skopeo", "inspect", *login, *tls, *(["--config", "--raw"] if config else [])),
             f"docker://{kind.address}/{name}",
         )
         return json.loads(text)
+
+    def _login(self, kind: Kind) -> Path:
+        """Write the login where skopeo reads it; a command line would show it to everybody."""
+        value = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        file = self._folder / "login.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({"auths": {kind.address: {"auth": value}}}), encoding="ascii")
+        return file
 
     def _tls(self, side: str, kind: Kind) -> list[str]:
         if not kind.tls:

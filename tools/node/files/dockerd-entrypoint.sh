@@ -18,7 +18,8 @@ certificates() {
         -CAkey "$1/ca/key.pem" -CAcreateserial -extfile "$1/ext" -out "$1/$side/cert.pem"
       cp "$1/ca/cert.pem" "$1/$side/ca.pem"
     done
-    chmod -R a+rX "$1/client"
+    # The folder may be a volume, which is another's.
+    chmod a+r "$1"/client/*
   fi
 }
 
