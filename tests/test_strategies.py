@@ -209,7 +209,7 @@ def test_dind_gives_its_engine_the_registries() -> None:
     plan = _plan(DIND, INSECURE, PRIVATE, mirrors=("mirror.example.com",))
 
     assert plan.services[0].command == (
-        "--data-root=/var/lib/image-builds",
+        "--data-root=/var/lib/image-builds/docker",
         "--insecure-registry=lan.example.com:5000",
         "--registry-mirror=https://mirror.example.com",
     )

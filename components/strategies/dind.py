@@ -40,7 +40,8 @@ def plan(
 ) -> BuildPlan:
     """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
     rootless = options.variant == "rootless"
-    flags = (f"--data-root={_STORAGE}", *_flags(registries, mirrors))
+    # In a folder of its own: the engine changes the mode, and only a volume's owner may.
+    flags = (f"--data-root={_STORAGE}/docker", *_flags(registries, mirrors))
     if options.variant == "socket":
         # With flags alone, the entrypoint would open 2375 to the network, without TLS.
         flags = ("dockerd", f"--host={_SOCKET}", *flags)
