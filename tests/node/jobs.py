@@ -28,7 +28,6 @@ from tools import toolchain
 
 _START = 120.0
 _SCRIPT = 1200.0
-_END = "Job succeeded"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,17 +123,40 @@ class Runner:
         base = table["kubernetes"].get("scripts_base_dir", "")
         file = f"{base}/scripts-{PROJECT}-{JOB}/script"
         self._exec(pod, "helper", f"cat > {file}", script.encode())
-        answer = self._kubectl(pod, "build", f"sh {file}", b"")
-        trace.append(answer.stdout.decode(errors="replace"))
-        if answer.returncode:
-            trace.append(f"ERROR: Job failed: command terminated with {answer.returncode}\n")
+        status, text = self._script(pod, file)
+        trace.append(text)
+        if status:
+            trace.append(f"ERROR: Job failed: command terminated with exit code {status}\n")
             trace.append(self._why(pod))
             return "failed"
-        # A stream that breaks looks like an end.
-        if _END not in trace[-1].splitlines():
-            message = "the stream broke before the script had ended"
-            raise PreparationError(message)
         return "success"
+
+    def _script(self, pod: str, file: str) -> tuple[int, str]:
+        """Run the script once and return its exit status and what it printed.
+
+        As with the runner, output and status go through files that the helper reads: a stream
+        that breaks looks like an end (gitlab-runner:executors/kubernetes/log_processor.go).
+        """
+        folder = str(Path(file).parent)
+        run = f"cd {folder} && mkdir begun 2>&- && {{ sh script >log 2>&1; echo $? >status; }}"
+        deadline = time.monotonic() + _SCRIPT
+        while time.monotonic() < deadline:
+            self._kubectl(pod, "build", run, b"")
+            status = self._kubectl(pod, "helper", f"cat {folder}/status 2>&-", b"").stdout.strip()
+            if status.isdigit():
+                break
+            if ended := self._why(pod):
+                return 137, ended
+            time.sleep(1)
+        else:
+            message = f"the script has not ended after {_SCRIPT:.0f} s"
+            raise PreparationError(message)
+        size = b""
+        text = b""
+        while not size.isdigit() or len(text) < int(size):
+            size = self._kubectl(pod, "helper", f"wc -c <{folder}/log", b"").stdout.strip()
+            text = self._kubectl(pod, "helper", f"cat {folder}/log", b"").stdout
+        return int(status), text.decode(errors="replace")
 
     def _warnings(self, pod: str) -> list[str]:
         """Tell the pod's events, as the runner does of a job that failed."""
@@ -255,7 +277,6 @@ def _script(
             f"cd {folder}",
             before,
             *(f"echo {shlex.quote('$ ' + line)}\n{line}" for line in lines),
-            f"echo; echo {_END}",
             "",
         ],
     )

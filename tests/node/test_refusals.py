@@ -27,7 +27,7 @@ def test_a_push_without_the_login_fails_and_says_so(
 ) -> None:
     job = pipeline(TEMPLATES[name], name, tag, LOGIN, cache="false")
     without = Pipeline(
-        script=['rm "$DOCKER_CONFIG/config.json"', *job.script],
+        script=["echo '{}' > $DOCKER_CONFIG/config.json", *job.script],
         # Nothing is pulled, so that the push is what fails.
         files={"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"},
         image=job.image,

@@ -92,12 +92,11 @@ class Machine:
         for folder in ("/run", "/var/log", "/etc/docker"):
             if Path(folder).is_dir():
                 self.call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
-        for group in _groups():
-            (group / CGROUP).mkdir(exist_ok=True)
-            if group.name.startswith("cpuset"):
-                for file in ("cpuset.cpus", "cpuset.mems"):
-                    text = (group / file).read_text(encoding="ascii")
-                    (group / CGROUP / file).write_text(text, encoding="ascii")
+        # Distributions let every user open it, which rootless engines need; not every machine does.
+        if Path("/dev/net").is_dir():
+            self.call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/dev/net")
+            self.call("sh", "-c", "umask 0 && mknod /dev/net/tun c 10 200")
+        _make_groups()
 
     def down(self) -> None:
         """End everything that runs in the namespaces, and them."""
@@ -208,6 +207,15 @@ def _groups() -> list[Path]:
     if (_CGROUPS / "cgroup.controllers").exists():
         return [_CGROUPS]
     return [path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _make_groups() -> None:
+    for group in _groups():
+        (group / CGROUP).mkdir(exist_ok=True)
+        if group.name.startswith("cpuset"):
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                text = (group / file).read_text(encoding="ascii")
+                (group / CGROUP / file).write_text(text, encoding="ascii")
 
 
 def _remove_groups(root: Path) -> None:

@@ -37,13 +37,10 @@ if [ $# -eq 0 ] || [ "${1#-}" != "$1" ]; then
     shift
     set -- dockerd "--host=$socket" --host=tcp://0.0.0.0:2376 --tlsverify \
       "--tlscacert=$server/ca.pem" "--tlscert=$server/cert.pem" "--tlskey=$server/key.pem" "$@"
-    ports="-p 0.0.0.0:2376:2376/tcp"
   else
     shift
     set -- dockerd "--host=$socket" --host=tcp://0.0.0.0:2375 --tls=false "$@"
-    ports="-p 0.0.0.0:2375:2375/tcp"
   fi
-  export DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS="${DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS:-} $ports"
 fi
 if [ "$1" = dockerd ]; then
   rm -f /var/run/docker.pid 2>/dev/null || true
