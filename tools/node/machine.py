@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -26,6 +27,8 @@ _HOLDER = "image-builds-node-holder"
 _CABLE = "image-builds0"
 _CGROUPS = Path("/sys/fs/cgroup")
 _GRACE = 20.0
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Keeps the handles, whose destructor would warn of processes that are meant to go on."""
 
 
 class NodeError(Exception):
@@ -60,18 +63,15 @@ class Machine:
             message = f"another node runs here, since there is an interface {_CABLE}; stop that one"
             raise NodeError(message)
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        subprocess.Popen(
+        _start(
             [
                 *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
                 # Children of programs that ended fall to the holder; ignoring their ends reaps
                 # them.
                 *("bash", "-c", f"trap '' CHLD; exec -a {_HOLDER} sleep infinity"),
             ],
-            cwd=self.state,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            self.state,
+            subprocess.DEVNULL,
         )
         deadline = time.monotonic() + _GRACE
         while not (holder := self.holder):
@@ -146,15 +146,7 @@ class Machine:
         if name in self.running():
             return
         with (self.state / f"{name}.log").open("ab") as log:
-            subprocess.Popen(
-                self.inside(command),
-                cwd=self.state,
-                env={**_plain_environment(), **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            _start(self.inside(command), self.state, log, environment)
 
     def running(self) -> dict[str, psutil.Process]:
         """The processes that were spawned and live, by program."""
@@ -175,6 +167,24 @@ class Machine:
     def remove(self) -> None:
         """Remove the state folder."""
         shutil.rmtree(self.state, ignore_errors=True)
+
+
+def _start(
+    command: Sequence[str],
+    folder: Path,
+    output: int | IO[bytes],
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**_plain_environment(), **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    _STARTED.append(process)
 
 
 def _plain_environment() -> dict[str, str]:
