@@ -90,7 +90,10 @@ class Job:
         return self._run
 
     def _watch_pods(self) -> None:
-        """Start the informer (internal/watchers/pod.go); without it, the runner only polls."""
+        """Start the informer (internal/watchers/pod.go); without it, the runner only polls.
+
+        It lists where the API server does not stream the list in the watch.
+        """
         selector = ",".join(f"{key}={value}" for key, value in LABELS.items())
         for verb in ("list", "watch"):
             self._tolerated(verb, "pods", query={"labelSelector": selector})

@@ -58,6 +58,7 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
         ],
         "securityContext": _pod_context(kubernetes.get("pod_security_context", {})),
         "hostAliases": _host_aliases(services),
+        "affinity": {},
         "volumes": _volumes(kubernetes),
         "initContainers": [_container(runner, "init-permissions", HELPER)],
         "containers": [
@@ -108,9 +109,13 @@ def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
         value = own.get(key, kubernetes.get(key))
         if value is not None:
             context[field] = value
+    # The pod's ids are repeated in every container but this one (getContainerUIDGID).
+    pod_wide: dict[str, Any] = kubernetes.get("pod_security_context", {})
+    repeated = pod_wide if kind != "init-permissions" else {}
     for key, field in (("run_as_user", "runAsUser"), ("run_as_group", "runAsGroup")):
-        if key in own:
-            context[field] = own[key]
+        value = own.get(key, repeated.get(key))
+        if value is not None:
+            context[field] = value
     return {
         "name": kind,
         "image": image,

@@ -14,6 +14,9 @@ PUSH_LOGINS = {
     },
 }
 
+_OF_EVERY_JOB = ("CI_", "FF_", "RUNNER_")
+"""How the variables begin that GitLab and its runner add to a job's own."""
+
 
 def promised(plan: BuildPlan, runner: str, daemon_address: str) -> dict[str, Any]:
     """Return what of the pod a plan decides; ``runner`` has both logins, and files if any."""
@@ -35,7 +38,6 @@ def promised(plan: BuildPlan, runner: str, daemon_address: str) -> dict[str, Any
         "scripts": (f"{base}/scripts-{PROJECT}-{JOB}", False),
         "logs": (f"{base}/logs-{PROJECT}-{JOB}", False),
     }
-    others = ("helper", "init-permissions")
     services = {service.alias: service for service in plan.services}
     return {
         "serviceAccountName": f"gitlab-job-{runner}",
@@ -64,10 +66,11 @@ def promised(plan: BuildPlan, runner: str, daemon_address: str) -> dict[str, Any
                 for alias, service in services.items()
             },
         },
-        "mounts": dict.fromkeys(("build", *others, *services), mounts),
+        "mounts": dict.fromkeys(("build", "helper", "init-permissions", *services), mounts),
         "securityContexts": {
             "build": _security(plan, plan.build),
-            **{name: _security(plan, Security()) for name in others},
+            "helper": _security(plan, Security(user=plan.build.user if plan.restricted else None)),
+            "init-permissions": _security(plan, Security()),
             **{alias: _security(plan, plan.service) for alias in services},
         },
     }
@@ -98,7 +101,11 @@ def seen(pod: dict[str, Any]) -> dict[str, Any]:
         "images": {name: containers[name]["image"] for name in own},
         "args": {name: containers[name].get("args", []) for name in own - {"build"}},
         "env": {
-            name: {entry["name"]: entry["value"] for entry in container.get("env", [])}
+            name: {
+                entry["name"]: entry["value"]
+                for entry in container.get("env", [])
+                if not entry["name"].startswith(_OF_EVERY_JOB)
+            }
             for name, container in containers.items()
         },
         "mounts": {
@@ -110,9 +117,15 @@ def seen(pod: dict[str, Any]) -> dict[str, Any]:
             for name, container in containers.items()
         },
         "securityContexts": {
-            name: container["securityContext"] for name, container in containers.items()
+            name: _in_order(container["securityContext"]) for name, container in containers.items()
         },
     }
+
+
+def _in_order(context: dict[str, Any]) -> dict[str, Any]:
+    """Sort the capabilities, whose order the runner leaves to chance."""
+    capabilities = {kind: sorted(names) for kind, names in context["capabilities"].items()}
+    return {**context, "capabilities": capabilities}
 
 
 def _pod_security(plan: BuildPlan) -> dict[str, Any]:
@@ -127,11 +140,11 @@ def _pod_security(plan: BuildPlan) -> dict[str, Any]:
 def _security(plan: BuildPlan, security: Security) -> dict[str, Any]:
     context: dict[str, Any] = {
         # The runner drops the first from every container.
-        "capabilities": {"drop": ["NET_RAW", *(["ALL"] if plan.restricted else [])]},
+        "capabilities": {"drop": [*(["ALL"] if plan.restricted else []), "NET_RAW"]},
         "privileged": security.privileged,
     }
     if security.capabilities:
-        context["capabilities"]["add"] = list(security.capabilities)
+        context["capabilities"]["add"] = sorted(security.capabilities)
     if plan.allow_privilege_escalation is not None:
         context["allowPrivilegeEscalation"] = plan.allow_privilege_escalation
     if security.user is not None:
