@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.config import Chart
-from tests.executor.keys import RUNNERS
+from tests.executor.binary import PINNED, VARIABLE, find
 
 # An f-string of an Output then raises instead of writing a paragraph of help into a value.
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "1"
@@ -22,5 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_report_header() -> str:
     """Say who runs the jobs of the engine tests."""
-    runner = RUNNERS[Chart().version]
-    return f"jobs: run by tests/executor, which stands in for gitlab-runner {runner}"
+    real = find()
+    beside = f"{real} is the real one" if real else f"no real one is on PATH or in {VARIABLE}"
+    return f"jobs: run by tests/executor, which stands in for gitlab-runner {PINNED}; {beside}"

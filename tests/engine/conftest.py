@@ -19,14 +19,54 @@ from pulumi import automation as auto
 from pulumi.automation import events
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from tests.executor.job import Account, Call
+from tests.executor.job import Account, Call, Run
 from tools.cluster import Cluster
 from tools.local import CHECKOUT, LocalStack
 
 
+class AuditedCluster(Cluster):
+    """Its API server writes down what ServiceAccounts ask for, and the pods that they make."""
+
+    def _apiserver(self) -> dict[str, str]:
+        jobs = {"verbs": ["create"], "resources": [{"group": "", "resources": ["pods"]}]}
+        rules = [
+            {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+            {"level": "RequestResponse", "userGroups": ["system:serviceaccounts"], **jobs},
+            {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        ]
+        policy = {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": rules,
+        }
+        file = self.state / "audit-policy.json"
+        file.write_text(json.dumps(policy), encoding="utf-8")
+        log = str(self.state / "audit.log")
+        return {**super()._apiserver(), "audit-policy-file": str(file), "audit-log-path": log}
+
+    def asked(self, name: str, namespace: str) -> Run:
+        """Return what this account has asked for; its last pod is the one that counts."""
+        user = f"system:serviceaccount:{namespace}:{name}"
+        run = Run()
+        for line in (self.state / "audit.log").read_text(encoding="utf-8").splitlines():
+            event = json.loads(line)
+            if event["user"]["username"] != user or "objectRef" not in event:
+                continue
+            about = event["objectRef"]
+            resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
+            call = (event["verb"], about.get("apiGroup", ""), resource)
+            run.calls.append(call)
+            if event["annotations"]["authorization.k8s.io/decision"] == "forbid":
+                run.forbidden.append(call)
+            if "responseObject" in event and event["responseObject"]["kind"] == "Pod":
+                run.pod = event["responseObject"]
+        return run
+
+
 @pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedCluster]:
+    cluster = AuditedCluster(tmp_path_factory.mktemp("cluster"))
     try:
         cluster.up()
         yield cluster

@@ -1,0 +1,212 @@
+"""The real gitlab-runner, where it is there, beside the executor that stands in for it."""
+
+import base64
+import copy
+import dataclasses
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from kubernetes import client
+
+from components.access import rules
+from components.config import Settings
+from components.strategies import plan_for
+from components.strategies.plan import BuildPlan
+from tests.configured import CERTIFICATE, STRATEGIES
+from tests.engine.conftest import (
+    AuditedCluster,
+    Site,
+    account,
+    as_manifest,
+    fresh_site,
+    grant,
+)
+from tests.executor.binary import PINNED, VARIABLE, Manager, Outcome, find, take_job
+from tests.executor.job import Call, Job, Run
+from tests.executor.pod import Request
+from tests.executor.promise import promised, seen
+from tools.cluster import Cluster
+
+BINARY = find()
+pytestmark = pytest.mark.skipif(
+    BINARY is None,
+    reason=f"no gitlab-runner {PINNED} is on PATH; name one in {VARIABLE}",
+)
+REVIEWS = "authorization.k8s.io"
+"""The API group in which anyone may ask what they may do."""
+# A job that a node would run goes on to attach; what else there is in the Role, it needs then.
+NEEDED: list[Call] = [
+    ("create", "", "secrets"),
+    ("create", "", "pods"),
+    ("update", "", "secrets"),
+    ("get", "", "pods"),
+    ("create", "", "pods/exec"),
+    ("list", "", "events"),
+    ("delete", "", "pods"),
+]
+
+
+@pytest.fixture(scope="module")
+def everything(
+    control_plane: AuditedCluster,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """A stack with a runner for each variant."""
+    with fresh_site(control_plane, tmp_path_factory.mktemp("everything")) as site:
+        registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
+        site.write(
+            "kaniko",
+            registries=[{**registry, "certificates": CERTIFICATE}],
+            runners={
+                name: {"tags": [name], "strategy": strategy}
+                for name, strategy in STRATEGIES.items()
+            },
+        )
+        up = site.up()
+        assert "failed" not in up.operations, up.output
+        yield site
+
+
+@dataclasses.dataclass(frozen=True)
+class Jobs:
+    """The same job by the real runner, whose requests are ``asked``, and by the stand-in."""
+
+    site: Site
+    name: str
+    manager: Manager
+    outcome: Outcome
+    asked: Run
+    stand_in: Run
+
+    def plan(self) -> BuildPlan:
+        """Return what the variant's strategy yields."""
+        content = yaml.safe_load(self.site.stack.stack_file.read_text(encoding="utf-8"))
+        settings = Settings.model_validate(content["config"]["image-builds:settings"])
+        return plan_for(
+            settings.runners[self.name].strategy,
+            settings.cluster,
+            settings.registries,
+            settings.registry_mirrors,
+        )
+
+
+def _manager(control_plane: Cluster, site: Site, name: str) -> Manager:
+    """Return what the chart deployed for this runner."""
+    release = f"gitlab-runner-{name}"
+    with control_plane.api() as api:
+        core = client.CoreV1Api(api)
+        config = core.read_namespaced_config_map(release, site.prefix).data
+        secret = core.read_namespaced_secret(f"{release}-token", site.prefix).data
+    token = base64.b64decode(secret["runner-token"]).decode()
+    return Manager(config["config.toml"], config["config.template.toml"], token)
+
+
+@pytest.fixture(scope="module", params=STRATEGIES)
+def jobs(
+    everything: Site,
+    control_plane: AuditedCluster,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Jobs:
+    assert BINARY
+    name, release = request.param, f"gitlab-runner-{request.param}"
+    manager = _manager(control_plane, everything, name)
+    known = account(control_plane, release, everything.prefix)
+    outcome = take_job(BINARY, manager, known, tmp_path_factory.mktemp(name))
+    asked = control_plane.asked(release, everything.prefix)
+    stand_in = Job(manager.template, PINNED, known).run(Request(fails=True))
+    return Jobs(everything, name, manager, outcome, asked, stand_in)
+
+
+def test_the_real_runner_takes_the_job_and_stops_where_a_node_would_be_needed(jobs: Jobs) -> None:
+    gitlab = jobs.outcome.gitlab
+
+    assert gitlab.refused == []
+    assert [update["state"] for update in gitlab.states] == ["running", "failed"]
+    assert gitlab.states[-1]["failure_reason"] == "runner_system_failure"
+    # What follows is the first of the scripts, for which there is no kubelet to write it.
+    assert "prepare environment: setting up trapping scripts on emptyDir" in jobs.outcome.trace
+
+
+def test_the_real_runner_keeps_every_key_that_is_rendered(jobs: Jobs) -> None:
+    (rendered,) = tomllib.loads(jobs.manager.template)["runners"]
+    (registered,) = tomllib.loads(jobs.outcome.config)["runners"]
+
+    assert registered["executor"] == "kubernetes"
+    assert _lost(rendered, registered) == []
+
+
+def _lost(rendered: Any, registered: Any, path: str = "runners") -> list[str]:  # noqa: ANN401 - TOML
+    """Return the paths of what is not there any more, or is not the same."""
+    if isinstance(rendered, dict):
+        table = cast("dict[str, Any]", rendered)
+        return [
+            lost
+            for key, value in table.items()
+            for lost in _lost(value, (registered or {}).get(key), f"{path}.{key}")
+        ]
+    if isinstance(rendered, list) and isinstance(registered, list):
+        pairs = zip(cast("list[Any]", rendered), cast("list[Any]", registered), strict=True)
+        return [lost for pair in pairs for lost in _lost(*pair, path)]
+    return [] if rendered == registered else [path]
+
+
+def test_the_real_runners_pod_is_what_the_plan_promised(jobs: Jobs) -> None:
+    address = f"tcp://buildkitd.{jobs.site.prefix}-buildkitd.svc:1234"
+
+    assert seen(jobs.asked.pod) == promised(jobs.plan(), jobs.name, address)
+
+
+def test_the_stand_ins_pod_is_the_real_runners(jobs: Jobs) -> None:
+    assert _comparable(jobs.stand_in.pod) == _comparable(jobs.asked.pod)
+
+
+def _comparable(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the pod without what no two jobs share, and the scripts that find a shell."""
+    spec = copy.deepcopy(pod["spec"])
+    for container in (*spec["initContainers"], *spec["containers"]):
+        for key in ("command", "env", "securityContext", "volumeMounts"):
+            container.pop(key, None)
+    # Order has no meaning in these, and of the variables those count that a plan may promise.
+    return {**spec, **seen(pod)}
+
+
+def test_nothing_is_forbidden_and_the_stand_in_asks_for_the_same_in_the_same_order(
+    jobs: Jobs,
+) -> None:
+    real, stand_in = (
+        list(dict.fromkeys(call for call in run.calls if call[1] != REVIEWS))
+        for run in (jobs.asked, jobs.stand_in)
+    )
+
+    assert jobs.asked.forbidden == []
+    assert set(real) >= set(NEEDED)
+    assert real == [call for call in stand_in if call in real]
+
+
+@pytest.mark.parametrize("right", NEEDED, ids=lambda right: f"{right[0]} {right[2]}")
+def test_without_a_right_the_real_runner_misses_it(
+    everything: Site,
+    control_plane: AuditedCluster,
+    right: Call,
+    tmp_path: Path,
+) -> None:
+    assert BINARY
+    manager = _manager(control_plane, everything, "kaniko")
+    rights = [
+        rule
+        for rule in as_manifest(rules(pod_disruption_budget=False))
+        if (rule["verbs"][0], rule["apiGroups"][0], rule["resources"][0]) != right
+    ]
+    with grant(control_plane, rights, "baseline", "gitlab-job-kaniko") as (namespace, known):
+        text = manager.template.replace(f"{everything.prefix}-kaniko", namespace)
+        take_job(BINARY, dataclasses.replace(manager, template=text), known, tmp_path)
+        asked = control_plane.asked("gitlab-runner-builds", namespace)
+
+    # A runner whose pod was refused looks for the events of none, in all namespaces.
+    aside = {("list", "", "events")} if right == ("create", "", "pods") else set[Call]()
+    assert set(asked.forbidden) == {right} | aside
