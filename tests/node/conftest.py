@@ -13,7 +13,7 @@ import pytest
 import yaml
 from kubernetes import client
 
-from tests.configured import STRATEGIES
+from tests.configured import SETTINGS, STRATEGIES
 from tests.engine.conftest import account, runner_config
 from tests.node.jobs import Runner
 from tools.local import LocalStack, state_folder
@@ -41,16 +41,7 @@ def _settings(node: Node) -> dict[str, Any]:
     certificate = node.registries.certificate
     return {
         "gitlab": {"url": "https://gitlab.example.com"},
-        "cluster": {
-            "kind": "onPrem",
-            "nodes": {
-                "os": "ubuntu",
-                "dockerSocket": True,
-                "trusted": True,
-                "userNamespaces": True,
-                "selector": {"image-builds/docker-socket": "true"},
-            },
-        },
+        "cluster": SETTINGS["cluster"],
         "namespace": MANAGERS,
         "registries": [
             {"host": OPEN.address, "insecure": True},
