@@ -75,6 +75,8 @@ def start_docker(
     for host, certificate in certificates.items():
         folder = f"/etc/docker/certs.d/{host}"
         machine.call("sh", "-c", f"mkdir -p {folder} && cat > {folder}/ca.crt", text=certificate)
+    # A pod that mounts a socket that is not there leaves a folder in its place.
+    machine.call("sh", "-c", "test ! -d /run/docker.sock || rmdir /run/docker.sock")
     own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
     machine.spawn(
         "dockerd",
