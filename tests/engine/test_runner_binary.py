@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 )
 REVIEWS = "authorization.k8s.io"
 """The API group in which anyone may ask what they may do."""
-# A job that a node would run goes on to attach; what else there is in the Role, it needs then.
+# What a job gets to without a node; pods it watches only if a review says that it may.
 NEEDED: list[Call] = [
     ("create", "", "secrets"),
     ("create", "", "pods"),
