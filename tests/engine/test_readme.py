@@ -19,7 +19,13 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 # These would run the tests within the tests; `.ci/run` runs the first two, people the third.
-ELSEWHERE = {"make test", "make lint", "make bench"}
+# The node needs root and Debian's packages; its own tests, `make test-node`, start and stop it.
+ELSEWHERE = {"make test", "make lint", "make bench"} | {
+    "make node-up",
+    "make node-status",
+    "make node-down",
+    "make test-node",
+}
 # These need a cluster of the user's, or the Python language host, which no registry carries.
 USERS_OWN = re.compile(
     r"pulumi (preview|up|refresh|destroy|stack output)|kubectl |python3 -m venv|\.venv/bin/pip ",
