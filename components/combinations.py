@@ -340,6 +340,7 @@ def _buildkit_obstacles(strategy: Buildkit, cluster: Cluster) -> Iterator[str]:
 
 def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
     """What a platform refuses, by the documentation of AWS, Google, Red Hat and RKE2."""
+    unshares = plan.unshares or plan.daemon is not None
     away = "use kaniko" if plan.strategy != "kaniko" else "use another cluster"
     match cluster.platform:
         case "gkeAutopilot" if plan.privileged or plan.host_paths:
@@ -347,7 +348,7 @@ def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
                 "is on GKE Autopilot, which refuses privileged containers and host paths "
                 f"(autogke-disallow-privilege); {away}, or a GKE Standard cluster"
             )
-        case "gkeAutopilot" if plan.unshares or plan.daemon:
+        case "gkeAutopilot" if unshares:
             yield (
                 "is on GKE Autopilot, whose RuntimeDefault seccomp profile refuses the user "
                 f"namespaces that it makes; {away}, or a GKE Standard cluster"
@@ -357,7 +358,7 @@ def _platform_obstacles(plan: BuildPlan, cluster: Cluster) -> Iterator[str]:
                 "is on EKS Fargate, which refuses privileged containers, host paths and added "
                 f"capabilities; {away}, or jobs on EC2 nodes"
             )
-        case "eksFargate" | "eksAuto" if plan.unshares or plan.daemon:
+        case "eksFargate" | "eksAuto" if unshares:
             yield (
                 "makes user namespaces, of which nodes of EKS Fargate and EKS Auto Mode allow "
                 f"none (user.max_user_namespaces=0, fixed); {away}, or a node group of your own"

@@ -88,8 +88,7 @@ class Daemon(pulumi.ComponentResource):
             name,
             metadata={"name": name, "namespace": namespace},
             spec={"selector": labels, "ports": [{"port": daemon.port, "protocol": "TCP"}]},
-            # The provider would wait for the daemon, which is waited for below.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[files]),
+            opts=child,
         )
         deployment = k8s.apps.v1.Deployment(
             name,

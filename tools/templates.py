@@ -103,27 +103,30 @@ if [ "$BUILD_INSECURE" = true ]; then set -- "$@" --insecure --insecure-pull; fi
   --dockerfile "$BUILD_DOCKERFILE" --destination "$BUILD_IMAGE:$BUILD_TAG"
 """
 
-_BUILDX = """\
+# Of BuildKit, whichever client it has.
+_OUTPUT = """\
 output="type=image,name=$BUILD_IMAGE:$BUILD_TAG,push=true"
 cache="type=registry,ref=$BUILD_IMAGE:cache"
 if [ "$BUILD_INSECURE" = true ]; then
   output="$output,registry.insecure=true"
   cache="$cache,registry.insecure=true"
 fi
+"""
+
+_BUILDX = (
+    _OUTPUT
+    + """\
 if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --platform "$BUILD_PLATFORMS"; fi
 if [ "$BUILD_CACHE" = true ]; then
   set -- "$@" --cache-from "$cache" --cache-to "$cache,mode=max"
 fi
 docker buildx build "$@" --file "$BUILD_DOCKERFILE" --output "$output" "$BUILD_CONTEXT"
 """
+)
 
-_BUILDKIT = """\
-output="type=image,name=$BUILD_IMAGE:$BUILD_TAG,push=true"
-cache="type=registry,ref=$BUILD_IMAGE:cache"
-if [ "$BUILD_INSECURE" = true ]; then
-  output="$output,registry.insecure=true"
-  cache="$cache,registry.insecure=true"
-fi
+_BUILDKIT = (
+    _OUTPUT
+    + """\
 if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --opt "platform=$BUILD_PLATFORMS"; fi
 if [ "$BUILD_CACHE" = true ]; then
   set -- "$@" --import-cache "$cache" --export-cache "$cache,mode=max"
@@ -133,6 +136,7 @@ fi
   --local "context=$BUILD_CONTEXT" --local "dockerfile=$(dirname "$BUILD_DOCKERFILE")" \\
   --opt "filename=$(basename "$BUILD_DOCKERFILE")" --output "$output"
 """
+)
 
 _BUILDAH = """\
 if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --platform "$BUILD_PLATFORMS"; fi
@@ -151,7 +155,9 @@ _OPTIONS = _START.format(flag="opt", prefix="build-arg:")
 _SCRIPTS = {
     "kaniko": _ARGUMENTS + _ONE_PLATFORM.format(tool="kaniko") + _KANIKO,
     "buildkit": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl-daemonless.sh"),
-    "buildkit-service": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl ${BUILDKIT_FLAGS:-}"),
+    "buildkit-service": _OPTIONS
+    + _OUTPUT
+    + _BUILDKIT.replace("@CLIENT", "buildctl ${BUILDKIT_FLAGS:-}"),
     "buildx": _ARGUMENTS + _BUILDX,
     "buildah": _ARGUMENTS + _BUILDAH,
     "dind": _ARGUMENTS + _ONE_PLATFORM.format(tool="docker") + _DOCKER,

@@ -19,11 +19,14 @@ from components.strategies.plan import (
     PodSecurity,
     Security,
     certificate_file,
+    certificate_files,
     setup_to_unshare,
     unconfined,
 )
 
-_FILES = "/etc/image-builds/buildkit"
+FILES = "/etc/image-builds/buildkit"
+"""Where daemons and their clients find what they read about registries."""
+
 CONFIG = "buildkitd.toml"
 """The daemon's settings, among its files."""
 
@@ -39,10 +42,10 @@ def plan(
 ) -> BuildPlan:
     """Return the plan; jobs pass ``$BUILDCTL_FLAGS`` to ``buildctl-daemonless.sh build``."""
     unshares = options.variant == "rootless"
-    files = daemon_files(_FILES, registries, mirrors)
+    files = daemon_files(registries, mirrors)
     flags = ["--oci-worker-no-process-sandbox"] if unshares else []
     if CONFIG in files:
-        flags.append(f"--config={_FILES}/{CONFIG}")
+        flags.append(f"--config={FILES}/{CONFIG}")
     build, level = _security(options)
     return BuildPlan(
         strategy=options.kind,
@@ -54,13 +57,13 @@ def plan(
         host_users=options.host_users,
         unshares=unshares,
         credentials_folder=CREDENTIALS,
-        files_folder=_FILES,
+        files_folder=FILES,
         files=files,
         environment={
             # 41 s in all, as the daemon of a slow node needs more than the script's 2 s
             # (moby/buildkit:examples/buildctl-daemonless).
             "BUILDCTL_CONNECT_RETRIES_MAX": "60",
-            "BUILDCTL_FLAGS": " ".join(client_flags(_FILES, registries)),
+            "BUILDCTL_FLAGS": " ".join(client_flags(registries)),
             "BUILDKITD_FLAGS": " ".join(flags),
         },
         empty_dirs=(
@@ -86,7 +89,6 @@ def _security(options: Buildkit) -> tuple[Security, PodSecurity]:
 
 
 def daemon_files(
-    folder: str,
     registries: Sequence[Registry],
     mirrors: Sequence[str],
     **tables: Mapping[str, Any],
@@ -95,15 +97,13 @@ def daemon_files(
 
     They are of moby/buildkit:docs/buildkitd.toml.md.
     """
-    files: dict[str, str] = {}
+    files = certificate_files(registries)
     hosts: dict[str, dict[str, Any]] = {}
     for registry in registries:
         if registry.insecure:
             hosts[registry.host] = {"http": True}
         if registry.certificates:
-            name = certificate_file(registry.host)
-            hosts[registry.host] = {"ca": [f"{folder}/{name}"]}
-            files[name] = registry.certificates
+            hosts[registry.host] = {"ca": [_certificate(registry)]}
     if mirrors:
         hosts.setdefault("docker.io", {})["mirrors"] = list(mirrors)
     settings = {**tables, **({"registry": hosts} if hosts else {})}
@@ -112,11 +112,19 @@ def daemon_files(
     return files
 
 
-def client_flags(folder: str, registries: Sequence[Registry]) -> list[str]:
+def client_flags(registries: Sequence[Registry]) -> list[str]:
     """The client asks for tokens itself, so it has to trust a private CA too."""
     return [
-        f"--registry-auth-tlscontext=host={registry.host},"
-        f"ca={folder}/{certificate_file(registry.host)}"
+        f"--registry-auth-tlscontext=host={registry.host},ca={_certificate(registry)}"
         for registry in registries
         if registry.certificates
     ]
+
+
+def buildx_environment(registries: Sequence[Registry]) -> dict[str, str]:
+    """For a CA, buildx has no flag; Go adds this folder to the system's bundle."""
+    return {"SSL_CERT_DIR": FILES if any(entry.certificates for entry in registries) else ""}
+
+
+def _certificate(registry: Registry) -> str:
+    return f"{FILES}/{certificate_file(registry.host)}"

@@ -8,7 +8,14 @@ service): without them a ``RUN`` step, which shares the daemon's network, could 
 from collections.abc import Sequence
 
 from components.config import BuildkitService, Cluster, Registry
-from components.strategies.buildkit import CONFIG, ROOTLESS_STATE, client_flags, daemon_files
+from components.strategies.buildkit import (
+    CONFIG,
+    FILES,
+    ROOTLESS_STATE,
+    buildx_environment,
+    client_flags,
+    daemon_files,
+)
 from components.strategies.plan import (
     CLIENT,
     CREDENTIALS,
@@ -16,13 +23,12 @@ from components.strategies.plan import (
     Daemon,
     EmptyDir,
     Security,
-    certificate_file,
+    certificate_files,
     setup_to_unshare,
     unconfined,
     wait_for,
 )
 
-_FILES = "/etc/image-builds/buildkit"
 _CERTIFICATES = "/etc/image-builds/buildkitd"
 _PORT = 1234
 _TLS = {name: f"{_CERTIFICATES}/{name}.pem" for name in ("ca", "cert", "key")}
@@ -39,13 +45,12 @@ def plan(
     """Return the plan; jobs call ``buildctl $BUILDKIT_FLAGS build`` or ``docker buildx build``."""
     connection = f"--tlsdir={_CERTIFICATES}"
     environment = {
-        "BUILDCTL_FLAGS": " ".join(client_flags(_FILES, registries)),
+        "BUILDCTL_FLAGS": " ".join(client_flags(registries)),
         "BUILDKIT_FLAGS": connection,
     }
     prepare = wait_for("The BuildKit daemon", f"buildctl {connection} debug workers")
     if options.client == "buildx":
-        # It has no flag for a registry's CA; Go adds this folder to the system's bundle.
-        environment = {"SSL_CERT_DIR": _FILES if any(e.certificates for e in registries) else ""}
+        environment = buildx_environment(registries)
         prepare = _CREATE + wait_for("The BuildKit daemon", "docker buildx inspect --bootstrap")
     return BuildPlan(
         strategy=options.kind,
@@ -55,12 +60,8 @@ def plan(
         build=Security(user=1000),
         resources=CLIENT,
         credentials_folder=CREDENTIALS,
-        files_folder=_FILES,
-        files={
-            certificate_file(registry.host): registry.certificates
-            for registry in registries
-            if registry.certificates
-        },
+        files_folder=FILES,
+        files=certificate_files(registries),
         environment=environment,
         prepare=prepare,
         node_setup=setup_to_unshare(cluster, options.node_profiles),
@@ -98,7 +99,7 @@ def _daemon(
             f"--tlscert={_TLS['cert']}",
             f"--tlskey={_TLS['key']}",
             "--oci-worker-no-process-sandbox",
-            f"--config={_FILES}/{CONFIG}",
+            f"--config={FILES}/{CONFIG}",
         ),
         port=_PORT,
         address="BUILDKIT_HOST",
@@ -106,9 +107,8 @@ def _daemon(
         pod_security=level,
         security=security,
         certificates_folder=_CERTIFICATES,
-        files_folder=_FILES,
+        files_folder=FILES,
         files=daemon_files(
-            _FILES,
             registries,
             mirrors,
             # Half is kept whatever happens, so that builds find some of their layers.

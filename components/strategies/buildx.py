@@ -9,7 +9,7 @@ that level can make privileged ones too.
 from collections.abc import Sequence
 
 from components.config import Buildx, Cluster, Registry
-from components.strategies.buildkit import CONFIG, daemon_files
+from components.strategies.buildkit import CONFIG, FILES, buildx_environment, daemon_files
 from components.strategies.plan import (
     CLIENT,
     CREDENTIALS,
@@ -19,7 +19,6 @@ from components.strategies.plan import (
     wait_for,
 )
 
-_FILES = "/etc/image-builds/buildkit"
 _NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 _RULES = (
@@ -41,7 +40,7 @@ def plan(
     mirrors: Sequence[str],
 ) -> BuildPlan:
     """Return the plan; jobs call ``docker buildx build``."""
-    files = daemon_files(_FILES, registries, mirrors)
+    files = daemon_files(registries, mirrors)
     return BuildPlan(
         strategy=options.kind,
         image=options.image,
@@ -52,11 +51,10 @@ def plan(
         account_rules=(*_RULES, _RULE_WITH_FILES) if files else _RULES,
         unshares=True,
         credentials_folder=CREDENTIALS,
-        files_folder=_FILES,
+        files_folder=FILES,
         files=files,
         resources=CLIENT,
-        # It has no flag for a registry's CA; Go adds this folder to the system's bundle.
-        environment={"SSL_CERT_DIR": _FILES if any(e.certificates for e in registries) else ""},
+        environment=buildx_environment(registries),
         prepare=_create(options, with_files=CONFIG in files)
         + wait_for("The BuildKit pod", "docker buildx inspect --bootstrap"),
         node_setup=setup_to_unshare(cluster, None),
@@ -72,7 +70,7 @@ def _create(options: Buildx, *, with_files: bool) -> str:
     # The driver puts the file where a daemon of root looks for it, not one of uid 1000
     # (docker/buildx:driver/kubernetes/manifest, moby/buildkit:cmd/buildkitd/main.go).
     config = (
-        f" --buildkitd-config {_FILES}/{CONFIG} --buildkitd-flags --config=/etc/buildkit/{CONFIG}"
+        f" --buildkitd-config {FILES}/{CONFIG} --buildkitd-flags --config=/etc/buildkit/{CONFIG}"
         if with_files
         else ""
     )

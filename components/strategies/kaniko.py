@@ -8,7 +8,7 @@ nor an unshare call and keeps the default seccomp and AppArmor profiles
 from collections.abc import Sequence
 
 from components.config import Cluster, Kaniko, Registry
-from components.strategies.plan import BuildPlan, certificate_file
+from components.strategies.plan import BuildPlan, certificate_file, certificate_files
 
 _CERTIFICATES = "/kaniko/registry-certificates"
 
@@ -29,11 +29,7 @@ def plan(
         # Between stages it empties all folders but its own, /tmp included.
         credentials_folder="/kaniko/.docker",
         files_folder=_CERTIFICATES,
-        files={
-            certificate_file(registry.host): registry.certificates
-            for registry in registries
-            if registry.certificates
-        },
+        files=certificate_files(registries),
         environment={"KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors))},
         warnings=tuple(_warnings(options)),
         # osscontainertools/kaniko:cmd/executor/cmd/root.go

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from components.config import Cluster, NodeProfiles, PodSecurity, Right
+from components.config import Cluster, NodeProfiles, PodSecurity, Registry, Right
 
 CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
 """Where tools that let one choose read config.json, as any user may write there."""
@@ -226,6 +226,15 @@ fi
 def file_key(path: str) -> str:
     """Name the ConfigMap's key of a plan's file: keys allow neither a slash nor a colon."""
     return re.sub("[/:]", "_", path)
+
+
+def certificate_files(registries: Sequence[Registry]) -> dict[str, str]:
+    """The registries' own CAs by file name."""
+    return {
+        certificate_file(registry.host): registry.certificates
+        for registry in registries
+        if registry.certificates
+    }
 
 
 def certificate_file(host: str) -> str:
