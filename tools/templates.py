@@ -155,9 +155,7 @@ _OPTIONS = _START.format(flag="opt", prefix="build-arg:")
 _SCRIPTS = {
     "kaniko": _ARGUMENTS + _ONE_PLATFORM.format(tool="kaniko") + _KANIKO,
     "buildkit": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl-daemonless.sh"),
-    "buildkit-service": _OPTIONS
-    + _OUTPUT
-    + _BUILDKIT.replace("@CLIENT", "buildctl ${BUILDKIT_FLAGS:-}"),
+    "buildkit-service": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl ${BUILDKIT_FLAGS:-}"),
     "buildx": _ARGUMENTS + _BUILDX,
     "buildah": _ARGUMENTS + _BUILDAH,
     "dind": _ARGUMENTS + _ONE_PLATFORM.format(tool="docker") + _DOCKER,
