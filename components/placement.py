@@ -196,6 +196,7 @@ def _job(
         push_secret=names["push_secret"],
         daemon_secret=names["daemon_secret"],
         files=names["files"],
+        concurrent=runner.concurrent,
         environment={**address, **runner.environment},
         resources=_resources(plan, runner.resources),
         node_selector=runner.node_selector,

@@ -16,6 +16,12 @@ from components.strategies.plan import BuildPlan, Security, Service, file_key
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _LOGINS = "/etc/image-builds/docker"
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
+_REQUESTS = 4
+"""How many jobs a manager may ask for at once; it asks for as many as it gets.
+
+With one, the runner's own, a request that GitLab holds open delays the next job for up to 50 s
+(gitlab-runner:docs/configuration/advanced-configuration.md, Long polling).
+"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,7 @@ class JobSettings:
     push_secret: str | None
     daemon_secret: str | None
     files: str | None
+    concurrent: int
     environment: Mapping[str, str]
     resources: Mapping[str, str]
     node_selector: Mapping[str, str]
@@ -62,6 +69,7 @@ def render(plan: BuildPlan, job: JobSettings) -> str:
         # A rotated token would be saved in the pod only and lost with it, and the next pod could
         # not register (gitlab-runner:commands/multi.go, resetOneRunnerToken).
         "feature_flags": {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True, **patched},
+        "request_concurrency": min(job.concurrent, _REQUESTS),
         "pre_build_script": tomlkit.string(script, multiline=True) if script else None,
         "kubernetes": kubernetes,
     }

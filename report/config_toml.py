@@ -17,6 +17,7 @@ _MEANINGS = (
     (r"builds_dir|logs_base_dir|scripts_base_dir", "where the job's files are in its container"),
     (r"environment.*", "variables that every job has"),
     (r"feature_flags\..*", "a switch of GitLab Runner's own behaviour"),
+    (r"request_concurrency", "how many jobs the manager may ask GitLab for at once"),
     (r"kubernetes\.namespace", "the namespace in which jobs run"),
     (r"kubernetes\.image", "the image of a job that names none"),
     (r"kubernetes\.service_account", "the account that jobs run as"),

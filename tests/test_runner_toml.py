@@ -44,6 +44,7 @@ JOB = JobSettings(
     push_secret="registry-push",
     daemon_secret="daemon-certificates",
     files="registry-files",
+    concurrent=10,
     environment={"GREETING": "hello"},
     resources={"cpu_request": "500m", "memory_limit": "1Gi"},
     node_selector={},
@@ -145,6 +146,18 @@ def test_false_is_written_and_unset_is_not() -> None:
     assert "allow_privilege_escalation" not in kubernetes
     assert "pod_disruption_budget" not in kubernetes
     assert "services" not in kubernetes
+
+
+@pytest.mark.parametrize(("concurrent", "requests"), [(1, 1), (3, 3), (10, 4)])
+def test_a_manager_asks_for_no_more_jobs_than_it_may_run_and_four_at_most(
+    concurrent: int,
+    requests: int,
+) -> None:
+    job = dataclasses.replace(JOB, concurrent=concurrent)
+
+    (runner,) = tomllib.loads(render(PLAN, job))["runners"]
+
+    assert runner["request_concurrency"] == requests
 
 
 def test_without_logins_and_certificates_nothing_is_mounted() -> None:

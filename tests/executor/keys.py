@@ -81,6 +81,7 @@ KEYS = {
     "runners.kubernetes.volumes.secret.name": "9.3.0",
     "runners.kubernetes.volumes.secret.read_only": "9.3.0",
     "runners.pre_build_script": "1.6.0",
+    "runners.request_concurrency": "1.10.8",
 }
 _MAPS = {key.removesuffix(".*") for key in KEYS if key.endswith(".*")}
 
