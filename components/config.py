@@ -357,8 +357,18 @@ class Resources(Bounds):
 
 
 _DOCKER_CLIENT = (
-    "docker:29.7.2-cli@sha256:000bb62ff495f986c9f5578eb67cc2cb98b91138eda81d7762d5371eb8a497fe"
+    "docker:29.7.2-cli@sha256:3f4743208d2338c934d7b8bcfbe1bb54c0b2355c510ad5e0f31c0c4a54bd704e"
 )
+_DOCKER_ENGINES = {
+    False: (
+        "docker:29.7.2-dind@sha256:3ef33f2e220b79ed3ef3b99d81746f06f306cd6340e2cb7331d17ae996e74cb6"
+    ),
+    True: (
+        "docker:29.7.2-dind-rootless"
+        "@sha256:ec3201de648f98b94882e4dd8a3d30df8b3ca6723a242fab76150f25127e194e"
+    ),
+}
+"""By whether the engine is rootless."""
 
 
 class Kaniko(_Model):
@@ -369,7 +379,10 @@ class Kaniko(_Model):
     """
 
     kind: Literal["kaniko"] = "kaniko"
-    image: Image = "ghcr.io/osscontainertools/kaniko:v1.28.3-debug"
+    image: Image = (
+        "ghcr.io/osscontainertools/kaniko:v1.28.5-debug"
+        "@sha256:d6d74217dc077acfd3094992e917c357080a2d3fdd1042a49e34e29a7e57c572"
+    )
     cache_repository: Image | None = None
 
 
@@ -385,8 +398,7 @@ class Dood(_Model):
 
 
 def _engine_image(given: Mapping[str, Any]) -> str:
-    suffix = "-rootless" if given.get("variant") == "rootless" else ""
-    return f"docker:29.7.2-dind{suffix}"
+    return _DOCKER_ENGINES[given.get("variant") == "rootless"]
 
 
 class Dind(_Model):
@@ -558,7 +570,9 @@ class Deploy(_Model):
     """
 
     kind: Literal["none"] = "none"
-    image: Image = "alpine/k8s:1.34.1"
+    image: Image = (
+        "alpine/k8s:1.34.1@sha256:ec714df3813b5405292860f8a1c55c5727bf8c33c88992f1e981efad8065547f"
+    )
     rights: dict[DnsLabel, Annotated[list[Right], Field(min_length=1)]] = Field(
         default_factory=dict[str, list[Right]],
     )

@@ -250,7 +250,8 @@ def test_only_the_services_of_dind_are_privileged_and_no_other_service_is_allowe
 
     assert kubernetes["privileged"] is False
     assert kubernetes["service_container_security_context"] == {"privileged": True}
-    assert kubernetes["allowed_services"] == ["docker:29.7.2-dind", "docker:29.7.2"]
+    engine = Dind(accept_privileged=True).daemon_image
+    assert kubernetes["allowed_services"] == [engine, "docker:29.7.2-dind", "docker:29.7.2"]
     assert "service_container_security_context" not in _kubernetes(PLAN, JOB)
 
 

@@ -70,8 +70,7 @@ def plan(
         services=(
             Service(
                 image=options.daemon_image,
-                # docker-library/official-images: library/docker
-                other_names=(options.daemon_image.removesuffix("-dind"),),
+                other_names=_other_names(options.daemon_image),
                 alias="docker",
                 command=flags,
                 environment={} if options.variant == "socket" else {"DOCKER_TLS_CERTDIR": _TLS},
@@ -93,6 +92,16 @@ def plan(
         ),
         in_sandbox="in Kata the engine's overlay is slow (kata-containers#7805)",
     )
+
+
+def _other_names(image: str) -> tuple[str, ...]:
+    """How jobs name the engine's image: without digest, and without what sets it apart.
+
+    The version alone is the same image (docker-library/official-images: library/docker).
+    """
+    tagged = image.partition("@")[0]
+    names = dict.fromkeys((tagged, tagged.removesuffix("-dind")))
+    return tuple(name for name in names if name != image)
 
 
 def _environment(options: Dind) -> dict[str, str]:

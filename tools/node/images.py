@@ -100,7 +100,7 @@ def images() -> list[Image]:
         _buildah(Buildah().image),
         Image(
             # Blog posts name the image by its version alone.
-            (*sorted(clients), engine.removesuffix("-dind")),
+            (*sorted(clients), engine.partition("-dind")[0]),
             _docker_client(),
             debian=True,
         ),
@@ -342,7 +342,9 @@ class Store:
         ctr = ("ctr", f"--address={SOCKET}", "--namespace=k8s.io", "images")
         self._machine.call(*ctr, "import", "--no-unpack", str(archive))
         made = f"docker.io/{_tag(archive)}"
-        for name in image.names:
+        # People name images without their digests.
+        tagged = (name.partition("@")[0] for name in image.names)
+        for name in dict.fromkeys((*image.names, *tagged)):
             self._machine.call(*ctr, "tag", "--force", made, reference(name))
         self._machine.call(*ctr, "rm", made)
 
