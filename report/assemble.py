@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from report import config_toml, jobs, security
+from report import config_toml, jobs, policies, security
 from report.events import Plan, Step
 from report.model import Counts, PropertyChange, Report, ResourceChange
 from report.rendered import Objects, RenderError, compare, render
@@ -48,6 +48,7 @@ def report(  # noqa: PLR0913 - each is a fact of its own
         objects=tuple(change for changes in objects.values() for change in changes),
         gaps=gaps,
         errors=plan.errors,
+        violations=policies.violations(plan, environment, stack_file),
     )
 
 

@@ -133,7 +133,7 @@ def publish(report: Report) -> None:
     name = f"risk raised: {report.environment}"
     try:
         gitlab.publish(address, merge_request, report.environment, note.write(report))
-        gitlab.label(address, merge_request, name, wanted=report.risk == "raised")
+        gitlab.label(address, merge_request, name, wanted=report.stops)
     except gitlab.PublishError as error:
         print(f"The note of the merge request is not up to date: {error}", file=sys.stderr)
 

@@ -7,7 +7,7 @@ what the state and the config mark, so that it takes two mistakes to show one.
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pulumi.automation import events
@@ -93,12 +93,18 @@ class Plan:
 
     def ancestor(self, step: Step, kind: str) -> str | None:
         """Name the component of a type that a resource belongs to."""
+        return next((found.name for found in self._line(step) if found.type == kind), None)
+
+    def components(self, step: Step) -> frozenset[str]:
+        """Return the types of the components that a resource is in."""
+        return frozenset(found.type for found in self._line(step) if found is not step)
+
+    def _line(self, step: Step) -> Iterator[Step]:
+        """Yield a resource and what it belongs to, up to the stack."""
         current: Step | None = step
         while current:
-            if current.type == kind:
-                return current.name
+            yield current
             current = self._by_urn.get(current.parent)
-        return None
 
     @functools.cached_property
     def _by_urn(self) -> dict[str, Step]:

@@ -15,7 +15,7 @@ from report.events import DAEMON, RUNNER, Plan, Step
 from report.rendered import Objects
 from report.values import entries, inside, texts
 
-_ENFORCE = "pod-security.kubernetes.io/enforce"
+ENFORCE = "pod-security.kubernetes.io/enforce"
 _LEVELS = {"restricted": set[str](), "baseline": {"baseline"}}
 _READ = {"get", "list", "watch", "*"}
 
@@ -63,13 +63,13 @@ def collect(plan: Plan, side: str, rendered: Mapping[str, Objects]) -> Facts:
         inputs = getattr(step, side)
         if inputs is None:
             continue
-        objects.append((inputs, _origin(plan, step)))
+        objects.append((inputs, origin_of(plan, step)))
         if step.type == RELEASE:
             _add_jobs(collected, step.name, parsed(inside(inputs, "values")))
             chart = Origin(("chart", "version"), None)
             objects += [(item, chart) for item in rendered.get(step.urn, {}).values()]
     for item, origin in objects:
-        for (kind, name), things in _object(item):
+        for (kind, name), things in of_object(item):
             collected.add(Subject(kind, name, _namespace(item)), things, origin)
         if item.get("kind") == "Namespace":
             collected.namespaces.add(str(inside(item, "metadata").get("name")))
@@ -77,7 +77,8 @@ def collect(plan: Plan, side: str, rendered: Mapping[str, Objects]) -> Facts:
     return collected
 
 
-def _origin(plan: Plan, step: Step) -> Origin:
+def origin_of(plan: Plan, step: Step) -> Origin:
+    """Say which key of the stack file a resource follows from."""
     runner = plan.ancestor(step, RUNNER)
     if runner:
         return Origin(("runners", runner, "strategy"), runner)
@@ -97,12 +98,12 @@ def _name(item: Mapping[str, Any]) -> str:
     return f"{item.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
 
 
-def _object(item: Mapping[str, Any]) -> Iterator[_Fact]:
+def of_object(item: Mapping[str, Any]) -> Iterator[_Fact]:
     """Yield what one Kubernetes object risks."""
     name = _name(item)
     match item.get("kind"):
         case "Namespace":
-            level = str(inside(item, "metadata", "labels").get(_ENFORCE))
+            level = str(inside(item, "metadata", "labels").get(ENFORCE))
             yield ("podSecurity", name), _LEVELS.get(level, {"baseline", "privileged"})
         case "ServiceAccount":
             mounted = item.get("automountServiceAccountToken") is not False
@@ -132,7 +133,7 @@ def _pod(name: str, spec: Mapping[str, Any]) -> Iterator[_Fact]:
     for container in (*entries(spec, "initContainers"), *entries(spec, "containers")):
         context = {**inside(spec, "securityContext"), **inside(container, "securityContext")}
         told = f"container {container.get('name')} of {name}"
-        yield from _container(told, context)
+        yield from of_container(told, context)
         yield from _image(told, container.get("image"))
 
 
@@ -145,7 +146,7 @@ def _mounted(volumes: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(name) for name in names if name}
 
 
-def _container(name: str, context: Mapping[str, Any]) -> Iterator[_Fact]:
+def of_container(name: str, context: Mapping[str, Any]) -> Iterator[_Fact]:
     """Yield the facts of a security context."""
     yield ("privileged", name), {"yes"} if context.get("privileged") is True else ()
     profiles = (("seccomp", "seccompProfile"), ("AppArmor", "appArmorProfile"))
@@ -245,13 +246,14 @@ def _add_jobs(collected: Facts, runner: str, entry: Mapping[str, Any]) -> None:
     if not jobs:
         return
     origin = Origin(("runners", runner, "strategy"), runner)
-    for (kind, name), things in _jobs(runner, jobs):
+    for (kind, name), things in of_jobs(runner, jobs):
         key = (*origin.key, "image") if kind in {"imageSource", "unpinned"} else origin.key
         subject = Subject(kind, name, str(jobs.get("namespace")))
         collected.add(subject, things, Origin(key, runner))
 
 
-def _jobs(runner: str, jobs: Mapping[str, Any]) -> Iterator[_Fact]:
+def of_jobs(runner: str, jobs: Mapping[str, Any]) -> Iterator[_Fact]:
+    """Yield what the ``[runners.kubernetes]`` of config.toml risks, as Kubernetes would say it."""
     patch: dict[str, Any] = {}
     for change in entries(jobs, "pod_spec"):
         with contextlib.suppress(ValueError):
@@ -273,15 +275,15 @@ def _jobs(runner: str, jobs: Mapping[str, Any]) -> Iterator[_Fact]:
     name = f"the build container of runner {runner}"
     patched = {item.get("name"): item for item in entries(patch, "containers")}
     build = inside(patched.get("build"), "securityContext")
-    yield from _container(name, {**_context(jobs, "build"), **build})
+    yield from of_container(name, {**of_context(jobs, "build"), **build})
     yield from _image(name, jobs.get("image"))
     for service in entries(jobs, "services"):
         name = f"the service {service.get('alias') or service.get('name')} of runner {runner}"
-        yield from _container(name, _context(jobs, "service"))
+        yield from of_container(name, of_context(jobs, "service"))
         yield from _image(name, service.get("name"))
 
 
-def _context(jobs: Mapping[str, Any], container: str) -> dict[str, Any]:
+def of_context(jobs: Mapping[str, Any], container: str) -> dict[str, Any]:
     """Return a kind of container's security context, in Kubernetes' notation."""
     pod = inside(jobs, "pod_security_context")
     own = {**jobs, **pod, **inside(jobs, f"{container}_container_security_context")}

@@ -59,6 +59,29 @@ class Delta:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Violation:
+    """One thing in a stack that a rule does not allow, be it new or old.
+
+    ``identity`` is what an acceptance names; ``key`` and ``line`` are as in a delta.
+    """
+
+    rule: str
+    mandatory: bool
+    severity: Severity
+    identity: str
+    what: str
+    remediation: str
+    key: str
+    line: int | None
+    accepted: bool
+
+    @property
+    def stops(self) -> bool:
+        """Whether it keeps a change from being let through."""
+        return self.mandatory and not self.accepted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class JobEffect:
     """What happens to running or future jobs; a loud one can lose something."""
 
@@ -118,7 +141,8 @@ class Report:
 
     ``digest`` is of the planned operations: two previews with the same one do the same.
     ``base`` is the commit that the change is compared with, and ``state`` tells states apart;
-    either is empty where it is not known. ``gaps`` are the things that could not be looked at.
+    either is empty where it is not known. ``gaps`` are the things that could not be looked at, and
+    ``violations`` are of the stack as it will be, not only of what changes.
     ``errors`` are not empty if the preview failed; nothing else is reliable then.
     """
 
@@ -136,6 +160,7 @@ class Report:
     objects: tuple[ObjectChange, ...]
     gaps: tuple[str, ...]
     errors: tuple[str, ...]
+    violations: tuple[Violation, ...] = ()
 
     @property
     def risk(self) -> Risk:
@@ -149,10 +174,16 @@ class Report:
         return "lowered" if weighty else "unchanged"
 
     @property
+    def stops(self) -> bool:
+        """Whether somebody has to accept something in writing before it is let through."""
+        violated = any(item.stops for item in self.violations)
+        return not self.errors and (self.risk == "raised" or violated)
+
+    @property
     def exit_code(self) -> int:
         """What a pipeline decides by."""
         if self.errors:
             return FAILED
-        if self.risk == "raised":
+        if self.stops:
             return RISK_RAISED
         return CHANGES if self.counts.total else NO_CHANGE

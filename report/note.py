@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from report.lines import diff, short_type, title
-from report.model import Delta, Report, Risk
+from report.model import Delta, Report, Risk, Violation
 from report.source import ACCEPTED
 
 LIMIT = 1_000_000
@@ -43,13 +43,17 @@ def planned(text: str) -> str | None:
 
 def heading(report: Report) -> str:
     """Say in one line how much changes and how risky it is."""
-    risk = _RISK[report.risk]
-    return f"{report.environment}: {risk if report.errors else f'{report.counts}; {risk}'}"
+    if report.errors:
+        return f"{report.environment}: {_RISK[report.risk]}"
+    parts = [str(report.counts), _RISK[report.risk]]
+    if broken := sum(item.stops for item in report.violations):
+        parts.append(f"{plural(broken, 'violation')} of policies, not accepted")
+    return f"{report.environment}: {'; '.join(parts)}"
 
 
 def write(report: Report, limit: int = LIMIT) -> str:
     """Return the note; what is too long is cut from its details."""
-    if not report.errors and not report.counts.total:
+    if not report.errors and not report.counts.total and not report.stops:
         quiet = f"{report.environment}: nothing changes. {stamp(report)}"
         return f"{marker(report.environment)}\n{quiet}\n"
     text = "\n".join(_summary(report))
@@ -78,6 +82,15 @@ def _summary(report: Report) -> Iterator[str]:
     yield ""
     if report.deltas:
         yield from _security(report)
+    if report.violations:
+        yield from _policies(report)
+    if report.stops:
+        yield from _acceptance(report)
+    if report.resources:
+        yield from _resources(report)
+
+
+def _resources(report: Report) -> Iterator[str]:
     yield "| | resource | type | what changes |"
     yield "| --- | --- | --- | --- |"
     for change in report.resources:
@@ -99,13 +112,40 @@ def _security(report: Report) -> Iterator[str]:
         where = f"{_code(f'{report.stack_file}{line}')} {_code(delta.key)}"
         yield f"| {_word(delta)} | {_prose(delta.what)} | {delta.reason} | {where} |"
     yield ""
-    wanted = [d for d in report.deltas if d.direction == "raised" and d.weighs and not d.accepted]
-    if wanted:
-        entries = "\n".join(f'    "{delta.identity}": why it is acceptable' for delta in wanted)
-        yield f"To accept this, give the reasons in {_code(report.stack_file)}:"
-        yield ""
-        yield _fence(f"config:\n  {ACCEPTED}:\n{entries}", "yaml")
-        yield ""
+
+
+def _policies(report: Report) -> Iterator[str]:
+    yield "| policy | what violates it | what to do | where |"
+    yield "| --- | --- | --- | --- |"
+    for item in report.violations:
+        line = f":{item.line}" if item.line else ""
+        where = f"{_code(f'{report.stack_file}{line}')} {_code(item.key)}"
+        cells = (f"{item.rule}, {level(item)}", _prose(item.what), item.remediation, where)
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def level(violation: Violation) -> str:
+    """Say in a word whether a violation stops a change."""
+    if violation.accepted:
+        return "accepted"
+    return "mandatory" if violation.mandatory else "advisory"
+
+
+def acceptance(identities: Iterable[str]) -> str:
+    """Write what a stack file has to say to accept these."""
+    entries = "\n".join(f'    "{identity}": why it is acceptable' for identity in identities)
+    return f"config:\n  {ACCEPTED}:\n{entries}"
+
+
+def _acceptance(report: Report) -> Iterator[str]:
+    raised = (delta for delta in report.deltas if delta.direction == "raised" and delta.weighs)
+    wanted = [delta.identity for delta in raised if not delta.accepted]
+    wanted += [item.identity for item in report.violations if item.stops]
+    yield f"To accept this, give the reasons in {_code(report.stack_file)}:"
+    yield ""
+    yield _fence(acceptance(wanted), "yaml")
+    yield ""
 
 
 def _word(delta: Delta) -> str:
@@ -120,7 +160,7 @@ def _details(report: Report) -> Iterator[tuple[str, Iterator[str]]]:
     for runner in dict.fromkeys(item.runner for item in report.keys):
         keys = [item for item in report.keys if item.runner == runner]
         yield (
-            f"config.toml of runner {runner}: {_plural(len(keys), 'key')}",
+            f"config.toml of runner {runner}: {plural(len(keys), 'key')}",
             (
                 line
                 for item in keys
@@ -129,24 +169,26 @@ def _details(report: Report) -> Iterator[tuple[str, Iterator[str]]]:
         )
     if report.objects:
         yield (
-            f"What the chart renders: {_plural(len(report.objects), 'object')}",
+            f"What the chart renders: {plural(len(report.objects), 'object')}",
             (
                 line
                 for item in report.objects
                 for line in (f"# {title(item)}", *diff(item.properties))
             ),
         )
-    yield (
-        f"Every property: {_plural(len(report.resources), 'resource')}",
-        (
-            line
-            for item in report.resources
-            for line in (f"# {title(item)}", *diff(item.properties))
-        ),
-    )
+    if report.resources:
+        yield (
+            f"Every property: {plural(len(report.resources), 'resource')}",
+            (
+                line
+                for item in report.resources
+                for line in (f"# {title(item)}", *diff(item.properties))
+            ),
+        )
 
 
-def _plural(count: int, word: str) -> str:
+def plural(count: int, word: str) -> str:
+    """Say how many there are."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 

@@ -4,7 +4,7 @@ import jinja2
 
 from report.lines import diff, short_type, title
 from report.model import Report
-from report.note import heading
+from report.note import heading, level
 
 
 def write(report: Report) -> str:
@@ -20,6 +20,7 @@ def write(report: Report) -> str:
     return template.render(
         report=report,
         heading=heading(report),
+        level=level,
         diff=diff,
         title=title,
         short_type=short_type,

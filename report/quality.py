@@ -17,8 +17,10 @@ _MISTAKE = re.compile(rf"^{re.escape(SETTINGS)}\.([\w.\[\]-]+): (.*)$", re.MULTI
 
 
 def write(report: Report, stack_file: StackFile) -> str:
-    """Return the findings: mistakes in the file, and each risk that rises."""
-    return json.dumps([*_mistakes(report, stack_file), *_risks(report)], indent=1)
+    """Return the findings: mistakes in the file, each risk that rises, and violated rules."""
+    return json.dumps(
+        [*_mistakes(report, stack_file), *_risks(report), *_policies(report)], indent=1
+    )
 
 
 def _mistakes(report: Report, stack_file: StackFile) -> Iterator[dict[str, Any]]:
@@ -35,6 +37,14 @@ def _risks(report: Report) -> Iterator[dict[str, Any]]:
             severity = "info" if delta.accepted else delta.severity
             text = f"{delta.what}: {delta.reason}"
             yield _finding(report, delta.identity, text, severity, delta.line)
+
+
+def _policies(report: Report) -> Iterator[dict[str, Any]]:
+    for item in report.violations:
+        severity = "info" if item.accepted else item.severity
+        yield _finding(
+            report, item.identity, f"{item.what}: {item.remediation}", severity, item.line
+        )
 
 
 def _finding(

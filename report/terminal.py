@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from report.lines import diff, title
-from report.model import Report, Risk
-from report.note import heading
+from report.model import Report, Risk, Violation
+from report.note import heading, level
 
 _STYLES: dict[Risk, str] = {
     "failed": "bold red",
@@ -23,7 +23,8 @@ _SIGNS = {"-": "red", "+": "green", "@": "dim"}
 
 def write(report: Report, console: Console) -> None:
     """Print the report; values are text, never rich's markup."""
-    console.print(Text(heading(report), _STYLES[report.risk]))
+    style = _STYLES["raised" if report.stops else report.risk]
+    console.print(Text(heading(report), style))
     for error in report.errors:
         console.print(Text(error, "red"))
     if report.errors:
@@ -36,6 +37,7 @@ def write(report: Report, console: Console) -> None:
         console.print(Text(f"• Not looked at: {gap}", "yellow"))
     if report.deltas:
         console.print(_security(report))
+    policies(report.violations, report.stack_file, console)
     for key in report.keys:
         console.print(Text(f"{key.runner} {key.change.path}: {key.meaning}", "bold"))
         _lines(diff([key.change]), console)
@@ -58,6 +60,15 @@ def _security(report: Report) -> Table:
         cells = (f"raised, {word}" if raised else "lowered", delta.what, delta.reason, where)
         table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
     return table
+
+
+def policies(violations: Iterable[Violation], stack_file: str, console: Console) -> None:
+    """Print violated rules."""
+    for item in violations:
+        style = "red" if item.stops else "yellow" if item.accepted else ""
+        where = f"{stack_file}:{item.line}" if item.line else item.key
+        console.print(Text(f"{item.rule}, {level(item)}: {item.what} ({where})", style))
+        console.print(Text(f"  {item.remediation}"))
 
 
 def _lines(lines: Iterable[str], console: Console) -> None:

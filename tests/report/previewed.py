@@ -23,12 +23,14 @@ from report.model import Report
 from report.source import StackFile
 from report.values import Scrubber, differences, inside
 from tests.configured import SECRETS, bent, configure
-from tests.configured import SETTINGS as RIGHT
+from tests.configured import SETTINGS as UNLIMITED
 from tests.harness import Registered, deploy
 from tools.local import CHECKOUT
 from tools.stack_file import SETTINGS
 
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
+# Without a limit, each note would advise one.
+RIGHT = bent(UNLIMITED, {"runners.main.resources.limits": {"memory": "1Gi"}})
 Transform = Callable[[dict[str, Any]], None]
 
 
@@ -37,7 +39,8 @@ class Change:
     """What differs from the config that is right: settings and secrets before and after it.
 
     ``transforms`` bend the inputs of a type and name afterwards, as a transform of the program
-    would. ``accepted`` are the identities of risks that the stack file accepts.
+    would. ``accepted`` are the identities of risks that the stack file accepts, and ``environment``
+    is the name of the stack.
     """
 
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
@@ -48,6 +51,7 @@ class Change:
         default_factory=dict[tuple[str, str], Transform],
     )
     accepted: tuple[str, ...] = ()
+    environment: str = "test"
     first: bool = False
     last: bool = False
 
@@ -92,7 +96,7 @@ def previewed(change: Change) -> Report:
     file = stack_file(after, change.accepted)
     return assemble.report(
         read([*sent, stack(*outputs)], Scrubber()),
-        environment="test",
+        environment=change.environment,
         stack_file=file,
         settings=file.settings,
         helm=None,

@@ -16,6 +16,7 @@ from tools import templates
 STRATEGY = "runners.main.strategy"
 NEWER = {"chart.version": "0.88.0"}
 DIND = {STRATEGY: STRATEGIES["dind"]}
+DOOD = {STRATEGY: STRATEGIES["dood"]}
 
 
 def _to(strategy: str) -> Change:
@@ -58,7 +59,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     "destroyed": (Change(last=True), CHANGES),
     "kaniko-to-dood": (_to("dood"), CHANGES),
     "dood-to-kaniko": (_from("dood"), CHANGES),
-    "dood-to-dind": (Change(before={STRATEGY: STRATEGIES["dood"]}, after=DIND), CHANGES),
+    "dood-to-dind": (Change(before=DOOD, after=DIND), CHANGES),
     "dind-to-kaniko": (_from("dind"), CHANGES),
     "kaniko-to-buildkit": (_to("buildkit"), RISK_RAISED),
     "kaniko-to-buildkit-profiles": (_to("buildkit-profiles"), CHANGES),
@@ -68,7 +69,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     "kaniko-to-none": (Change(after={STRATEGY: "none"}), RISK_RAISED),
     "buildkit-service-to-kaniko": (_from("buildkit-service"), RISK_RAISED),
     "kaniko-to-buildah-root": (_to("buildah-root"), RISK_RAISED),
-    "kaniko-to-buildah-privileged": (_to("buildah-privileged"), CHANGES),
+    "kaniko-to-buildah-privileged": (_to("buildah-privileged"), RISK_RAISED),
     "accepted-in-writing": (
         Change(
             after={STRATEGY: "buildkit"},
@@ -133,6 +134,19 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     ),
     "policy-opened-by-a-transform": (
         Change(before=SERVICE, after=SERVICE, transforms={("NetworkPolicy", "buildkitd"): _open}),
+        RISK_RAISED,
+    ),
+    "dood-in-prod": (Change(after=DOOD, environment="prod"), RISK_RAISED),
+    "dood-in-prod-accepted": (
+        Change(
+            after=DOOD,
+            environment="prod",
+            accepted=("no-dood-in-prod/the-job-pod-of-runner-main//var/run/docker.sock",),
+        ),
+        CHANGES,
+    ),
+    "dood-in-prod-since-long": (
+        Change(before=DOOD, after=DOOD, environment="prod"),
         RISK_RAISED,
     ),
     "privileged-jobs-by-a-transform": (

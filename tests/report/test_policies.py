@@ -1,0 +1,115 @@
+"""Violated rules in every output of a report, and what an acceptance changes."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from report import note, page, quality, terminal
+from report.model import CHANGES, NO_CHANGE, RISK_RAISED, Report
+from tests.configured import STRATEGIES
+from tests.report.previewed import RIGHT, Change, bent, previewed, stack_file
+
+STRATEGY = "runners.main.strategy"
+DOOD = {STRATEGY: STRATEGIES["dood"]}
+IDENTITY = "no-dood-in-prod/the-job-pod-of-runner-main//var/run/docker.sock"
+WHAT = "the job pod of runner main sees /var/run/docker.sock of the node"
+ANOTHER = "no-dood-in-prod/the-job-pod-of-runner-main//etc"
+NO_LIMIT = {"runners.main.resources": {"limits": {"cpu": "1"}}}
+
+
+def _report(*accepted: str, **settings: object) -> Report:
+    after = {**DOOD, **settings}
+    return previewed(Change(after=after, environment="prod", accepted=accepted))
+
+
+def _printed(report: Report) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    terminal.write(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_mandatory_violation_stops_a_change_until_it_is_accepted_by_its_name() -> None:
+    codes = [_report(*accepted).exit_code for accepted in ((), (ANOTHER,), (IDENTITY,))]
+
+    assert codes == [RISK_RAISED, RISK_RAISED, CHANGES]
+
+
+def test_an_advisory_violation_stops_nothing() -> None:
+    change = Change(after=NO_LIMIT)
+    (violation,) = previewed(change).violations
+
+    assert (violation.rule, violation.stops) == ("job-memory-limits", False)
+    assert previewed(change).exit_code == CHANGES
+
+
+def test_what_was_there_before_stops_a_change_too_and_what_is_accepted_is_quiet() -> None:
+    before = Change(before=DOOD, after=DOOD, environment="prod")
+    accepted = Change(before=DOOD, after=DOOD, environment="prod", accepted=(IDENTITY,))
+
+    assert previewed(before).exit_code == RISK_RAISED
+    assert WHAT in note.write(previewed(before))
+    assert previewed(accepted).exit_code == NO_CHANGE
+    assert len(note.write(previewed(accepted)).splitlines()) == 2
+
+
+def test_what_goes_violates_nothing() -> None:
+    change = Change(before=DOOD, environment="prod")
+
+    assert previewed(change).violations == ()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "level"),
+    [((), "no-dood-in-prod, mandatory"), ((IDENTITY,), "no-dood-in-prod, accepted")],
+)
+def test_every_output_tells_a_violation_and_whether_it_is_accepted(
+    accepted: tuple[str, ...],
+    level: str,
+) -> None:
+    report = _report(*accepted)
+
+    for text in (note.write(report), page.write(report), _printed(report)):
+        assert level in text
+        assert WHAT in text
+
+
+def test_those_that_stop_come_first_and_those_that_are_accepted_last() -> None:
+    many = {"runners.main.environment": {"NPM_TOKEN": "planted"}, "runners.main.resources": {}}
+    told = [item.rule for item in _report(IDENTITY, **many).violations]
+
+    assert told == ["no-secrets-in-values", "job-memory-limits", "no-dood-in-prod"]
+
+
+@pytest.mark.parametrize(("accepted", "severity"), [((), "critical"), ((IDENTITY,), "info")])
+def test_a_finding_is_on_the_line_of_the_strategy(
+    accepted: tuple[str, ...],
+    severity: str,
+) -> None:
+    file = stack_file(bent(RIGHT, DOOD), accepted)
+    report = _report(*accepted)
+    (finding,) = [
+        item
+        for item in json.loads(quality.write(report, file))
+        if item["check_name"] == "no-dood-in-prod"
+    ]
+
+    assert finding["severity"] == severity
+    assert finding["location"]["lines"]["begin"] == file.find("runners", "main", "strategy")[1]
+    assert finding["description"].startswith(WHAT)
+
+
+def test_a_page_tells_what_is_violated_where_nothing_changes() -> None:
+    text = page.write(previewed(Change(before=DOOD, after=DOOD, environment="prod")))
+
+    assert '<h1 class="raised">' in text
+    assert WHAT in text
+
+
+def test_a_secret_in_values_is_told_by_its_place_alone() -> None:
+    report = _report(**{"runners.main.environment": {"NPM_TOKEN": "planted"}})
+
+    assert "values.runners.config of release main holds a secret" in note.write(report)
+    assert "planted" not in note.write(report) + page.write(report) + _printed(report)

@@ -1,0 +1,328 @@
+"""Each rule with what violates it and what holds, and what each strategy violates."""
+
+import json
+from typing import Any
+
+import pytest
+import tomlkit
+
+from report.events import DAEMON, RUNNER
+from report.rules import NAMESPACE, ROLE, RULES, Resource, findings
+from report.values import Scrubber, clean
+from tests.configured import STRATEGIES
+from tests.report.previewed import Change, previewed
+
+BY_NAME = {rule.name: rule for rule in RULES}
+SERVICE = {"name": "docker:29.7.2-dind", "alias": "docker"}
+ENFORCE = "pod-security.kubernetes.io/enforce"
+VALUES: dict[str, Any] = {
+    "podSecurityContext": {"runAsUser": 100, "seccompProfile": {"type": "RuntimeDefault"}},
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+    },
+}
+
+
+def jobs(**kubernetes: Any) -> Resource:  # noqa: ANN401 - TOML
+    """A runner's release whose config.toml says this of its jobs."""
+    right = {"image": "kaniko:v1", "memory_limit": "1Gi", **kubernetes}
+    config = tomlkit.dumps({"runners": [{"kubernetes": right}]})
+    return release(runners={"config": config})
+
+
+def release(**values: Any) -> Resource:  # noqa: ANN401 - YAML
+    """A runner's release with these values."""
+    inputs = clean({"values": {**VALUES, **values}}, Scrubber())
+    kind = "kubernetes:helm.sh/v3:Release"
+    return Resource(kind, "builds", frozenset({RUNNER}), inputs)
+
+
+def role(name: str, verb: str, resource: str, group: str = "") -> Resource:
+    """A Role of a runner."""
+    rule = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+    inputs = {"kind": "Role", "metadata": {"name": name, "namespace": "ns"}, "rules": [rule]}
+    return Resource(ROLE, name, frozenset({RUNNER}), inputs)
+
+
+def namespace(name: str, level: str | None, *components: str) -> Resource:
+    """A namespace with its Pod Security level."""
+    labels = {ENFORCE: level} if level else {}
+    inputs = {"kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    return Resource(NAMESPACE, name, frozenset(components), inputs)
+
+
+def pod(image: str) -> Resource:
+    """A Deployment of a daemon."""
+    spec = {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}
+    inputs = {"kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
+    return Resource("kubernetes:apps/v1:Deployment", "d", frozenset({DAEMON}), inputs)
+
+
+def patched(patch: dict[str, Any], **kubernetes: Any) -> Resource:  # noqa: ANN401 - TOML
+    """A runner's release whose jobs' pods are patched."""
+    return jobs(pod_spec=[{"patch": json.dumps(patch)}], **kubernetes)
+
+
+SOCKET = {"name": "s", "mount_path": "/s", "host_path": "/var/run/docker.sock"}
+PRIVILEGED = {"privileged": True}
+
+# The stack, what violates the rule there, what is said of it, and what holds there.
+TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
+    "no-dood-in-prod": [
+        (
+            "prod",
+            jobs(volumes={"host_path": [SOCKET]}),
+            "the job pod of runner builds sees /var/run/docker.sock of the node",
+            jobs(volumes={"empty_dir": [{"name": "e", "mount_path": "/e"}]}),
+        ),
+    ],
+    "no-dind-in-prod": [
+        (
+            "prod",
+            jobs(service_container_security_context=PRIVILEGED, service_memory_limit="1Gi"),
+            "each service container of runner builds is privileged",
+            jobs(services=[SERVICE], service_memory_limit="1Gi"),
+        ),
+    ],
+    "no-buildx-in-prod": [
+        (
+            "prod",
+            role("builds-job", "create", "deployments", "apps"),
+            "jobs may create deployments.apps by Role ns/builds-job, and so make any pod there",
+            role("builds-job", "get", "deployments", "apps"),
+        ),
+        (
+            "prod",
+            role("builds-job", "patch", "pods"),
+            "jobs may patch pods by Role ns/builds-job, and so make any pod there",
+            role("builds-manager", "create", "pods"),
+        ),
+        (
+            "prod",
+            role("builds-job", "create", "jobs", "batch"),
+            "jobs may create jobs.batch by Role ns/builds-job, and so make any pod there",
+            role("builds.apps", "create", "deployments", "apps"),
+        ),
+    ],
+    "no-privileged-job-container": [
+        (
+            "dev",
+            jobs(build_container_security_context=PRIVILEGED),
+            "the build container of runner builds is privileged",
+            jobs(service_container_security_context=PRIVILEGED),
+        ),
+        (
+            "dev",
+            jobs(privileged=True),
+            "the build container of runner builds is privileged",
+            patched({"hostUsers": False}, build_container_security_context=PRIVILEGED),
+        ),
+        (
+            "dev",
+            patched({"containers": [{"name": "build", "securityContext": PRIVILEGED}]}),
+            "the build container of runner builds is privileged",
+            patched({"containers": [{"name": "helper", "securityContext": PRIVILEGED}]}),
+        ),
+    ],
+    "no-wildcard-rights": [
+        (
+            "dev",
+            role("builds-manager", "*", "pods"),
+            "Role ns/builds-manager may * pods",
+            role("builds-manager", "create", "pods"),
+        ),
+        (
+            "dev",
+            role("builds-manager", "get", "*"),
+            "Role ns/builds-manager may get *",
+            role("builds-manager", "get", "pods/log"),
+        ),
+        (
+            "dev",
+            role("builds.apps", "get", "deployments", "*"),
+            "Role ns/builds.apps may get deployments.*",
+            role("builds.apps", "get", "deployments", "apps"),
+        ),
+    ],
+    "no-secrets-in-values": [
+        (
+            "dev",
+            release(runnerToken="glrt-PlantedToken0001"),
+            "values.runnerToken of release builds holds a secret",
+            release(runners={"secret": "gitlab-runner-builds-token"}),
+        ),
+        (
+            "dev",
+            release(extraEnv=[{"name": "CA_TOKEN", "value": "planted"}]),
+            "values.extraEnv[CA_TOKEN].value of release builds holds a secret",
+            release(extraEnv=[{"name": "CA_FILE", "value": "/ca"}]),
+        ),
+        (
+            "dev",
+            release(runners={"config": '[[runners]]\nenvironment = ["NPM_TOKEN=planted"]\n'}),
+            "values.runners.config of release builds holds a secret",
+            release(runners={"config": '[[runners]]\nenvironment = ["NPM_CONFIG=/npmrc"]\n'}),
+        ),
+    ],
+    "pinned-images": [
+        (
+            "dev",
+            jobs(image="kaniko:latest"),
+            "the build container of runner builds runs kaniko:latest, which is not pinned",
+            jobs(image="registry:5000/kaniko@sha256:0"),
+        ),
+        (
+            "dev",
+            jobs(services=[{"name": "docker", "alias": "d"}], service_memory_limit="1Gi"),
+            "the service d of runner builds runs docker, which is not pinned",
+            jobs(services=[SERVICE], service_memory_limit="1Gi"),
+        ),
+        (
+            "dev",
+            pod("registry:5000/buildkit"),
+            "container c of Deployment d runs registry:5000/buildkit, which is not pinned",
+            pod("registry:5000/buildkit:v1"),
+        ),
+    ],
+    "pod-security-labels": [
+        (
+            "dev",
+            namespace("ns-builds", None, RUNNER),
+            f"namespace ns-builds has no level in its label {ENFORCE}",
+            namespace("ns-builds", "privileged", RUNNER),
+        ),
+        (
+            "dev",
+            namespace("ns-buildkitd", "strict", DAEMON),
+            f"namespace ns-buildkitd has no level in its label {ENFORCE}",
+            namespace("ns-buildkitd", "baseline", DAEMON),
+        ),
+    ],
+    "restricted-managers": [
+        (
+            "dev",
+            namespace("managers", "baseline"),
+            "namespace managers, where managers run, enforces baseline",
+            namespace("managers", "restricted"),
+        ),
+        (
+            "dev",
+            namespace("other", None),
+            "namespace other, where managers run, enforces none",
+            namespace("target-apps", "baseline"),
+        ),
+        (
+            "dev",
+            release(podSecurityContext={"runAsUser": 100}),
+            "the manager of runner builds does not fit the level restricted (noProfile)",
+            release(),
+        ),
+        (
+            "dev",
+            release(securityContext={**VALUES["securityContext"], "capabilities": {}}),
+            "the manager of runner builds does not fit the level restricted (defaultCapabilities)",
+            namespace("builds-jobs", "privileged", RUNNER),
+        ),
+    ],
+    "job-memory-limits": [
+        (
+            "dev",
+            jobs(memory_limit=""),
+            "the build container of runner builds has no memory limit",
+            jobs(),
+        ),
+        (
+            "dev",
+            jobs(services=[SERVICE]),
+            "each service container of runner builds has no memory limit",
+            jobs(services=[SERVICE], service_memory_limit="1Gi"),
+        ),
+    ],
+}
+ROWS = [
+    pytest.param(rule, *row, id=f"{rule}-{number}")
+    for rule, rows in TABLE.items()
+    for number, row in enumerate(rows)
+]
+
+
+def _said(resource: Resource, stack: str) -> list[tuple[str, str]]:
+    return [(rule.name, finding.text) for rule, finding in findings(resource, stack)]
+
+
+def test_every_rule_has_its_rows() -> None:
+    assert list(TABLE) == [rule.name for rule in RULES]
+
+
+@pytest.mark.parametrize(("rule", "stack", "violating", "text", "holding"), ROWS)
+def test_a_rule_is_violated_by_this_and_not_by_that(
+    rule: str,
+    stack: str,
+    violating: Resource,
+    text: str,
+    holding: Resource,
+) -> None:
+    assert (rule, text) in _said(violating, stack)
+    assert rule not in dict(_said(holding, stack))
+
+
+@pytest.mark.parametrize("stack", ["prod", "production", "prod-eu", "eu.prod", "acme/prod"])
+def test_production_is_what_is_called_so(stack: str) -> None:
+    (row,) = TABLE["no-dind-in-prod"]
+
+    assert list(BY_NAME["no-dind-in-prod"].findings(row[1], stack))
+
+
+@pytest.mark.parametrize("stack", ["dev", "products", "nonprod", "prod/dev"])
+def test_what_holds_in_production_only_does_not_hold_elsewhere(stack: str) -> None:
+    (row,) = TABLE["no-dind-in-prod"]
+
+    assert not list(BY_NAME["no-dind-in-prod"].findings(row[1], stack))
+
+
+def test_rules_say_what_pulumi_needs_of_them_in_sentences() -> None:
+    for rule in RULES:
+        assert rule.description.endswith(".")
+        assert rule.remediation[0].islower()
+        assert "|" not in rule.description + rule.remediation
+
+
+def test_an_acceptance_names_the_thing_and_so_stretches_to_no_other() -> None:
+    (row,) = TABLE["no-dood-in-prod"]
+    (rule, finding), *_ = findings(row[1], "prod")
+
+    assert rule.identity(finding) == (
+        "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
+    )
+
+
+NODE_ROOT = {
+    "dood": {"no-dood-in-prod"},
+    "dind": {"no-dind-in-prod"},
+    "dind-socket": {"no-dind-in-prod"},
+    "dind-rootless": {"no-dind-in-prod"},
+    "buildx": {"no-buildx-in-prod"},
+}
+PRIVILEGED_BUILDS = {
+    "buildkit-privileged": {"no-privileged-job-container"},
+    "buildah-privileged": {"no-privileged-job-container"},
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_violates_what_it_is_known_for_and_nothing_else(strategy: str) -> None:
+    after = {"runners.main.strategy": STRATEGIES[strategy]}
+    violated = {
+        environment: {
+            item.rule
+            for item in previewed(Change(after=after, environment=environment)).violations
+            if item.mandatory
+        }
+        for environment in ("dev", "prod")
+    }
+
+    everywhere = PRIVILEGED_BUILDS.get(strategy, set())
+    assert violated["dev"] == everywhere
+    assert violated["prod"] == everywhere | NODE_ROOT.get(strategy, set())
