@@ -43,6 +43,11 @@ def state_folder() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or CHECKOUT / ".state").absolute()
 
 
+def checkpoint(name: str) -> Path:
+    """The file that holds a stack's state in the local run; only one that is up has it."""
+    return state_folder() / "backend" / ".pulumi" / "stacks" / PROJECT / f"{name}.json"
+
+
 class LocalStack:
     """One stack of this project on one local cluster."""
 

@@ -1,0 +1,190 @@
+"""The check of a state: an exported one, or that of the local run, without a cluster."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import policy
+from tools.local import STATE_VARIABLE
+
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+TOML = """\
+[[runners]]
+[runners.kubernetes]
+image = "docker:29.7.2-cli"
+memory_limit = "1Gi"
+[[runners.kubernetes.volumes.host_path]]
+name = "docker-socket"
+mount_path = "/var/run/docker.sock"
+host_path = "/var/run/docker.sock"
+"""
+
+
+def resources(stack: str, config: str, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON
+    """A state's resources: a stack, a runner and its release."""
+    prefix = f"urn:pulumi:{stack}::image-builds::"
+    root = f"{prefix}pulumi:pulumi:Stack::image-builds-{stack}"
+    runner = f"{prefix}image-builds:index:Runner::builds"
+    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    pod = {"runAsUser": 100, "seccompProfile": {"type": "RuntimeDefault"}}
+    return [
+        {"urn": root, "type": "pulumi:pulumi:Stack"},
+        {"urn": runner, "type": "image-builds:index:Runner", "parent": root},
+        {
+            "urn": f"{prefix}image-builds:index:Runner$kubernetes:helm.sh/v3:Release::builds",
+            "type": "kubernetes:helm.sh/v3:Release",
+            "parent": runner,
+            "inputs": {
+                "values": {
+                    "runners": {"config": config},
+                    "securityContext": restricted,
+                    "podSecurityContext": pod,
+                    **values,
+                },
+            },
+        },
+    ]
+
+
+def exported(folder: Path, found: list[dict[str, Any]]) -> list[str]:
+    """Write an export, and return the arguments that have it checked."""
+    file = folder / "state.json"
+    file.write_text(json.dumps({"version": 3, "deployment": {"resources": found}}), "utf-8")
+    return ["--state", str(file)]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of its own, which holds the stack files."""
+    monkeypatch.setattr(policy, "CHECKOUT", tmp_path)
+    return tmp_path
+
+
+def test_a_state_that_violates_nothing_is_one_line(
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert policy.main(exported(checkout, resources("dev", TOML))) == 0
+    assert capsys.readouterr().out == "dev: 10 rules, 0 mandatory violations\n"
+
+
+def test_a_violation_is_told_with_what_to_do_and_how_it_is_accepted(
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert policy.main(exported(checkout, resources("prod", TOML))) == 3
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no-dood-in-prod, mandatory" in printed
+    assert "To accept this, give the reasons in Pulumi.prod.yaml:" in printed
+    identity = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
+    assert f'"{identity}": why it is acceptable' in printed
+
+
+def test_what_is_accepted_in_writing_is_shown_and_does_not_fail(
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    identity = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
+    text = f'config:\n  image-builds:acceptedRisks:\n    "{identity}": an isolated site\n'
+    (checkout / "Pulumi.prod.yaml").write_text(text, encoding="utf-8")
+
+    assert policy.main(exported(checkout, resources("prod", TOML))) == 0
+    assert "accepted" in capsys.readouterr().out
+
+
+def test_a_value_that_the_state_holds_encrypted_is_a_secret_in_values(
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    encrypted = {**SECRET, "ciphertext": "v1:planted"}
+    found = resources("dev", TOML, runnerToken=encrypted)
+
+    assert policy.main(exported(checkout, found)) == 3
+    printed = capsys.readouterr().out
+    assert "no-secrets-in-values" in printed
+    assert "planted" not in printed
+
+
+def test_a_value_that_an_export_holds_in_plain_is_not_shown(
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain = {**SECRET, "plaintext": json.dumps("planted-image")}
+    found = resources("dev", TOML.replace("docker:29.7.2-cli", "planted-image"), other=plain)
+
+    assert policy.main(exported(checkout, found)) == 3
+    assert "planted" not in capsys.readouterr().out
+
+
+def test_what_a_killed_update_has_left_to_delete_does_not_count(
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = resources("prod", TOML)
+    found[-1]["delete"] = True
+
+    assert policy.main(exported(checkout, found)) == 0
+    assert "0 mandatory violations" in capsys.readouterr().out
+
+
+def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(checkout))
+    file = checkout / "backend/.pulumi/stacks/image-builds/prod.json"
+    file.parent.mkdir(parents=True)
+    found = resources("prod", TOML)
+    file.write_text(json.dumps({"checkpoint": {"latest": {"resources": found}}}), "utf-8")
+
+    assert policy.main(["--stack", "prod"]) == 3
+    assert "prod: 10 rules, 1 mandatory violation\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is no JSON; write it by: pulumi stack export --file state.json"),
+        ("{}", "is no state of a stack; write one by: pulumi stack export --file state.json"),
+        ("[]", "is no state of a stack; write one by: pulumi stack export --file state.json"),
+        (None, "cannot be read (No such file or directory); give --state the file"),
+    ],
+)
+def test_what_is_no_state_is_told_without_a_traceback(
+    text: str | None,
+    told: str,
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = checkout / "state.json"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+
+    assert policy.main(["--state", str(file)]) == 1
+    assert f"{file}: {told}" in capsys.readouterr().err
+
+
+def test_a_stack_that_is_not_up_says_what_to_run(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(checkout))
+
+    assert policy.main(["--stack", "prod"]) == 1
+    assert "run make up STACK=prod first" in capsys.readouterr().err
+
+
+def test_a_state_without_resources_is_said_to_be_one(
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = checkout / "state.json"
+    file.write_text('{"deployment": {"manifest": {}}}', encoding="utf-8")
+
+    assert policy.main(["--state", str(file)]) == 0
+    assert "has no resources" in capsys.readouterr().out
