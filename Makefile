@@ -14,7 +14,7 @@ RUNNER ?=
 
 .PHONY: help up preview preview-report destroy clean cluster-up cluster-down cluster-status
 .PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme runner-keys
-.PHONY: node-up node-down node-status test-node
+.PHONY: policy node-up node-down node-status test-node
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -24,6 +24,13 @@ $(VENV)/installed: requirements.txt tests/requirements.txt tests/requirements.lo
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.lock
+	@touch $@
+
+# Apart, since pulumi-policy needs another protobuf.
+policy/.venv/installed: policy/requirements.txt
+	@echo "installing Python packages into policy/.venv" >&2
+	@$(PYTHON) -m venv policy/.venv
+	@policy/.venv/bin/pip install --quiet --disable-pip-version-check --requirement policy/requirements.txt
 	@touch $@
 
 # Apart, since only tests need them.
@@ -45,6 +52,9 @@ preview-report: $(VENV)/installed ## Say what up would change, and what that doe
 	@$(RUN) -m tools.toolchain install helm
 	@$(RUN) -m report --local --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
 
+policy: $(VENV)/installed ## Check the local state of STACK against the rules, without a cluster
+	@$(RUN) -m tools.policy --stack '$(STACK)'
+
 explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
 	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m tools.explain
 
@@ -63,7 +73,7 @@ node-up node-down node-status: $(VENV)/installed ## Start, stop or show a real n
 toolchain: $(VENV)/installed ## Show which programs are used and from where
 	@$(RUN) -m tools.toolchain show
 
-test: $(VENV)/npm/installed ## Run every test, unit to engine
+test: $(VENV)/npm/installed policy/.venv/installed ## Run every test, unit to engine
 	@$(RUN) -m tools.toolchain install
 	@# Each worker has a control plane of its own, and a file's tests share theirs.
 	@$(RUN) -m pytest -m 'not node' --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -71,7 +81,7 @@ test: $(VENV)/npm/installed ## Run every test, unit to engine
 test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine and not node'
 
-test-newest: $(VENV)/installed ## Run the engine tests with the newest Kubernetes
+test-newest: $(VENV)/installed policy/.venv/installed ## Run the engine tests with the newest Kubernetes
 	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m tools.toolchain install
 	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m pytest -m engine
 
@@ -79,10 +89,11 @@ test-node: $(VENV)/installed ## Build and push images by each strategy on a real
 	@$(RUN) -m tools.toolchain install
 	@$(RUN) -m pytest -m node
 
-lint: $(VENV)/installed ## Check style, format, types and YAML
+lint: $(VENV)/installed policy/.venv/installed ## Check style, format, types and YAML
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --quiet --check
 	@$(VENV)/bin/pyright --warnings
+	@$(VENV)/bin/pyright --warnings --project policy
 	@$(VENV)/bin/yamllint --strict .
 
 schema: $(VENV)/installed ## Write schema/stack.json from the models

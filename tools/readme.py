@@ -1,4 +1,4 @@
-"""Write the tables of README.md that follow from the code: what each variant costs, and the Role.
+"""Write the tables of README.md that follow from the code: what variants cost, Role and policies.
 
 A table stands between two comments that name it; the rest of the page is nobody's but its
 writers'.
@@ -26,6 +26,7 @@ from components.config import (
 )
 from components.strategies import plan_for
 from components.strategies.plan import BuildPlan, Daemon, Security
+from report.rules import RULES
 
 FILE = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -128,6 +129,19 @@ def _role() -> str:
     return _table(["resource", "verbs", "needed"], rows)
 
 
+def _policies() -> str:
+    rows = [
+        [
+            f"`{rule.name}`",
+            rule.description.removesuffix("."),
+            "mandatory" if rule.mandatory else "advisory",
+            rule.severity,
+        ]
+        for rule in RULES
+    ]
+    return _table(["policy", "what it demands", "level", "severity"], rows)
+
+
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -135,7 +149,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def written(text: str) -> str:
     """Return the page with its tables as they should be."""
-    for name, table in {"variants": _variants(), "role": _role()}.items():
+    for name, table in {"variants": _variants(), "role": _role(), "policies": _policies()}.items():
         start = f"<!-- {name}: written by `make readme` -->"
         end = f"<!-- end of {name} -->"
         pattern = f"{re.escape(start)}.*?{re.escape(end)}"

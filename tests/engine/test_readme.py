@@ -28,7 +28,8 @@ ELSEWHERE = {"make test", "make lint", "make bench"} | {
 }
 # These need a cluster of the user's, or the Python language host, which no registry carries.
 USERS_OWN = re.compile(
-    r"pulumi (preview|up|refresh|destroy|stack output)|kubectl |python3 -m venv|\.venv/bin/pip ",
+    r"pulumi (preview|up|refresh|destroy|stack output)|kubectl |python3 -m venv|"
+    r"(policy/)?\.venv/bin/pip |\.venv/bin/python -m tools\.policy ",
 )
 MAKE = [line for line in COMMANDS if line.startswith("make ") and line not in ELSEWHERE]
 PULUMI = [line for line in COMMANDS if line.startswith("pulumi ") and not USERS_OWN.match(line)]

@@ -1,0 +1,90 @@
+"""The rules of ``report/rules.py`` as a policy pack, which Pulumi itself runs in its operations.
+
+``report`` is a link, so that what is published holds the rules too. Nothing else of this project
+is there, and packages only as far as ``requirements.txt`` has them.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, cast
+
+import pulumi
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyPack,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    Severity,
+)
+from pulumi_policy.deserialize import serialize_properties
+
+from report.model import Severity as Gravity
+from report.rules import RULES, Finding, Resource, Rule
+from report.values import Scrubber, clean
+
+_SEVERITIES: dict[Gravity, Severity] = {
+    "critical": Severity.CRITICAL,
+    "major": Severity.HIGH,
+    "minor": Severity.MEDIUM,
+    "info": Severity.LOW,
+}
+
+
+class _Violation(NamedTuple):
+    rule: Rule
+    finding: Finding
+    reason: str | None
+
+
+def _violations(args: ResourceValidationArgs, *rules: Rule) -> Iterator[_Violation]:
+    """Yield what a resource violates, each with the reason for which the stack accepts it."""
+    start, _, types, name = args.urn.split("::", maxsplit=3)
+    # Unwrapped, since what is unknown in a preview could not even be passed over otherwise.
+    inputs = clean(serialize_properties(args.props), Scrubber())
+    components = frozenset(types.split("$")[:-1])
+    resource = Resource(args.resource_type, name, components, inputs)
+    config = pulumi.Config("image-builds")
+    accepted = cast("Mapping[str, str]", config.get_object("acceptedRisks") or {})
+    for rule in rules:
+        for finding in rule.findings(resource, start.rpartition(":")[2]):
+            yield _Violation(rule, finding, accepted.get(rule.identity(finding)))
+
+
+def _policy(rule: Rule) -> ResourceValidationPolicy:
+    def validate(args: ResourceValidationArgs, report_violation: ReportViolation) -> None:
+        for violation in _violations(args, rule):
+            if not violation.reason:
+                name = rule.identity(violation.finding)
+                advice = f'{rule.remediation}, or accept it as "{name}"'
+                report_violation(f"{violation.finding.text}; {advice}", None)
+
+    return ResourceValidationPolicy(
+        name=rule.name,
+        description=rule.description,
+        validate=validate,
+        enforcement_level=(
+            EnforcementLevel.MANDATORY if rule.mandatory else EnforcementLevel.ADVISORY
+        ),
+        severity=_SEVERITIES[rule.severity],
+        remediation_steps=rule.remediation,
+    )
+
+
+def _tell_accepted(args: ResourceValidationArgs, report_violation: ReportViolation) -> None:
+    for rule, finding, reason in _violations(args, *RULES):
+        if reason:
+            report_violation(f"{rule.name}: {finding.text}; accepted: {reason}", None)
+
+
+PolicyPack(
+    name="image-builds",
+    policies=[
+        *map(_policy, RULES),
+        ResourceValidationPolicy(
+            name="accepted-risks",
+            description="What the stack file accepts in image-builds:acceptedRisks is told.",
+            validate=_tell_accepted,
+            enforcement_level=EnforcementLevel.ADVISORY,
+        ),
+    ],
+)

@@ -1,0 +1,153 @@
+"""The pack as the real engine runs it, and the check without a cluster on the same state."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pulumi import automation as auto
+
+from report.rules import RULES
+from tests.configured import STRATEGIES
+from tests.engine.conftest import Site
+from tools import policy, toolchain
+from tools.local import CHECKOUT, LocalStack
+
+LIMITS = {"resources": {"limits": {"memory": "1Gi"}}}
+IDENTITY = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
+WHAT = "the job pod of runner builds sees /var/run/docker.sock of the node"
+
+
+@pytest.fixture
+def prod(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A site whose stack is called prod, and a PATH with what runs packs."""
+    monkeypatch.setenv("PATH", os.pathsep.join((str(Path(__file__).parent), os.environ["PATH"])))
+    site.stack = LocalStack(
+        "prod",
+        site.stack.state,
+        site.stack.kubeconfig,
+        stack_file=site.stack.stack_file,
+    )
+    return site
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """The pack as it is published: the link's files in its place, and nothing beside it."""
+    folder = tmp_path / "pack"
+    shutil.copytree(
+        CHECKOUT / "policy",
+        folder,
+        ignore=shutil.ignore_patterns(".venv", "__pycache__"),
+    )
+    (folder / ".venv").symlink_to(CHECKOUT / "policy" / ".venv")
+    return folder
+
+
+def _write(site: Site, strategy: Any, **accepted: str) -> None:  # noqa: ANN401 - YAML
+    site.write(strategy, runner=LIMITS)
+    file = site.stack.stack_file
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content["config"]["image-builds:acceptedRisks"] = accepted
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def _previewed(site: Site, pack: Path) -> tuple[bool, str]:
+    """Whether a preview with the pack succeeds, and all that it prints on one line."""
+    lines: list[str] = []
+    with site.stack.open() as stack:
+        try:
+            stack.preview(policy_packs=[str(pack)], on_output=lines.append)
+        except auto.CommandError as error:
+            return False, _joined(*lines, str(error))
+    return True, _joined(*lines)
+
+
+def _joined(*lines: str) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+def test_dood_is_refused_in_prod_by_the_pack_and_kaniko_is_not(prod: Site, pack: Path) -> None:
+    _write(prod, STRATEGIES["dood"])
+    refused, told = _previewed(prod, pack)
+    _write(prod, "kaniko")
+    passed, quiet = _previewed(prod, pack)
+
+    assert not refused
+    assert "[mandatory] [severity: critical] no-dood-in-prod" in told
+    assert f"{WHAT}; choose a strategy that needs no root on the node" in told
+    assert f'or accept it as "{IDENTITY}"' in told
+    assert passed
+    assert "image-builds@v" in quiet
+    assert [rule.name for rule in RULES if rule.name in quiet] == []
+    assert "can't run policy" not in quiet
+
+
+def test_what_is_accepted_in_writing_is_told_by_the_pack_and_not_refused(
+    prod: Site,
+    pack: Path,
+) -> None:
+    _write(prod, STRATEGIES["dood"], **{IDENTITY: "a site of its own"})
+
+    passed, told = _previewed(prod, pack)
+
+    assert passed
+    assert f"no-dood-in-prod: {WHAT}; accepted: a site of its own" in told
+
+
+def test_a_secret_in_values_is_refused_without_a_word_of_it(prod: Site, pack: Path) -> None:
+    prod.write("kaniko", runner={**LIMITS, "environment": {"NPM_TOKEN": "planted-secret"}})
+
+    passed, told = _previewed(prod, pack)
+
+    assert not passed
+    assert "values.runners.config of release builds holds a secret" in told
+    assert "planted-secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("strategy", "violated"),
+    [
+        ("kaniko", set[str]()),
+        ("dood", {"no-dood-in-prod"}),
+        ("dind", {"no-dind-in-prod", "job-memory-limits"}),
+    ],
+)
+def test_a_real_state_violates_the_same_by_the_pack_and_by_the_check_without_an_engine(
+    strategy: str,
+    violated: set[str],
+    prod: Site,
+    pack: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _write(prod, STRATEGIES[strategy])
+    assert "failed" not in prod.up().operations
+    with prod.stack.open() as stack:
+        exported = stack.export_stack()
+        environment = {**os.environ, **stack.workspace.env_vars}
+    file = prod.folder / "state.json"
+    state = {"version": exported.version, "deployment": exported.deployment}
+    file.write_text(json.dumps(state), encoding="utf-8")
+
+    code = policy.main(["--state", str(file)])
+    checked = capsys.readouterr().out
+    program = str(toolchain.find("pulumi").file)
+    analyzed = subprocess.run(
+        [program, "policy", "analyze", "--policy-pack", str(pack), "--file", str(file)],
+        cwd=prod.folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    mandatory = violated - {"job-memory-limits"}
+    assert code == (3 if mandatory else 0)
+    assert bool(analyzed.returncode) == bool(mandatory)
+    assert set(re.findall(r"^([a-z-]+), \w+:", checked, re.MULTILINE)) == violated
+    assert set(re.findall(r"\]  ([a-z-]+)  \(", analyzed.stdout)) == violated
