@@ -13,8 +13,8 @@ LOCAL := $(RUN) -m tools.local
 RUNNER ?=
 
 .PHONY: help up preview preview-report destroy clean cluster-up cluster-down cluster-status
-.PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme runner-keys
-.PHONY: policy node-up node-down node-status test-node
+.PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme policy runner-keys
+.PHONY: node-up node-down node-status test-node
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'

@@ -165,6 +165,19 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             "values.runners.config of release builds holds a secret",
             release(runners={"config": '[[runners]]\nenvironment = ["NPM_CONFIG=/npmrc"]\n'}),
         ),
+        (
+            "dev",
+            release(gitlabUrl="https://planted:planted@gitlab.example.com"),
+            "values.gitlabUrl of release builds holds a secret",
+            # A user name that is a secret is masked wherever it is a word.
+            release(runners={"config": "path = '/home/user/.[secret]/share'"}),
+        ),
+        (
+            "dev",
+            release(extraEnv=[{"name": "GREETING", "value": "[secret]"}]),
+            "values.extraEnv[GREETING].value of release builds holds a secret",
+            release(extraEnv=[{"name": "IMAGE", "value": "moby/[secret]:v1"}]),
+        ),
     ],
     "pinned-images": [
         (
