@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic.alias_generators import to_camel
 
 PROJECT = "image-builds"
+ACCEPTED_RISKS = f"{PROJECT}:acceptedRisks"
 
 
 def _dns_label(value: str) -> str:
@@ -129,6 +130,13 @@ def _tag(value: str) -> str:
     return value
 
 
+def _reason(value: object) -> object:
+    if not isinstance(value, str) or not value.strip():
+        message = "gives no reason; write in words why this risk is acceptable"
+        raise ValueError(message)
+    return value
+
+
 def _variable(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
         message = "is no variable name; use letters, digits and '_', not starting with a digit"
@@ -234,6 +242,7 @@ DnsName = Annotated[str, AfterValidator(_dns_name)]
 ApiGroup = Annotated[str, AfterValidator(_listed), AfterValidator(_api_group)]
 ApiResource = Annotated[str, AfterValidator(_listed), AfterValidator(_api_resource)]
 Verb = Annotated[str, AfterValidator(_listed), AfterValidator(_verb)]
+Reason = Annotated[str, Field(min_length=1), BeforeValidator(_reason)]
 
 
 class _Model(pydantic.BaseModel):
@@ -699,6 +708,13 @@ class Settings(_Model):
         return f"{self.namespace}-{daemon}"
 
 
+class AcceptedRisks(pydantic.RootModel[dict[str, Reason]]):
+    """The risks in ``image-builds:acceptedRisks``: by the name that a report gives, the reason.
+
+    Nothing that is deployed depends on them; whether a change is let through does.
+    """
+
+
 class RegistryLogin(_Model):
     """A user name and a password or token."""
 
@@ -737,6 +753,7 @@ class Secrets(_Model):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a whole stack file, for editors."""
     settings = Settings.model_json_schema(ref_template="#/$defs/{model}")
+    accepted = AcceptedRisks.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Stack file of image-builds",
@@ -745,7 +762,7 @@ def json_schema() -> dict[str, Any]:
         "properties": {
             "config": {
                 "type": "object",
-                "properties": {f"{PROJECT}:settings": settings},
+                "properties": {f"{PROJECT}:settings": settings, ACCEPTED_RISKS: accepted},
                 "required": [f"{PROJECT}:settings"],
             },
         },

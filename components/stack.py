@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from components.combinations import ACCEPTANCES, secret_mistakes, setting_mistakes
-from components.config import PROJECT, Secrets, Settings
+from components.config import ACCEPTED_RISKS, PROJECT, AcceptedRisks, Secrets, Settings
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)
 
@@ -24,6 +24,9 @@ def load() -> tuple[Settings, Secrets]:
     lines: list[str] = []
     settings = _read(Settings, f"{PROJECT}:settings", _object("settings", lines), lines)
     secrets = _read(Secrets, PROJECT, _secret_objects(lines), lines)
+    accepted = _object("acceptedRisks", lines)
+    if accepted is not None:
+        _read(AcceptedRisks, ACCEPTED_RISKS, accepted, lines)
     if settings is not None:
         lines += [f"{PROJECT}:settings.{p}: {m}" for p, m in setting_mistakes(settings)]
     if settings is not None and secrets is not None:

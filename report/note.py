@@ -6,9 +6,9 @@ Values stand in code, where GitLab runs no quick action, notifies nobody and lin
 import re
 from collections.abc import Iterable, Iterator
 
+from components.config import ACCEPTED_RISKS
 from report.lines import diff, short_type, title
 from report.model import Delta, Report, Risk, Violation
-from report.source import ACCEPTED
 
 LIMIT = 1_000_000
 """The most characters that a note may have (gitlab:app/models/note.rb)."""
@@ -135,7 +135,7 @@ def level(violation: Violation) -> str:
 def acceptance(identities: Iterable[str]) -> str:
     """Write what a stack file has to say to accept these."""
     entries = "\n".join(f'    "{identity}": why it is acceptable' for identity in identities)
-    return f"config:\n  {ACCEPTED}:\n{entries}"
+    return f"config:\n  {ACCEPTED_RISKS}:\n{entries}"
 
 
 def _acceptance(report: Report) -> Iterator[str]:

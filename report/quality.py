@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from components.config import ACCEPTED_RISKS
 from report.model import Report
 from report.source import StackFile
 from tools.stack_file import SETTINGS
 
-_MISTAKE = re.compile(rf"^{re.escape(SETTINGS)}\.([\w.\[\]-]+): (.*)$", re.MULTILINE)
+_MISTAKE = re.compile(rf"^({SETTINGS}|{ACCEPTED_RISKS})(?:\.(\S+))?: (.*)$", re.MULTILINE)
 
 
 def write(report: Report, stack_file: StackFile) -> str:
@@ -26,9 +27,10 @@ def write(report: Report, stack_file: StackFile) -> str:
 def _mistakes(report: Report, stack_file: StackFile) -> Iterator[dict[str, Any]]:
     for error in report.errors:
         for found in _MISTAKE.finditer(error):
-            path = re.findall(r"[\w-]+", found[1])
-            _, line = stack_file.find(*path)
-            yield _finding(report, "mistake", f"{found[1]}: {found[2]}", "blocker", line)
+            under, where, text = found.groups("")
+            path = [where] if under == ACCEPTED_RISKS else re.findall(r"[\w-]+", where)
+            _, line = stack_file.find(*path, under=under)
+            yield _finding(report, "mistake", f"{where or under}: {text}", "blocker", line)
 
 
 def _risks(report: Report) -> Iterator[dict[str, Any]]:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+import pydantic
 import yaml
 
-from components.config import PROJECT
+from components.config import ACCEPTED_RISKS, AcceptedRisks
 from tools.stack_file import SETTINGS
-
-ACCEPTED = f"{PROJECT}:acceptedRisks"
 
 
 class StackFile:
@@ -25,17 +24,24 @@ class StackFile:
         self._lines = dict(_lines(node, ())) if node else {}
         config = _mapping(_mapping(content).get("config"))
         self.settings = _mapping(config.get(SETTINGS))
-        reasons = _mapping(config.get(ACCEPTED))
-        self.accepted = frozenset(key for key, reason in reasons.items() if str(reason or ""))
-        """The identities of the risks that are accepted in writing; one without a reason is not."""
+        self.accepted = _accepted(config.get(ACCEPTED_RISKS))
+        """The reason for each risk that is accepted in writing, by its identity."""
 
-    def find(self, *path: str) -> tuple[str, int | None]:
-        """Return the key of the settings that is nearest above a path, and its line."""
+    def find(self, *path: str, under: str = SETTINGS) -> tuple[str, int | None]:
+        """Return the key that is nearest above a path in a config value, and its line."""
         for length in range(len(path), -1, -1):
-            line = self._lines.get(("config", SETTINGS, *path[:length]))
+            line = self._lines.get(("config", under, *path[:length]))
             if line is not None:
-                return ".".join(path[:length]) or SETTINGS, line
+                return ".".join(path[:length]) or under, line
         return ".".join(path), None
+
+
+def _accepted(value: object) -> Mapping[str, str]:
+    """Return the accepted risks; the program refuses what is wrong with them."""
+    try:
+        return AcceptedRisks.model_validate(value).root
+    except pydantic.ValidationError:
+        return {}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pulumi
@@ -297,6 +298,44 @@ def test_settings_that_are_a_list_are_told() -> None:
     configure([1], SECRETS)
 
     _assert_told(_lines(), "image-builds:settings", "key: value")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "path", "advice"),
+    [
+        ("a risk", "image-builds:acceptedRisks", "key: value"),
+        (["a risk"], "image-builds:acceptedRisks", "key: value"),
+        ({"a/b/c": ""}, "image-builds:acceptedRisks.a/b/c", "write in words why"),
+        ({"a/b/c": " "}, "image-builds:acceptedRisks.a/b/c", "write in words why"),
+        ({"a/b/c": None}, "image-builds:acceptedRisks.a/b/c", "write in words why"),
+        ({"a/b/c": {"reason": "x"}}, "image-builds:acceptedRisks.a/b/c", "write in words why"),
+    ],
+)
+def test_a_risk_that_is_accepted_without_a_reason_is_told(
+    accepted: object,
+    path: str,
+    advice: str,
+) -> None:
+    configure(SETTINGS, SECRETS)
+    pulumi.runtime.set_config("image-builds:acceptedRisks", json.dumps(accepted))
+
+    _assert_told(_lines(), path, advice)
+
+
+def test_accepted_risks_that_are_no_json_are_told() -> None:
+    configure(SETTINGS, SECRETS)
+    pulumi.runtime.set_config("image-builds:acceptedRisks", "a: [")
+
+    _assert_told(_lines(), "image-builds:acceptedRisks", "YAML mapping")
+
+
+def test_risks_that_are_accepted_with_a_reason_are_no_mistake() -> None:
+    configure(SETTINGS, SECRETS)
+    pulumi.runtime.set_config("image-builds:acceptedRisks", json.dumps({"a/b/c": "because"}))
+
+    settings, _ = stack.load()
+
+    assert settings == config.Settings.model_validate(SETTINGS)
 
 
 def test_a_cluster_that_is_not_named_is_told() -> None:

@@ -63,7 +63,12 @@ def test_prod_builds_with_kaniko_and_deploys_apart_from_it() -> None:
 def test_the_project_declares_every_key_that_is_read() -> None:
     project = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text(encoding="utf-8"))
 
-    assert set(project["config"]) == {"settings", "runnerTokens", "registryCredentials"}
+    assert set(project["config"]) == {
+        "settings",
+        "acceptedRisks",
+        "runnerTokens",
+        "registryCredentials",
+    }
 
 
 @pytest.mark.parametrize("strategy", ["", "dind", "{kind: dood, acceptNodeRoot: true}"])

@@ -183,6 +183,18 @@ def test_a_mistake_is_found_on_its_line() -> None:
     assert finding["location"]["lines"]["begin"] == file.find("runners", "main", "strategy")[1]
 
 
+def test_a_mistake_in_the_accepted_risks_is_found_on_its_line() -> None:
+    file = stack_file(SETTINGS, ["podSecurity/Namespace-a/privileged"])
+    told = "image-builds:acceptedRisks.podSecurity/Namespace-a/privileged: gives no reason"
+    broken = dataclasses.replace(BROKEN, errors=(f"1 mistake in the config:\n{told}",))
+
+    (finding,) = json.loads(quality.write(broken, file))
+
+    assert finding["description"] == "podSecurity/Namespace-a/privileged: gives no reason"
+    # It is the last line of the file.
+    assert finding["location"]["lines"]["begin"] > file.find("runners", "main", "strategy")[1]
+
+
 class _Loads(HTMLParser):
     """Collects what a page would fetch or run."""
 
@@ -294,13 +306,15 @@ def test_a_stack_file_that_is_no_yaml_has_no_lines() -> None:
     file = StackFile("Pulumi.dev.yaml", "a: [")
 
     assert file.find("runners", "main") == ("runners.main", None)
-    assert file.accepted == frozenset()
+    assert file.accepted == {}
 
 
-def test_a_risk_is_accepted_with_a_reason_only() -> None:
-    text = "config:\n  image-builds:acceptedRisks:\n    a/b/c: because\n    d/e/f:\n"
+@pytest.mark.parametrize("reason", ["", "''", "' '", "5", "[because]"])
+def test_a_risk_is_accepted_with_a_reason_only(reason: str) -> None:
+    text = "config:\n  image-builds:acceptedRisks:\n    a/b/c: because\n"
 
-    assert StackFile("Pulumi.dev.yaml", text).accepted == {"a/b/c"}
+    assert StackFile("Pulumi.dev.yaml", text).accepted == {"a/b/c": "because"}
+    assert StackFile("Pulumi.dev.yaml", f"{text}    d/e/f: {reason}\n").accepted == {}
 
 
 def test_the_nearest_key_of_a_stack_file_is_found() -> None:
