@@ -110,4 +110,5 @@ runner-keys: $(VENV)/installed ## Compare the keys of config.toml with the sourc
 
 bench: $(VENV)/installed ## Measure preview and up against the floor and against helm with kubectl
 	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m tools.toolchain install helm kubectl
 	@$(RUN) -m tools.bench

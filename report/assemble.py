@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,21 +109,24 @@ def _rendered(
     scrub: Scrubber,
 ) -> tuple[dict[str, Objects], dict[str, Objects], tuple[str, ...]]:
     """Render each release that changes, on both sides, and say what could not be."""
+    releases = [s for s in plan.steps if s.type == config_toml.RELEASE and _changes(s)]
+    if helm is None:
+        return {}, {}, (NO_HELM,) if releases else ()
+
+    def both(step: Step) -> list[Objects] | RenderError:
+        try:
+            return [render(helm, s, scrub) if s else inside(None) for s in (step.old, step.new)]
+        except RenderError as error:
+            return error
+
     old: dict[str, Objects] = {}
     new: dict[str, Objects] = {}
     gaps: dict[str, None] = {}
-    for step in plan.steps:
-        if step.type != config_toml.RELEASE or not _changes(step):
-            continue
-        if helm is None:
-            gaps[NO_HELM] = None
-            continue
-        try:
-            sides: list[Objects] = [
-                render(helm, side, scrub) if side else inside(None) for side in (step.old, step.new)
-            ]
-        except RenderError as error:
-            gaps[str(error)] = None
-            continue
-        old[step.urn], new[step.urn] = sides
+    # Each one is a process, which many runners need many of.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as beside:
+        for step, sides in zip(releases, beside.map(both, releases), strict=True):
+            if isinstance(sides, RenderError):
+                gaps[str(sides)] = None
+            else:
+                old[step.urn], new[step.urn] = sides
     return old, new, tuple(gaps)

@@ -29,31 +29,16 @@ TOKEN = "IMAGE_BUILDS_NOTE_TOKEN"  # noqa: S105 - the name of a variable
 def main(arguments: Sequence[str]) -> int:
     """Preview, write the outputs, tell GitLab where there is a merge request, and judge."""
     options = _options(arguments)
+    file = CHECKOUT / f"Pulumi.{options.stack}.yaml"
     try:
         with _opened(options) as stack:
-            seen = preview.run(stack)
+            report = tell(stack, options.stack, file, options.output)
     except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except auto.CommandError as error:
         print(preview.told(str(error), None, preview.Scrubber()), file=sys.stderr)
         return FAILED
-    file = CHECKOUT / f"Pulumi.{options.stack}.yaml"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    stack_file = StackFile(file.name, text)
-    found = toolchain.look("helm")
-    report = assemble.report(
-        seen.plan,
-        environment=options.stack,
-        stack_file=stack_file,
-        settings=seen.settings,
-        helm=found.file if found else None,
-        scrub=seen.scrub,
-        base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
-        state=seen.state,
-    )
-    write(report, stack_file, options.output)
-    terminal.write(report, Console())
     publish(report)
     if options.reviewed and stale(report):
         return STALE
@@ -99,6 +84,27 @@ def _opened(options: argparse.Namespace) -> Generator[auto.Stack]:
 def _program() -> None:
     """The program, served as in the local run, so that no language host is needed."""
     runpy.run_path(str(CHECKOUT / "__main__.py"))
+
+
+def tell(stack: auto.Stack, environment: str, file: Path, output: Path) -> Report:
+    """Preview, and tell it on the terminal and in a folder; ``file`` is the stack's own."""
+    seen = preview.run(stack)
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    stack_file = StackFile(file.name, text)
+    found = toolchain.look("helm")
+    report = assemble.report(
+        seen.plan,
+        environment=environment,
+        stack_file=stack_file,
+        settings=seen.settings,
+        helm=found.file if found else None,
+        scrub=seen.scrub,
+        base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
+        state=seen.state,
+    )
+    write(report, stack_file, output)
+    terminal.write(report, Console())
+    return report
 
 
 def write(report: Report, stack_file: StackFile, folder: Path) -> None:

@@ -1,16 +1,18 @@
 """Runs a preview and brings together what the report needs of it.
 
-The state is read beside the preview, since the engine takes seconds and the reader waits. What it
-and the config mark as secret is known from there on, to be taken out of everything else.
+The state is read beside the preview, since the engine takes seconds and the reader waits; the
+config comes with the program, since each command of Pulumi derives the key of the secrets anew.
+What the two mark as secret is known from there on, to be taken out of everything else.
 """
 
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
+import pulumi
 from pulumi import automation as auto
 from pulumi.automation import events
 
@@ -32,36 +34,46 @@ class Preview:
 def run(stack: auto.Stack) -> Preview:
     """Preview ``stack``; a failure is told in the plan's errors."""
     received: list[events.EngineEvent] = []
+    configured: set[str] = set()
     failure = ""
+
+    def program() -> None:
+        configured.update(_configured())
+        cast("Callable[[], object]", stack.workspace.program)()
+
     with ThreadPoolExecutor(max_workers=1) as beside:
-        known = beside.submit(_known, stack)
+        kept = beside.submit(_kept, stack)
         try:
-            stack.preview(on_event=received.append)
+            stack.preview(on_event=received.append, program=program)
         except auto.CommandError as error:
             failure = str(error)
-        secrets, state = known.result()
-    scrub = Scrubber(secrets)
+        secrets, state = kept.result()
+    scrub = Scrubber(configured | secrets)
     plan = read(received, scrub)
     if failure and not plan.errors:
         plan = dataclasses.replace(plan, errors=(told(failure, None, scrub),))
     return Preview(plan=plan, settings=_settings(received), state=state, scrub=scrub)
 
 
-def _known(stack: auto.Stack) -> tuple[frozenset[str], str]:
-    """Return all that is secret in config and state, and when the state was written.
+def _configured() -> Iterator[str]:
+    """Yield all that is secret in the config of the program that runs."""
+    # Pulumi has no public function that lists the keys.
+    for key, value in pulumi.runtime.config.CONFIG.get().items():
+        if pulumi.runtime.is_config_secret(key):
+            yield from config_secrets(value)
+
+
+def _kept(stack: auto.Stack) -> tuple[frozenset[str], str]:
+    """Return all that is secret in the state, and when it was written.
 
     What cannot be read fails the preview too, which tells it.
     """
-    secrets: set[str] = set()
-    state = ""
-    with contextlib.suppress(auto.CommandError):
-        for value in stack.get_all_config().values():
-            if value.secret:
-                secrets.update(config_secrets(value.value))
+    try:
         deployment = stack.export_stack().deployment
-        secrets.update(secrets_of(deployment))
-        state = str(inside(deployment, "manifest").get("time", ""))
-    return frozenset(secrets), state
+    except auto.CommandError:
+        return frozenset(), ""
+    time = str(inside(deployment, "manifest").get("time", ""))
+    return frozenset(secrets_of(deployment)), time
 
 
 def _settings(received: list[events.EngineEvent]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 Pulumi previews a release as one changed value; what Kubernetes will be told only the chart knows.
 """
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -33,8 +34,8 @@ def render(helm: Path, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
     chart, version = str(inputs.get("chart")), str(inputs.get("version"))
     repository = inside(inputs, "repositoryOpts").get("repo")
     with tempfile.TemporaryDirectory() as folder:
-        values = Path(folder) / "values.yaml"
-        values.write_text(yaml.safe_dump(dict(inside(inputs, "values"))), encoding="utf-8")
+        values = Path(folder) / "values.json"
+        values.write_text(json.dumps(inside(inputs, "values")), encoding="utf-8")
         command = [str(helm), "template", str(inputs.get("name")), chart, "--values", str(values)]
         command += ["--namespace", str(inputs.get("namespace")), "--version", version]
         command += ["--repo", repository] if repository else []
@@ -52,7 +53,9 @@ def render(helm: Path, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
                 "check that helm can reach the chart, or set chart.archive"
             )
             raise RenderError(message) from error
-    documents = (document for document in yaml.safe_load_all(answer.stdout) if document)
+    # The loader in C, since many runners render many objects.
+    loaded = yaml.load_all(answer.stdout, yaml.CSafeLoader)
+    documents = (document for document in loaded if document)
     return {_identity(document): _shown(document, scrub) for document in documents}
 
 

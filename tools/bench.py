@@ -1,4 +1,4 @@
-"""Measures ``preview`` and a no-change ``up`` against a floor and against helm with kubectl.
+"""Measures previews, their report and a no-change ``up`` against a floor and helm with kubectl.
 
 The floor is a program without our code that registers the same resources by literals, written
 from the state of what was deployed. Every figure is the median of runs that take turns in one
@@ -25,12 +25,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from report.command import tell
 from tools import toolchain
 from tools.cluster import Cluster
 from tools.local import CHART_VARIABLE, CHECKOUT, STAND_IN_CHART, LocalStack
 
 RUNS = 5
 SIZES = (1, 10, 50)
+REPORTED = (1, 20)
+SWITCH = "{kind: dind, acceptPrivileged: true}"
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - Pulumi's mark of a secret value
 
 
@@ -38,7 +41,7 @@ def settings(prefix: str, runners: int) -> dict[str, Any]:
     """A stack file's settings with this many runners."""
     return {
         "gitlab": {"url": "https://gitlab.example.com"},
-        "cluster": {"kind": "managed"},
+        "cluster": {"kind": "managed", "nodes": {"trusted": True}},
         "namespace": prefix,
         "registries": [{"host": "registry.example.com", "pull": "pull", "push": "push"}],
         "runners": {
@@ -112,9 +115,10 @@ def drive(arguments: Sequence[str]) -> None:
     """Run one operation in this process and print its figures as JSON.
 
     ``seconds`` is the operation's wall time, ``program`` that of the program until it has
-    declared everything, imports included, ``memory`` this process' peak in MiB.
+    declared everything, imports included, ``memory`` this process' peak in MiB, ``command`` the
+    wall time since Python was started, as a user waits for it.
     """
-    operation, name, state, kubeconfig, stack_file, program = arguments
+    operation, name, state, kubeconfig, stack_file, program, strategy = arguments
     stack = LocalStack(
         name,
         Path(state),
@@ -131,15 +135,23 @@ def drive(arguments: Sequence[str]) -> None:
         spent.append(time.perf_counter() - started)
 
     stack.run = timed
-    with stack.open() as opened:
+    with stack.open(strategy) as opened:
         started = time.perf_counter()
-        cast("Callable[[], object]", getattr(opened, operation))()
+        if operation == "report":
+            tell(opened, name, stack.stack_file, Path(state) / "report")
+        else:
+            cast("Callable[[], object]", getattr(opened, operation))()
         seconds = time.perf_counter() - started
         if operation == "export_stack":
             print(json.dumps(opened.export_stack().deployment))
             return
-    memory = psutil.Process().memory_info()
-    figures = {"seconds": seconds, "program": spent[-1], "memory": memory.rss / 2**20}
+    process = psutil.Process()
+    figures = {
+        "seconds": seconds,
+        "program": spent[-1],
+        "memory": process.memory_info().rss / 2**20,
+        "command": time.time() - process.create_time(),
+    }
     print(json.dumps(figures))
 
 
@@ -152,7 +164,13 @@ class Bench:
         self.cluster = cluster
         self.chart = os.environ.get(CHART_VARIABLE) or str(STAND_IN_CHART)
 
-    def operate(self, operation: str, name: str, program: Path) -> dict[str, Any]:
+    def operate(
+        self,
+        operation: str,
+        name: str,
+        program: Path = CHECKOUT / "__main__.py",
+        strategy: str = "",
+    ) -> dict[str, Any]:
         """Run one operation of the stack ``name`` in a new process and return its figures."""
         answer = subprocess.run(
             [
@@ -166,6 +184,7 @@ class Bench:
                 str(self.cluster.kubeconfig),
                 str(self.folder / f"{name}.yaml"),
                 str(program),
+                strategy,
             ],
             cwd=CHECKOUT,
             check=True,
@@ -270,7 +289,7 @@ def grow(bench: Bench) -> Table:
     for run in range(RUNS):
         print(f"growth, run {run + 1} of {RUNS}", file=sys.stderr)
         for size in SIZES:
-            runs[size].append(bench.operate("preview", f"grow-{size}", CHECKOUT / "__main__.py"))
+            runs[size].append(bench.operate("preview", f"grow-{size}"))
     one = statistics.median(item["seconds"] for item in runs[1])
     for size in SIZES:
         seconds, program = (
@@ -286,6 +305,34 @@ def grow(bench: Bench) -> Table:
     return table
 
 
+def report(bench: Bench) -> Table:
+    """Measure the report of a preview against the same preview alone, taking turns."""
+    table = Table(title=f"report of a preview, medians of {RUNS}, the whole command")
+    for heading in ("runners", "what changes", "preview", "report", "ratio"):
+        table.add_column(heading, justify="right")
+    changes = {"nothing": "", "every runner": SWITCH}
+    runs: dict[tuple[int, str, str], list[float]] = {}
+    for size in REPORTED:
+        bench.stack_file(f"report-{size}", f"report-{size}", size)
+        bench.operate("up", f"report-{size}")
+    for run in range(RUNS):
+        print(f"report, run {run + 1} of {RUNS}", file=sys.stderr)
+        for size in REPORTED:
+            for change, strategy in changes.items():
+                for operation in ("preview", "report"):
+                    figures = bench.operate(operation, f"report-{size}", strategy=strategy)
+                    runs.setdefault((size, change, operation), []).append(figures["command"])
+    for size in REPORTED:
+        for change in changes:
+            alone, told = (
+                statistics.median(runs[size, change, operation])
+                for operation in ("preview", "report")
+            )
+            ratio = f"{told / alone:.2f}"
+            table.add_row(str(size), change, f"{alone:.2f} s", f"{told:.2f} s", ratio)
+    return table
+
+
 def main() -> None:
     """Run everything and print the tables."""
     folder = Path(tempfile.mkdtemp(prefix="image-builds-bench-"))
@@ -294,7 +341,7 @@ def main() -> None:
     try:
         cluster.up()
         bench = Bench(folder, cluster)
-        tables = [compare(bench), grow(bench)]
+        tables = [compare(bench), grow(bench), report(bench)]
     finally:
         cluster.down()
         shutil.rmtree(folder, ignore_errors=True)

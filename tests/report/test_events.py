@@ -7,6 +7,7 @@ from pulumi import automation as auto
 from report import preview
 from report.events import read
 from report.values import Scrubber
+from tests.configured import configure
 from tests.report.previewed import diagnostic, pre_event, prelude, stack
 
 SECRET_KIND = "kubernetes:core/v1:Secret"
@@ -79,26 +80,30 @@ class FakeStack:
     """What preview.run needs of a stack."""
 
     def __init__(self, received: list[Any], *, fails: bool = False, reads: bool = True) -> None:
-        """Say whether it fails, and whether config and state can be read."""
+        """Say whether it fails, and whether the state can be read."""
+        self.served = False
         self.received = received
         self.fails = fails
         self.reads = reads
 
-    def preview(self, on_event: Any) -> None:  # noqa: ANN401 - a callback
-        for event in self.received:
-            on_event(event)
+    @property
+    def workspace(self) -> "FakeStack":
+        return self
+
+    def program(self) -> None:
+        self.served = True
+
+    def preview(self, on_event: Any, program: Any) -> None:  # noqa: ANN401 - callbacks
         if self.fails:
             raise _failure
-
-    def get_all_config(self) -> dict[str, auto.ConfigValue]:
-        if not self.reads:
-            raise _failure
-        return {
-            "image-builds:runnerTokens": auto.ConfigValue('{"main": "config-secret"}', secret=True),
-            "image-builds:settings": auto.ConfigValue("{}", secret=False),
-        }
+        configure({}, {"runnerTokens": {"main": "config-secret"}})
+        program()
+        for event in self.received:
+            on_event(event)
 
     def export_stack(self) -> auto.Deployment:
+        if not self.reads:
+            raise _failure
         marked = {
             "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
             "plaintext": '"state-secret"',
@@ -116,8 +121,11 @@ def test_a_preview_is_cleaned_of_what_config_and_state_mark() -> None:
         pre_event("create", URN, SECRET_KIND, new=inputs),
     ]
 
-    seen = preview.run(cast("auto.Stack", FakeStack(received)))
+    previewed = FakeStack(received)
 
+    seen = preview.run(cast("auto.Stack", previewed))
+
+    assert previewed.served
     assert seen.plan.steps[0].new == {"note": "[secret] and [secret]"}
     assert (seen.settings, seen.state) == ({"namespace": "builds"}, "now")
     assert seen.plan.new_outputs == {"namespace": "builds"}

@@ -25,6 +25,8 @@ kind: Secret
 metadata: {name: token}
 data: {runner-token: cGxhbnRlZA==}
 """
+# Renders the image that the values name.
+FROM_VALUES = r"""sed "s/VALUE/$(sed -E 's/.*: "(.*)".*/\1/' "$5")/" rendered.yaml"""
 
 
 def _helm(folder: Path, script: str) -> Path:
@@ -62,7 +64,7 @@ def test_a_chart_is_rendered_with_its_version_values_and_repository(tmp_path: Pa
         "--repo",
         "https://charts",
     ]
-    assert (tmp_path / "values").read_text(encoding="utf-8") == "concurrent: 10\n"
+    assert (tmp_path / "values").read_text(encoding="utf-8") == '{"concurrent": 10}'
     assert list(objects) == ["Deployment builds/manager", "Secret token"]
     assert objects["Secret token"]["data"] == {"runner-token": SECRET}
 
@@ -98,7 +100,7 @@ def _report(helm: Path | None, operation: str, **sides: Any) -> Report:  # noqa:
 
 
 def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path) -> None:
-    helm = _helm(tmp_path, 'sed "s/VALUE/$(sed -n "s/image: //p" $5)/" rendered.yaml')
+    helm = _helm(tmp_path, FROM_VALUES)
     old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "v2"})
 
     restarted = _report(helm, "update", old=old, new=new)
@@ -117,7 +119,7 @@ def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path
 
 
 def test_what_a_new_chart_version_does_to_security_is_told(tmp_path: Path) -> None:
-    helm = _helm(tmp_path, 'sed "s/VALUE/$(sed -n "s/image: //p" $5)/" rendered.yaml')
+    helm = _helm(tmp_path, FROM_VALUES)
     old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "latest"})
 
     (delta, *_) = _report(helm, "update", old=old, new=new).deltas

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
+import pulumi
 import pytest
 import tomlkit
 from pulumi import automation as auto
@@ -54,18 +55,23 @@ class PlantedStack:
         """Say whether the program fails and prints them all."""
         self.fails = fails
 
-    def get_all_config(self) -> dict[str, auto.ConfigValue]:
-        tree = {str(index): {"password": secret} for index, secret in enumerate(CONFIGURED[1:])}
-        return {
-            "image-builds:registryCredentials": auto.ConfigValue(json.dumps(tree), secret=True),
-            "image-builds:single": auto.ConfigValue(CONFIGURED[0], secret=True),
-        }
+    @property
+    def workspace(self) -> "PlantedStack":
+        return self
+
+    def program(self) -> None:
+        """Register nothing: what the engine says of it is given below."""
 
     def export_stack(self) -> auto.Deployment:
         marked = [{MARK: MARKED, "plaintext": json.dumps(secret)} for secret in KEPT]
         return auto.Deployment(version=3, deployment={"resources": [{"outputs": {"all": marked}}]})
 
-    def preview(self, on_event: Any) -> None:  # noqa: ANN401 - a callback
+    def preview(self, on_event: Any, program: Any) -> None:  # noqa: ANN401 - callbacks
+        tree = {str(index): {"password": secret} for index, secret in enumerate(CONFIGURED[1:])}
+        values = {"image-builds:registryCredentials": json.dumps(tree)}
+        values["image-builds:single"] = CONFIGURED[0]
+        pulumi.runtime.set_all_config(values, list(values))
+        program()
         on_event(prelude({"image-builds:settings": json.dumps({"runners": _everywhere(KEPT)})}))
         strategies = {"r": {"strategy": CONFIGURED[1]}}
         on_event(stack({"runners": {"r": {"strategy": "kaniko"}}}, {"runners": strategies}))
