@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 LOCAL := $(RUN) -m tools.local
 RUNNER ?=
 
-.PHONY: help up preview preview-report destroy clean cluster-up cluster-down cluster-status
+.PHONY: help up preview preview-report screenshot destroy clean cluster-up cluster-down cluster-status
 .PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme policy runner-keys
 .PHONY: node-up node-down node-status test-node
 
@@ -54,6 +54,12 @@ preview-report: $(VENV)/installed ## Say what up would change, and what that doe
 
 policy: $(VENV)/installed ## Check the local state of STACK against the rules, without a cluster
 	@$(RUN) -m tools.policy --stack '$(STACK)'
+
+screenshot: $(VENV)/installed ## Write docs/preview.png: the report of a switch from Kaniko to DooD, in Chromium
+	@$(LOCAL) up --stack dev --strategy kaniko
+	@$(RUN) -m tools.toolchain install helm
+	@$(RUN) -m report --local --stack dev || test $$? -eq 2
+	@$(RUN) -m tools.browser build/preview/report.html docs/preview.png
 
 explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
 	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m tools.explain

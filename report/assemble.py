@@ -110,6 +110,8 @@ def _rendered(
 ) -> tuple[dict[str, Objects], dict[str, Objects], tuple[str, ...]]:
     """Render each release that changes, on both sides, and say what could not be."""
     releases = [s for s in plan.steps if s.type == config_toml.RELEASE and _changes(s)]
+    if plan.errors:
+        return {}, {}, ()
     if helm is None:
         return {}, {}, (NO_HELM,) if releases else ()
 

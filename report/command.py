@@ -17,7 +17,7 @@ from rich.console import Console
 
 from components.config import PROJECT
 from report import assemble, gitlab, note, page, preview, quality, terminal, widget
-from report.model import FAILED, STALE, Report
+from report.model import FAILED, NO_CHANGE, STALE, Report
 from report.source import StackFile
 from tools import cluster, toolchain
 from tools.local import CHECKOUT, LocalStack, state_folder
@@ -104,6 +104,8 @@ def tell(stack: auto.Stack, environment: str, file: Path, output: Path) -> Repor
     )
     write(report, stack_file, output)
     terminal.write(report, Console())
+    if report.exit_code != NO_CHANGE:
+        print(f"The whole report, for a browser: {output / 'report.html'}")
     return report
 
 

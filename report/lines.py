@@ -3,25 +3,37 @@
 import difflib
 from collections.abc import Iterable, Iterator
 
-from report.model import ObjectChange, PropertyChange, ResourceChange
+from report.model import Delta, ObjectChange, PropertyChange, ResourceChange
 
 _LONG = 200
 """Characters from which a value of one line is cut: nobody compares more by eye."""
 
 
 def diff(changes: Iterable[PropertyChange]) -> Iterator[str]:
-    """Yield the lines of a diff; a text of many lines is compared line by line."""
+    """Yield the lines of a diff, with the path of each value."""
     for change in changes:
-        old, new = change.old or "", change.new or ""
-        if "\n" in old or "\n" in new:
+        if _is_text(change):
             yield f"  {change.path}:"
-            pairs = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=1)
-            yield from (line for line in pairs if not line.startswith(("---", "+++")))
-            continue
-        if change.old is not None:
-            yield f"- {change.path}: {_short(old)}"
-        if change.new is not None:
-            yield f"+ {change.path}: {_short(new)}"
+            yield from values(change)
+        else:
+            yield from (f"{line[0]} {change.path}: {line[2:]}" for line in values(change))
+
+
+def values(change: PropertyChange) -> Iterator[str]:
+    """Yield one value before and after; a text of many lines is compared line by line."""
+    old, new = change.old or "", change.new or ""
+    if _is_text(change):
+        pairs = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=1)
+        yield from (line for line in pairs if not line.startswith(("---", "+++")))
+        return
+    if change.old is not None:
+        yield f"- {_short(old)}"
+    if change.new is not None:
+        yield f"+ {_short(new)}"
+
+
+def _is_text(change: PropertyChange) -> bool:
+    return "\n" in (change.old or "") or "\n" in (change.new or "")
 
 
 def _short(text: str) -> str:
@@ -38,3 +50,10 @@ def title(change: ResourceChange | ObjectChange) -> str:
 def short_type(change: ResourceChange) -> str:
     """Return a type without its package and version."""
     return change.type.rpartition(":")[2]
+
+
+def word(delta: Delta) -> str:
+    """Say which way a risk goes, and how far."""
+    if delta.direction == "lowered":
+        return "lowered"
+    return "raised, accepted" if delta.weighs and delta.accepted else f"raised, {delta.severity}"

@@ -174,10 +174,18 @@ class Report:
         return "lowered" if weighty else "unchanged"
 
     @property
+    def unaccepted(self) -> tuple[str, ...]:
+        """What somebody has to accept in writing before it is let through, by identity."""
+        raised = (delta for delta in self.deltas if delta.direction == "raised" and delta.weighs)
+        return (
+            *(delta.identity for delta in raised if not delta.accepted),
+            *(item.identity for item in self.violations if item.stops),
+        )
+
+    @property
     def stops(self) -> bool:
-        """Whether somebody has to accept something in writing before it is let through."""
-        violated = any(item.stops for item in self.violations)
-        return not self.errors and (self.risk == "raised" or violated)
+        """Whether it may not be let through."""
+        return not self.errors and bool(self.unaccepted)
 
     @property
     def exit_code(self) -> int:

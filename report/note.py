@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from components.config import ACCEPTED_RISKS
-from report.lines import diff, short_type, title
+from report.lines import diff, short_type, title, word
 from report.model import Delta, Report, Risk, Violation
 
 LIMIT = 1_000_000
@@ -84,7 +84,7 @@ def _summary(report: Report) -> Iterator[str]:
         yield from _security(report)
     if report.violations:
         yield from _policies(report)
-    if report.stops:
+    if report.unaccepted:
         yield from _acceptance(report)
     if report.resources:
         yield from _resources(report)
@@ -133,27 +133,21 @@ def level(violation: Violation) -> str:
 
 
 def acceptance(identities: Iterable[str]) -> str:
-    """Write what a stack file has to say to accept these."""
+    """Write what a stack file has to say to accept these; nothing for none."""
     entries = "\n".join(f'    "{identity}": why it is acceptable' for identity in identities)
-    return f"config:\n  {ACCEPTED_RISKS}:\n{entries}"
+    return f"config:\n  {ACCEPTED_RISKS}:\n{entries}" if entries else ""
 
 
 def _acceptance(report: Report) -> Iterator[str]:
-    raised = (delta for delta in report.deltas if delta.direction == "raised" and delta.weighs)
-    wanted = [delta.identity for delta in raised if not delta.accepted]
-    wanted += [item.identity for item in report.violations if item.stops]
     yield f"To accept this, give the reasons in {_code(report.stack_file)}:"
     yield ""
-    yield _fence(acceptance(wanted), "yaml")
+    yield _fence(acceptance(report.unaccepted), "yaml")
     yield ""
 
 
 def _word(delta: Delta) -> str:
-    if delta.direction == "lowered":
-        return "lowered"
-    if not delta.weighs:
-        return f"raised, {delta.severity}"
-    return "raised, accepted" if delta.accepted else f"**raised**, {delta.severity}"
+    bold = delta.direction == "raised" and delta.weighs and not delta.accepted
+    return word(delta).replace("raised", "**raised**") if bold else word(delta)
 
 
 def _details(report: Report) -> Iterator[tuple[str, Iterator[str]]]:

@@ -2,9 +2,9 @@
 
 import jinja2
 
-from report.lines import diff, short_type, title
+from report.lines import diff, short_type, values, word
 from report.model import Report
-from report.note import heading, level
+from report.note import acceptance, heading, level
 
 
 def write(report: Report) -> str:
@@ -21,7 +21,9 @@ def write(report: Report) -> str:
         report=report,
         heading=heading(report),
         level=level,
+        acceptance=acceptance(report.unaccepted),
         diff=diff,
-        title=title,
+        values=values,
+        word=word,
         short_type=short_type,
     )

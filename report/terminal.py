@@ -1,5 +1,6 @@
 """The report on a terminal, in colour where there is one."""
 
+import itertools
 from collections.abc import Iterable
 
 import rich.box
@@ -7,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from report.lines import diff, title
-from report.model import Report, Risk, Violation
-from report.note import heading, level
+from report.lines import diff, title, values, word
+from report.model import ObjectChange, Report, ResourceChange, Risk, Violation
+from report.note import acceptance, heading, level
 
 _STYLES: dict[Risk, str] = {
     "failed": "bold red",
@@ -29,6 +30,21 @@ def write(report: Report, console: Console) -> None:
         console.print(Text(error, "red"))
     if report.errors:
         return
+    _summary(report, console)
+    for runner, keys in itertools.groupby(report.keys, lambda key: key.runner):
+        _section(f"config.toml of runner {runner}", console)
+        for key in keys:
+            console.print(Text.assemble(key.change.path, (f"  {key.meaning}", "dim")))
+            _lines(values(key.change), console)
+    if report.objects:
+        _section("What the chart renders", console)
+        _changes(report.objects, report, console)
+    if report.resources:
+        _section("Resources", console)
+        _changes(report.resources, report, console)
+
+
+def _summary(report: Report, console: Console) -> None:
     for effect in report.effects:
         console.print(Text(f"• {effect.text}", "bold red" if effect.loud else ""))
     for sentence in report.sentences:
@@ -38,14 +54,26 @@ def write(report: Report, console: Console) -> None:
     if report.deltas:
         console.print(_security(report))
     policies(report.violations, report.stack_file, console)
-    for key in report.keys:
-        console.print(Text(f"{key.runner} {key.change.path}: {key.meaning}", "bold"))
-        _lines(diff([key.change]), console)
-    for change in (*report.objects, *report.resources):
+    if wanted := acceptance(report.unaccepted):
+        console.print(Text(f"To accept this, give the reasons in {report.stack_file}:"))
+        console.print(Text(wanted, "yellow"))
+
+
+def _section(name: str, console: Console) -> None:
+    console.print(Text(f"\n{name}", "bold underline"))
+
+
+def _changes(
+    changes: Iterable[ObjectChange | ResourceChange],
+    report: Report,
+    console: Console,
+) -> None:
+    for change in changes:
         console.print(Text(title(change), "bold"))
-        # Whatever is new can be read in the stack file and in the page.
+        # Whatever is new can be read in the stack file and in the page, and config.toml above.
         if change.operation != "create":
-            _lines(diff(change.properties), console)
+            told = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
+            _lines(diff(item for item in change.properties if item.path not in told), console)
 
 
 def _security(report: Report) -> Table:
@@ -54,10 +82,9 @@ def _security(report: Report) -> Table:
         table.add_column(column, overflow="fold")
     for delta in report.deltas:
         raised = delta.direction == "raised"
-        word = "accepted" if delta.accepted else delta.severity
         style = "" if not raised or not delta.weighs else "yellow" if delta.accepted else "red"
         where = f"{report.stack_file}:{delta.line}" if delta.line else delta.key
-        cells = (f"raised, {word}" if raised else "lowered", delta.what, delta.reason, where)
+        cells = (word(delta), delta.what, delta.reason, where)
         table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
     return table
 

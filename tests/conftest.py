@@ -5,6 +5,7 @@ import pytest
 from hypothesis import settings
 
 from tests.executor.binary import PINNED, VARIABLE, find
+from tools import browser
 
 # An f-string of an Output then raises instead of writing a paragraph of help into a value.
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "1"
@@ -24,8 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(tier)
 
 
-def pytest_report_header() -> str:
-    """Say who runs the jobs of the engine tests."""
+def pytest_report_header() -> list[str]:
+    """Say who runs the jobs of the engine tests, and which browser opens the report's page."""
     real = find()
     beside = f"{real} is the real one" if real else f"no real one is on PATH or in {VARIABLE}"
-    return f"jobs: run by tests/executor, which stands in for gitlab-runner {PINNED}; {beside}"
+    jobs = f"jobs: run by tests/executor, which stands in for gitlab-runner {PINNED}; {beside}"
+    return [jobs, f"browser: {browser.find() or f'NONE, {browser.MISSING}'}"]

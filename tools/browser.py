@@ -1,0 +1,84 @@
+"""Opens a page in headless Chromium and takes a picture of it: ``PAGE IMAGE``."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MISSING = "no Chromium is on PATH; install it, on Debian and Ubuntu with: apt-get install chromium"
+# Chromium is to reach no other machine, whatever the page holds; root, as which CI runs, can have
+# no sandbox.
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-component-update",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+_TIMEOUT = 120.0
+
+
+class BrowserError(Exception):
+    """There is no picture; the message says why and what to do."""
+
+
+def find() -> str | None:
+    """Return the Chromium on PATH, if there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def picture(page: Path, image: Path, *, width: int, height: int, dark: bool = False) -> None:
+    """Write a PNG of the top of a page, of this many pixels.
+
+    Raises:
+        BrowserError: there is no Chromium, or it fails.
+    """
+    chromium = find()
+    if chromium is None:
+        raise BrowserError(MISSING)
+    # 0 is dark (chromium: third_party/blink/public/common/css/preferred_color_scheme.h).
+    scheme = 0 if dark else 1
+    image.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as profile:
+        try:
+            subprocess.run(
+                [
+                    chromium,
+                    *_FLAGS,
+                    f"--user-data-dir={profile}",
+                    f"--blink-settings=preferredColorScheme={scheme}",
+                    f"--window-size={width},{height}",
+                    f"--screenshot={image.absolute()}",
+                    page.absolute().as_uri(),
+                ],
+                check=True,
+                capture_output=True,
+                timeout=_TIMEOUT,
+            )
+        except subprocess.SubprocessError as error:
+            message = f"{chromium} took no picture of {page}; open the page in it by hand: {error}"
+            raise BrowserError(message) from error
+    if not image.is_file():
+        message = f"{chromium} took no picture of {page}; open the page in it by hand"
+        raise BrowserError(message)
+
+
+def main(arguments: list[str]) -> int:
+    """Take the picture that the README shows, and return the exit status."""
+    page, image = map(Path, arguments)
+    try:
+        picture(page, image, width=1000, height=1000)
+    except BrowserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
