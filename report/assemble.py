@@ -14,7 +14,7 @@ from report.events import Plan, Step
 from report.model import Counts, PropertyChange, Report, ResourceChange
 from report.rendered import Objects, RenderError, compare, render
 from report.source import StackFile
-from report.values import SECRET, Scrubber, differences, inside
+from report.values import SECRET, Scrubber, at, differences, inside
 
 NO_HELM = (
     "helm is not there, so what the chart renders is not compared; put helm 3.17 or later on PATH"
@@ -98,7 +98,9 @@ def _properties(step: Step) -> tuple[PropertyChange, ...]:
     unseen = [
         PropertyChange(path=path, old=SECRET, new=SECRET)
         for path in step.moved
+        # Entries of lists have names here, and numbers there.
         if not any(change.path.startswith(path) for change in seen)
+        and at(step.old, path) == at(step.new, path)
     ]
     return (*seen, *unseen)
 

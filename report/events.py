@@ -21,6 +21,12 @@ _OURS = re.compile(
 )
 """The one error of the program that is written to be read, and holds no value."""
 _KNOWN = (
+    # Before the API server, since a repository refuses connections too
+    # (pulumi-kubernetes: provider/pkg/provider/helm_release.go).
+    (
+        re.compile(r"property chart value"),
+        "the chart cannot be had; check chart.version, chart.repository and chart.archive",
+    ),
     (
         re.compile(r"configured Kubernetes cluster is unreachable|connection refused|no such host"),
         "the Kubernetes API server cannot be reached; check the address and the kubeconfig of this "
@@ -42,12 +48,6 @@ _KNOWN = (
     (
         re.compile(r"currently locked"),
         "the stack is locked by another update; wait for it, or cancel it if it was killed",
-    ),
-    (
-        re.compile(
-            r"could not find (?:protoc-gen|chart)|chart .* not found|failed to fetch .*chart"
-        ),
-        "the chart cannot be had; check chart.version, chart.repository and chart.archive",
     ),
 )
 _UNSHOWN = (

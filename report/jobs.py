@@ -11,6 +11,14 @@ from report.values import inside
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
 _GOES = {"delete", "replace"}
+_RESTART = (
+    "restarts: the old one ends its running jobs for up to an hour while the new one takes new "
+    "jobs; a job that takes longer is lost",
+    "restart: the old ones end their running jobs for up to an hour while the new ones take new "
+    "jobs; a job that takes longer is lost",
+)
+_GO_ON = ("goes on, since its pod stays as it is", "go on, since their pods stay as they are")
+"""What happens to one manager, and to several."""
 
 COMMANDS = {
     "kaniko": "/kaniko/executor",
@@ -38,29 +46,30 @@ def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iter
         yield _loud(
             f"namespace {name} goes with what is in it: jobs and pods that run there are lost"
         )
+    managers: dict[bool, list[str]] = {True: [], False: []}
     for step in plan.steps:
-        if step.type == RELEASE:
-            yield from _manager(step, objects.get(step.urn))
+        if step.type == RELEASE and step.operation in _GOES:
+            verb = "goes" if step.operation == "delete" else "is removed and installed again"
+            yield _loud(f"the manager of runner {step.name} {verb}: its running jobs are lost")
+        elif step.type == RELEASE and step.operation == "update":
+            managers[_restarts(objects.get(step.urn))].append(step.name)
         elif not step.is_component and step.type != _NAMESPACE and step.operation in _GOES:
             if inside(step.inputs_before, "metadata").get("namespace") in going:
                 continue
             verb = "is deleted" if step.operation == "delete" else "is deleted and made again"
             kind = step.type.rpartition(":")[2]
             yield _loud(f"{kind} {_object_name(step)} {verb}; what uses it fails meanwhile")
+    yield from _managers(managers[True], _RESTART)
+    yield from _managers(managers[False], _GO_ON)
 
 
-def _manager(step: Step, rendered: tuple[ObjectChange, ...] | None) -> Iterator[JobEffect]:
-    name = step.name
-    if step.operation in _GOES:
-        verb = "goes" if step.operation == "delete" else "is removed and installed again"
-        yield _loud(f"the manager of runner {name} {verb}: its running jobs are lost")
-    elif step.operation == "update" and _restarts(rendered):
-        yield _quiet(
-            f"the manager of runner {name} restarts: the old one ends its running jobs for up to "
-            "an hour while the new one takes new jobs; a job that takes longer is lost",
-        )
-    elif step.operation == "update":
-        yield _quiet(f"the manager of runner {name} goes on, since its pod stays as it is")
+def _managers(runners: list[str], told: tuple[str, str]) -> Iterator[JobEffect]:
+    """Yield one sentence for all managers to which the same happens."""
+    one, several = told
+    if len(runners) == 1:
+        yield _quiet(f"the manager of runner {runners[0]} {one}")
+    elif runners:
+        yield _quiet(f"the managers of runners {', '.join(runners)} {several}")
 
 
 def _restarts(rendered: tuple[ObjectChange, ...] | None) -> bool:

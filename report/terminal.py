@@ -56,7 +56,8 @@ def _summary(report: Report, console: Console) -> None:
     policies(report.violations, report.stack_file, console)
     if wanted := acceptance(report.unaccepted):
         console.print(Text(f"To accept this, give the reasons in {report.stack_file}:"))
-        console.print(Text(wanted, "yellow"))
+        # It is there to be copied.
+        console.print(Text(wanted, "yellow"), soft_wrap=True)
 
 
 def _section(name: str, console: Console) -> None:
@@ -100,4 +101,4 @@ def policies(violations: Iterable[Violation], stack_file: str, console: Console)
 
 def _lines(lines: Iterable[str], console: Console) -> None:
     for line in lines:
-        console.print(Text(line, _SIGNS.get(line[0], "")))
+        console.print(Text(line, _SIGNS.get(line[0], "")), soft_wrap=True)

@@ -24,6 +24,8 @@ _UNKNOWNS = {
 }
 _INTERNAL = {"__defaults", "__inputs"}
 _SHORT = 8
+_PARTS = re.compile(r'\["([^"]*)"\]|([^.\[\]]+)')
+"""The parts of a path, such as ``metadata.labels["a.b/c"]`` and ``containers[0].image``."""
 _NAMED = r"[\w-]*(?:password|passwd|token|private[-_]?key|api[-_]?key|access[-_]?key)"
 _SECRET_KEY = re.compile(rf"{_NAMED}", re.IGNORECASE)
 _OBVIOUS = re.compile(
@@ -202,6 +204,27 @@ def _name(item: object, index: int) -> str:
         if isinstance(name, str):
             return name
     return str(index)
+
+
+def at(value: object, path: str) -> object:
+    """Return what is at a path as a provider spells it, None where nothing is."""
+    return _at(value, [name or key for name, key in _PARTS.findall(path)])
+
+
+def _at(value: object, parts: list[str]) -> object:
+    if not parts:
+        return value
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        index = int(parts[0]) if parts[0].isdigit() else len(items)
+        return _at(items[index], parts[1:]) if index < len(items) else None
+    table = inside(value)
+    # Not every provider quotes a key that has a dot.
+    for count in range(1, len(parts) + 1):
+        key = ".".join(parts[:count])
+        if key in table:
+            return _at(table[key], parts[count:])
+    return None
 
 
 def differences(old: object, new: object) -> tuple[PropertyChange, ...]:

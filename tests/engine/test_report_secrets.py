@@ -153,6 +153,7 @@ def planted(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(site.stack, "run", _before(run))
     site.write("kaniko", runner={"environment": {"SPILLED": KEPT[0], "OTHER": f"x {KEPT[1]} y"}})
     assert "failed" not in site.up().operations
+    monkeypatch.setattr(site.stack, "run", run)
     spilled = {f"SPILLED_{number}": value for number, value in enumerate(PLANTED)}
     site.write("kaniko", runner={"environment": spilled})
     return site

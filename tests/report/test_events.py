@@ -47,7 +47,11 @@ def test_our_own_mistakes_are_told_once() -> None:
         ("context planted does not exist", "kubernetes:context"),
         ("incorrect passphrase planted", "PULUMI_CONFIG_PASSPHRASE"),
         ("the stack is currently locked by 1 lock(s) planted", "locked"),
-        ("failed to fetch https://planted chart", "chart.repository"),
+        (
+            'property chart value {planted} has a problem: looks like "https://planted" cannot be '
+            "reached: dial tcp: connect: connection refused; check the chart name",
+            "chart.repository",
+        ),
         ("Traceback (most recent call last):\nValueError: planted", "the program failed"),
         ("planted", "the preview failed"),
     ],

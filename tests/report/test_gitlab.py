@@ -131,7 +131,11 @@ def address(fake: FakeGitLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Addre
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the server's name
             """Keep the test's output quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Keep quiet of a client that gave up, which is what a test is about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield Address(url=f"http://127.0.0.1:{server.server_port}", project="5", token=TOKEN)

@@ -118,6 +118,29 @@ def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path
     assert "goes on" in untouched.effects[0].text
 
 
+def test_managers_to_which_the_same_happens_share_a_sentence(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, "cat rendered.yaml")
+    old = _inputs(values={"image": "v1"})
+    events = [
+        pre_event("update", f"{URN}-{number}", RELEASE, old=old, new={**old, "timeout": 1})
+        for number in (1, 2)
+    ]
+    plan = read(events, Scrubber())
+
+    report = assemble.report(
+        plan,
+        environment="test",
+        stack_file=StackFile("Pulumi.test.yaml", ""),
+        settings={},
+        helm=helm,
+        scrub=Scrubber(),
+    )
+
+    assert [effect.text for effect in report.effects] == [
+        "The managers of runners main-1, main-2 go on, since their pods stay as they are.",
+    ]
+
+
 def test_what_a_new_chart_version_does_to_security_is_told(tmp_path: Path) -> None:
     helm = _helm(tmp_path, FROM_VALUES)
     old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "latest"})

@@ -8,6 +8,7 @@ from report.values import (
     SECRET,
     UNKNOWN,
     Scrubber,
+    at,
     clean,
     config_secrets,
     differences,
@@ -123,3 +124,22 @@ def test_entries_of_lists_are_told_apart_by_name_and_variables_by_theirs() -> No
 def test_what_is_of_another_shape_counts_as_empty() -> None:
     assert entries({"rules": "text"}, "rules") == []
     assert texts({"verbs": {"get": True}}, "verbs") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ('metadata.labels["a.b/c"]', 1),
+        ("metadata.labels.a.b/c", 1),
+        ("list[1].name", "x"),
+        ("list[1]", {"name": "x"}),
+        ("list[2]", None),
+        ("list.name", None),
+        ("metadata.annotations", None),
+        ("list[0].name", None),
+    ],
+)
+def test_a_path_is_found_as_providers_spell_it(path: str, value: object) -> None:
+    inputs = {"metadata": {"labels": {"a.b/c": 1}}, "list": ["text", {"name": "x"}]}
+
+    assert at(inputs, path) == value
