@@ -104,7 +104,7 @@ def test_a_finding_is_on_the_line_of_the_strategy(
 def test_a_page_tells_what_is_violated_where_nothing_changes() -> None:
     text = page.write(previewed(Change(before=DOOD, after=DOOD, environment="prod")))
 
-    assert '<h1 class="raised">' in text
+    assert '<header class="raised">' in text
     assert WHAT in text
 
 
