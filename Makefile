@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 LOCAL := $(RUN) -m tools.local
 RUNNER ?=
 
-.PHONY: help up preview preview-report screenshot destroy clean cluster-up cluster-down cluster-status
+.PHONY: help up preview preview-report drift screenshot destroy clean cluster-up cluster-down cluster-status
 .PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme policy runner-keys
 .PHONY: node-up node-down node-status test-node
 
@@ -60,6 +60,10 @@ screenshot: $(VENV)/installed ## Write docs/preview.png: the report of a switch 
 	@$(RUN) -m tools.toolchain install helm
 	@$(RUN) -m report --local --stack dev || test $$? -eq 2
 	@$(RUN) -m tools.browser build/preview/report.html docs/preview.png
+
+drift: $(VENV)/installed ## Say what of STACK was changed in the local cluster since up
+	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m report.drift --local --stack '$(STACK)' || test $$? -eq 2
 
 explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
 	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m tools.explain

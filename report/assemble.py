@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from report import config_toml, jobs, policies, security
-from report.events import Plan, Step
+from report.events import RELEASE, Plan, Step
 from report.model import Counts, PropertyChange, Report, ResourceChange
 from report.rendered import Objects, RenderError, compare, render
 from report.source import StackFile
@@ -45,7 +45,7 @@ def report(  # noqa: PLR0913 - each is a fact of its own
         sentences=tuple(jobs.sentences(plan, settings)),
         deltas=security.deltas(plan, (old, new), stack_file, settings),
         effects=tuple(jobs.effects(plan, objects)),
-        resources=tuple(map(_resource, filter(_changes, plan.steps))),
+        resources=resources(plan),
         keys=tuple(config_toml.changes(plan)),
         objects=tuple(change for changes in objects.values() for change in changes),
         gaps=gaps,
@@ -82,6 +82,11 @@ def _counts(plan: Plan) -> Counts:
     )
 
 
+def resources(plan: Plan) -> tuple[ResourceChange, ...]:
+    """Return what changes, components aside."""
+    return tuple(map(_resource, filter(_changes, plan.steps)))
+
+
 def _resource(step: Step) -> ResourceChange:
     return ResourceChange(
         operation=step.operation,
@@ -111,7 +116,7 @@ def _rendered(
     scrub: Scrubber,
 ) -> tuple[dict[str, Objects], dict[str, Objects], tuple[str, ...]]:
     """Render each release that changes, on both sides, and say what could not be."""
-    releases = [s for s in plan.steps if s.type == config_toml.RELEASE and _changes(s)]
+    releases = [s for s in plan.steps if s.type == RELEASE and _changes(s)]
     if plan.errors:
         return {}, {}, ()
     if helm is None:

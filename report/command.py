@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     file = CHECKOUT / f"Pulumi.{options.stack}.yaml"
     try:
-        with _opened(options) as stack:
+        with opened(options.stack, options.strategy, local=options.local) as stack:
             report = tell(stack, options.stack, file, options.output)
     except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
@@ -64,17 +64,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _opened(options: argparse.Namespace) -> Generator[auto.Stack]:
-    """Open the stack: the user's own, or that of the local control plane."""
-    if options.local:
+def opened(name: str, strategy: str = "", *, local: bool) -> Generator[auto.Stack]:
+    """Open a stack: the user's own, or that of the local control plane."""
+    if local:
         control_plane = cluster.Cluster(state_folder() / "cluster")
         control_plane.up()
-        local = LocalStack(options.stack, state_folder(), control_plane.kubeconfig)
-        with local.open(options.strategy) as stack:
+        here = LocalStack(name, state_folder(), control_plane.kubeconfig)
+        with here.open(strategy) as stack:
             yield stack
     else:
         yield auto.select_stack(
-            options.stack,
+            name,
             project_name=PROJECT,
             program=_program,
             opts=auto.LocalWorkspaceOptions(work_dir=str(CHECKOUT)),
@@ -123,7 +123,7 @@ def write(report: Report, stack_file: StackFile, folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _address() -> gitlab.Address | None:
+def address() -> gitlab.Address | None:
     """Where this pipeline may write, which a project's own token decides."""
     token = os.environ.get(TOKEN)
     if not token:
@@ -136,22 +136,22 @@ def _address() -> gitlab.Address | None:
 def publish(report: Report) -> None:
     """Write note and label, if this is the pipeline of a merge request and there is a token."""
     merge_request = os.environ.get("CI_MERGE_REQUEST_IID")
-    if not merge_request or not (address := _address()):
+    if not merge_request or not (to := address()):
         return
     name = f"risk raised: {report.environment}"
     try:
-        gitlab.publish(address, merge_request, report.environment, note.write(report))
-        gitlab.label(address, merge_request, name, wanted=report.stops)
+        gitlab.publish(to, merge_request, report.environment, note.write(report))
+        gitlab.label(to, merge_request, name, wanted=report.stops)
     except gitlab.PublishError as error:
         print(f"The note of the merge request is not up to date: {error}", file=sys.stderr)
 
 
 def stale(report: Report) -> bool:
     """Whether the merge request of this commit showed another plan than this one."""
-    if not (address := _address()):
+    if not (to := address()):
         return False
     try:
-        seen = gitlab.reviewed(address, os.environ["CI_COMMIT_SHA"], report.environment)
+        seen = gitlab.reviewed(to, os.environ["CI_COMMIT_SHA"], report.environment)
     except gitlab.PublishError as error:
         print(f"It is not known what was reviewed: {error}", file=sys.stderr)
         return True

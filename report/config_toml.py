@@ -5,11 +5,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from report.events import Plan
+from report.events import RELEASE, Plan
 from report.model import KeyChange
 from report.values import differences, entries, inside
-
-RELEASE = "kubernetes:helm.sh/v3:Release"
 
 # By the end of the key, the first that fits (gitlab-runner:docs/executors/kubernetes/_index.md).
 _MEANINGS = (

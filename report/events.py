@@ -16,6 +16,7 @@ from report.values import Scrubber, clean
 
 RUNNER = "image-builds:index:Runner"
 DAEMON = "image-builds:index:Daemon"
+RELEASE = "kubernetes:helm.sh/v3:Release"
 _OURS = re.compile(
     r"^(an unhandled error occurred: )?(?=\d+ mistakes? in the config of this stack)"
 )
@@ -28,7 +29,7 @@ _KNOWN = (
         "the chart cannot be had; check chart.version, chart.repository and chart.archive",
     ),
     (
-        re.compile(r"configured Kubernetes cluster is unreachable|connection refused|no such host"),
+        re.compile(r"cluster is unreachable|unreachable cluster|connection refused|no such host"),
         "the Kubernetes API server cannot be reached; check the address and the kubeconfig of this "
         "environment, and whether the cluster is up",
     ),
@@ -136,6 +137,33 @@ def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
         new_outputs=outputs["new"],
         errors=tuple(errors),
     )
+
+
+def read_refresh(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
+    """Make a plan of the events of a refresh: from the inputs in the state to what is there.
+
+    The provider's own comparison leaves out what is added to a list, so that whole objects are
+    kept; ``moved`` still has what it knows of secrets.
+    """
+    events_of_refresh = list(received)
+    plan = read(events_of_refresh, scrub)
+    found: dict[str, Step] = {}
+    for event in events_of_refresh:
+        if done := event.res_outputs_event:
+            step = _step(done.metadata, scrub)
+            live = done.metadata.new
+            if live and is_object(step):
+                step = dataclasses.replace(step, new=clean(live.outputs or {}, scrub))
+            found[step.urn] = step
+    return dataclasses.replace(
+        plan,
+        steps=tuple(found.get(step.urn, step) for step in plan.steps),
+    )
+
+
+def is_object(step: Step) -> bool:
+    """Whether it is one Kubernetes object, whose outputs are that object."""
+    return step.type.startswith("kubernetes:") and step.type != RELEASE
 
 
 def _step(metadata: events.StepEventMetadata, scrub: Scrubber) -> Step:

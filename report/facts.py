@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from report.config_toml import RELEASE, parsed
-from report.events import DAEMON, RUNNER, Plan, Step
+from report.config_toml import parsed
+from report.events import DAEMON, RELEASE, RUNNER, Plan, Step
 from report.rendered import Objects
 from report.values import entries, inside, texts
 

@@ -1,8 +1,10 @@
-"""The note and the label of a merge request, by GitLab's API.
+"""The note and the label of a merge request, and the issue of a drift, by GitLab's API.
 
 There is one note for an environment, of our own account, found by its marker and edited in place.
 Two pipelines can be at it at once: each looks again after it has made a note, keeps the oldest
-and removes the others, so that one is left whoever was first.
+and removes the others, so that one is left whoever was first. So it is with issues, of which the
+others are closed, since only an owner may remove one. A drift that comes again gets a new issue:
+the old one tells of what was, and of who took it back.
 """
 
 import dataclasses
@@ -13,7 +15,7 @@ import gitlab
 import requests
 from gitlab.exceptions import GitlabError
 
-from report.note import marker, planned
+from report.note import drift_of, marker, planned
 
 _TIMEOUT = 10.0
 _RETRIES = 4
@@ -24,9 +26,9 @@ _GONE = 404
 _ADVICE = {
     401: "the token is wrong or has expired; make a project access token with the scope api and "
     "store it as the masked variable IMAGE_BUILDS_NOTE_TOKEN",
-    403: "the token may not write notes; give its role at least Reporter, and the scope api",
-    404: "there is no such project or merge request for this token; check that it is of this "
-    "project",
+    403: "the token may not write there; give its role at least Reporter, and the scope api",
+    404: "there is no such project or merge request for this token, or it has no issues; check "
+    "that the token is of this project",
     409: "another request changed it at the same time; run the job again",
     429: "GitLab limits the rate of requests; run the job again later",
 }
@@ -80,6 +82,39 @@ def label(address: Address, merge_request: str, name: str, *, wanted: bool) -> N
         raise PublishError(_told(error)) from None
 
 
+def tell_issue(address: Address, environment: str, title: str, text: str | None) -> None:
+    """Open the issue of an environment's drift or edit the one that is open.
+
+    Args:
+        address: where.
+        environment: whose drift it is.
+        title: the issue's new title.
+        text: the issue's new text, or None to close it, since nothing has drifted any more.
+
+    Raises:
+        PublishError: GitLab refuses or cannot be reached.
+    """
+    try:
+        client = _client(address)
+        project = client.projects.get(address.project, lazy=True)
+        issues = _issues(client, project, environment)
+        if text is None:
+            for issue in issues:
+                _close(project, issue, "Nothing differs from what was deployed any more.")
+            return
+        wanted = {"title": title, "description": text}
+        if not issues:
+            content = {**wanted, "labels": f"drift: {environment}"}
+            project.issues.create(content, max_retries=_RETRIES)
+            issues = _issues(client, project, environment)
+        if (issues[0].title, issues[0].description) != (title, text):
+            project.issues.update(issues[0].iid, wanted, max_retries=_RETRIES)
+        for younger in issues[1:]:
+            _close(project, younger, f"#{issues[0].iid} tells the same.")
+    except (GitlabError, requests.RequestException) as error:
+        raise PublishError(_told(error)) from None
+
+
 def reviewed(address: Address, commit: str, environment: str) -> str | None:
     """Return the digest that was reviewed in the merge request of a commit, if there is one.
 
@@ -125,11 +160,38 @@ def _merge_request(client: gitlab.Gitlab, address: Address, number: str) -> Any:
 
 def _notes(client: gitlab.Gitlab, place: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
     """Return our own notes of an environment, the oldest first."""
-    ours = cast("Any", client.http_get("/user", max_retries=_RETRIES))["id"]
+    ours = _ourselves(client)
     first = marker(environment)
     notes = cast("Iterator[Any]", place.notes.list(iterator=True, max_retries=_RETRIES))
     found = [note for note in notes if note.body.startswith(first) and note.author["id"] == ours]
     return sorted(found, key=lambda note: note.id)
+
+
+def _issues(client: gitlab.Gitlab, project: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
+    """Return our own open issues of an environment's drift, the oldest first."""
+    first = marker(drift_of(environment))
+    found = cast(
+        "Iterator[Any]",
+        project.issues.list(
+            state="opened",
+            labels=f"drift: {environment}",
+            author_id=_ourselves(client),
+            scope="all",
+            iterator=True,
+            max_retries=_RETRIES,
+        ),
+    )
+    ours = [issue for issue in found if (issue.description or "").startswith(first)]
+    return sorted(ours, key=lambda issue: issue.iid)
+
+
+def _close(project: Any, issue: Any, reason: str) -> None:  # noqa: ANN401 - python-gitlab types few attributes
+    issue.notes.create({"body": reason}, max_retries=_RETRIES)
+    project.issues.update(issue.iid, {"state_event": "close"}, max_retries=_RETRIES)
+
+
+def _ourselves(client: gitlab.Gitlab) -> int:
+    return cast("Any", client.http_get("/user", max_retries=_RETRIES))["id"]
 
 
 def _remove(place: Any, note: int) -> None:  # noqa: ANN401 - python-gitlab types few attributes

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from report.config_toml import RELEASE
-from report.events import Plan, Step
+from report.events import RELEASE, Plan, Step
 from report.model import JobEffect, ObjectChange
 from report.values import inside
 

@@ -143,7 +143,9 @@ class Report:
     ``base`` is the commit that the change is compared with, and ``state`` tells states apart;
     either is empty where it is not known. ``gaps`` are the things that could not be looked at, and
     ``violations`` are of the stack as it will be, not only of what changes.
-    ``errors`` are not empty if the preview failed; nothing else is reliable then.
+    ``errors`` are not empty if the preview failed; nothing else is reliable then. ``drift`` says
+    that it tells what others changed in the cluster, in place of what is planned, and ``undo``
+    has the commands that take that back.
     """
 
     environment: str
@@ -161,6 +163,8 @@ class Report:
     gaps: tuple[str, ...]
     errors: tuple[str, ...]
     violations: tuple[Violation, ...] = ()
+    drift: bool = False
+    undo: tuple[str, ...] = ()
 
     @property
     def risk(self) -> Risk:

@@ -1,4 +1,4 @@
-"""The note of a merge request, in GitLab's Markdown.
+"""The note of a merge request and the issue of a drift, in GitLab's Markdown.
 
 Values stand in code, where GitLab runs no quick action, notifies nobody and links nothing.
 """
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from components.config import ACCEPTED_RISKS
 from report.lines import diff, short_type, title, word
-from report.model import Delta, Report, Risk, Violation
+from report.model import Counts, Delta, Report, Risk, Violation
 
 LIMIT = 1_000_000
-"""The most characters that a note may have (gitlab:app/models/note.rb)."""
+"""The most characters that a note may have (gitlab:app/models/note.rb); an issue may have more."""
 
 _RISK: dict[Risk, str] = {
     "failed": "the preview failed",
@@ -20,16 +20,28 @@ _RISK: dict[Risk, str] = {
     "lowered": "risk lowered",
     "unchanged": "risk unchanged",
 }
+_RISK_OF_DRIFT: dict[Risk, str] = {
+    **_RISK,
+    "failed": "it is not known whether the cluster has drifted",
+    "raised": "risk RAISED",
+}
 _CUT = "… {count} more lines are in the report's page, which the job keeps as an artifact"
 
 
-def marker(environment: str) -> str:
-    """Return the comment by which an environment's note is found again."""
-    return f"<!-- image-builds:{environment} -->"
+def marker(subject: str) -> str:
+    """Return the comment by which an environment's note, or its drift's issue, is found again."""
+    return f"<!-- image-builds:{subject} -->"
+
+
+def drift_of(environment: str) -> str:
+    """Return the subject of the issue."""
+    return f"drift of {environment}"
 
 
 def stamp(report: Report) -> str:
     """Say which plan it is, of what; ``planned`` reads it."""
+    if report.drift:
+        return f"Compared with the state of `{report.state}`."
     base = f", compared with commit `{report.base}`" if report.base else ""
     state = f", state of `{report.state}`" if report.state else ""
     return f"Plan `{report.digest}`{base}{state}."
@@ -43,12 +55,19 @@ def planned(text: str) -> str | None:
 
 def heading(report: Report) -> str:
     """Say in one line how much changes and how risky it is."""
+    risk = (_RISK_OF_DRIFT if report.drift else _RISK)[report.risk]
     if report.errors:
-        return f"{report.environment}: {_RISK[report.risk]}"
-    parts = [str(report.counts), _RISK[report.risk]]
+        return f"{report.environment}: {risk}"
+    parts = [_drifted(report.counts) if report.drift else str(report.counts), risk]
     if broken := sum(item.stops for item in report.violations):
         parts.append(f"{plural(broken, 'violation')} of policies, not accepted")
     return f"{report.environment}: {'; '.join(parts)}"
+
+
+def _drifted(counts: Counts) -> str:
+    words = ((counts.update, "changed"), (counts.delete, "deleted"))
+    told = " and ".join(f"{count} {word}" for count, word in words if count)
+    return f"{told} outside of Pulumi" if told else "nothing has drifted"
 
 
 def write(report: Report, limit: int = LIMIT) -> str:
@@ -66,7 +85,7 @@ def write(report: Report, limit: int = LIMIT) -> str:
 
 
 def _summary(report: Report) -> Iterator[str]:
-    yield marker(report.environment)
+    yield marker(drift_of(report.environment) if report.drift else report.environment)
     yield f"### {heading(report)}"
     yield ""
     if report.errors:
@@ -80,14 +99,27 @@ def _summary(report: Report) -> Iterator[str]:
     for gap in report.gaps:
         yield f"- Not looked at: {_prose(gap)}"
     yield ""
+    yield from _sections(report)
+
+
+def _sections(report: Report) -> Iterator[str]:
+    if report.undo:
+        yield from _undo(report)
     if report.deltas:
         yield from _security(report)
     if report.violations:
         yield from _policies(report)
-    if report.unaccepted:
+    if report.unaccepted and not report.drift:
         yield from _acceptance(report)
     if report.resources:
         yield from _resources(report)
+
+
+def _undo(report: Report) -> Iterator[str]:
+    yield "To keep it, write it into the stack file or the program; to take it back:"
+    yield ""
+    yield _fence("\n".join(report.undo), "sh")
+    yield ""
 
 
 def _resources(report: Report) -> Iterator[str]:

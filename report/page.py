@@ -4,7 +4,7 @@ import jinja2
 
 from report.lines import diff, short_type, values, word
 from report.model import Report
-from report.note import acceptance, heading, level
+from report.note import acceptance, heading, level, stamp
 
 
 def write(report: Report) -> str:
@@ -26,4 +26,5 @@ def write(report: Report) -> str:
         values=values,
         word=word,
         short_type=short_type,
+        stamp=stamp,
     )

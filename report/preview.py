@@ -7,6 +7,7 @@ What the two mark as secret is known from there on, to be taken out of everythin
 
 import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.automation import events
 
-from report.events import Plan, read, told
+from report.events import Plan, read, read_refresh, told
 from report.values import Scrubber, config_secrets, inside, secrets_of
 from tools.stack_file import SETTINGS
 
@@ -33,23 +34,39 @@ class Preview:
 
 def run(stack: auto.Stack) -> Preview:
     """Preview ``stack``; a failure is told in the plan's errors."""
-    received: list[events.EngineEvent] = []
     configured: set[str] = set()
-    failure = ""
 
     def program() -> None:
         configured.update(_configured())
         cast("Callable[[], object]", stack.workspace.program)()
 
+    return _run(stack, functools.partial(stack.preview, program=program), read, configured)
+
+
+def refresh(stack: auto.Stack) -> Preview:
+    """Preview a refresh, which compares the state with the cluster and runs no program."""
+    values = (entry.value for entry in stack.get_all_config().values() if entry.secret)
+    configured = {secret for value in values for secret in config_secrets(value)}
+    return _run(stack, stack.preview_refresh, read_refresh, configured)
+
+
+def _run(
+    stack: auto.Stack,
+    operation: Callable[..., object],
+    reader: Callable[[list[events.EngineEvent], Scrubber], Plan],
+    configured: set[str],
+) -> Preview:
+    received: list[events.EngineEvent] = []
+    failure = ""
     with ThreadPoolExecutor(max_workers=1) as beside:
         kept = beside.submit(_kept, stack)
         try:
-            stack.preview(on_event=received.append, program=program)
+            operation(on_event=received.append)
         except auto.CommandError as error:
             failure = str(error)
         secrets, state = kept.result()
     scrub = Scrubber(configured | secrets)
-    plan = read(received, scrub)
+    plan = reader(received, scrub)
     if failure and not plan.errors:
         plan = dataclasses.replace(plan, errors=(told(failure, None, scrub),))
     return Preview(plan=plan, settings=_settings(received), state=state, scrub=scrub)

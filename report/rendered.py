@@ -56,33 +56,35 @@ def render(helm: Path, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
     # The loader in C, since many runners render many objects.
     loaded = yaml.load_all(answer.stdout, yaml.CSafeLoader)
     documents = (document for document in loaded if document)
-    return {_identity(document): _shown(document, scrub) for document in documents}
+    return {identity(document): shown(document, scrub) for document in documents}
 
 
 def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:
     """Return each object that differs."""
     found: list[ObjectChange] = []
-    for identity in sorted(old.keys() | new.keys()):
-        before, after = old.get(identity), new.get(identity)
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
         properties = differences(before, after)
         if properties:
             operation = "create" if before is None else "update" if after is not None else "delete"
             found.append(
-                ObjectChange(operation=operation, identity=identity, properties=properties),
+                ObjectChange(operation=operation, identity=name, properties=properties),
             )
     return tuple(found)
 
 
-def _identity(document: Mapping[str, Any]) -> str:
+def identity(document: Mapping[str, Any]) -> str:
+    """Name an object by its kind, namespace and name."""
     metadata = inside(document, "metadata")
     name = metadata.get("name", "")
     namespace = metadata.get("namespace")
     return f"{document.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
 
 
-def _shown(document: Mapping[str, Any], scrub: Scrubber) -> Mapping[str, Any]:
-    shown = clean(document, scrub)
+def shown(document: Mapping[str, Any], scrub: Scrubber) -> Mapping[str, Any]:
+    """Return an object without what is secret in it."""
+    cleaned = clean(document, scrub)
     if document.get("kind") == "Secret":
         for field in ("data", "stringData"):
-            shown[field] = dict.fromkeys(inside(shown, field), SECRET)
-    return shown
+            cleaned[field] = dict.fromkeys(inside(cleaned, field), SECRET)
+    return cleaned

@@ -47,14 +47,15 @@ def write(report: Report, console: Console) -> None:
 def _summary(report: Report, console: Console) -> None:
     for effect in report.effects:
         console.print(Text(f"• {effect.text}", "bold red" if effect.loud else ""))
-    for sentence in report.sentences:
-        console.print(Text(f"• {sentence}"))
+    undo = (f"To take it back: {command}" for command in report.undo)
+    for sentence in (*undo, *report.sentences):
+        console.print(Text(f"• {sentence}"), soft_wrap=True)
     for gap in report.gaps:
         console.print(Text(f"• Not looked at: {gap}", "yellow"))
     if report.deltas:
         console.print(_security(report))
     policies(report.violations, report.stack_file, console)
-    if wanted := acceptance(report.unaccepted):
+    if (wanted := acceptance(report.unaccepted)) and not report.drift:
         console.print(Text(f"To accept this, give the reasons in {report.stack_file}:"))
         # It is there to be copied.
         console.print(Text(wanted, "yellow"), soft_wrap=True)

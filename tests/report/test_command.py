@@ -45,14 +45,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     received: list[Any] = []
 
     @contextlib.contextmanager
-    def opened(_: object) -> Generator[None]:
+    def opened(*_: object, **__: object) -> Generator[None]:
         yield
 
     def run(_: object) -> Preview:
         plan = preview.read(received, Scrubber())
         return Preview(plan=plan, settings={}, state="", scrub=Scrubber())
 
-    monkeypatch.setattr(command, "_opened", opened)
+    monkeypatch.setattr(command, "opened", opened)
     monkeypatch.setattr(preview, "run", run)
     return received
 
@@ -102,10 +102,10 @@ def test_what_stops_a_preview_is_one_line(
     capsys: pytest.CaptureFixture[str],
     error: Exception,
 ) -> None:
-    def opened(_: object) -> object:
+    def opened(*_: object, **__: object) -> object:
         raise error
 
-    monkeypatch.setattr(command, "_opened", opened)
+    monkeypatch.setattr(command, "opened", opened)
 
     assert _run(tmp_path) == FAILED
     said = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Notes and labels against a GitLab API of our own, which fails as it is told to."""
+"""Notes, labels and issues against a GitLab API of our own, which fails as it is told to."""
 
 import dataclasses
 import json
@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 
 from report import gitlab
-from report.gitlab import Address, PublishError, label, publish, reviewed
-from report.note import marker
+from report.gitlab import Address, PublishError, label, publish, reviewed, tell_issue
+from report.note import drift_of, marker
 
 TEXT = f"{marker('dev')}\nfirst"
 OTHER = f"{marker('dev')}\nsecond\nPlan `0123456789abcdef`."
+DRIFT = f"{marker(drift_of('dev'))}\nsomething differs"
 TOKEN = "glpat-PlantedNoteToken"
 
 
@@ -39,6 +40,8 @@ class FakeGitLab:
         """Start with no note and no label."""
         self.notes: dict[int, dict[str, Any]] = {}
         self.labels = {"theirs"}
+        self.issues: dict[int, dict[str, Any]] = {}
+        self.comments: list[tuple[int, str]] = []
         self.requests: list[str] = []
         self.failures: list[Failure] = []
         self.waits: list[float] = []
@@ -50,6 +53,59 @@ class FakeGitLab:
             number = len(self.requests) + len(self.notes) + 100
             self.notes[number] = {"id": number, "body": body, "author": {"id": author}}
             return number
+
+    def open(self, description: str, author: int = 1, labels: str = "drift: dev") -> int:
+        """Open an issue."""
+        with self._lock:
+            number = len(self.issues) + 1
+            self.issues[number] = {
+                "id": 1000 + number,
+                "iid": number,
+                "title": "old",
+                "description": description,
+                "labels": labels,
+                "author": {"id": author},
+                "state": "opened",
+            }
+            return number
+
+    def opened(self) -> list[str]:
+        return [item["description"] for item in self.issues.values() if item["state"] == "opened"]
+
+    def answer_issue(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, list[str]],
+        body: dict[str, Any],
+    ) -> tuple[int, Any, int | None]:
+        """Answer what is asked of issues, which come in pages of two too."""
+        found = re.search(r"/issues/(\d+)(/notes)?$", path)
+        if found and found[2]:
+            self.comments.append((int(found[1]), body["body"]))
+            return 201, {"id": 1}, None
+        if found:
+            issue = self.issues[int(found[1])]
+            if body.pop("state_event", None) == "close":
+                issue["state"] = "closed"
+            issue.update(body)
+            return 200, issue, None
+        if method == "POST":
+            self.before_created()
+            number = self.open(body["description"], labels=body["labels"])
+            self.issues[number]["title"] = body["title"]
+            return 201, self.issues[number], None
+        asked = {key: values[0] for key, values in query.items()}
+        matching = [
+            item
+            for item in sorted(self.issues.values(), key=lambda item: -item["iid"])
+            if item["state"] == asked["state"]
+            and item["labels"] == asked["labels"]
+            and item["author"]["id"] == int(asked["author_id"])
+        ]
+        page = int(asked.get("page", "1"))
+        more = page + 1 if len(matching) > page * 2 else None
+        return 200, matching[page * 2 - 2 : page * 2], more
 
     def fail(self, method: str) -> Failure | None:
         for failure in self.failures:
@@ -69,6 +125,8 @@ class FakeGitLab:
         note = re.search(r"/merge_requests/7/notes/(\d+)$", parts.path)
         if parts.path.endswith("/user"):
             return 200, {"id": 1}, None
+        if "/issues" in parts.path:
+            return self.answer_issue(method, parts.path, parse_qs(parts.query), body)
         if parts.path.endswith("/repository/commits/abc/merge_requests"):
             return 200, [{"iid": 7}], None
         if note and int(note[1]) not in self.notes:
@@ -114,7 +172,9 @@ def address(fake: FakeGitLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Addre
                 return
             status, content, page = fake.answer(self.command, self.path, body)
             host = self.headers["Host"]
-            link = f'<http://{host}{urlsplit(self.path).path}?page={page}>; rel="next"'
+            parts = urlsplit(self.path)
+            query = {**dict(parse_qsl(parts.query)), "page": page}
+            link = f'<http://{host}{parts.path}?{urlencode(query)}>; rel="next"'
             self._send(status, content, {"Link": link} if page else {})
 
         do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 - the server's names
@@ -252,14 +312,106 @@ def test_the_reviewed_plan_is_that_of_the_note(fake: FakeGitLab, address: Addres
     assert reviewed(address, "abc", "dev") == "0123456789abcdef"
 
 
+def test_a_drift_opens_one_issue_which_later_looks_edit(
+    fake: FakeGitLab,
+    address: Address,
+) -> None:
+    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+    tell_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
+
+    (issue,) = fake.issues.values()
+    assert (issue["title"], issue["description"]) == ("dev: 2 changed", f"{DRIFT} more")
+    assert (issue["labels"], issue["state"]) == ("drift: dev", "opened")
+
+
+def test_an_issue_that_says_the_same_is_left_alone(fake: FakeGitLab, address: Address) -> None:
+    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+
+    assert not [request for request in fake.requests if request.startswith("PUT")]
+
+
+def test_a_drift_that_is_gone_closes_its_issue_and_one_that_comes_again_opens_another(
+    fake: FakeGitLab,
+    address: Address,
+) -> None:
+    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+    tell_issue(address, "dev", "dev: nothing", None)
+    tell_issue(address, "dev", "dev: nothing", None)
+
+    assert fake.opened() == []
+    assert fake.comments == [(1, "Nothing differs from what was deployed any more.")]
+
+    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+
+    assert [item["state"] for item in fake.issues.values()] == ["closed", "opened"]
+
+
+def test_our_issue_is_found_on_a_later_page(fake: FakeGitLab, address: Address) -> None:
+    fake.open(DRIFT)
+    for number in range(5):
+        fake.open(f"talk {number}")
+
+    tell_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
+
+    assert fake.opened()[0] == f"{DRIFT} more"
+    assert len(fake.issues) == 6
+
+
+def test_issues_of_other_environments_and_of_other_people_stay(
+    fake: FakeGitLab,
+    address: Address,
+) -> None:
+    fake.open(f"{marker(drift_of('prod'))}\nx", labels="drift: prod")
+    fake.open(DRIFT, author=2)
+    fake.open(f"> {DRIFT}")
+
+    tell_issue(address, "dev", "dev: nothing", None)
+
+    assert len(fake.opened()) == 3
+
+
+def test_of_two_looks_at_once_one_issue_is_left_open_with_what_the_later_said(
+    fake: FakeGitLab,
+    address: Address,
+) -> None:
+    def other_pipeline() -> None:
+        fake.before_created = lambda: None
+        fake.open(DRIFT)
+
+    fake.before_created = other_pipeline
+
+    tell_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
+
+    assert fake.opened() == [f"{DRIFT} more"]
+    assert fake.comments == [(2, "#1 tells the same.")]
+
+
+def test_many_looks_at_once_leave_one_issue_open(fake: FakeGitLab, address: Address) -> None:
+    together = threading.Barrier(4)
+
+    def one() -> None:
+        together.wait()
+        tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert fake.opened() == [DRIFT]
+
+
 CALLS: list[Callable[[Address], object]] = [
     lambda address: publish(address, "7", "dev", TEXT),
     lambda address: label(address, "7", "risk", wanted=True),
     lambda address: reviewed(address, "abc", "dev"),
+    lambda address: tell_issue(address, "dev", "dev: 1 changed", DRIFT),
 ]
 
 
-@pytest.mark.parametrize("call", CALLS, ids=["publish", "label", "reviewed"])
+@pytest.mark.parametrize("call", CALLS, ids=["publish", "label", "reviewed", "issue"])
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
@@ -297,8 +449,11 @@ def test_what_passes_is_tried_again(fake: FakeGitLab, address: Address, status: 
     fake.failures = [Failure(status, times=3)]
 
     publish(address, "7", "dev", TEXT)
+    fake.failures = [Failure(status, times=3)]
+    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
 
     assert _bodies(fake) == [TEXT]
+    assert fake.opened() == [DRIFT]
 
 
 @pytest.mark.parametrize(
@@ -327,8 +482,9 @@ def test_a_server_that_does_not_answer_is_given_up(
     fake.failures = [Failure(200, delay=1)]
     started = time.monotonic()
 
-    with pytest.raises(PublishError, match="does not answer"):
-        label(address, "7", "risk", wanted=True)
+    for call in (CALLS[1], CALLS[3]):
+        with pytest.raises(PublishError, match="does not answer"):
+            call(address)
 
     assert time.monotonic() - started < 10
 

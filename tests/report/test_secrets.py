@@ -104,7 +104,7 @@ def test_no_planted_secret_is_in_any_output(
     fails: bool,
 ) -> None:
     @contextlib.contextmanager
-    def opened(_: object) -> Generator[PlantedStack]:
+    def opened(*_: object, **__: object) -> Generator[PlantedStack]:
         yield PlantedStack(fails=fails)
 
     sent: list[str] = []
@@ -115,7 +115,7 @@ def test_no_planted_secret_is_in_any_output(
     def label(*_: object, wanted: bool) -> None:
         sent.append(str(wanted))
 
-    monkeypatch.setattr(command, "_opened", opened)
+    monkeypatch.setattr(command, "opened", opened)
     monkeypatch.setattr(gitlab, "publish", publish)
     monkeypatch.setattr(gitlab, "label", label)
     for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", command.TOKEN):

@@ -1,0 +1,253 @@
+"""Drift on a real API server: what others change is told, and nothing else."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+from kubernetes import client
+
+from report import drift, note
+from report.model import FAILED, NO_CHANGE, RISK_RAISED, Report
+from tests.configured import STRATEGIES
+from tests.engine.conftest import Site, fresh_site
+from tools import toolchain
+from tools.cluster import Cluster
+from tools.local import LocalStack
+
+LEVEL = "pod-security.kubernetes.io/enforce"
+RELEASE = "gitlab-runner-builds"
+
+
+def look(site: Site) -> Report:
+    with site.stack.open() as stack:
+        return drift.look(stack, toolchain.find("helm").file)
+
+
+@pytest.fixture(scope="module")
+def deployed(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with a daemon and two runners, which each test leaves as it found it."""
+    with fresh_site(control_plane, tmp_path_factory.mktemp("drift")) as site:
+        site.plant(runnerTokens__builds="glrt-first-token-0001")
+        shared = {"tags": ["shared"], "strategy": STRATEGIES["buildkit-service"]}
+        runners = {"builds": {"tags": ["build"], "strategy": "kaniko"}, "shared": shared}
+        site.write("kaniko", runners=runners)
+        assert "failed" not in site.up().operations
+        yield site
+
+
+@pytest.fixture
+def api(control_plane: Cluster) -> Iterator[client.ApiClient]:
+    with control_plane.api() as found:
+        yield found
+
+
+def test_what_nobody_changed_has_not_drifted(deployed: Site) -> None:
+    report = look(deployed)
+
+    assert (report.errors, report.resources, report.objects) == ((), (), ())
+    assert report.exit_code == NO_CHANGE
+
+
+def label_namespace(api: client.ApiClient, site: Site) -> None:
+    core = client.CoreV1Api(api)
+    core.patch_namespace(f"{site.prefix}-builds", {"metadata": {"labels": {LEVEL: "privileged"}}})
+
+
+def widen_role(api: client.ApiClient, site: Site) -> None:
+    access = client.RbacAuthorizationV1Api(api)
+    rule = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["*"]}
+    add = [{"op": "add", "path": "/rules/-", "value": rule}]
+    access.patch_namespaced_role(RELEASE, f"{site.prefix}-builds", add)
+
+
+def bind_another(api: client.ApiClient, site: Site) -> None:
+    access = client.RbacAuthorizationV1Api(api)
+    subject = {"kind": "ServiceAccount", "name": "default", "namespace": "default"}
+    add = [{"op": "add", "path": "/subjects/-", "value": subject}]
+    access.patch_namespaced_role_binding(RELEASE, f"{site.prefix}-builds", add)
+
+
+def open_policy(api: client.ApiClient, site: Site) -> None:
+    network = client.NetworkingV1Api(api)
+    namespace = f"{site.prefix}-buildkitd"
+    (policy,) = network.list_namespaced_network_policy(namespace).items
+    add = [{"op": "add", "path": "/spec/ingress/-", "value": {}}]
+    network.patch_namespaced_network_policy(policy.metadata.name, namespace, add)
+
+
+def edit_deployment(api: client.ApiClient, site: Site) -> None:
+    variables = [
+        {"name": "CI_SERVER_URL", "value": "https://elsewhere.example.com"},
+        {"name": "DEPLOY_TOKEN", "value": "planted-by-hand"},
+    ]
+    container = {"name": RELEASE, "image": "registry.example.com/other:1", "env": variables}
+    spec = {"replicas": 3, "template": {"spec": {"containers": [container]}}}
+    client.AppsV1Api(api).patch_namespaced_deployment(RELEASE, site.prefix, {"spec": spec})
+
+
+def edit_config_toml(api: client.ApiClient, site: Site) -> None:
+    core = client.CoreV1Api(api)
+    text = core.read_namespaced_config_map(RELEASE, site.prefix).data["config.template.toml"]
+    data = {
+        "config.template.toml": text.replace("privileged = false", "privileged = true"),
+        "another": "key",
+    }
+    core.patch_namespaced_config_map(RELEASE, site.prefix, {"data": data})
+
+
+def delete_secret(api: client.ApiClient, site: Site) -> None:
+    client.CoreV1Api(api).delete_namespaced_secret("registry-push", f"{site.prefix}-builds")
+
+
+def edit_secret(api: client.ApiClient, site: Site) -> None:
+    data = {"stringData": {".dockerconfigjson": '{"auths": {"planted-by-hand": {}}}'}}
+    client.CoreV1Api(api).patch_namespaced_secret("registry-pull", f"{site.prefix}-builds", data)
+
+
+def delete_deployment(api: client.ApiClient, site: Site) -> None:
+    client.AppsV1Api(api).delete_namespaced_deployment("gitlab-runner-shared", site.prefix)
+
+
+CONTAINER = f"spec.template.spec.containers[{RELEASE}]"
+CHANGED: dict[Callable[[client.ApiClient, Site], None], tuple[str, ...]] = {
+    label_namespace: (
+        "# update Namespace builds-jobs",
+        f'- metadata.labels["{LEVEL}"]: baseline',
+        f'+ metadata.labels["{LEVEL}"]: privileged',
+    ),
+    widen_role: (
+        "# update Role builds-manager",
+        "+ rules[6].resources[0]: deployments",
+        "+ rules[6].verbs[0]: *",
+    ),
+    bind_another: (
+        "# update RoleBinding builds-manager",
+        "+ subjects[default].namespace: default",
+    ),
+    open_policy: ("# update NetworkPolicy buildkitd", "+ spec.ingress[1]: {}"),
+    edit_deployment: (
+        f"# update Deployment site/{RELEASE}",
+        f"- {CONTAINER}.env[CI_SERVER_URL].value: https://gitlab.example.com",
+        f"+ {CONTAINER}.env[CI_SERVER_URL].value: https://elsewhere.example.com",
+        f"+ {CONTAINER}.env[DEPLOY_TOKEN].value: [secret]",
+        f"+ {CONTAINER}.image: registry.example.com/other:1",
+        "- spec.replicas: 1",
+        "+ spec.replicas: 3",
+    ),
+    edit_config_toml: (
+        f"# update ConfigMap site/{RELEASE}",
+        "-privileged = false",
+        "+privileged = true",
+        "- kubernetes.privileged: false",
+        "+ kubernetes.privileged: true",
+        "+ data.another: key",
+    ),
+    delete_deployment: ("# delete Deployment site/gitlab-runner-shared",),
+    delete_secret: ("# delete Secret builds-push", "- metadata.name: registry-push"),
+    edit_secret: (
+        "# update Secret builds-pull",
+        '- data[".dockerconfigjson"]: [secret]',
+        '+ data[".dockerconfigjson"]: [secret]',
+    ),
+}
+RISKS = {
+    "podSecurity/Namespace-site-builds/privileged",
+    "right/Role-site-builds/gitlab-runner-builds/*-deployments.apps",
+    "secretReader/namespace-site-builds/ServiceAccount-default/default",
+    "reach/NetworkPolicy-site-buildkitd/buildkitd/ingress-from-everywhere",
+}
+
+
+@pytest.fixture(scope="module")
+def drifted(control_plane: Cluster, deployed: Site) -> Report:
+    """What is told after all of that."""
+    with control_plane.api() as api:
+        for change in CHANGED:
+            change(api, deployed)
+    return look(deployed)
+
+
+@pytest.mark.parametrize("change", CHANGED, ids=lambda change: change.__name__)
+def test_what_others_changed_is_told_from_old_to_new(
+    change: Callable[[client.ApiClient, Site], None],
+    deployed: Site,
+    drifted: Report,
+) -> None:
+    lines = note.write(drifted).replace(deployed.prefix, "site").splitlines()
+
+    assert [line for line in CHANGED[change] if line not in lines] == [], "\n".join(lines)
+
+
+def test_what_is_told_counts_and_says_what_it_does_to_security(
+    deployed: Site,
+    drifted: Report,
+) -> None:
+    weighty = {item.identity.replace(deployed.prefix, "site") for item in drifted.deltas}
+
+    assert drifted.errors == ()
+    assert note.heading(drifted) == ("test: 7 changed and 2 deleted outside of Pulumi; risk RAISED")
+    assert weighty >= RISKS
+    assert drifted.exit_code == RISK_RAISED
+
+
+def test_a_value_that_somebody_put_into_a_secret_is_not_told(drifted: Report) -> None:
+    assert "planted-by-hand" not in str(drifted)
+
+
+def test_the_commands_that_are_told_take_all_of_it_back(deployed: Site, drifted: Report) -> None:
+    *others, update = drifted.undo
+    kubeconfig = {"KUBECONFIG": str(deployed.stack.kubeconfig)}
+    for command in others:
+        program, *words = command.split()
+        file = str(toolchain.find(program).file)
+        subprocess.run([file, *words], env={**os.environ, **kubeconfig}, check=True)
+    assert update == "PULUMI_K8S_ENABLE_PATCH_FORCE=true pulumi up --stack test --refresh"
+    with deployed.stack.open() as stack:
+        variables = cast("dict[str, str]", stack.workspace.env_vars)
+        variables["PULUMI_K8S_ENABLE_PATCH_FORCE"] = "true"
+        stack.up(refresh=True)
+
+    report = look(deployed)
+
+    assert note.heading(report) == "test: nothing has drifted; risk unchanged", note.write(report)
+    assert report.undo == ()
+
+
+def test_a_release_that_is_gone_is_told_as_a_whole(
+    deployed: Site,
+    api: client.ApiClient,
+) -> None:
+    core = client.CoreV1Api(api)
+    selector = f"owner=helm,name={RELEASE}"
+    kept = core.list_namespaced_secret(deployed.prefix, label_selector=selector).items
+    core.delete_collection_namespaced_secret(deployed.prefix, label_selector=selector)
+
+    report = look(deployed)
+
+    for secret in kept:
+        secret.metadata.resource_version = None
+        core.create_namespaced_secret(deployed.prefix, secret)
+    assert [(item.operation, item.type) for item in report.resources] == [
+        ("delete", "kubernetes:helm.sh/v3:Release"),
+    ]
+
+
+def test_a_cluster_that_cannot_be_reached_is_no_drift(deployed: Site, tmp_path: Path) -> None:
+    text = deployed.stack.kubeconfig.read_text(encoding="utf-8")
+    elsewhere = tmp_path / "kubeconfig"
+    elsewhere.write_text(re.sub("server: .*", "server: https://127.0.0.1:1", text), "utf-8")
+    stack = LocalStack(
+        "test",
+        deployed.stack.state,
+        elsewhere,
+        stack_file=deployed.stack.stack_file,
+    )
+
+    report = look(Site(deployed.prefix, deployed.folder, stack))
+
+    assert report.exit_code == FAILED
+    assert "the Kubernetes API server cannot be reached" in report.errors[0]

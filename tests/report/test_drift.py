@@ -1,0 +1,345 @@
+import contextlib
+import dataclasses
+import io
+import runpy
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pulumi import automation as auto
+from rich.console import Console
+
+from report import command, drift, gitlab, live, note, page, terminal
+from report.events import read_refresh
+from report.model import CHANGES, FAILED, NO_CHANGE, RISK_RAISED, ObjectChange, Report
+from report.preview import Preview
+from report.values import Scrubber
+from tests.report.previewed import diagnostic, pre_event, received
+from tools.stack_file import StackFileError
+
+ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+USER_RUNNER = "gitlab:index/userRunner:UserRunner"
+RULE = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+UPDATE = "PULUMI_K8S_ENABLE_PATCH_FORCE=true pulumi up --stack test --refresh"
+WIDER = {**RULE, "verbs": ["get", "*"]}
+
+
+def _urn(kind: str, name: str) -> str:
+    return f"urn:pulumi:test::image-builds::{kind}::{name}"
+
+
+def refreshed(  # noqa: PLR0913 - the fields of an event
+    kind: str,
+    operation: str,
+    inputs: dict[str, Any],
+    *,
+    outputs: dict[str, Any] | None,
+    new: dict[str, Any] | None = None,
+    diff: tuple[str, ...] = (),
+) -> list[Any]:
+    """The events of one resource's refresh."""
+    urn = _urn(kind, "one")
+    state = {"type": kind, "urn": urn, "parent": ""}
+    sides: dict[str, Any] = {"old": {**state, "inputs": inputs, "outputs": inputs}}
+    if outputs is not None:
+        sides["new"] = {**state, "inputs": new or inputs, "outputs": outputs}
+    detailed = {path: {"diffKind": "update"} for path in diff}
+    metadata = {"op": operation, "urn": urn, "type": kind, "detailedDiff": detailed, **sides}
+    return [
+        pre_event("refresh", urn, kind, old=inputs, new=inputs),
+        received("resOutputsEvent", {"metadata": metadata}),
+    ]
+
+
+def _report(events: list[Any], releases: dict[str, live.Release] | None = None) -> Report:
+    plan = read_refresh(events, Scrubber())
+    seen = Preview(plan=plan, settings={}, state="then", scrub=Scrubber())
+    return drift.report("test", seen, releases or {}, "ctx")
+
+
+def test_a_right_that_the_provider_overlooks_is_told_and_made_anew() -> None:
+    role = {"kind": "Role", "metadata": {"name": "r", "namespace": "n"}, "rules": [RULE]}
+
+    report = _report(refreshed(ROLE, "same", role, outputs={**role, "rules": [WIDER]}))
+
+    assert [item.path for item in report.resources[0].properties] == ["rules[0].verbs[1]"]
+    assert report.undo == ("kubectl delete Role r --namespace n --context ctx", UPDATE)
+    assert report.exit_code == RISK_RAISED
+    assert "To accept" not in note.write(report)
+
+
+def test_what_the_provider_sees_is_taken_back_by_an_update() -> None:
+    role = {"kind": "Role", "metadata": {"name": "r"}, "rules": [RULE]}
+    changed = {**role, "rules": [{**RULE, "verbs": ["watch"]}]}
+
+    report = _report(refreshed(ROLE, "update", role, outputs=changed, new=changed))
+
+    assert report.undo == (UPDATE,)
+
+
+def test_what_is_gone_counts_as_deleted() -> None:
+    report = _report(refreshed(ROLE, "delete", {"kind": "Role"}, outputs=None))
+
+    assert note.heading(report) == "test: 1 deleted outside of Pulumi; risk unchanged"
+    assert report.exit_code == CHANGES
+
+
+def test_a_resource_that_is_no_kubernetes_object_is_compared_by_its_inputs() -> None:
+    report = _report(
+        refreshed(USER_RUNNER, "update", {"tag": "a"}, outputs={"token": "x"}, new={"tag": "b"}),
+    )
+
+    (change,) = report.resources
+    assert [(item.path, item.old, item.new) for item in change.properties] == [("tag", "a", "b")]
+
+
+def test_a_resource_of_which_only_outputs_differ_has_not_drifted() -> None:
+    report = _report(refreshed(USER_RUNNER, "update", {"tag": "a"}, outputs={"seen": "now"}))
+
+    assert (report.resources, report.undo, report.exit_code) == ((), (), NO_CHANGE)
+
+
+def test_a_secret_that_only_the_provider_can_tell_apart_is_told() -> None:
+    secret = {"kind": "Secret", "data": {"token": "[secret]"}}
+    kind = "kubernetes:core/v1:Secret"
+
+    report = _report(refreshed(kind, "update", secret, outputs=secret, diff=("data.token",)))
+
+    assert [item.path for item in report.resources[0].properties] == ["data.token"]
+
+
+def test_config_toml_is_told_key_by_key_with_its_risk() -> None:
+    text = "[[runners]]\n[runners.kubernetes]\nprivileged = {}\n"
+    objects = [
+        {
+            "Service n/s": {"kind": "Service"},
+            "ConfigMap n/a": {"kind": "ConfigMap", "data": {"x": "y"}},
+            "ConfigMap n/b": {
+                "kind": "ConfigMap",
+                "data": {"config.template.toml": text.format(value)},
+            },
+        }
+        for value in ("false", "true")
+    ]
+    change = live.object_changes(
+        objects[0]["ConfigMap n/b"],
+        objects[1]["ConfigMap n/b"],
+        Scrubber(),
+    )
+    found = live.Release(
+        old=objects[0],
+        new=objects[1],
+        changes=(ObjectChange(operation="update", identity="ConfigMap n/b", properties=change),),
+    )
+    inputs = {"name": "r", "namespace": "n", "values": {"runners": {"config": "x = 1"}}}
+    events = refreshed(RELEASE, "same", inputs, outputs={})
+
+    report = _report(events, {_urn(RELEASE, "one"): found})
+
+    assert [item.change.path for item in report.keys] == ["kubernetes.privileged"]
+    assert report.resources == ()
+    assert report.exit_code == RISK_RAISED
+    assert report.undo == ("helm uninstall r --namespace n --kube-context ctx", UPDATE)
+
+
+def test_every_output_says_how_to_take_it_back() -> None:
+    report = _report(refreshed(ROLE, "delete", {"kind": "Role"}, outputs=None))
+
+    printed = io.StringIO()
+    terminal.write(report, Console(file=printed))
+    for text in (note.write(report), page.write(report), printed.getvalue()):
+        assert report.undo[0] in text
+        assert "test: 1 deleted outside of Pulumi" in text
+    assert "Compared with the state of then." in page.write(report)
+
+
+class Stack:
+    """A stack whose refresh sends these events."""
+
+    name = "test"
+    workspace = SimpleNamespace(env_vars={"KUBECONFIG": "theirs"})
+
+    def __init__(self, events: list[Any]) -> None:
+        """Take the events."""
+        self.events = events
+
+    def preview_refresh(self, *, on_event: Any) -> None:  # noqa: ANN401 - the SDK's
+        for event in self.events:
+            on_event(event)
+
+    def get_all_config(self) -> dict[str, auto.ConfigValue]:
+        return {"kubernetes:context": auto.ConfigValue("ctx")}
+
+    def export_stack(self) -> auto.Deployment:
+        return auto.Deployment(version=3, deployment={"manifest": {"time": "then"}})
+
+
+def _look(events: list[Any]) -> Report:
+    return drift.look(cast("auto.Stack", Stack(events)), Path("helm"))
+
+
+def test_every_release_that_is_there_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def release(*given: object) -> live.Release:
+        asked.append(given[1:4])
+        return live.Release(old={}, new={}, changes=())
+
+    monkeypatch.setattr(live, "release", release)
+    inputs = {"name": "r", "namespace": "n"}
+
+    assert _look(refreshed(RELEASE, "same", inputs, outputs={})).exit_code == NO_CHANGE
+    assert _look(refreshed(RELEASE, "delete", inputs, outputs=None)).exit_code == CHANGES
+    assert asked == [(live.Place("theirs", "ctx"), "r", "n")]
+
+
+def test_what_could_not_be_looked_at_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def release(*_: object) -> live.Release:
+        message = "what to do"
+        raise live.LiveError(message)
+
+    monkeypatch.setattr(live, "release", release)
+
+    report = _look(refreshed(RELEASE, "same", {"name": "r"}, outputs={}))
+
+    assert (report.errors, report.exit_code) == (("what to do",), FAILED)
+    assert note.heading(report) == "test: it is not known whether the cluster has drifted"
+
+
+def test_a_refresh_that_fails_is_a_failure() -> None:
+    report = _look([diagnostic("connection refused")])
+
+    assert report.exit_code == FAILED
+    assert "API server" in report.errors[0]
+
+
+QUIET = _report([])
+DRIFTED = _report(refreshed(ROLE, "delete", {"kind": "Role"}, outputs=None))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
+    """What is found, in place of a look at a cluster."""
+    found: list[Report] = []
+
+    @contextlib.contextmanager
+    def opened(_: str, *, local: bool) -> Generator[bool]:
+        yield local
+
+    def look(*_: object) -> Report:
+        return found[0]
+
+    monkeypatch.delenv("CI_PROJECT_ID", raising=False)
+    monkeypatch.setattr(drift, "opened", opened)
+    monkeypatch.setattr(drift, "look", look)
+    monkeypatch.setattr(drift.toolchain, "find", lambda _: SimpleNamespace(file=Path("helm")))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+    return found
+
+
+@pytest.mark.parametrize("report", [QUIET, DRIFTED], ids=["quiet", "drifted"])
+def test_files_are_written_where_there_is_something_to_tell(
+    tmp_path: Path,
+    seen: list[Report],
+    capsys: pytest.CaptureFixture[str],
+    report: Report,
+) -> None:
+    seen.append(report)
+    folder = tmp_path / "out"
+
+    assert drift.main(["--stack", "test", "--output", str(folder)]) == report.exit_code
+
+    written = {file.name for file in folder.iterdir()} if folder.exists() else set[str]()
+    assert written == ({"note.md", "report.html"} if report is DRIFTED else set())
+    printed = capsys.readouterr().out
+    assert report is DRIFTED or printed == "test: nothing has drifted; risk unchanged\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [StackFileError("what to do"), auto.CommandError(cast("Any", "no stack named; planted"))],
+)
+def test_what_stops_a_look_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    seen: list[Report],
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def look(*_: object) -> Report:
+        raise error
+
+    monkeypatch.setattr(drift, "look", look)
+
+    assert drift.main([]) == FAILED
+    said = capsys.readouterr().err
+    assert (said.count("\n"), seen) == (1, [])
+    assert "planted" not in said
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What GitLab is told in a pipeline."""
+    told: list[Any] = []
+    values = {"CI_SERVER_URL": "https://gitlab.example.com", "CI_PROJECT_ID": "5"}
+    for name, value in {**values, command.TOKEN: "glpat-PlantedNoteToken"}.items():
+        monkeypatch.setenv(name, value)
+
+    def tell_issue(_: object, *given: object) -> None:
+        told.append(given)
+
+    monkeypatch.setattr(gitlab, "tell_issue", tell_issue)
+    return told
+
+
+def test_the_issue_tells_what_has_drifted_and_is_closed_when_nothing_has(
+    pipeline: list[Any],
+) -> None:
+    drift.publish(DRIFTED)
+    drift.publish(QUIET)
+    drift.publish(dataclasses.replace(QUIET, errors=("not looked at",)))
+
+    assert pipeline == [
+        ("test", note.heading(DRIFTED), note.write(DRIFTED)),
+        ("test", note.heading(QUIET), None),
+    ]
+
+
+def test_without_a_token_the_pipeline_says_so(
+    pipeline: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv(command.TOKEN)
+
+    drift.publish(DRIFTED)
+
+    assert (pipeline, command.TOKEN in capsys.readouterr().out) == ([], True)
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_an_issue_that_cannot_be_written_is_told_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object) -> None:
+        message = "GitLab answers 401: make a token"
+        raise gitlab.PublishError(message)
+
+    monkeypatch.setattr(gitlab, "tell_issue", refuse)
+
+    drift.publish(DRIFTED)
+
+    assert "GitLab answers 401" in capsys.readouterr().err
+
+
+def test_the_module_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["report.drift", "--help"])
+    monkeypatch.delitem(sys.modules, "report.drift")
+
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("report.drift", run_name="__main__")
+
+    assert stopped.value.code == 0

@@ -1,0 +1,157 @@
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from report import live
+from report.live import LiveError, Place, as_asked, object_changes
+from report.model import PropertyChange
+from report.values import SECRET, Scrubber
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"a": 1}, {"a": 1, "default": 2}),
+        ({"a": {}}, {}),
+        ({"a": []}, {"a": None}),
+        ({"readOnly": False}, {}),
+        ({"strategy": {}}, {"strategy": {"type": "RollingUpdate"}}),
+        ({"cpu": "0.5", "memory": "1024Mi"}, {"cpu": "500m", "memory": "1Gi"}),
+        ({"sizeLimit": 1000}, {"sizeLimit": "1k"}),
+        ({"ports": [{"containerPort": 1}]}, {"ports": [{"containerPort": 1, "protocol": "TCP"}]}),
+    ],
+)
+def test_defaults_and_other_spellings_are_no_drift(wanted: object, found: object) -> None:
+    assert as_asked(wanted, found) == wanted
+
+
+DRIFTED: list[tuple[Any, Any, Any]] = [
+    ({"a": 1}, {"a": 2}, {"a": 2}),
+    ({"a": 1}, {}, {}),
+    ({"cpu": "1"}, {"cpu": "what"}, {"cpu": "what"}),
+    ({"command": "1"}, {"command": "1000m"}, {"command": "1000m"}),
+    ({"a": {"b": 1}}, {"a": "text"}, {"a": "text"}),
+    ({"data": {"a": "1"}}, {"data": {"a": "1", "b": "2"}}, {"data": {"a": "1", "b": "2"}}),
+    (
+        {"podSelector": {}},
+        {"podSelector": {"matchLabels": {"a": "b"}}},
+        {"podSelector": {"matchLabels": {"a": "b"}}},
+    ),
+    ({"egress": []}, {"egress": [{}]}, {"egress": [{}]}),
+    ({"verbs": ["get"]}, {"verbs": ["get", "list"]}, {"verbs": ["get", "list"]}),
+    (
+        {"env": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]},
+        {"env": [{"name": "b", "value": "3", "x": 1}, {"name": "c", "value": "4"}]},
+        {"env": [{"name": "b", "value": "3"}, {"name": "c", "value": "4"}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("wanted", "found", "seen"), DRIFTED)
+def test_what_was_asked_for_and_is_another_is_drift(
+    wanted: object,
+    found: object,
+    seen: object,
+) -> None:
+    assert as_asked(wanted, found) == seen
+
+
+def test_a_value_that_is_secret_is_told_without_it() -> None:
+    wanted = {"kind": "Secret", "data": {"a": "b2xk", "gone": "eA=="}}
+    found = {"kind": "Secret", "data": {"a": "bmV3", "more": "eQ=="}}
+
+    assert object_changes(wanted, found, Scrubber()) == (
+        PropertyChange(path="data.a", old=SECRET, new=SECRET),
+        PropertyChange(path="data.gone", old=SECRET, new=None),
+        PropertyChange(path="data.more", old=None, new=SECRET),
+    )
+
+
+def test_an_object_that_is_gone_had_all_that_was_asked_for() -> None:
+    assert object_changes({"kind": "Pod"}, None, Scrubber()) == (
+        PropertyChange(path="kind", old="Pod", new=None),
+    )
+
+
+def test_a_kubeconfig_in_the_config_is_used_and_kept_from_others() -> None:
+    with live.place({"kubernetes:kubeconfig": "{apiVersion: v1}"}, "theirs") as where:
+        file = Path(where.kubeconfig)
+        assert (file.read_text("utf-8"), where.context) == ("{apiVersion: v1}", None)
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "theirs"), ({"kubeconfig": "mine"}, "mine")])
+def test_a_kubeconfig_that_is_a_path_stays_one(given: dict[str, str], used: str) -> None:
+    settings = {"kubernetes:context": "c", **{f"kubernetes:{k}": v for k, v in given.items()}}
+
+    with live.place(settings, "theirs") as where:
+        assert where == Place(used, "c")
+
+
+MANIFEST: list[dict[str, Any]] = [
+    {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "x"}},
+    {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": None}},
+]
+
+
+def _helm(folder: Path, content: str, code: int = 0) -> Path:
+    """A helm that prints ``content``, and what it was asked for into a file beside it."""
+    (folder / "content").write_text(content, encoding="utf-8")
+    program = folder / "helm"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'echo "$KUBECONFIG" "$@" >"{folder}/asked"\n'
+        f'echo planted >&2; cat "{folder}/content"; exit {code}\n',
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_what_helm_deployed_is_compared_as_the_api_server_keeps_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
+    asked: list[dict[str, Any]] = []
+
+    def objects(_: Place, documents: list[dict[str, Any]], __: str) -> list[Any]:
+        asked.extend(documents)
+        data = {"a": base64.b64encode(b"x").decode()}
+        return [(documents[0], {**documents[0], "data": data}), (documents[1], None)]
+
+    monkeypatch.setattr(live, "_objects", objects)
+
+    found = live.release(helm, Place("file", "ctx"), "r", "n", Scrubber())
+
+    assert (tmp_path / "asked").read_text("utf-8") == (
+        "file get manifest r --namespace n --kube-context ctx\n"
+    )
+    assert asked[0]["data"] == {"a": "eA=="}
+    assert asked[1]["metadata"] == {"name": "d"}
+    assert [(item.operation, item.identity) for item in found.changes] == [
+        ("delete", "Deployment d"),
+    ]
+    assert (set(found.old), set(found.new)) == ({"Secret s", "Deployment d"}, {"Secret s"})
+    assert found.old["Secret s"]["data"] == {"a": SECRET}
+
+
+def test_a_release_that_helm_cannot_read_is_told_without_what_it_said(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, "planted", code=1)
+
+    with pytest.raises(LiveError, match=r"release n/r cannot be read by helm; check") as failure:
+        live.release(helm, Place("", None), "r", "n", Scrubber())
+
+    assert "planted" not in str(failure.value)
+
+
+def test_objects_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
+    nowhere = str(tmp_path / "kubeconfig")
+
+    with pytest.raises(LiveError, match="objects cannot be read in the cluster; check"):
+        live.release(helm, Place(nowhere, None), "r", "n", Scrubber())
