@@ -686,11 +686,15 @@ class Runner(_Model):
 
 
 class Settings(_Model):
-    """Everything in ``image-builds:settings``."""
+    """Everything in ``image-builds:settings``.
+
+    ``reviewer`` makes an account for the previews of merge requests, which reads no Secret.
+    """
 
     gitlab: GitLab
     cluster: Cluster
     namespace: DnsLabel
+    reviewer: bool = False
     chart: Chart = Chart()
     registries: list[Registry] = Field(default_factory=list[Registry])
     registry_mirrors: list[RegistryHost] = Field(default_factory=list[str])

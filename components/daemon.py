@@ -50,6 +50,8 @@ class Daemon(pulumi.ComponentResource):
 
     client_certificates: pulumi.Output[Mapping[str, str]]
     """``ca.pem``, ``cert.pem`` and ``key.pem`` of jobs, in base64, known once the daemon serves."""
+    namespace: pulumi.Output[str]
+    """The namespace that it runs in."""
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class Daemon(pulumi.ComponentResource):
         super().__init__("image-builds:index:Daemon", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         daemon = args["daemon"]
-        namespace = BuildNamespace(
+        self.namespace = namespace = BuildNamespace(
             name,
             {"namespace": args["namespace"], "pod_security": daemon.pod_security},
             child,
@@ -119,7 +121,7 @@ class Daemon(pulumi.ComponentResource):
                 "key.pem": known[0]["client-key.pem"],
             },
         )
-        self.register_outputs({})
+        self.register_outputs({"namespace": self.namespace})
 
     def _certificates(
         self,

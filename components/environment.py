@@ -8,6 +8,7 @@ import pulumi
 from components.daemon import Daemon, DaemonArgs
 from components.namespace import BuildNamespace
 from components.registry import Login, RegistryLogin
+from components.reviewer import Reviewer
 from components.runner import Runner, RunnerArgs
 
 
@@ -19,9 +20,13 @@ class TargetArgs(TypedDict):
 
 
 class EnvironmentArgs(TypedDict):
-    """What the stack holds, each mapping by the user's own name."""
+    """What the stack holds, each mapping by the user's own name.
+
+    ``reviewer`` is the account of previews, None where there is to be none.
+    """
 
     namespace: str
+    reviewer: str | None
     targets: Mapping[str, TargetArgs]
     pull_secret: str
     pull_logins: Mapping[str, Login]
@@ -70,9 +75,8 @@ class Environment(pulumi.ComponentResource):
                     },
                     child,
                 )
-        certificates = {
-            daemon: Daemon(daemon, wanted, child).client_certificates
-            for daemon, wanted in args["daemons"].items()
+        daemons = {
+            daemon: Daemon(daemon, wanted, child) for daemon, wanted in args["daemons"].items()
         }
         self.runners = {
             runner: Runner(
@@ -81,10 +85,33 @@ class Environment(pulumi.ComponentResource):
                     **wanted,
                     "manager_namespace": managers.namespace,
                     "targets": targets,
-                    "daemon_certificates": certificates,
+                    "daemon_certificates": {
+                        daemon: made.client_certificates for daemon, made in daemons.items()
+                    },
                 },
                 child,
             )
             for runner, wanted in args["runners"].items()
         }
+        if args["reviewer"]:
+            ours = {
+                name: target for name, target in targets.items() if args["targets"][name]["create"]
+            }
+            Reviewer(
+                "reviewer",
+                {
+                    "account": args["reviewer"],
+                    "home": managers.namespace,
+                    "namespaces": {
+                        "managers": managers.namespace,
+                        **{f"target-{name}": target for name, target in ours.items()},
+                        **{f"daemon-{name}": item.namespace for name, item in daemons.items()},
+                        **{
+                            f"jobs-{name}": item.job_namespace
+                            for name, item in self.runners.items()
+                        },
+                    },
+                },
+                child,
+            )
         self.register_outputs({"runners": list(self.runners)})

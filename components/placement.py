@@ -62,6 +62,7 @@ class Placement:
         }
         self.environment = {
             "namespace": settings.namespace,
+            "reviewer": "reviewer" if settings.reviewer else None,
             "targets": {
                 name: {"create": target.create, "adopt": target.adopt_pull_secret}
                 for name, target in settings.target_namespaces.items()

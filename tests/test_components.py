@@ -39,6 +39,49 @@ def _docker_config(secret: dict[str, Any]) -> dict[str, Any]:
     return json.loads(plain(secret["stringData"])[".dockerconfigjson"])
 
 
+class TestReviewer:
+    def test_there_is_none_unless_it_is_asked_for(self) -> None:
+        assert not [item for item in _deploy() if item.name.startswith("reviewer")]
+
+    def test_it_has_a_role_in_each_namespace_of_the_stack_and_nowhere_else(self) -> None:
+        registered = _deploy(
+            {
+                "reviewer": True,
+                "targetNamespaces.theirs": {"create": False},
+                "runners.main.strategy": "buildkit-service",
+            },
+        )
+
+        bindings = [
+            item.inputs
+            for item in registered
+            if item.kind.endswith(":RoleBinding") and item.name.startswith("reviewer.")
+        ]
+        account = {"kind": "ServiceAccount", "name": "reviewer", "namespace": "builds"}
+        assert {item["metadata"]["namespace"] for item in bindings} == {
+            "builds",
+            "builds-main",
+            "builds-buildkitd",
+            "apps",
+        }
+        assert all(item["subjects"] == [account] for item in bindings)
+        assert all(item["roleRef"]["name"] == "reviewer" for item in bindings)
+
+    def test_it_gets_everything_but_secrets_and_does_nothing_else(self) -> None:
+        registered = _deploy({"reviewer": True})
+
+        role = _one(registered, ROLE, "reviewer.jobs-main")
+        assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get"}
+        read = {resource for rule in role["rules"] for resource in rule["resources"]}
+        deployed = {
+            f"{item.kind.rpartition(':')[2].lower()}s".replace("policys", "policies")
+            for item in _deploy({"runners.main.strategy": "buildkit-service"})
+            if item.kind.startswith("kubernetes:") and item.kind != RELEASE
+        }
+        assert deployed - read == {"secrets"}
+        assert read - deployed == set()
+
+
 class TestAccountOfJobs:
     STRATEGY: ClassVar = {"kind": "buildx", "acceptPrivileged": True}
     MAKING_PODS: ClassVar = [

@@ -44,7 +44,16 @@ PURE = {
     "runner_toml": {"components.strategies.plan"},
     "certificates": set[str](),
 }
-COMPONENTS = ("namespace", "access", "registry", "registration", "daemon", "runner", "environment")
+COMPONENTS = (
+    "namespace",
+    "access",
+    "registry",
+    "registration",
+    "daemon",
+    "reviewer",
+    "runner",
+    "environment",
+)
 MODULES = [*(CHECKOUT / "components").rglob("*.py"), CHECKOUT / "__main__.py"]
 
 

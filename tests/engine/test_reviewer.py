@@ -1,0 +1,127 @@
+"""The account of previews on a real API server, with the kubeconfig that the README makes."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from kubernetes import client, config
+
+from report import preview
+from tests.configured import STRATEGIES
+from tests.engine.conftest import AuditedCluster, Site, allowed, fresh_site
+from tools import toolchain
+from tools.cluster import NAME
+from tools.local import CHECKOUT, LocalStack
+
+COMMANDS = re.findall(
+    r"^kubectl .*reviewer\.kubeconfig.*$",
+    (CHECKOUT / "README.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    control_plane: AuditedCluster,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    with fresh_site(control_plane, tmp_path_factory.mktemp("reviewer")) as site:
+        site.write("kaniko", reviewer=True)
+        assert "failed" not in site.up().operations
+        yield site
+
+
+@pytest.fixture(scope="module")
+def reviewer(deployed: Site) -> Site:
+    """The same stack with the reviewer's kubeconfig."""
+    kubectl = toolchain.find("kubectl").file.parent
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(deployed.stack.kubeconfig),
+        "PATH": f"{kubectl}:{os.environ['PATH']}",
+    }
+    for command in COMMANDS:
+        here = command.replace("managed-prod", NAME).replace("image-builds-prod", deployed.prefix)
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", here],
+            cwd=deployed.folder,
+            env=environment,
+            check=True,
+        )
+    stack = LocalStack(
+        "test",
+        deployed.stack.state,
+        deployed.folder / "reviewer.kubeconfig",
+        stack_file=deployed.stack.stack_file,
+    )
+    return Site(deployed.prefix, deployed.folder, stack)
+
+
+def test_the_kubeconfig_holds_no_other_credentials(reviewer: Site) -> None:
+    text = reviewer.stack.kubeconfig.read_text(encoding="utf-8")
+
+    assert len(COMMANDS) == 4
+    assert text.count("token:") == 1
+    assert "client-key" not in text
+
+
+@pytest.mark.parametrize("strategy", ["dood", "buildkit-service"])
+def test_its_preview_tells_what_that_of_an_administrator_tells(
+    control_plane: AuditedCluster,
+    deployed: Site,
+    reviewer: Site,
+    strategy: str,
+) -> None:
+    deployed.write(STRATEGIES[strategy], reviewer=True)
+    told: list[object] = []
+    for site in (deployed, reviewer):
+        with site.stack.open() as stack:
+            told.append(preview.run(stack).plan)
+    deployed.write("kaniko", reviewer=True)
+
+    assert told[0] == told[1]
+    asked = control_plane.asked("reviewer", deployed.prefix)
+    assert {call[0] for call in asked.calls} <= {"get", "patch"}
+    # The dry runs of what would be changed, which it may not do for real either.
+    assert {call[0] for call in asked.forbidden} == {"patch"}
+
+
+def test_it_can_read_everything_but_secrets_and_change_nothing(reviewer: Site) -> None:
+    jobs = f"{reviewer.prefix}-builds"
+    file, context = str(reviewer.stack.kubeconfig), NAME
+    with config.new_client_from_config(file, context) as api:
+        for group, resource in (("", "configmaps"), ("rbac.authorization.k8s.io", "roles")):
+            assert allowed(api, jobs, ("get", group, resource))
+        for verb in ("get", "list", "watch", "create", "update", "patch", "delete"):
+            for namespace in (reviewer.prefix, jobs, f"{reviewer.prefix}-apps", "default"):
+                assert not allowed(api, namespace, (verb, "", "secrets"))
+        for call in (("create", "", "pods"), ("create", "", "pods/exec"), ("list", "", "pods")):
+            assert not allowed(api, jobs, call)
+        core = client.CoreV1Api(api)
+        with pytest.raises(client.ApiException, match="Forbidden"):
+            core.read_namespaced_secret("gitlab-runner-builds-token", reviewer.prefix)
+        with pytest.raises(client.ApiException, match="Forbidden"):
+            core.create_namespaced_pod(jobs, {"metadata": {"name": "x"}})
+        assert core.read_namespace(jobs).metadata.name == jobs
+
+
+def test_its_update_is_refused_and_changes_nothing(
+    control_plane: AuditedCluster,
+    deployed: Site,
+    reviewer: Site,
+) -> None:
+    with control_plane.api() as api:
+        before = client.CoreV1Api(api).read_namespace(f"{reviewer.prefix}-builds").metadata.labels
+    reviewer.write("kaniko", reviewer=True, runner={"jobNamespace": f"{reviewer.prefix}-renamed"})
+
+    outcome = reviewer.up()
+    deployed.write("kaniko", reviewer=True)
+
+    assert "is forbidden" in outcome.operations["failed"][0]
+    with control_plane.api() as api:
+        core = client.CoreV1Api(api)
+        assert core.read_namespace(f"{reviewer.prefix}-builds").metadata.labels == before
+        names = {item.metadata.name for item in core.list_namespace().items}
+    assert f"{reviewer.prefix}-renamed" not in names
