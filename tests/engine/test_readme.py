@@ -111,4 +111,6 @@ def test_the_commands_of_the_cli_are_taken_by_it(tmp_path: Path) -> None:
 
 
 def test_the_image_that_the_readme_names_is_the_default() -> None:
-    assert f"name: {Kaniko().image}\n" in README
+    # The digest would make the example hard to read.
+    tagged = Kaniko().image.partition("@")[0]
+    assert f"name: {tagged}\n" in README

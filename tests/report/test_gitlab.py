@@ -192,7 +192,7 @@ def address(fake: FakeGitLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Addre
             """Keep the test's output quiet."""
 
     class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
+        def handle_error(self, request: object, client_address: object) -> None:
             """Keep quiet of a client that gave up, which is what a test is about."""
 
     server = Server(("127.0.0.1", 0), Handler)
