@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     file = CHECKOUT / f"Pulumi.{options.stack}.yaml"
     try:
         with opened(options.stack, options.strategy, local=options.local) as stack:
-            report = tell(stack, options.stack, file, options.output)
+            report = tell(stack, options.stack, file, options.output, options.note_limit)
     except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -53,6 +53,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--stack", default="dev")
     parser.add_argument("--output", type=Path, default=Path("build/preview"))
+    parser.add_argument(
+        "--note-limit",
+        type=int,
+        default=note.LIMIT,
+        help="the most characters that note.md may have",
+    )
     parser.add_argument("--local", action="store_true", help="on the local control plane")
     parser.add_argument("--strategy", default="", help="in YAML, for every runner; with --local")
     parser.add_argument(
@@ -86,7 +92,13 @@ def _program() -> None:
     runpy.run_path(str(CHECKOUT / "__main__.py"))
 
 
-def tell(stack: auto.Stack, environment: str, file: Path, output: Path) -> Report:
+def tell(
+    stack: auto.Stack,
+    environment: str,
+    file: Path,
+    output: Path,
+    note_limit: int = note.LIMIT,
+) -> Report:
     """Preview, and tell it on the terminal and in a folder; ``file`` is the stack's own."""
     seen = preview.run(stack)
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -102,20 +114,20 @@ def tell(stack: auto.Stack, environment: str, file: Path, output: Path) -> Repor
         base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
         state=seen.state,
     )
-    write(report, stack_file, output)
+    write(report, stack_file, output, note_limit)
     terminal.write(report, Console())
     if report.exit_code != NO_CHANGE:
         print(f"The whole report, for a browser: {output / 'report.html'}")
     return report
 
 
-def write(report: Report, stack_file: StackFile, folder: Path) -> None:
+def write(report: Report, stack_file: StackFile, folder: Path, note_limit: int) -> None:
     """Write every output that is a file."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "plan.json": widget.write(report),
         "quality.json": quality.write(report, stack_file),
-        "note.md": note.write(report),
+        "note.md": note.write(report, note_limit),
         "report.html": page.write(report),
         "digest.txt": f"{report.digest}\n",
     }

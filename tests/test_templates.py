@@ -152,6 +152,24 @@ def test_gitlabs_own_schema_takes_the_projects_pipeline() -> None:
     assert against_schema(CHECKOUT / ".gitlab-ci.yml") == ""
 
 
+SCHEDULABLE = ("lint", "test", "preview-dev", "preview-prod", "deploy-dev", "deploy-prod", "drift")
+
+
+def test_a_schedule_of_the_projects_pipeline_only_looks_for_drift(tmp_path: Path) -> None:
+    pipeline = yaml.safe_load((CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+
+    resolved_jobs = resolved(tmp_path, pipeline)
+    jobs = {name: resolved_jobs[name] for name in SCHEDULABLE}
+
+    scheduled = '$CI_PIPELINE_SOURCE == "schedule"'
+    other = '$CI_PIPELINE_SOURCE != "schedule"'
+    conditions = {name: [rule["if"] for rule in job["rules"]] for name, job in jobs.items()}
+    assert all(scheduled in condition for condition in conditions.pop("drift"))
+    for name in ("preview-dev", "preview-prod"):
+        assert all("MERGE_REQUEST" in condition for condition in conditions.pop(name))
+    assert [name for name, found in conditions.items() if other not in found[0]] == []
+
+
 def test_gitlabs_own_schema_refuses_a_job_with_an_unknown_key(tmp_path: Path) -> None:
     file = tmp_path / "bad.yml"
     file.write_text("job: {script: [date], imagee: x}", encoding="utf-8")

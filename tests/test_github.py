@@ -1,0 +1,58 @@
+"""The workflow for teams on GitHub, by the schema that check-jsonschema carries, and shellcheck."""
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import yaml
+
+from report.note import marker
+from tests.pipelines import against_shell
+from tools.local import CHECKOUT
+
+FILE = CHECKOUT / ".github" / "workflows" / "pipeline.yml"
+TEXT = FILE.read_text(encoding="utf-8")
+JOBS: dict[str, Any] = yaml.safe_load(TEXT)["jobs"]
+STEPS: list[dict[str, Any]] = [step for job in JOBS.values() for step in job["steps"]]
+
+
+def test_githubs_schema_takes_the_workflow() -> None:
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    command = [sys.executable, "-m", "check_jsonschema", *schema, str(FILE)]
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_every_script_is_a_sound_one() -> None:
+    scripts = [step["run"] for step in STEPS if "run" in step]
+
+    assert len(scripts) > 4
+    assert [said for script in scripts if (said := against_shell(script))] == []
+
+
+def test_every_action_is_pinned_by_its_commit_with_its_version() -> None:
+    used = re.findall(r"uses: (.*)", TEXT)
+
+    assert len(used) == 4
+    assert [
+        use for use in used if not re.fullmatch(r"\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use)
+    ] == []
+
+
+def test_no_script_holds_an_expression_that_others_fill_in() -> None:
+    assert [step for step in STEPS if "${{" in step.get("run", "")] == []
+
+
+def test_the_comment_is_found_by_the_marker_of_the_note() -> None:
+    told = [step["run"] for step in JOBS["preview"]["steps"] if step.get("name") == "Tell"]
+
+    assert marker("$STACK") in told[0]
+
+
+def test_both_pipelines_have_the_same_pulumi() -> None:
+    gitlab = (CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8")
+
+    (version,) = re.findall(r"pulumi-version: (\S+)", TEXT)
+    assert f"pulumi/pulumi-python:{version}\n" in gitlab
