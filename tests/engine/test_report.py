@@ -106,7 +106,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     "kaniko-to-buildx": (_strategy("builds", STRATEGIES["buildx"]), RISK_RAISED),
     "kaniko-to-buildah-privileged": (
         _strategy("builds", STRATEGIES["buildah-privileged"]),
-        CHANGES,
+        RISK_RAISED,
     ),
     "kaniko-to-none": (
         _strategy("builds", {"kind": "none", "rights": {"SITE-apps": RIGHTS}}),

@@ -180,7 +180,7 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
         sent.append(f"{given} {wanted}")
 
     monkeypatch.setattr(planted.stack, "run", _after(planted.stack.run, fails=fails))
-    monkeypatch.setattr(command, "_opened", opened)
+    monkeypatch.setattr(command, "opened", opened)
     monkeypatch.setattr(gitlab, "publish", publish)
     monkeypatch.setattr(gitlab, "label", label)
     for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", command.TOKEN):
