@@ -212,6 +212,11 @@ def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
         patch["hostUsers"] = False
     if plan.restricted:
         patch["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}}
+    if plan.host_paths:
+        patch["volumes"] = [
+            {"name": host_path.name, "hostPath": {"type": host_path.kind}}
+            for host_path in plan.host_paths
+        ]
     if not patch:
         return []
     text = json.dumps(patch, sort_keys=True)

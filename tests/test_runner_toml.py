@@ -201,6 +201,14 @@ def test_any_plan_at_restricted_is_rendered_as_that_level_demands() -> None:
     assert "cap_drop" not in _kubernetes(PLAN, JOB)
 
 
+def test_a_path_of_the_node_must_be_what_it_is_taken_for() -> None:
+    patch = cast(
+        "Any", _kubernetes(plan_for(Dood(accept_node_root=True), CLUSTER, (), ()), JOB)["pod_spec"]
+    )[0]["patch"]
+
+    assert patch == '{"volumes": [{"hostPath": {"type": "Socket"}, "name": "docker-socket"}]}'
+
+
 def test_a_restricted_jobs_home_may_be_written_and_chosen() -> None:
     plan = plan_for(Deploy(), CLUSTER, (), ())
     chosen = dataclasses.replace(JOB, environment={"HOME": "/elsewhere"})

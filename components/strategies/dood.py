@@ -32,7 +32,7 @@ def plan(
         credentials_folder=CREDENTIALS,
         resources=CLIENT,
         environment={"DOCKER_HOST": f"unix://{_SOCKET}"},
-        host_paths=(HostPath(name="docker-socket", path=_SOCKET, read_only=True),),
+        host_paths=(HostPath(name="docker-socket", path=_SOCKET, kind="Socket", read_only=True),),
         node_selector=cluster.nodes.selector,
         node_setup=tuple(_node_setup(registries, mirrors)),
         warnings=(

@@ -19,10 +19,14 @@ PRIVILEGED_JOB = "whoever can run a job is root on the node, since its container
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HostPath:
-    """A path of the node that is mounted into every container of a job."""
+    """A path of the node that is mounted into every container of a job.
+
+    ``kind`` is what must be there: of anything else that is missing, the runtime makes a folder.
+    """
 
     name: str
     path: str
+    kind: Literal["Socket"]
     read_only: bool
 
 

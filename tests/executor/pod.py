@@ -5,7 +5,9 @@ of 18.9.0, for the keys that components/runner_toml.py writes.
 """
 
 import dataclasses
+import itertools
 import json
+from collections.abc import Iterable
 from typing import Any, cast
 
 PROJECT, JOB = 1, 2
@@ -32,10 +34,10 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
         ValueError: ``allowed_services`` forbids a service that is configured.
     """
     kubernetes = runner["kubernetes"]
-    services = kubernetes.get("services", [])
+    services = _named(kubernetes.get("services", []))
     foreign = [
         service["name"]
-        for service in services
+        for service in services.values()
         if service["name"] not in kubernetes.get("allowed_services", [service["name"]])
     ]
     if foreign:
@@ -57,7 +59,7 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
             {"name": name} for name in (*kubernetes.get("image_pull_secrets", []), credentials)
         ],
         "securityContext": _pod_context(kubernetes.get("pod_security_context", {})),
-        "hostAliases": _host_aliases(services),
+        "hostAliases": _host_aliases(services.values()),
         "affinity": {},
         "volumes": _volumes(kubernetes),
         "initContainers": [_container(runner, "init-permissions", HELPER)],
@@ -71,13 +73,13 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
             *(
                 {
                     **_container(runner, "service", service["name"]),
-                    "name": service["alias"],
+                    "name": name,
                     "command": [],
                     "args": service.get("command", []),
                     "env": _variables(runner, service, request),
                     "resources": _resources(kubernetes, "service_"),
                 }
-                for service in services
+                for name, service in sorted(services.items())
             ),
         ],
     }
@@ -155,12 +157,21 @@ def _resources(kubernetes: dict[str, Any], prefix: str) -> dict[str, dict[str, s
     }
 
 
-def _host_aliases(services: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _named(services: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return services by container: its alias, or a number (getServiceDefinition)."""
+    numbers = (f"svc-{number}" for number in itertools.count())
+    return {service.get("alias") or next(numbers): service for service in services}
+
+
+def _host_aliases(services: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Let services be found by image and alias (host_aliases.go, createServicesHostAlias)."""
     names = [
         name
         for service in services
-        for name in (service["name"].partition(":")[0].replace("/", "-"), service["alias"])
+        for name in (
+            service["name"].partition(":")[0].replace("/", "-"),
+            *([service["alias"]] if "alias" in service else []),
+        )
     ]
     return [{"ip": "127.0.0.1", "hostnames": names}] if names else []
 
@@ -170,17 +181,20 @@ def _variables(
     service: dict[str, Any],
     request: Request,
 ) -> list[dict[str, str]]:
-    """Return a container's environment, in which the job outranks the runner's."""
-    pairs = [
-        pair.partition("=")[::2]
-        for pair in (*runner.get("environment", []), *service.get("environment", []))
-    ]
-    if any("$" in value for _, value in pairs):
+    """Return a container's environment (common/build.go, GetAllVariables, GetServiceVariables).
+
+    The job outranks the runner, and a service's own variables outrank both.
+    """
+    runners, services = (
+        dict(pair.partition("=")[::2] for pair in table.get("environment", []))
+        for table in (runner, service)
+    )
+    if any("$" in value for value in (*runners.values(), *services.values())):
         message = "the runner expands variables in values, and the test executor does not"
         raise ValueError(message)
     return [
         {"name": name, "value": value}
-        for name, value in {**dict(pairs), **request.variables}.items()
+        for name, value in {**runners, **request.variables, **services}.items()
     ]
 
 

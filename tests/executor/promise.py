@@ -160,7 +160,10 @@ def _volumes(plan: BuildPlan) -> dict[str, dict[str, Any]]:
     volumes: list[dict[str, Any]] = [
         PUSH_LOGINS,
         *({"name": name, "emptyDir": {}} for name in ("repo", "scripts", "logs")),
-        *({"name": entry.name, "hostPath": {"path": entry.path}} for entry in plan.host_paths),
+        *(
+            {"name": entry.name, "hostPath": {"path": entry.path, "type": entry.kind}}
+            for entry in plan.host_paths
+        ),
         *(
             {"name": entry.name, "emptyDir": {"medium": entry.medium} if entry.medium else {}}
             for entry in plan.empty_dirs
