@@ -1,17 +1,24 @@
-"""Starts, stops or shows the real node of the local control plane."""
+"""Starts, stops or shows the real node of the local control plane, or says what it lacks."""
 
 import sys
 
 from tools import cluster, toolchain
 from tools.local import state_folder
 from tools.node.machine import NodeError
-from tools.node.node import Node
+from tools.node.node import Node, check
+from tools.node.programs import missing_packages
 
 
 def main(arguments: list[str]) -> int:
-    """Run ``up``, ``down`` or ``status`` and return the exit status."""
+    """Run ``up``, ``down``, ``status``, ``check`` or ``packages``; return the exit status."""
+    if arguments == ["packages"]:
+        print(*missing_packages())
+        return 0
     node = Node(state_folder())
     try:
+        if arguments == ["check"]:
+            check(node)
+            return 0
         if arguments == ["up"]:
             node.up()
         elif arguments == ["down"]:

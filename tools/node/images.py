@@ -7,6 +7,7 @@ The programs are built from Go modules, the rest comes from Debian's packages.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -14,7 +15,7 @@ import platform
 import struct
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from components.config import Buildah, Buildkit, BuildkitService, Dind, Dood, Ka
 from tools import toolchain
 from tools.local import STAND_IN_CHART
 from tools.node.machine import Machine, NodeError
-from tools.node.programs import PAUSE, SOCKET
-from tools.node.registry import KINDS, Registries
+from tools.node.registry import KINDS, MIRROR, Kind, Registries
+from tools.node.settings import PAUSE, SOCKET
 
 BASE = "base:1"
 """A Dockerfile's FROM: a shell and its tools, which the registry gets."""
@@ -98,14 +99,10 @@ def images() -> list[Image]:
             debian=True,
         ),
         _buildah(Buildah().image),
+        Image(tuple(sorted(clients)), _docker_client(), debian=True),
         Image(
-            # Blog posts name the image by its version alone.
-            (*sorted(clients), engine.partition("-dind")[0]),
-            _docker_client(),
-            debian=True,
-        ),
-        Image(
-            (engine,),
+            # The version alone names the same image (docker-library/official-images).
+            (engine, engine.partition("-dind")[0]),
             (*_docker_client(), *_docker_engine()),
             debian=True,
             entrypoint=("dockerd-entrypoint.sh",),
@@ -124,9 +121,6 @@ def images() -> list[Image]:
 def _busybox(path: str, folder: str) -> tuple[Entry, ...]:
     """The shell and its tools, each a link."""
     busybox = Path("/bin/busybox")
-    if not busybox.exists():
-        message = "busybox is missing; run: apt-get install busybox-static"
-        raise NodeError(message)
     listing = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True)
     names = [name for name in listing.stdout.split() if name != "busybox"]
     return (
@@ -168,7 +162,8 @@ def _manager() -> tuple[Entry, ...]:
 
 def _kaniko(name: str) -> Image:
     return Image(
-        (name,),
+        # The pipelines of docs/migration.md name the image by its tag.
+        (name, name.partition("@")[0]),
         (
             _program("executor", "/kaniko/executor"),
             *_busybox("/busybox/busybox", "/busybox"),
@@ -305,21 +300,28 @@ class Store:
         """Remember whose containerd it is."""
         self._machine = machine
         self._cache = toolchain.cache_folder() / "node-images"
-        self._imported = machine.state / "images.json"
+        self._brought = machine.state / "images.json"
 
     def bring(self, registries: Registries) -> None:
         """Make what is missing, and give it to containerd, and the base to each registry."""
-        file = self._imported
-        known: dict[str, str] = json.loads(file.read_text("utf-8")) if file.exists() else {}
         for image in images():
             archive = self.archive(image)
-            if known.get(image.names[0]) != archive.name:
-                self._import(image, archive)
-                if image.names == (BASE,):
-                    for kind in KINDS:
-                        registries.copy(f"docker-archive:{archive}", BASE, kind)
-                known[image.names[0]] = archive.name
-                file.write_text(json.dumps(known, indent=1), encoding="utf-8")
+            self._once(" ".join(image.names), archive, functools.partial(self._import, image))
+            if image.names == (BASE,):
+                for kind in KINDS:
+                    # Docker Hub has images without an owner there, and so have its mirrors.
+                    target = f"library/{BASE}" if kind is MIRROR else BASE
+                    copy = functools.partial(_copy, registries, target, kind)
+                    self._once(f"{kind.address}/{target}", archive, copy)
+
+    def _once(self, name: str, archive: Path, bring: Callable[[Path], None]) -> None:
+        """Bring an archive to where ``name`` is, unless the one there is of the same."""
+        file = self._brought
+        known: dict[str, str] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        if known.get(name) != archive.name:
+            bring(archive)
+            content = {**known, name: archive.name}
+            file.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     def archive(self, image: Image) -> Path:
         """Return the image as a docker-archive, made where it is not in the cache."""
@@ -378,6 +380,10 @@ class Store:
                 raise NodeError(message)
             part.replace(file)
         return file
+
+
+def _copy(registries: Registries, target: str, kind: Kind, archive: Path) -> None:
+    registries.copy(f"docker-archive:{archive}", target, kind)
 
 
 def reference(name: str) -> str:

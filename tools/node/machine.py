@@ -23,6 +23,7 @@ PODS = "10.124.0.0/16"
 CGROUP = "image-builds-node"
 """The control group under which everything of the node runs."""
 
+_UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _HOLDER = "image-builds-node-holder"
 _CABLE = "image-builds0"
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -51,21 +52,35 @@ class Machine:
                     return process
         return None
 
-    def up(self) -> None:
-        """Make the namespaces and the cable between the node's network and this machine.
+    def check(self) -> None:
+        """Look whether the namespaces are there or can be made.
 
         Raises:
-            NodeError: another node of this machine has the cable.
+            NodeError: this machine may not make them, or another node of it has the cable.
         """
         if self.holder:
             return
         if Path(f"/sys/class/net/{_CABLE}").exists():
             message = f"another node runs here, since there is an interface {_CABLE}; stop that one"
             raise NodeError(message)
+        try:
+            _call(*_UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt")
+        except NodeError as error:
+            message = f"namespaces and mounts cannot be made here: {error}; use a virtual machine"
+            raise NodeError(message) from None
+
+    def up(self) -> None:
+        """Make the namespaces and the cable between the node's network and this machine.
+
+        Raises:
+            NodeError: they cannot be made.
+        """
+        if self.holder:
+            return
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         _start(
             [
-                *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+                *_UNSHARE,
                 # Children of programs that ended fall to the holder; ignoring their ends reaps
                 # them.
                 *("bash", "-c", f"trap '' CHLD; exec -a {_HOLDER} sleep infinity"),
@@ -76,7 +91,7 @@ class Machine:
         deadline = time.monotonic() + _GRACE
         while not (holder := self.holder):
             if time.monotonic() > deadline:
-                message = "the namespaces cannot be made: unshare(1) ended; are you root?"
+                message = "the namespaces cannot be made: unshare(1) ended"
                 raise NodeError(message)
             time.sleep(0.05)
         _call("ip", "link", "add", _CABLE, "type", "veth", "peer", "eth0", "netns", str(holder.pid))

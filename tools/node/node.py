@@ -24,7 +24,7 @@ class Node:
         Raises:
             NodeError: this machine cannot have a node, or a program did not start.
         """
-        _check()
+        check(self)
         for name in (*toolchain.PROGRAMS, *toolchain.NODE_PROGRAMS):
             toolchain.find(name)
         hosts = self.registries.hosts()
@@ -47,7 +47,8 @@ class Node:
             kind.address: self.registries.certificate for kind in registry.KINDS if kind.tls
         }
         insecure = [kind.address for kind in registry.KINDS if not kind.tls]
-        programs.start_docker(self.machine, insecure, certificates)
+        mirror = registry.MIRROR.address
+        programs.start_docker(self.machine, insecure, certificates, mirror)
 
     def stop_docker(self) -> None:
         """Stop that engine; its socket goes with it."""
@@ -72,7 +73,12 @@ class Node:
         return [(name, running[name].pid if name in running else None) for name in names]
 
 
-def _check() -> None:
+def check(node: Node) -> None:
+    """Say what this machine lacks for ``node``, before anything is built or started.
+
+    Raises:
+        NodeError: something is missing; the message says what and what to do.
+    """
     if platform.system() != "Linux":
         message = "a node needs Linux; use a virtual machine, or your own cluster"
         raise NodeError(message)
@@ -82,3 +88,4 @@ def _check() -> None:
     if missing := programs.missing_packages():
         message = f"packages are missing; run: apt-get install {' '.join(missing)}"
         raise NodeError(message)
+    node.machine.check()

@@ -1,8 +1,4 @@
-"""The programs of a node, on the machine's namespaces: what each is told, and in which order.
-
-The settings that differ from a distribution's are those that a machine with cgroup v1 and without
-CAP_SYS_RESOURCE needs.
-"""
+"""The programs of a node, in the machine's namespaces, in the order in which they start."""
 
 import json
 import os
@@ -21,7 +17,9 @@ from urllib3.exceptions import HTTPError
 from tools import toolchain
 from tools.certificates import Authority
 from tools.cluster import NAME, Cluster
-from tools.node.machine import CGROUP, NODE, PODS, Machine, NodeError
+from tools.node import settings
+from tools.node.machine import CGROUP, NODE, Machine, NodeError
+from tools.node.settings import SOCKET
 
 PACKAGES = {
     "containerd": "containerd",
@@ -34,17 +32,15 @@ PACKAGES = {
     "htpasswd": "apache2-utils",
     "skopeo": "skopeo",
     "mmdebstrap": "mmdebstrap",
+    "/bin/busybox": "busybox-static",
+    "/usr/bin/newuidmap": "uidmap",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 """What must be on the machine, by Debian's name for its package."""
 
-PAUSE = "registry.k8s.io/pause:3.10"
-"""The image of a pod's own process."""
-
 NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet")
 """The programs, in the order in which they start."""
 
-SOCKET = "/run/containerd/containerd.sock"
 _PATIENCE = 120.0
 
 
@@ -60,8 +56,8 @@ def start(machine: Machine, hosts: dict[str, str]) -> None:
     lines = [f"{address} {name}" for name, address in hosts.items()]
     machine.cover("/etc/hosts", "\n".join([f"127.0.0.1 localhost {NAME}", *lines, ""]))
     machine.cover("/etc/resolv.conf", f"nameserver {NODE}\n")
-    _write(machine.state / "cni" / "10-pods.conflist", json.dumps(_network(), indent=1))
-    _write(machine.state / "containerd.toml", tomlkit.dumps(_containerd(machine.state)))
+    _write(machine.state / "cni" / "10-pods.conflist", json.dumps(settings.network(), indent=1))
+    _write(machine.state / "containerd.toml", tomlkit.dumps(settings.containerd(machine.state)))
     machine.spawn("containerd", ["containerd", f"--config={machine.state}/containerd.toml"])
     _wait(lambda: machine.call("ctr", f"--address={SOCKET}", "version"), machine, "containerd")
 
@@ -70,13 +66,15 @@ def start_docker(
     machine: Machine,
     insecure: Sequence[str],
     certificates: Mapping[str, str],
+    mirror: str,
 ) -> None:
-    """Start the node's own Docker engine, whose socket DooD mounts."""
+    """Start the node's own Docker engine, whose socket DooD mounts.
+
+    Its settings are those that a preview with DooD asks the nodes' owner for.
+    """
     for host, certificate in certificates.items():
         folder = f"/etc/docker/certs.d/{host}"
         machine.call("sh", "-c", f"mkdir -p {folder} && cat > {folder}/ca.crt", text=certificate)
-    # A pod that mounts a socket that is not there leaves a folder in its place.
-    machine.call("sh", "-c", "test ! -d /run/docker.sock || rmdir /run/docker.sock")
     own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
     machine.spawn(
         "dockerd",
@@ -86,6 +84,7 @@ def start_docker(
             f"--cgroup-parent=/{CGROUP}/docker",
             f"--userland-proxy-path={_program('docker-proxy')}",
             *(f"--insecure-registry={host}" for host in insecure),
+            f"--registry-mirror=https://{mirror}",
         ],
         PATH=os.pathsep.join([*map(str, own), os.environ["PATH"]]),
     )
@@ -95,7 +94,7 @@ def start_docker(
 
 def join(machine: Machine, cluster: Cluster, hosts: dict[str, str]) -> None:
     """Start what talks to the API server, and wait until the node is Ready."""
-    _write(machine.state / "Corefile", _corefile(machine.state, hosts))
+    _write(machine.state / "Corefile", settings.corefile(machine.state, hosts))
     accounts = {
         "coredns": ("coredns", "system:masters"),
         "kube-proxy": ("system:kube-proxy", "system:node-proxier"),
@@ -104,12 +103,15 @@ def join(machine: Machine, cluster: Cluster, hosts: dict[str, str]) -> None:
     for name, account in accounts.items():
         cluster.write_kubeconfig(machine.state / f"{name}.kubeconfig", f"node-{name}", *account)
     machine.spawn("coredns", [_program("coredns"), "-conf", f"{machine.state}/Corefile"])
-    _write(machine.state / "kube-proxy.yaml", yaml.safe_dump(_proxy(machine.state)))
+    _write(machine.state / "kube-proxy.yaml", yaml.safe_dump(settings.proxy(machine.state)))
     machine.spawn(
         "kube-proxy",
         [_program("kube-proxy"), f"--config={machine.state}/kube-proxy.yaml"],
     )
-    _write(machine.state / "kubelet.yaml", yaml.safe_dump(_kubelet(machine.state, cluster)))
+    authority = Authority(cluster.state / "pki")
+    issued = authority.issue("kubelet-server", "kubelet", hosts=[NODE])
+    told = settings.kubelet(machine.state, authority.certificate_file, *issued)
+    _write(machine.state / "kubelet.yaml", yaml.safe_dump(told))
     machine.spawn(
         "kubelet",
         [
@@ -168,118 +170,3 @@ def _ready(cluster: Cluster) -> bool:
         node = cast("Any", client.CoreV1Api(api)).read_node(NAME, _request_timeout=5)
     conditions: list[Any] = node.status.conditions or []
     return any(item.type == "Ready" and item.status == "True" for item in conditions)
-
-
-def _network() -> dict[str, Any]:
-    return {
-        "cniVersion": "1.0.0",
-        "name": "pods",
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": "pods",
-                "isGateway": True,
-                # The API server has no route to pods.
-                "ipMasq": True,
-                "hairpinMode": True,
-                "ipam": {
-                    "type": "host-local",
-                    "ranges": [[{"subnet": PODS}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                    "dataDir": "/run/cni",
-                },
-            },
-        ],
-    }
-
-
-def _containerd(state: Path) -> dict[str, Any]:
-    runc = {"runtime_type": "io.containerd.runc.v2", "options": {"SystemdCgroup": False}}
-    return {
-        "version": 2,
-        "root": f"{state}/containerd",
-        "state": "/run/containerd",
-        "grpc": {"address": SOCKET},
-        "plugins": {
-            "io.containerd.grpc.v1.cri": {
-                "sandbox_image": PAUSE,
-                # Without CAP_SYS_RESOURCE nobody may lower a score, and runc stops where it tries.
-                "restrict_oom_score_adj": True,
-                "netns_mounts_under_state_dir": True,
-                "cni": {"bin_dir": "/usr/lib/cni", "conf_dir": f"{state}/cni"},
-                "containerd": {"default_runtime_name": "runc", "runtimes": {"runc": runc}},
-                "registry": {"config_path": f"{state}/registries"},
-            },
-        },
-    }
-
-
-def _kubelet(state: Path, cluster: Cluster) -> dict[str, Any]:
-    authority = Authority(cluster.state / "pki")
-    certificate, key = authority.issue("kubelet-server", "kubelet", hosts=[NODE])
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "address": NODE,
-        "authentication": {
-            "anonymous": {"enabled": False},
-            "x509": {"clientCAFile": str(authority.certificate_file)},
-        },
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
-        "clusterDNS": [NODE],
-        "clusterDomain": "cluster.local",
-        "containerRuntimeEndpoint": f"unix://{SOCKET}",
-        "enforceNodeAllocatable": ["pods"],
-        # A full disk of the machine is not what is tried here.
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
-        "failCgroupV1": False,
-        "failSwapOn": False,
-        "healthzPort": 0,
-        # Images come by import, and nobody could pull one again.
-        "imageGCHighThresholdPercent": 100,
-        "localStorageCapacityIsolation": False,
-        "podLogsDir": "/var/log/pods",
-        "resolvConf": "/etc/resolv.conf",
-        "tlsCertFile": str(certificate),
-        "tlsPrivateKeyFile": str(key),
-        "volumePluginDir": f"{state}/kubelet-plugins",
-    }
-
-
-def _proxy(state: Path) -> dict[str, Any]:
-    return {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "bindAddress": NODE,
-        "clientConnection": {"kubeconfig": f"{state}/kube-proxy.kubeconfig"},
-        "clusterCIDR": PODS,
-        # A network namespace may not set the kernel's own limits.
-        "conntrack": {
-            "maxPerCore": 0,
-            "min": 0,
-            "tcpCloseWaitTimeout": "0s",
-            "tcpEstablishedTimeout": "0s",
-        },
-        "healthzBindAddress": "127.0.0.1:10256",
-        "hostnameOverride": NAME,
-        "metricsBindAddress": "127.0.0.1:10249",
-        "mode": "iptables",
-    }
-
-
-def _corefile(state: Path, hosts: dict[str, str]) -> str:
-    entries = "".join(f"    {address} {name}\n" for name, address in hosts.items())
-    return f"""\
-. {{
-  bind {NODE}
-  hosts {{
-{entries}    fallthrough
-  }}
-  kubernetes cluster.local {{
-    kubeconfig {state}/coredns.kubeconfig
-    pods disabled
-  }}
-  errors
-}}
-"""

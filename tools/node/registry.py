@@ -1,7 +1,7 @@
-"""Registries for the images that jobs push: Debian's docker-registry, three of them.
+"""Registries for the images that jobs push: Debian's docker-registry, four of them.
 
 One speaks plain HTTP to all, one plain HTTP to those with a login, and one TLS of a private CA,
-with a login too.
+with a login too. The fourth is a mirror of Docker Hub, with TLS of the same CA.
 """
 
 import base64
@@ -39,7 +39,31 @@ class Kind:
 OPEN = Kind("open.test", 5000, login=False, tls=False)
 LOGIN = Kind("login.test", 5001, login=True, tls=False)
 PRIVATE = Kind("private.test", 5002, login=True, tls=True)
-KINDS = (OPEN, LOGIN, PRIVATE)
+MIRROR = Kind("mirror.test", 5003, login=False, tls=True)
+KINDS = (OPEN, LOGIN, PRIVATE, MIRROR)
+
+
+def settings(
+    kind: Kind,
+    images: Path,
+    users: Path,
+    issued: tuple[Path, Path] | None,
+) -> dict[str, object]:
+    """Return what docker-registry reads (distribution/distribution:docs/configuration.md).
+
+    ``issued`` are its certificate and key, where it speaks TLS.
+    """
+    http: dict[str, object] = {"addr": f"{NODE}:{kind.port}"}
+    if issued:
+        certificate, key = issued
+        http["tls"] = {"certificate": str(certificate), "key": str(key)}
+    login = {"htpasswd": {"realm": kind.host, "path": str(users)}}
+    return {
+        "version": "0.1",
+        "storage": {"filesystem": {"rootdirectory": str(images)}},
+        "http": http,
+        **({"auth": login} if kind.login else {}),
+    }
 
 
 class Registries:
@@ -83,14 +107,31 @@ class Registries:
         for kind in KINDS:
             folder = self._folder / kind.host
             folder.mkdir(parents=True, exist_ok=True)
-            file = folder / "config.yml"
-            file.write_text(yaml.safe_dump(self._config(kind, users)), encoding="utf-8")
-            program = f"registry-{kind.host}"
-            command = f"exec -a {program} docker-registry serve {file}"
-            self._machine.spawn(program, ["bash", "-c", command])
+            issued = None
+            if kind.tls:
+                issued = self._authority().issue(kind.host, kind.host, hosts=[kind.host])
+            told = settings(kind, self._images(kind), users, issued)
+            (folder / "config.yml").write_text(yaml.safe_dump(told), encoding="utf-8")
             self._trust(kind)
+            self._spawn(kind)
         for kind in KINDS:
             self._wait(kind)
+
+    def start(self, kind: Kind) -> None:
+        """Start one again that was stopped."""
+        self._spawn(kind)
+        self._wait(kind)
+
+    def stop(self, kind: Kind) -> None:
+        """Stop one, in the middle of whatever it does."""
+        process = self._machine.running()[f"registry-{kind.host}"]
+        process.kill()
+        process.wait(10)
+
+    def uploading(self, repository: str, kind: Kind) -> bool:
+        """Whether a layer or config is on its way to this repository of the registry."""
+        uploads = self._images(kind) / "docker/registry/v2/repositories" / repository / "_uploads"
+        return uploads.is_dir() and any(uploads.iterdir())
 
     def copy(self, source: str, target: str, kind: Kind) -> None:
         """Copy an image with skopeo, to ``target`` in a registry."""
@@ -99,6 +140,15 @@ class Registries:
             *("skopeo", "copy", "--quiet", *login, *self._tls("dest", kind)),
             source,
             f"docker://{kind.address}/{target}",
+        )
+
+    def pull(self, name: str, kind: Kind, folder: Path) -> None:
+        """Copy an image out of a registry, to a folder in the layout of ``skopeo copy dir:``."""
+        login = [f"--src-authfile={self._login(kind)}"] if kind.login else []
+        self._machine.call(
+            *("skopeo", "copy", "--quiet", *login, *self._tls("src", kind)),
+            f"docker://{kind.address}/{name}",
+            f"dir:{folder}",
         )
 
     def inspect(self, name: str, kind: Kind, *, config: bool = False) -> dict[str, object]:
@@ -111,6 +161,15 @@ class Registries:
             f"docker://{kind.address}/{name}",
         )
         return json.loads(text)
+
+    def _spawn(self, kind: Kind) -> None:
+        program = f"registry-{kind.host}"
+        file = self._folder / kind.host / "config.yml"
+        command = f"exec -a {program} docker-registry serve {file}"
+        self._machine.spawn(program, ["bash", "-c", command])
+
+    def _images(self, kind: Kind) -> Path:
+        return self._folder / kind.host / "images"
 
     def _login(self, kind: Kind) -> Path:
         """Write the login where skopeo reads it; a command line would show it to everybody."""
@@ -132,19 +191,6 @@ class Registries:
             client.mkdir()
             (client / "ca.crt").write_bytes(authority.certificate_file.read_bytes())
         return authority
-
-    def _config(self, kind: Kind, users: Path) -> dict[str, object]:
-        http: dict[str, object] = {"addr": f"{NODE}:{kind.port}"}
-        if kind.tls:
-            certificate, key = self._authority().issue(kind.host, kind.host, hosts=[kind.host])
-            http["tls"] = {"certificate": str(certificate), "key": str(key)}
-        login = {"htpasswd": {"realm": kind.host, "path": str(users)}}
-        return {
-            "version": "0.1",
-            "storage": {"filesystem": {"rootdirectory": str(self._folder / kind.host / "images")}},
-            "http": http,
-            **({"auth": login} if kind.login else {}),
-        }
 
     def _trust(self, kind: Kind) -> None:
         """Write how containerd reaches it (containerd:docs/hosts.md)."""

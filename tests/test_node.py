@@ -1,0 +1,197 @@
+import json
+import struct
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.node import programs, settings
+from tools.node.images import Entry, Image, Store, reference
+from tools.node.machine import NODE, Machine
+from tools.node.registry import KINDS, LOGIN, MIRROR, OPEN, PRIVATE, Registries
+from tools.node.registry import settings as registry_settings
+
+IMAGE = Image(
+    ("example.com/tool:1",),
+    (
+        Entry("/etc", folder=True, mode=0o750, user=7),
+        Entry("/etc/greeting", content="hello", mode=0o640, user=7),
+        Entry("/bin/tool", link="/bin/other"),
+        Entry("/bin/mapper", content="program", capability=7),
+    ),
+    environment={"HOME": "/home/tool"},
+    entrypoint=("/bin/tool",),
+    user="1000:1000",
+    folder="/work",
+)
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IMAGE_BUILDS_CACHE", str(tmp_path / "cache"))
+    return Store(Machine(tmp_path / "state")).archive(IMAGE)
+
+
+def _read(archive: Path, name: str) -> Any:  # noqa: ANN401 - JSON
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile(name)
+        assert member
+        return json.load(member)
+
+
+def _layer(archive: Path) -> dict[str, tarfile.TarInfo]:
+    (manifest,) = _read(archive, "manifest.json")
+    (layer,) = manifest["Layers"]
+    with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(layer)) as tar:
+        return {member.name: member for member in tar}
+
+
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("docker:29.7.2", "docker.io/library/docker:29.7.2"),
+        ("moby/buildkit:v1", "docker.io/moby/buildkit:v1"),
+        ("quay.io/containers/buildah:v1", "quay.io/containers/buildah:v1"),
+        ("login.test:5001/base:1", "login.test:5001/base:1"),
+        ("docker:29-cli@sha256:ab", "docker.io/library/docker@sha256:ab"),
+        ("a.test:5000/tool@sha256:ab", "a.test:5000/tool@sha256:ab"),
+    ],
+)
+def test_an_images_name_is_spelled_as_containerd_looks_it_up(name: str, spelled: str) -> None:
+    assert reference(name) == spelled
+
+
+def test_an_archive_names_its_one_layer_and_its_config_by_what_is_in_them(archive: Path) -> None:
+    (manifest,) = _read(archive, "manifest.json")
+    config = _read(archive, manifest["Config"])
+
+    assert config["rootfs"]["diff_ids"] == [
+        f"sha256:{name.removesuffix('.tar')}" for name in manifest["Layers"]
+    ]
+    assert manifest["RepoTags"] == [f"image-builds/made:{archive.stem}"]
+    assert config["config"]["Entrypoint"] == ["/bin/tool"]
+    assert config["config"]["Cmd"] is None
+    assert config["config"]["User"] == "1000:1000"
+    assert config["config"]["WorkingDir"] == "/work"
+    assert "HOME=/home/tool" in config["config"]["Env"]
+    assert any(line.startswith("PATH=") for line in config["config"]["Env"])
+
+
+def test_files_links_and_folders_keep_their_modes_and_owners(archive: Path) -> None:
+    layer = _layer(archive)
+
+    assert list(layer) == ["etc", "etc/greeting", "bin/tool", "bin/mapper"]
+    assert layer["etc"].isdir()
+    assert (layer["etc/greeting"].mode, layer["etc/greeting"].uid) == (0o640, 7)
+    assert layer["etc/greeting"].size == len("hello")
+    assert (layer["bin/tool"].issym(), layer["bin/tool"].linkname) == (True, "/bin/other")
+
+
+def test_a_file_capability_is_an_attribute_of_the_kernels_second_form(archive: Path) -> None:
+    header = _layer(archive)["bin/mapper"].pax_headers["SCHILY.xattr.security.capability"]
+
+    version, permitted, *rest = struct.unpack("<5I", header.encode("utf-8", "surrogateescape"))
+    assert version == 0x02000001  # VFS_CAP_REVISION_2 with the effective bit
+    assert permitted == 1 << 7  # CAP_SETUID
+    assert rest == [0, 0, 0]
+
+
+def test_an_archive_is_made_once_and_anew_where_the_image_differs(
+    archive: Path,
+    tmp_path: Path,
+) -> None:
+    store = Store(Machine(tmp_path / "state"))
+    written = archive.stat().st_mtime_ns
+
+    assert store.archive(IMAGE) == archive
+    assert archive.stat().st_mtime_ns == written
+    assert store.archive(Image(IMAGE.names, ())) != archive
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.host for kind in KINDS])
+def test_a_registry_listens_on_the_node_alone_and_keeps_images_in_its_own_folder(
+    kind: Any,  # noqa: ANN401 - a Kind
+    tmp_path: Path,
+) -> None:
+    told: Any = registry_settings(kind, tmp_path / kind.host, tmp_path / "users", None)
+
+    assert told["http"] == {"addr": f"{NODE}:{kind.port}"}
+    assert told["storage"]["filesystem"]["rootdirectory"] == str(tmp_path / kind.host)
+    assert ("auth" in told) == kind.login
+
+
+def test_a_registry_with_tls_has_the_certificate_that_it_was_issued(tmp_path: Path) -> None:
+    issued = (tmp_path / "cert.pem", tmp_path / "key.pem")
+    told: Any = registry_settings(PRIVATE, tmp_path, tmp_path / "users", issued)
+
+    assert told["http"]["tls"] == {"certificate": str(issued[0]), "key": str(issued[1])}
+    assert told["auth"] == {"htpasswd": {"realm": "private.test", "path": f"{tmp_path}/users"}}
+
+
+def test_there_is_a_registry_of_each_way_to_reach_one() -> None:
+    assert [(kind.login, kind.tls) for kind in (OPEN, LOGIN, PRIVATE, MIRROR)] == [
+        (False, False),
+        (True, False),
+        (True, True),
+        (False, True),
+    ]
+    assert len({kind.address for kind in KINDS}) == len(KINDS)
+
+
+def test_the_registries_password_is_made_up_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    registries = Registries(Machine(tmp_path))
+
+    password = registries.password
+    assert len(password) >= 20
+    assert Registries(Machine(tmp_path)).password == password
+    (file,) = tmp_path.rglob("password")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_nodes_dns_knows_services_and_the_hosts_and_nobody_else(tmp_path: Path) -> None:
+    text = settings.corefile(tmp_path, {"open.test": NODE})
+
+    services, _, others = text.partition("\n. {")
+    assert services.startswith("cluster.local {")
+    assert f"{NODE} open.test" in others
+    # Neither asks another server.
+    assert "forward" not in text
+    assert "fallthrough" not in text
+
+
+def test_pods_have_an_address_of_the_nodes_own_network() -> None:
+    (plugin,) = settings.network()["plugins"]
+
+    assert plugin["ipam"]["ranges"] == [[{"subnet": "10.124.0.0/16"}]]
+    assert plugin["ipam"]["dataDir"].startswith("/run/")
+
+
+def test_kubelet_asks_for_certificates_and_listens_on_the_node_alone(tmp_path: Path) -> None:
+    told = settings.kubelet(tmp_path, tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
+
+    assert told["address"] == NODE
+    assert told["authentication"] == {
+        "anonymous": {"enabled": False},
+        "x509": {"clientCAFile": f"{tmp_path}/ca"},
+    }
+    assert told["cgroupRoot"] == "/image-builds-node"
+    assert told["containerRuntimeEndpoint"] == f"unix://{settings.SOCKET}"
+
+
+def test_all_that_the_programs_keep_is_in_the_state_folder(tmp_path: Path) -> None:
+    containerd = settings.containerd(tmp_path)
+    cri = containerd["plugins"]["io.containerd.grpc.v1.cri"]
+
+    assert containerd["root"] == f"{tmp_path}/containerd"
+    assert cri["sandbox_image"] == settings.PAUSE
+    assert cri["registry"] == {"config_path": f"{tmp_path}/registries"}
+    assert settings.proxy(tmp_path)["clientConnection"]["kubeconfig"].startswith(str(tmp_path))
+
+
+def test_what_is_missing_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    missing = programs.missing_packages()
+
+    assert {"containerd", "docker-registry", "skopeo", "mmdebstrap"} <= set(missing)
+    assert missing == sorted(set(missing))
