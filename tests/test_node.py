@@ -149,15 +149,17 @@ def test_the_registries_password_is_made_up_once_and_for_its_owner_alone(tmp_pat
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_nodes_dns_knows_services_and_the_hosts_and_nobody_else(tmp_path: Path) -> None:
-    text = settings.corefile(tmp_path, {"open.test": NODE})
+def test_the_nodes_dns_knows_services_and_the_hosts_and_asks_nobody(tmp_path: Path) -> None:
+    text = settings.corefile(tmp_path)
 
-    services, _, others = text.partition("\n. {")
-    assert services.startswith("cluster.local {")
-    assert f"{NODE} open.test" in others
-    # Neither asks another server.
+    assert [line for line in text.splitlines() if line.endswith("{") and line[0] != " "] == [
+        "cluster.local {",
+        "test {",
+        ". {",
+    ]
+    assert f"file {tmp_path}/test.zone" in text
     assert "forward" not in text
-    assert "fallthrough" not in text
+    assert f"open.test. 60 IN A {NODE}\n" in settings.zone({"open.test": NODE})
 
 
 def test_pods_have_an_address_of_the_nodes_own_network() -> None:

@@ -27,7 +27,7 @@ from tools import toolchain
 from tools.local import STAND_IN_CHART
 from tools.node.machine import Machine, NodeError
 from tools.node.registry import KINDS, MIRROR, Kind, Registries
-from tools.node.settings import PAUSE, SOCKET
+from tools.node.settings import DOCKER, PAUSE, SOCKET
 
 BASE = "base:1"
 """A Dockerfile's FROM: a shell and its tools, which the registry gets."""
@@ -103,13 +103,17 @@ def images() -> list[Image]:
         Image(
             # The version alone names the same image (docker-library/official-images).
             (engine, engine.partition("-dind")[0]),
-            (*_docker_client(), *_docker_engine()),
+            (*_docker_client(), *_docker_engine("/etc/docker")),
             debian=True,
             entrypoint=("dockerd-entrypoint.sh",),
         ),
         Image(
             (rootless,),
-            (*_docker_client(), *_docker_engine(), *_rootless("rootless", "/home/rootless")),
+            (
+                *_docker_client(),
+                *_rootless("rootless", "/home/rootless"),
+                *_docker_engine("/home/rootless/.config/docker"),
+            ),
             debian=True,
             environment={"HOME": "/home/rootless", "XDG_RUNTIME_DIR": "/run/user/1000"},
             entrypoint=("dockerd-entrypoint.sh",),
@@ -263,7 +267,8 @@ def _docker_client() -> tuple[Entry, ...]:
     )
 
 
-def _docker_engine() -> tuple[Entry, ...]:
+def _docker_engine(folder: str) -> tuple[Entry, ...]:
+    """The engine, which reads ``daemon.json`` in ``folder``."""
     module = _module_folder("moby", "github.com/moby/moby/v2")
     rootless = module / "contrib" / "dockerd-rootless.sh"
     return (
@@ -275,6 +280,7 @@ def _docker_engine() -> tuple[Entry, ...]:
         Entry("/usr/local/bin/docker-init", link="/bin/busybox"),
         Entry("/usr/local/bin/dockerd-rootless.sh", file=rootless),
         _script("dockerd-entrypoint.sh", "/usr/local/bin/dockerd-entrypoint.sh"),
+        Entry(f"{folder}/daemon.json", content=json.dumps(DOCKER), mode=0o644),
         Entry("/var/lib/docker", folder=True),
         Entry("/certs", folder=True, mode=0o1777),
         Entry("/certs/client", folder=True, mode=0o1777),

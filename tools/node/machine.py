@@ -46,22 +46,21 @@ class Machine:
     @property
     def holder(self) -> psutil.Process | None:
         """The process that holds the namespaces, found by what it runs."""
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.cmdline()[:1] == [_HOLDER] and process.cwd() == str(self.state):
-                    return process
-        return None
+        return _holders().get(self.state)
 
     def check(self) -> None:
         """Look whether the namespaces are there or can be made.
 
         Raises:
-            NodeError: this machine may not make them, or another node of it has the cable.
+            NodeError: this machine may not make them, or has another node.
         """
         if self.holder:
             return
-        if Path(f"/sys/class/net/{_CABLE}").exists():
-            message = f"another node runs here, since there is an interface {_CABLE}; stop that one"
+        for other in _holders():
+            message = (
+                f"another node runs here, with its state in {other}, and there can be one; "
+                f"stop it: IMAGE_BUILDS_STATE={other.parent} make node-down"
+            )
             raise NodeError(message)
         try:
             _call(*_UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt")
@@ -182,6 +181,16 @@ class Machine:
     def remove(self) -> None:
         """Remove the state folder."""
         shutil.rmtree(self.state, ignore_errors=True)
+
+
+def _holders() -> dict[Path, psutil.Process]:
+    """Return the holder of each node of this machine by its state folder, where it was started."""
+    found: dict[Path, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[:1] == [_HOLDER]:
+                found[Path(process.cwd())] = process
+    return found
 
 
 def _start(

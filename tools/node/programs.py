@@ -75,6 +75,7 @@ def start_docker(
     for host, certificate in certificates.items():
         folder = f"/etc/docker/certs.d/{host}"
         machine.call("sh", "-c", f"mkdir -p {folder} && cat > {folder}/ca.crt", text=certificate)
+    _write(machine.state / "docker.json", json.dumps(settings.DOCKER))
     own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
     machine.spawn(
         "dockerd",
@@ -85,6 +86,7 @@ def start_docker(
             f"--userland-proxy-path={_program('docker-proxy')}",
             *(f"--insecure-registry={host}" for host in insecure),
             f"--registry-mirror=https://{mirror}",
+            f"--config-file={machine.state}/docker.json",
         ],
         PATH=os.pathsep.join([*map(str, own), os.environ["PATH"]]),
     )
@@ -94,7 +96,8 @@ def start_docker(
 
 def join(machine: Machine, cluster: Cluster, hosts: dict[str, str]) -> None:
     """Start what talks to the API server, and wait until the node is Ready."""
-    _write(machine.state / "Corefile", settings.corefile(machine.state, hosts))
+    _write(machine.state / "Corefile", settings.corefile(machine.state))
+    _write(machine.state / "test.zone", settings.zone(hosts))
     accounts = {
         "coredns": ("coredns", "system:masters"),
         "kube-proxy": ("system:kube-proxy", "system:node-proxier"),

@@ -16,6 +16,9 @@ PAUSE = "registry.k8s.io/pause:3.10"
 
 SOCKET = "/run/containerd/containerd.sock"
 
+DOCKER = {"features": {"time-namespaces": False}}
+"""What every Docker engine reads: Debian's runc 1.1 knows no such namespaces."""
+
 
 def network() -> dict[str, Any]:
     """Return the network of the pods (containernetworking/cni:SPEC.md)."""
@@ -117,9 +120,8 @@ def proxy(state: Path) -> dict[str, Any]:
     }
 
 
-def corefile(state: Path, hosts: Mapping[str, str]) -> str:
-    """Return the Corefile: Services, ``hosts``, which are addresses by name, and nothing else."""
-    entries = "".join(f"    {address} {name}\n" for name, address in hosts.items())
+def corefile(state: Path) -> str:
+    """Return the Corefile: Services, and the zone of the registries; nobody else is known."""
     return f"""\
 cluster.local {{
   bind {NODE}
@@ -129,10 +131,22 @@ cluster.local {{
   }}
   errors
 }}
-. {{
+test {{
   bind {NODE}
-  hosts {{
-{entries}  }}
+  file {state}/test.zone
   errors
 }}
+. {{
+  bind {NODE}
+  template ANY ANY {{
+    rcode NXDOMAIN
+  }}
+}}
 """
+
+
+def zone(hosts: Mapping[str, str]) -> str:
+    """Return the zone ``test``, with the addresses of ``hosts`` by name (RFC 1035)."""
+    records = [f"{name}. 60 IN A {address}" for name, address in hosts.items()]
+    start = "test. 60 IN SOA ns.test. root.test. 1 7200 3600 1209600 60"
+    return "\n".join([start, "test. 60 IN NS ns.test.", *records, ""])
