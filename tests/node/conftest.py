@@ -1,12 +1,17 @@
 """Jobs on a real node: they build, push and pull images.
 
 The node that ``make node-up`` brought is used and stays; where there is none, one is brought for
-the run and removed after it.
+the run and removed after it. The stack of the tests is removed in any case.
 """
 
+import copy
+import dataclasses
 import json
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +23,7 @@ from tests.engine.conftest import account, runner_config
 from tests.node.jobs import Runner
 from tools.local import LocalStack, state_folder
 from tools.node.node import Node
-from tools.node.registry import LOGIN, OPEN, PRIVATE, USER
+from tools.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, USER
 
 MANAGERS = "node"
 APPS = "node-apps"
@@ -27,75 +32,106 @@ APPS = "node-apps"
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
     found = Node(state_folder())
-    stays = found.machine.holder is not None
-    if not stays:
-        found.up()
-    try:
+    if found.machine.holder:
         yield found
-    finally:
-        if not stays:
-            found.down()
+        return
+    with tempfile.TemporaryDirectory(prefix="image-builds-node-") as folder:
+        fresh = Node(Path(folder))
+        try:
+            fresh.up()
+            yield fresh
+        finally:
+            fresh.down()
+
+
+@dataclasses.dataclass
+class Deployed:
+    """The stack of the tests, as the code of ``make up`` brings it up."""
+
+    local: LocalStack
+    settings: dict[str, Any]
+
+    def up(self, *, refresh: bool = False) -> None:
+        content = {"config": {"image-builds:settings": self.settings}}
+        self.local.stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        with self.local.open() as opened:
+            opened.up(on_output=print, refresh=refresh)
 
 
 def _settings(node: Node) -> dict[str, Any]:
+    """Return a stack with each variant, a runner with little memory, and one that changes."""
     certificate = node.registries.certificate
+    runners: dict[str, Any] = {name: {"strategy": entry} for name, entry in STRATEGIES.items()} | {
+        "small": {"strategy": "kaniko", "resources": {"limits": {"memory": "128Mi"}}},
+        "switching": {"strategy": "kaniko"},
+    }
     return {
         "gitlab": {"url": "https://gitlab.example.com"},
-        "cluster": SETTINGS["cluster"],
+        "cluster": copy.deepcopy(SETTINGS["cluster"]),
         "namespace": MANAGERS,
         "registries": [
             {"host": OPEN.address, "insecure": True},
             {"host": LOGIN.address, "insecure": True, "pull": "in", "push": "out"},
             {"host": PRIVATE.address, "certificates": certificate, "pull": "in", "push": "out"},
+            {"host": MIRROR.address, "certificates": certificate},
         ],
+        "registryMirrors": [MIRROR.address],
         "targetNamespaces": {APPS: {"create": True}},
-        "runners": {
-            name: {"tags": [name], "strategy": strategy} for name, strategy in STRATEGIES.items()
-        },
+        "runners": {name: {"tags": [name], **entry} for name, entry in runners.items()},
     }
 
 
 @pytest.fixture(scope="session")
-def stack(node: Node, tmp_path_factory: pytest.TempPathFactory) -> LocalStack:
-    """Every variant in one stack, brought up by the code of ``make up``."""
-    folder = tmp_path_factory.mktemp("stack")
-    stack_file = folder / "Pulumi.node.yaml"
-    content = {"config": {"image-builds:settings": _settings(node)}}
-    stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
+def stack(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    # Beside the cluster's, since it is of the objects there: a node that goes leaves both.
+    state = node.cluster.state.parent / "node-tests"
     local = LocalStack(
         "node",
-        node.machine.state / "local",
+        state,
         node.cluster.kubeconfig,
-        stack_file=stack_file,
+        stack_file=tmp_path_factory.mktemp("stack") / "Pulumi.node.yaml",
     )
-    local.state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(parents=True, exist_ok=True)
     login = {"username": USER, "password": node.registries.password}
     planted = {
         f"registryCredentials.{name}.{key}": value
         for name in ("in", "out")
         for key, value in login.items()
     }
-    file = local.state / "secrets.json"
+    file = state / "secrets.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     file.write_text(json.dumps({**known, **planted}), encoding="utf-8")
-    with local.open() as opened:
-        opened.up(on_output=print)
-    return local
+    deployed = Deployed(local, _settings(node))
+    try:
+        # A run that was killed may have removed half of it.
+        deployed.up(refresh=True)
+        yield deployed
+    finally:
+        with local.open() as opened:
+            opened.destroy(on_output=print, remove=True)
+        shutil.rmtree(state)
 
 
 @pytest.fixture(scope="session")
 def runner(
     node: Node,
-    stack: LocalStack,  # noqa: ARG001 - it deploys the runners
+    stack: Deployed,  # noqa: ARG001 - it deploys the runners
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str], Runner]:
+) -> Callable[..., Runner]:
     """Find a runner by its name, with the credentials of its manager."""
     folder = tmp_path_factory.mktemp("runners")
 
-    def find(name: str) -> Runner:
+    def find(name: str, registry: str = LOGIN.address) -> Runner:
         with node.cluster.api() as api:
             text = runner_config(client.CoreV1Api(api), MANAGERS, name)
-        return Runner(text, account(node.cluster, f"gitlab-runner-{name}", MANAGERS), folder)
+        of_gitlab = {
+            "CI_REGISTRY": registry,
+            "CI_REGISTRY_IMAGE": f"{registry}/group/app",
+            "CI_REGISTRY_PASSWORD": node.registries.password,
+            "CI_REGISTRY_USER": USER,
+        }
+        manager = account(node.cluster, f"gitlab-runner-{name}", MANAGERS)
+        return Runner(text, manager, folder, of_gitlab)
 
     return find
 

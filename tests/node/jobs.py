@@ -13,6 +13,7 @@ import secrets
 import shlex
 import subprocess
 import tarfile
+import threading
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -26,13 +27,14 @@ from tests.executor.job import Account
 from tests.executor.pod import JOB, NAME, PROJECT, Request, job_pod
 from tools import toolchain
 
-_START = 120.0
+_START = 180.0
+"""The runner's default ``poll_timeout``."""
 _SCRIPT = 1200.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How a job ended: ``success``, ``failed`` by its script, or ``system failure`` before it."""
+    """How a job ended: ``success``, ``failed``, ``canceled``, or ``system failure`` before it."""
 
     status: str
     trace: str
@@ -48,14 +50,36 @@ class Pipeline:
     image: str = ""
     services: Sequence[Mapping[str, Any]] = ()
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    commit: str = "0a1b2c3d"
+
+
+@dataclasses.dataclass
+class Control:
+    """What other threads learn of a job, and tell it."""
+
+    pod: str = ""
+    began: threading.Event = dataclasses.field(default_factory=threading.Event)
+    """Its script is about to run, in ``pod``."""
+    cancel: threading.Event = dataclasses.field(default_factory=threading.Event)
+    """Somebody pressed the button in GitLab."""
 
 
 class Runner:
     """A runner of a stack: its config.toml, and its manager's account."""
 
-    def __init__(self, config_toml: str, account: Account, folder: Path) -> None:
-        """Read the config; ``folder`` is for a kubeconfig of the account."""
+    def __init__(
+        self,
+        config_toml: str,
+        account: Account,
+        folder: Path,
+        registry: Mapping[str, str],
+    ) -> None:
+        """Read the config.
+
+        ``folder`` is for a kubeconfig of the account, ``registry`` what GitLab sends of its own.
+        """
         self.table: dict[str, Any] = tomllib.loads(config_toml)["runners"][0]
+        self._registry = registry
         self.namespace: str = self.table["kubernetes"]["namespace"]
         configuration = client.Configuration()
         configuration.host = account.server
@@ -83,55 +107,94 @@ class Runner:
             encoding="utf-8",
         )
 
-    def run(self, pipeline: Pipeline) -> Result:
-        """Run one job to its end and remove its pod."""
+    def patch(self, pod: Mapping[str, Any]) -> None:
+        """Change the pods of its jobs, as ``pod_spec`` of config.toml does."""
+        self.table["feature_flags"]["FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"] = True
+        self.table["kubernetes"].setdefault("pod_spec", []).append({"patch": json.dumps(pod)})
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        control: Control | None = None,
+        patience: float = _START,
+    ) -> Result:
+        """Run one job to its end and remove its pod; ``patience`` is for its start, in seconds."""
         started = time.monotonic()
-        pod = f"{NAME}-{secrets.token_hex(4)}"
+        control = control or Control()
+        pod = control.pod = f"{NAME}-{secrets.token_hex(4)}"
         trace: list[str] = []
+        grace: int | None = 0
         try:
-            status = self._run(pod, pipeline, trace)
+            self._create(pod, pipeline)
+            self._wait(pod, patience)
+            status = self._run(pod, pipeline, control, trace)
+        except CanceledError:
+            status, grace = "canceled", None
+            trace.append("ERROR: Job failed: canceled\n")
         except (ApiException, PreparationError) as failure:
             body = failure.body if isinstance(failure, ApiException) else str(failure)
             status = "system failure"
-            trace.append(f"ERROR: Job failed (system failure): prepare environment: {body}")
+            trace.append(f"ERROR: Job failed (system failure): prepare environment: {body}\n")
+            trace += self._warnings(pod)
         finally:
-            self._remove(pod)
+            self._remove(pod, grace)
         # Shown by pytest where the test fails.
         print("".join(trace))
         return Result(status, "".join(trace), time.monotonic() - started)
 
-    def _run(self, pod: str, pipeline: Pipeline, trace: list[str]) -> str:
-        folder = f"{self.table.get('builds_dir', '/builds')}/group/app"
-        variables = _variables(folder, pipeline.variables)
+    def _folder(self) -> str:
+        return f"{self.table.get('builds_dir', '/builds')}/group/app"
+
+    def _create(self, pod: str, pipeline: Pipeline) -> None:
+        """Make the job's pod, and the Secret of its logins, which goes with it."""
+        kubernetes = self.table["kubernetes"]
         table = {
             **self.table,
             "kubernetes": {
-                **self.table["kubernetes"],
+                **kubernetes,
                 **({"image": pipeline.image} if pipeline.image else {}),
-                "services": [*self.table["kubernetes"].get("services", []), *pipeline.services],
+                "services": [*kubernetes.get("services", []), *pipeline.services],
             },
         }
-        manifest = job_pod(table, Request(variables=variables), f"{pod}-credentials")
+        secret = f"{pod}-credentials"
+        manifest = job_pod(table, Request(variables=self._variables(pipeline)), secret)
         manifest["metadata"]["name"] = pod
-        self._core.create_namespaced_pod(self.namespace, manifest)
-        self._wait(pod)
+        made = self._core.create_namespaced_pod(self.namespace, manifest)
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": made.metadata.uid}
+        self._core.create_namespaced_secret(
+            self.namespace,
+            {
+                "metadata": {"name": secret, "ownerReferences": [owner]},
+                "type": "kubernetes.io/dockercfg",
+                "stringData": {".dockercfg": "{}"},
+            },
+        )
+
+    def _run(self, pod: str, pipeline: Pipeline, control: Control, trace: list[str]) -> str:
+        folder = self._folder()
         archive = _archive(pipeline.files)
-        self._exec(pod, "helper", f"mkdir -p {folder} && tar -x -C {folder}", archive)
+        self.execute(pod, "helper", f"mkdir -p {folder} && tar -x -C {folder}", archive)
         # The helper's umask lets a job of another user write (gitlab-runner:shells/abstract.go).
-        self._exec(pod, "helper", f"chmod -R a+rwX {folder}", b"")
-        script = _script(self.table.get("pre_build_script", ""), variables, folder, pipeline.script)
-        base = table["kubernetes"].get("scripts_base_dir", "")
+        self.execute(pod, "helper", f"chmod -R a+rwX {folder}")
+        script = _script(
+            self.table.get("pre_build_script", ""),
+            self._variables(pipeline),
+            folder,
+            pipeline.script,
+        )
+        base = self.table["kubernetes"].get("scripts_base_dir", "")
         file = f"{base}/scripts-{PROJECT}-{JOB}/script"
-        self._exec(pod, "helper", f"cat > {file}", script.encode())
-        status, text = self._script(pod, file)
+        self.execute(pod, "helper", f"cat > {file}", script.encode())
+        control.began.set()
+        status, text = self._script(pod, file, control.cancel)
         trace.append(text)
         if status:
-            trace.append(f"ERROR: Job failed: command terminated with exit code {status}\n")
-            trace.append(self._why(pod))
+            trace += self._warnings(pod)
+            trace.append(f"ERROR: Job failed: {self._why(pod) or _exited(status)}\n")
             return "failed"
         return "success"
 
-    def _script(self, pod: str, file: str) -> tuple[int, str]:
+    def _script(self, pod: str, file: str, cancel: threading.Event) -> tuple[int, str]:
         """Run the script once and return its exit status and what it printed.
 
         As with the runner, output and status go through files that the helper reads: a stream
@@ -139,69 +202,91 @@ class Runner:
         """
         folder = str(Path(file).parent)
         run = f"cd {folder} && mkdir begun 2>&- && {{ sh script >log 2>&1; echo $? >status; }}"
+        stream = subprocess.Popen(
+            self._command(pod, "build", run),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_KUBECTL,
+        )
         deadline = time.monotonic() + _SCRIPT
-        while time.monotonic() < deadline:
-            self._kubectl(pod, "build", run, b"")
-            status = self._kubectl(pod, "helper", f"cat {folder}/status 2>&-", b"").stdout.strip()
-            if status.isdigit():
-                break
-            if ended := self._why(pod):
-                return 137, ended
-            time.sleep(1)
-        else:
-            message = f"the script has not ended after {_SCRIPT:.0f} s"
-            raise PreparationError(message)
-        size = b""
-        text = b""
+        try:
+            while stream.poll() is None or not self._status(pod, folder):
+                if cancel.wait(0.2):
+                    raise CanceledError
+                if time.monotonic() > deadline:
+                    message = f"the script has not ended after {_SCRIPT:.0f} s"
+                    raise PreparationError(message)
+                if stream.poll() is not None and self._why(pod):
+                    return 137, self._log(pod, folder)
+        finally:
+            stream.kill()
+            stream.wait()
+        return int(self._status(pod, folder)), self._log(pod, folder)
+
+    def _status(self, pod: str, folder: str) -> str:
+        """Return the script's exit status; "" where it has not ended, or the stream broke."""
+        said = self._kubectl(pod, "helper", f"cat {folder}/status 2>&-", b"").stdout.strip()
+        return said.decode() if said.isdigit() else ""
+
+    def _log(self, pod: str, folder: str) -> str:
+        size = text = b""
         while not size.isdigit() or len(text) < int(size):
             size = self._kubectl(pod, "helper", f"wc -c <{folder}/log", b"").stdout.strip()
             text = self._kubectl(pod, "helper", f"cat {folder}/log", b"").stdout
-        return int(status), text.decode(errors="replace")
+        return text.decode(errors="replace")
 
     def _warnings(self, pod: str) -> list[str]:
         """Tell the pod's events, as the runner does of a job that failed."""
         selector = f"involvedObject.name={pod},type=Warning"
         found = self._core.list_namespaced_event(self.namespace, field_selector=selector)
-        return [f"{event.reason}: {event.message}" for event in found.items]
+        return [
+            f"WARNING: Event retrieved from the cluster: {event.message}\n" for event in found.items
+        ]
 
     def _why(self, pod: str) -> str:
-        """Tell of containers that ended meanwhile, as the runner's pod watcher does."""
+        """Tell which container ended; services may (podContainerStatusChecker)."""
         found = self._core.read_namespaced_pod(pod, self.namespace)
-        ended = [
-            f"{state.name}: {state.state.terminated.reason}"
-            for state in found.status.container_statuses or []
-            if state.state.terminated
-        ]
-        return "".join(f"{line}\n" for line in ended)
+        for status in found.status.container_statuses or []:
+            if status.name in ("build", "helper") and (ended := status.state.terminated):
+                return (
+                    f"Error in container {status.name}: "
+                    f"exit code: {ended.exit_code}, reason: '{ended.reason}'"
+                )
+        return ""
 
-    def _wait(self, pod: str) -> None:
-        deadline = time.monotonic() + _START
+    def _wait(self, pod: str, patience: float) -> None:
+        """Wait until the pod runs (waitForPodRunning); services that ended do not matter."""
+        deadline = time.monotonic() + patience
         while True:
             found = self._core.read_namespaced_pod(pod, self.namespace)
-            states = found.status.container_statuses or []
-            if found.status.phase == "Running" and all(state.state.running for state in states):
+            if found.status.phase == "Running":
                 return
+            states = found.status.container_statuses or []
             reasons = [
-                f"{state.name}: {detail.reason}: {detail.message}"
+                f"{state.name}: {state.state.waiting.reason}: {state.state.waiting.message}"
                 for state in [*(found.status.init_container_statuses or []), *states]
-                for detail in (state.state.waiting, state.state.terminated)
-                if detail and detail.reason not in ("ContainerCreating", "PodInitializing")
-                if detail.reason != "Completed"
+                if state.state.waiting and "Err" in str(state.state.waiting.reason)
             ]
-            # A container that cannot start for the moment is tried again by the kubelet.
-            final = [reason for reason in reasons if "Err" in reason or "Error" in reason]
-            ended = found.status.phase in ("Failed", "Succeeded")
-            if final or ended or time.monotonic() > deadline:
+            if reasons or found.status.phase in ("Failed", "Succeeded"):
                 conditions = [
                     f"{item.reason}: {item.message}"
                     for item in found.status.conditions or []
                     if item.status != "True" and item.message
                 ]
                 message = [*reasons, *conditions, str(found.status.message or "")]
-                raise PreparationError("; ".join([*message, *self._warnings(pod)]))
-            time.sleep(0.5)
+                raise PreparationError("; ".join(message))
+            if time.monotonic() > deadline:
+                message = "timed out waiting for pod to start"
+                raise PreparationError(message)
+            time.sleep(0.2)
 
-    def _exec(self, pod: str, container: str, command: str, text: bytes) -> None:
+    def execute(self, pod: str, container: str, command: str, text: bytes = b"") -> None:
+        """Run a command in a job's container, which gets ``text``.
+
+        Raises:
+            PreparationError: it failed.
+        """
         answer = self._kubectl(pod, container, command, text)
         if answer.returncode:
             message = f"{command}: {answer.stdout.decode(errors='replace')}"
@@ -215,52 +300,67 @@ class Runner:
         text: bytes,
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [
-                str(toolchain.find("kubectl").file),
-                f"--kubeconfig={self._kubeconfig}",
-                *("--namespace", self.namespace, "exec", pod, "--container", container),
-                *(["--stdin"] if text else []),
-                *("--", "sh", "-c", command),
-            ],
+            self._command(pod, container, command, *(["--stdin"] if text else [])),
             check=False,
             input=text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=_SCRIPT,
-            env={**os.environ, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false"},
+            env=_KUBECTL,
         )
 
-    def _remove(self, pod: str) -> None:
+    def _command(self, pod: str, container: str, command: str, *flags: str) -> list[str]:
+        return [
+            str(toolchain.find("kubectl").file),
+            f"--kubeconfig={self._kubeconfig}",
+            *("--namespace", self.namespace, "exec", pod, "--container", container),
+            *(*flags, "--", "sh", "-c", command),
+        ]
+
+    def _remove(self, pod: str, grace: int | None) -> None:
+        """Delete the pod: at once, or, as the runner does, in the time that the pod grants."""
+        at_once = {} if grace is None else {"grace_period_seconds": grace}
         try:
-            self._core.delete_namespaced_pod(pod, self.namespace, grace_period_seconds=0)
+            self._core.delete_namespaced_pod(pod, self.namespace, **at_once)
         except ApiException as failure:
             if failure.status != 404:
                 raise
+
+    def _variables(self, pipeline: Pipeline) -> dict[str, str]:
+        """Return what GitLab sends, and the job's own with references expanded, as it does."""
+        variables = {
+            "CI": "true",
+            "CI_COMMIT_REF_NAME": "main",
+            "CI_COMMIT_SHORT_SHA": pipeline.commit,
+            "CI_JOB_ID": str(JOB),
+            "CI_PROJECT_DIR": self._folder(),
+            "CI_PROJECT_ID": str(PROJECT),
+            "CI_PROJECT_PATH": "group/app",
+            "GITLAB_CI": "true",
+            **self._registry,
+        }
+        for name, value in pipeline.variables.items():
+            expanded = value
+            for known in sorted(variables, key=len, reverse=True):
+                expanded = expanded.replace(f"${{{known}}}", variables[known])
+                expanded = expanded.replace(f"${known}", variables[known])
+            variables[name] = expanded
+        return variables
 
 
 class PreparationError(Exception):
     """The job's pod did not come up."""
 
 
-def _variables(folder: str, own: Mapping[str, str]) -> dict[str, str]:
-    """Return what GitLab sends, and the job's own with references expanded, as the runner does."""
-    variables = {
-        "CI": "true",
-        "CI_COMMIT_REF_NAME": "main",
-        "CI_COMMIT_SHORT_SHA": "0a1b2c3d",
-        "CI_JOB_ID": str(JOB),
-        "CI_PROJECT_DIR": folder,
-        "CI_PROJECT_ID": str(PROJECT),
-        "CI_PROJECT_PATH": "group/app",
-        "GITLAB_CI": "true",
-    }
-    for name, value in own.items():
-        expanded = value
-        for known in sorted(variables, key=len, reverse=True):
-            expanded = expanded.replace(f"${{{known}}}", variables[known])
-            expanded = expanded.replace(f"${known}", variables[known])
-        variables[name] = expanded
-    return variables
+class CanceledError(Exception):
+    """Somebody cancelled the job."""
+
+
+_KUBECTL = {**os.environ, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false"}
+
+
+def _exited(status: int) -> str:
+    return f"command terminated with exit code {status}"
 
 
 def _script(

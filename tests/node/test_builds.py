@@ -1,29 +1,17 @@
 """Each strategy builds the same project and pushes it; the image is pulled, compared and run."""
 
-import re
-import time
+import dataclasses
+import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from kubernetes import client
 
-from tests.configured import STRATEGIES
-from tests.node.conftest import APPS
-from tests.node.jobs import Pipeline, Runner
-from tools.local import CHECKOUT
-from tools.node.images import BASE
+from tests.node.jobs import Result, Runner
+from tests.node.project import TEMPLATES, WITHIN_REACH, contents, pipeline, run_image
 from tools.node.node import Node
-from tools.node.registry import LOGIN, Kind
-
-TEMPLATES = {
-    "buildkit-service-buildx": "buildx",
-    **{name: name.partition("-")[0] for name in STRATEGIES if "service" not in name},
-    "buildkit-service": "buildkit-service",
-}
-OUT_OF_REACH = {"buildah-profiles", "buildkit-profiles", "buildkit-rootful"}
-"""Variants whose nodes must have what this node has not."""
+from tools.node.registry import LOGIN
 
 DOCKERFILE = """\
 ARG BASE
@@ -32,14 +20,15 @@ ARG GREETING=nobody
 COPY . /source
 RUN mkdir /out \\
  && sed "s/NAME/$GREETING/" /source/hello.txt > /out/hello.txt \\
- && ls -A /source > /out/listing.txt
+ && ls -A /source > /out/listing.txt \\
+ && seq 99999999 | head -c 209715200 > /out/large
 FROM ${BASE}
 COPY --from=compile /out/ /app/
 RUN id -u > /app/builder.txt
 USER 1001:1001
 WORKDIR /app
 HEALTHCHECK --interval=30s CMD test -s /app/hello.txt
-CMD ["sh", "-c", "id -u; cat hello.txt listing.txt builder.txt"]
+CMD ["sh", "-c", "id -u; cat hello.txt listing.txt builder.txt; wc -c <large"]
 """
 FILES: dict[str, str | bytes] = {
     "Dockerfile": DOCKERFILE,
@@ -49,68 +38,41 @@ FILES: dict[str, str | bytes] = {
 }
 
 
-def pipeline(template: str, repository: str, tag: str, kind: Kind, **inputs: str) -> Pipeline:
-    """Resolve the inputs of a template as GitLab does, and take its job."""
-    text = (CHECKOUT / "templates" / f"{template}.yml").read_text(encoding="utf-8")
-    head, body = yaml.safe_load_all(text)
-    values = {name: entry.get("default") for name, entry in head["spec"]["inputs"].items()} | {
-        "image": f"{kind.address}/{repository}",
-        "tag": tag,
-        "build_args": f"BASE={kind.address}/{BASE}\nGREETING=world",
-        **inputs,
-    }
-    (job,) = body.values()
-    variables = {
-        name: re.sub(r"\$\[\[ inputs\.(\w+) ]]", lambda found: str(values[found[1]]), value)
-        for name, value in job["variables"].items()
-    }
-    return Pipeline(
-        script=job["script"],
-        files=FILES,
-        image=job["image"]["name"],
-        variables=variables,
-    )
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A build's job, and what it pushed."""
+
+    result: Result
+    image: str
 
 
-def run_image(node: Node, image: str, name: str) -> str:
-    """Run a pushed image in the target namespace, with the stack's pull secret."""
-    manifest = {
-        "metadata": {"name": name},
-        "spec": {
-            "restartPolicy": "Never",
-            "imagePullSecrets": [{"name": "registry-pull"}],
-            "containers": [{"name": "app", "image": image}],
-        },
-    }
-    with node.cluster.api() as api:
-        core = client.CoreV1Api(api)
-        core.create_namespaced_pod(APPS, manifest)
-        try:
-            deadline = time.monotonic() + 120
-            while core.read_namespaced_pod(name, APPS).status.phase not in ("Succeeded", "Failed"):
-                assert time.monotonic() < deadline, core.read_namespaced_pod(name, APPS).status
-                time.sleep(0.5)
-            return str(core.read_namespaced_pod_log(name, APPS))
-        finally:
-            core.delete_namespaced_pod(name, APPS)
+@pytest.fixture(scope="module")
+def built(runner: Callable[..., Runner]) -> Callable[[str], Built]:
+    """Build with a variant, once."""
+    done: dict[str, Built] = {}
+
+    def build(name: str) -> Built:
+        if name not in done:
+            tag = secrets.token_hex(4)
+            job = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES)
+            arguments = f"{job.variables['BUILD_ARGS']}\nGREETING=world"
+            job = dataclasses.replace(job, variables={**job.variables, "BUILD_ARGS": arguments})
+            done[name] = Built(runner(name).run(job), f"{name}:{tag}")
+        return done[name]
+
+    return build
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in OUT_OF_REACH])
+@pytest.mark.parametrize("name", WITHIN_REACH)
 def test_a_job_builds_and_pushes_an_image_that_runs(
     name: str,
     node: Node,
-    runner: Callable[[str], Runner],
-    tag: str,
+    built: Callable[[str], Built],
 ) -> None:
-    result = runner(name).run(pipeline(TEMPLATES[name], name, tag, LOGIN))
+    build = built(name)
 
-    assert result.status == "success", result.trace
-    config: Any = node.registries.inspect(f"{name}:{tag}", LOGIN, config=True)["config"]
-    assert config["User"] == "1001:1001"
-    assert config["WorkingDir"] == "/app"
-    assert config["Cmd"][:2] == ["sh", "-c"]
-    assert config["Healthcheck"]["Test"] == ["CMD-SHELL", "test -s /app/hello.txt"]
-    said = run_image(node, f"{LOGIN.address}/{name}:{tag}", f"{name}-{tag}")
+    assert build.result.status == "success", build.result.trace
+    said = run_image(node, f"{LOGIN.address}/{build.image}", build.image.replace(":", "-"))
     assert said.split() == [
         "1001",
         "hello",
@@ -119,4 +81,26 @@ def test_a_job_builds_and_pushes_an_image_that_runs(
         "Dockerfile",
         "hello.txt",
         "0",
+        "209715200",
     ]
+
+
+@pytest.mark.parametrize("name", WITHIN_REACH)
+def test_all_strategies_push_the_same_image(
+    name: str,
+    node: Node,
+    built: Callable[[str], Built],
+    tmp_path: Path,
+) -> None:
+    config: Any = node.registries.inspect(built(name).image, LOGIN, config=True)["config"]
+
+    assert config["User"] == "1001:1001"
+    assert config["WorkingDir"] == "/app"
+    assert config["Cmd"][:2] == ["sh", "-c"]
+    assert config["Healthcheck"] == {
+        "Test": ["CMD-SHELL", "test -s /app/hello.txt"],
+        "Interval": 30_000_000_000,
+    }
+    first = contents(node, built(WITHIN_REACH[0]).image, LOGIN, tmp_path / "first")
+    this = contents(node, built(name).image, LOGIN, tmp_path / "this")
+    assert this == first
