@@ -1,0 +1,53 @@
+"""The pipelines of blog posts in docs/migration.md run as they stand there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.node.jobs import Pipeline, Runner
+from tests.test_migration import DOCKER, KANIKO
+from tools.node.images import BASE
+from tools.node.machine import NODE
+from tools.node.node import Node
+from tools.node.registry import LOGIN
+
+
+def _pipeline(job: dict[str, Any], registry: str, tag: str) -> Pipeline:
+    image = job["image"]
+    return Pipeline(
+        script=job["script"],
+        files={"Dockerfile": f"FROM {registry}/{BASE}\nRUN echo hello > /hello\n"},
+        image=image["name"] if isinstance(image, dict) else image,
+        services=[{"name": name} for name in job.get("services", [])],
+        variables=job["variables"],
+        commit=tag,
+    )
+
+
+@pytest.mark.parametrize("name", ["dind", "dind-socket", "dood"])
+def test_the_docker_pipeline_pushes_an_image(
+    name: str,
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    result = runner(name).run(_pipeline(DOCKER["build"], LOGIN.address, tag))
+
+    assert result.status == "success"
+    assert node.registries.inspect(f"group/app:{tag}", LOGIN)["Name"]
+
+
+def test_the_kaniko_pipeline_pushes_an_image(
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    # Without the runner's flags, Kaniko speaks plain HTTP to private addresses and to no names
+    # (google/go-containerregistry:pkg/name/registry.go), and no public CA vouches for a test's.
+    registry = f"{NODE}:{LOGIN.port}"
+
+    result = runner("kaniko", registry).run(_pipeline(KANIKO["build"], registry, tag))
+
+    assert result.status == "success"
+    assert node.registries.inspect(f"group/app:{tag}", LOGIN)["Name"]
