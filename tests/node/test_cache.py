@@ -1,0 +1,66 @@
+"""A second build takes from the registry what did not change, says so, and builds the rest."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.node.jobs import Runner
+from tests.node.project import TEMPLATES, TOOLS, pipeline, run_image
+from tools.node.node import Node
+from tools.node.registry import LOGIN
+
+SECONDS = 8
+COSTLY = f"sleep {SECONDS} && cat /fixed.txt > /costly.txt"
+DOCKERFILE = f"""\
+ARG BASE
+FROM ${{BASE}}
+COPY fixed.txt /
+RUN {COSTLY}
+COPY changing.txt /
+RUN cat /changing.txt > /cheap.txt
+CMD ["cat", "/costly.txt", "/cheap.txt"]
+"""
+_COSTLY = re.escape(COSTLY)
+_OF_BUILDKIT = rf"^#(\d+) \[[^]]*] RUN {_COSTLY}$(?:\n.*)*?\n#\1 CACHED$"
+REUSED = {
+    "kaniko": rf"Using caching version of cmd: RUN {_COSTLY}",
+    "buildah": rf"^STEP \d+/\d+: RUN {_COSTLY}$\n--> Cache pulled from remote",
+    **dict.fromkeys(("dood", "dind", "buildkit", "buildkit-service", "buildx"), _OF_BUILDKIT),
+}
+"""Each tool's own words for a step that it did not run."""
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_second_build_reuses_the_costly_step_and_builds_what_changed(
+    name: str,
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    results = [
+        runner(name).run(
+            pipeline(
+                TEMPLATES[name],
+                f"cached-{name}",
+                f"{tag}-{text}",
+                LOGIN,
+                {
+                    "Dockerfile": DOCKERFILE,
+                    # Another one in each run of the tests, or the first build would find a cache.
+                    "fixed.txt": f"{tag}\n",
+                    "changing.txt": f"{text}\n",
+                },
+            ),
+        )
+        for text in ("one", "two")
+    ]
+    first, second = results
+
+    assert [result.status for result in results] == ["success"] * 2
+    assert not re.search(REUSED[name], first.trace, re.MULTILINE)
+    assert re.search(REUSED[name], second.trace, re.MULTILINE)
+    image = f"{LOGIN.address}/cached-{name}:{tag}-two"
+    assert run_image(node, image, f"cached-{tag}").split() == [tag, "two"]
+    # Whatever else a build does, it does not take this much longer at times.
+    assert second.seconds < first.seconds - SECONDS / 2

@@ -1,0 +1,47 @@
+"""Each tool reaches each kind of registry by what the stack file says of it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.node.jobs import Runner
+from tests.node.project import TEMPLATES, TOOLS, pipeline, run_image
+from tools.node.images import BASE
+from tools.node.node import Node
+from tools.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, Kind
+
+FILES: dict[str, str | bytes] = {
+    "Dockerfile": 'ARG BASE\nFROM ${BASE}\nRUN echo hello > /hello\nCMD ["cat", "/hello"]\n',
+}
+
+
+@pytest.mark.parametrize("kind", [OPEN, PRIVATE], ids=["plain-http-for-all", "private-ca-login"])
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_build_pulls_from_and_pushes_to_a_registry(
+    name: str,
+    kind: Kind,
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    result = runner(name).run(pipeline(TEMPLATES[name], name, tag, kind, FILES))
+
+    assert result.status == "success"
+    assert run_image(node, f"{kind.address}/{name}:{tag}", f"{name}-{tag}") == "hello\n"
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_an_image_of_docker_hub_comes_from_the_mirror(
+    name: str,
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    # Docker Hub itself cannot be reached, and has no such image.
+    job = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES, build_args=f"BASE={BASE}")
+
+    result = runner(name).run(job)
+
+    assert result.status == "success"
+    assert MIRROR.host not in job.variables["BUILD_ARGS"]
+    assert run_image(node, f"{LOGIN.address}/{name}:{tag}", f"{name}-{tag}") == "hello\n"

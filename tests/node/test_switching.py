@@ -1,0 +1,43 @@
+"""A runner changes its strategy while it has a job."""
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.configured import STRATEGIES
+from tests.node.conftest import Deployed
+from tests.node.jobs import Control, Runner
+from tests.node.project import pipeline
+from tests.node.test_registries import FILES
+from tools.node.registry import LOGIN
+
+
+def test_a_running_job_ends_with_its_strategy_and_the_next_one_has_the_new(
+    stack: Deployed,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    """From dind, so that all that it had is taken away, and its level is lowered."""
+    _switch(stack, "dind")
+    before = pipeline("dind", "switching", f"{tag}-before", LOGIN, FILES)
+    build = dataclasses.replace(
+        before,
+        script=["until test -e /builds/go-on; do sleep 1; done", *before.script],
+    )
+    control = Control()
+    with ThreadPoolExecutor() as pool:
+        old = runner("switching")
+        running = pool.submit(old.run, build, control)
+        control.began.wait(180)
+        _switch(stack, "kaniko")
+        assert not running.done()
+        old.execute(control.pod, "helper", "touch /builds/go-on")
+    after = pipeline("kaniko", "switching", f"{tag}-after", LOGIN, FILES)
+
+    assert running.result().status == "success"
+    assert runner("switching").run(after).status == "success"
+
+
+def _switch(stack: Deployed, name: str) -> None:
+    stack.settings["runners"]["switching"]["strategy"] = STRATEGIES[name]
+    stack.up()
