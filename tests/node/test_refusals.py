@@ -1,14 +1,17 @@
-"""What must not work, and what the trace says of it."""
+"""What must not work, and what the trace says of it; README.md, Troubleshooting, explains it."""
 
+import dataclasses
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kubernetes import client
 
-from tests.node.jobs import Pipeline, Runner
-from tests.node.test_builds import TEMPLATES, pipeline
+from tests.node.jobs import Control, Pipeline, Runner
+from tests.node.project import TEMPLATES, TOOLS, explained, pipeline
 from tools.node.node import Node
-from tools.node.registry import LOGIN
+from tools.node.registry import LOGIN, OPEN, Kind
 
 NO_LOGIN = {
     "kaniko": "error checking push permissions",
@@ -18,26 +21,27 @@ NO_LOGIN = {
 }
 """A strategy, and what its tool says where a login is missing."""
 
+NOTHING_TO_PULL: dict[str, str | bytes] = {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}
+"""So that the push is what fails."""
+
 
 @pytest.mark.parametrize("name", NO_LOGIN)
 def test_a_push_without_the_login_fails_and_says_so(
     name: str,
-    runner: Callable[[str], Runner],
+    runner: Callable[..., Runner],
     tag: str,
 ) -> None:
-    job = pipeline(TEMPLATES[name], name, tag, LOGIN, cache="false")
-    without = Pipeline(
-        script=["echo '{}' > $DOCKER_CONFIG/config.json", *job.script],
-        # Nothing is pulled, so that the push is what fails.
-        files={"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"},
-        image=job.image,
-        variables=job.variables,
+    job = pipeline(TEMPLATES[name], name, tag, LOGIN, NOTHING_TO_PULL, cache="false")
+    without = dataclasses.replace(
+        job,
+        # Kaniko would take the login of GitLab's own registry from these variables.
+        script=["unset CI_REGISTRY", "echo '{}' > $DOCKER_CONFIG/config.json", *job.script],
     )
 
     result = runner(name).run(without)
 
     assert result.status == "failed"
-    assert NO_LOGIN[name] in result.trace
+    explained(NO_LOGIN[name], result.trace)
 
 
 @pytest.mark.parametrize(("name", "level"), [("kaniko", "restricted"), ("buildkit", "baseline")])
@@ -45,7 +49,7 @@ def test_a_stricter_namespace_refuses_the_jobs_pod(
     name: str,
     level: str,
     node: Node,
-    runner: Callable[[str], Runner],
+    runner: Callable[..., Runner],
 ) -> None:
     found = runner(name)
     label = "pod-security.kubernetes.io/enforce"
@@ -73,24 +77,177 @@ def test_a_stricter_namespace_refuses_the_jobs_pod(
 def test_what_the_node_has_not_ends_the_job_with_its_name(
     name: str,
     reason: str,
-    runner: Callable[[str], Runner],
+    runner: Callable[..., Runner],
 ) -> None:
-    result = runner(name).run(Pipeline(script=["true"], files={}))
+    result = runner(name).run(Pipeline(script=["true"], files={}), patience=15)
 
     assert result.status == "system failure"
     assert reason in result.trace
 
 
-def test_a_dood_job_on_a_node_without_an_engine_says_that_it_cannot_connect(
+def test_a_dood_job_on_a_node_without_an_engine_does_not_start_and_says_why(
     node: Node,
-    runner: Callable[[str], Runner],
-    tag: str,
+    runner: Callable[..., Runner],
 ) -> None:
     node.stop_docker()
     try:
-        result = runner("dood").run(pipeline("dood", "dood", tag, LOGIN))
+        result = runner("dood").run(Pipeline(script=["true"], files={}), patience=15)
     finally:
+        # Which it could not where a folder has taken the socket's place.
         node.start_docker()
 
+    assert result.status == "system failure"
+    message = "hostPath type check failed: /var/run/docker.sock is not a socket file"
+    explained(message, result.trace)
+
+
+UNREACHABLE = {
+    "a name that nobody knows": ("nowhere.test:5000", "no such host"),
+    "a port where nobody listens": (f"{OPEN.host}:5999", "connection refused"),
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+@pytest.mark.parametrize("wrong", UNREACHABLE)
+def test_a_registry_that_is_not_there_fails_the_push_and_is_named(
+    wrong: str,
+    name: str,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    address, message = UNREACHABLE[wrong]
+    host, _, port = address.partition(":")
+    kind = Kind(host, int(port), login=False, tls=False)
+    job = pipeline(TEMPLATES[name], name, tag, kind, NOTHING_TO_PULL, cache="false")
+
+    result = runner(name).run(job)
+
     assert result.status == "failed"
-    assert "Cannot connect to the Docker daemon at unix:///var/run/docker.sock" in result.trace
+    assert host in result.trace
+    explained(message, result.trace)
+
+
+@pytest.mark.parametrize(
+    ("name", "volume"),
+    [("dind", "docker-storage"), ("buildkit", "buildkit-state"), ("buildah", "containers")],
+)
+def test_a_full_disk_fails_the_build_and_says_so(
+    name: str,
+    volume: str,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    """The folder of the layers is so small as the disk of a node that is full."""
+    small = {"name": volume, "emptyDir": {"medium": "Memory", "sizeLimit": "96Mi"}}
+    files: dict[str, str | bytes] = {
+        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN dd if=/dev/zero of=/large bs=1M count=200\n",
+    }
+    found = runner(name)
+    found.patch({"volumes": [small]})
+
+    result = found.run(pipeline(TEMPLATES[name], name, tag, LOGIN, files, cache="false"))
+
+    assert result.status == "failed"
+    explained("no space left on device", result.trace.lower())
+
+
+def test_a_build_that_needs_more_memory_than_it_may_have_is_killed_and_says_so(
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN tail /dev/zero\n",
+    }
+
+    result = runner("small").run(pipeline("kaniko", "small", tag, LOGIN, files, cache="false"))
+
+    assert result.status == "failed"
+    explained("signal: killed", result.trace)
+
+
+def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    assert _left_by_a_cancelled_job("dind", node, runner, tag) == []
+
+
+def test_a_cancelled_job_of_buildx_leaves_its_buildkit_pod_as_its_plan_warns(
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    (pod,) = _left_by_a_cancelled_job("buildx", node, runner, tag)
+
+    assert pod.startswith("build-")
+    with node.cluster.api() as api:
+        name = pod.rpartition("-")[0].rpartition("-")[0]
+        client.AppsV1Api(api).delete_namespaced_deployment(name, "node-buildx")
+
+
+def _left_by_a_cancelled_job(
+    name: str,
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> list[str]:
+    files: dict[str, str | bytes] = {"Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN sleep 600\n"}
+    job = pipeline(TEMPLATES[name], name, tag, LOGIN, files, cache="false")
+    found = runner(name)
+    control = Control()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(found.run, job, control)
+        assert control.began.wait(120)
+        # So that the build has begun too.
+        time.sleep(15)
+        control.cancel.set()
+    assert running.result().status == "canceled"
+    return _left(node, found.namespace, control.pod)
+
+
+def _left(node: Node, namespace: str, pod: str) -> list[str]:
+    """Return what is in a job namespace a minute later, beside what the stack put there."""
+    deadline = time.monotonic() + 60
+    with node.cluster.api() as api:
+        core = client.CoreV1Api(api)
+        while True:
+            pods = [str(item.metadata.name) for item in core.list_namespaced_pod(namespace).items]
+            secrets = core.list_namespaced_secret(namespace).items
+            logins = [str(item.metadata.name) for item in secrets]
+            left = [*pods, *(name for name in logins if name.startswith(pod))]
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(1)
+
+
+BROKEN_OFF = ("connection refused", "connection reset by peer", "broken pipe", "EOF")
+
+
+@pytest.mark.parametrize("name", ["kaniko", "dood", "buildkit", "buildah"])
+def test_a_registry_that_goes_in_the_middle_of_a_push_fails_the_job(
+    name: str,
+    node: Node,
+    runner: Callable[..., Runner],
+    tag: str,
+) -> None:
+    files: dict[str, str | bytes] = {
+        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN head -c 100000000 /dev/urandom >/large\n",
+    }
+    repository = f"interrupted-{tag}"
+    job = pipeline(TEMPLATES[name], repository, tag, OPEN, files, cache="false")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(runner(name).run, job)
+        try:
+            while not node.registries.uploading(repository, OPEN):
+                assert not running.done(), running.result().trace
+                time.sleep(0.01)
+            node.registries.stop(OPEN)
+            result = running.result()
+        finally:
+            node.registries.start(OPEN)
+
+    assert result.status == "failed"
+    # It depends on what the registry was about to do.
+    (said, *_) = [message for message in BROKEN_OFF if message in result.trace]
+    explained(said, result.trace)
