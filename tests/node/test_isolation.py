@@ -1,0 +1,129 @@
+"""What a job gets to, tried from inside it: README.md, What a job may do, has the answers."""
+
+import re
+import shlex
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from tests.engine.conftest import account
+from tests.node.jobs import Pipeline, Runner
+from tests.node.project import TEMPLATES, WITHIN_REACH
+from tools import toolchain
+from tools.local import CHECKOUT
+from tools.node.images import BASE
+from tools.node.node import Node
+from tools.node.registry import LOGIN
+
+TRIES = {
+    # That the two others say no shows something only where this says yes.
+    "talks to the API server": "kubectl get --raw /version",
+    "reads a Secret of another runner": "kubectl --namespace node-small get secret registry-push",
+    "mounts a file system": "mkdir -p /tmp/mounted && mount -t tmpfs none /tmp/mounted",
+    # To the value that it has.
+    "sets the kernel of the node": "value=$(cat /proc/sys/vm/swappiness)"
+    " && echo $value >/proc/sys/vm/swappiness",
+    "sees processes of the node": "grep -qs 'kubele[t]' /proc/[0-9]*/cmdline",
+    "reads files of the node": "test -s /node$FILE",
+}
+"""Shell that succeeds where a job may do it; jobs get the token of their account for it."""
+
+ALL = "--rm --privileged --pid host --volume /:/node --env FILE"
+"""What an engine gives a container that asks for it."""
+KUBECTL = """\
+cp kubectl /tmp/kubectl.program && chmod +x /tmp/kubectl.program
+kubectl() {
+  /tmp/kubectl.program --server https://kubernetes.default.svc.cluster.local \
+    --insecure-skip-tls-verify --token "$TOKEN" "$@"
+}
+"""
+
+
+def _answers() -> dict[str, dict[str, str]]:
+    """Read the README's table: a row for some variants, a column for each thing that is tried."""
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- tries: compared by `make test-node` -->")[2].partition(
+        "<!-- end of tries -->"
+    )[0]
+    head, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n") if line
+    )
+    return {
+        name: dict(zip(head[1:], answers, strict=True))
+        for variants, *answers in rows
+        for name in re.findall(r"`([\w-]+)`", variants)
+    }
+
+
+def test_the_table_has_every_variant_and_everything_that_is_tried() -> None:
+    answers = _answers()
+
+    assert sorted(answers) == sorted(WITHIN_REACH)
+    assert all(list(row) == list(TRIES) for row in answers.values())
+
+
+@pytest.mark.parametrize("name", WITHIN_REACH)
+def test_a_job_gets_to_what_the_readme_says_and_to_nothing_else(
+    name: str,
+    node: Node,
+    runner: Callable[..., Runner],
+) -> None:
+    found = runner(name)
+    own = account(node.cluster, f"gitlab-job-{name}", found.namespace)
+    tries = {
+        what: f"if ( {command.strip()}\n ) >/dev/null 2>&1; then echo '{what}: yes';"
+        f" else echo '{what}: no'; fi\n"
+        for what, command in TRIES.items()
+    }
+    by_the_api, *others = [KUBECTL + "".join(list(tries.values())[:2]), *list(tries.values())[2:]]
+    here = "".join(others)
+    # Jobs with an engine command it, so things are tried in a container of it.
+    if TEMPLATES[name] in ("dind", "dood"):
+        image = f"{LOGIN.address}/{BASE}"
+        here = f"docker run {ALL} {image} sh -c {shlex.quote(here)}"
+    job = Pipeline(
+        script=[by_the_api, here],
+        files={"kubectl": toolchain.find("kubectl").file.read_bytes()},
+        variables={"TOKEN": own.token, "FILE": str(node.cluster.kubeconfig)},
+    )
+
+    result = found.run(job)
+
+    assert result.status == "success"
+    said = dict(re.findall(r"^([\w ]+): (yes|no)$", result.trace, re.MULTILINE))
+    assert said == _answers()[name]
+
+
+def test_only_a_job_with_a_certificate_of_the_stack_commands_the_shared_daemon(
+    runner: Callable[..., Runner],
+) -> None:
+    """Without a network plugin that enforces policies, nothing else stops the others."""
+    address = "tcp://buildkitd.node-buildkitd:1234"
+    authority = "--tlscacert=/etc/image-builds/buildkitd/ca.pem"
+    own = textwrap.dedent("""\
+        cd /tmp && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=client \
+          -keyout key.pem -out cert.pem 2>/dev/null
+    """)
+    tries = {
+        "with the stack's": f"buildctl --addr={address} $BUILDKIT_FLAGS debug workers",
+        "without one": f"buildctl --addr={address} {authority} debug workers",
+        "with its own": f"buildctl --addr={address} {authority} --tlscert=/tmp/cert.pem "
+        "--tlskey=/tmp/key.pem debug workers",
+        "in plain": f"buildctl --addr={address} debug workers",
+    }
+    script = [
+        own,
+        *(
+            f"{command} && echo '{what}: yes' || echo '{what}: no'"
+            for what, command in tries.items()
+        ),
+    ]
+
+    inside = runner("buildkit-service").run(Pipeline(script=script, files={}))
+    outside = runner("buildkit").run(Pipeline(script=[script[-1]], files={}))
+
+    assert "with the stack's: yes" in inside.trace
+    for what in ("without one", "with its own", "in plain"):
+        assert f"{what}: no" in inside.trace
+    assert "in plain: no" in outside.trace
