@@ -126,4 +126,7 @@ def contents(node: Node, name: str, kind: Kind, folder: Path) -> dict[str, Membe
                     f"{member.uid}:{member.gid}",
                     digest or member.linkname,
                 )
-    return found
+    # runc makes them where a base has none to mount on, and some tools note the root itself.
+    return {
+        path: member for path, member in found.items() if path not in ("", "dev", "proc", "sys")
+    }
