@@ -181,11 +181,16 @@ def _volumes(plan: BuildPlan) -> dict[str, dict[str, Any]]:
 
 
 def _plain(volume: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what the API server adds: a file mode, and the empty type of a host path."""
+    """Leave out what the API server adds: a file mode, and the empty type of a host path.
+
+    Items are sorted, whose order the runner leaves to chance.
+    """
     (kind,) = volume.keys() - {"name"}
     source = {
         key: value for key, value in volume[kind].items() if key != "defaultMode" and value != ""
     }
+    if items := source.get("items"):
+        source["items"] = sorted(items, key=lambda item: item["key"])
     return {"name": volume["name"], kind: source}
 
 
