@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.executor.binary import PINNED, VARIABLE, find
+from tests.executor.binary import find
 from tools import browser
+from tools.gitlab_runner import PINNED, VARIABLE
 
 # An f-string of an Output then raises instead of writing a paragraph of help into a value.
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "1"
@@ -26,8 +27,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_report_header() -> list[str]:
-    """Say who runs the jobs of the engine tests, and which browser opens the report's page."""
-    real = find()
-    beside = f"{real} is the real one" if real else f"no real one is on PATH or in {VARIABLE}"
-    jobs = f"jobs: run by tests/executor, which stands in for gitlab-runner {PINNED}; {beside}"
-    return [jobs, f"browser: {browser.find() or f'NONE, {browser.MISSING}'}"]
+    """Say who runs the jobs, and which browser opens the report's page."""
+    return [_jobs(), f"browser: {browser.find() or f'NONE, {browser.MISSING}'}"]
+
+
+def _jobs() -> str:
+    if real := find():
+        return f"jobs: run by gitlab-runner {PINNED} ({real}); beside it by tests/executor"
+    stand_ins = "run by tests/executor and, on a node, by tests/node/jobs.py"
+    return (
+        f"jobs: {stand_ins}, which stand in for gitlab-runner {PINNED}; "
+        f"no real one is on PATH or in {VARIABLE}"
+    )

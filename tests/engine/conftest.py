@@ -19,6 +19,7 @@ from pulumi import automation as auto
 from pulumi.automation import events
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
+from tests.executor.binary import Manager
 from tests.executor.job import Account, Call, Run
 from tools.cluster import Cluster
 from tools.local import CHECKOUT, LocalStack
@@ -221,6 +222,15 @@ def runner_config(core: client.CoreV1Api, namespace: str, runner: str) -> str:
     """Return the config.toml that was deployed for a runner."""
     config_map = core.read_namespaced_config_map(f"gitlab-runner-{runner}", namespace)
     return config_map.data["config.template.toml"]
+
+
+def deployed_manager(core: client.CoreV1Api, namespace: str, runner: str) -> Manager:
+    """Return what the chart deployed for a runner."""
+    release = f"gitlab-runner-{runner}"
+    config = core.read_namespaced_config_map(release, namespace).data
+    secret = core.read_namespaced_secret(f"{release}-token", namespace).data
+    token = base64.b64decode(secret["runner-token"]).decode()
+    return Manager(config["config.toml"], config["config.template.toml"], token)
 
 
 def account(cluster: Cluster, name: str, namespace: str) -> Account:

@@ -1,6 +1,5 @@
 """The real gitlab-runner, where it is there, beside the executor that stands in for it."""
 
-import base64
 import copy
 import dataclasses
 import tomllib
@@ -22,14 +21,15 @@ from tests.engine.conftest import (
     Site,
     account,
     as_manifest,
+    deployed_manager,
     fresh_site,
     grant,
 )
-from tests.executor.binary import PINNED, VARIABLE, Manager, Outcome, find, take_job
+from tests.executor.binary import Manager, Outcome, find, take_job
 from tests.executor.job import Call, Job, Run
 from tests.executor.pod import Request
 from tests.executor.promise import promised, seen
-from tools.cluster import Cluster
+from tools.gitlab_runner import PINNED, VARIABLE
 
 BINARY = find()
 pytestmark = pytest.mark.skipif(
@@ -94,17 +94,6 @@ class Jobs:
         )
 
 
-def _manager(control_plane: Cluster, site: Site, name: str) -> Manager:
-    """Return what the chart deployed for this runner."""
-    release = f"gitlab-runner-{name}"
-    with control_plane.api() as api:
-        core = client.CoreV1Api(api)
-        config = core.read_namespaced_config_map(release, site.prefix).data
-        secret = core.read_namespaced_secret(f"{release}-token", site.prefix).data
-    token = base64.b64decode(secret["runner-token"]).decode()
-    return Manager(config["config.toml"], config["config.template.toml"], token)
-
-
 @pytest.fixture(scope="module", params=STRATEGIES)
 def jobs(
     everything: Site,
@@ -114,7 +103,8 @@ def jobs(
 ) -> Jobs:
     assert BINARY
     name, release = request.param, f"gitlab-runner-{request.param}"
-    manager = _manager(control_plane, everything, name)
+    with control_plane.api() as api:
+        manager = deployed_manager(client.CoreV1Api(api), everything.prefix, name)
     known = account(control_plane, release, everything.prefix)
     outcome = take_job(BINARY, manager, known, tmp_path_factory.mktemp(name))
     asked = control_plane.asked(release, everything.prefix)
@@ -138,6 +128,17 @@ def test_the_real_runner_keeps_every_key_that_is_rendered(jobs: Jobs) -> None:
 
     assert registered["executor"] == "kubernetes"
     assert _lost(rendered, registered) == []
+
+
+def test_the_real_runner_finds_no_fault_with_its_config(jobs: Jobs) -> None:
+    log = jobs.outcome.log
+    # Its schema has no null, which is what a host path without the key has there.
+    known = "MountPropagation/type: expected string, but got null"
+    faults = [line for line in log.splitlines() if line.startswith("jsonschema:")]
+
+    assert [fault for fault in faults if not fault.endswith(known)] == []
+    # Of jobs that would wait for each other.
+    assert "CONFIGURATION" not in log
 
 
 def _lost(rendered: Any, registered: Any, path: str = "runners") -> list[str]:  # noqa: ANN401 - TOML
@@ -196,7 +197,8 @@ def test_without_a_right_the_real_runner_misses_it(
     tmp_path: Path,
 ) -> None:
     assert BINARY
-    manager = _manager(control_plane, everything, "kaniko")
+    with control_plane.api() as api:
+        manager = deployed_manager(client.CoreV1Api(api), everything.prefix, "kaniko")
     rights = [
         rule
         for rule in as_manifest(rules(pod_disruption_budget=False))

@@ -4,27 +4,25 @@ It registers with the rendered template, as the chart's entrypoint does, so that
 the one that it has in a cluster, and takes one job from a coordinator of our own.
 """
 
+import contextlib
 import dataclasses
 import os
-import re
-import shutil
 import subprocess
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from components.config import Chart
 from tests.executor.coordinator import JOB_TOKEN, Coordinator, coordinating
 from tests.executor.job import Account
-from tests.executor.keys import RUNNERS
 from tests.executor.pod import JOB, PROJECT
+from tools import gitlab_runner
+from tools.toolchain import ToolchainError
 
-VARIABLE = "GITLAB_RUNNER_BIN"
-PINNED = RUNNERS[Chart().version]
 _PATIENCE = 180.0
-_JOB: dict[str, Any] = {
+JOB_PAYLOAD: dict[str, Any] = {
     "id": JOB,
     "token": JOB_TOKEN,
     "allow_git_fetch": True,
@@ -33,10 +31,10 @@ _JOB: dict[str, Any] = {
         "stage": "build",
         "project_id": PROJECT,
         "project_name": "app",
-        "project_full_path": "team/app",
+        "project_full_path": "group/app",
     },
     "git_info": {
-        "repo_url": "https://gitlab-ci-token@gitlab.example.com/team/app.git",
+        "repo_url": "https://gitlab-ci-token@gitlab.example.com/group/app.git",
         "ref": "main",
         "ref_type": "branch",
         "sha": "0" * 40,
@@ -44,7 +42,7 @@ _JOB: dict[str, Any] = {
         "refspecs": ["+refs/heads/main:refs/remotes/origin/main"],
     },
     "runner_info": {"timeout": 3600},
-    "variables": [{"key": "CI_PROJECT_PATH", "value": "team/app", "public": True}],
+    "variables": [{"key": "CI_PROJECT_PATH", "value": "group/app", "public": True}],
     "steps": [{"name": "script", "script": ["true"], "timeout": 3600, "when": "on_success"}],
     # GitLab sends one where it has a registry of its own.
     "credentials": [
@@ -86,31 +84,50 @@ def find() -> Path | None:
     """Return the pinned version's binary, if there is one.
 
     Raises:
-        UsageError: the one that was named is not there, or is another version.
+        UsageError: the one that was named cannot be used.
     """
-    named = os.environ.get(VARIABLE, "")
-    file = shutil.which(named or "gitlab-runner")
-    found = _version(file) if file else ""
-    if named and found != PINNED:
-        message = f"{VARIABLE}={named}: is {found or 'not there'}; name gitlab-runner {PINNED}"
-        raise pytest.UsageError(message)
-    return Path(file) if file and found == PINNED else None
-
-
-def _version(file: str) -> str:
-    answer = subprocess.run([file, "--version"], check=True, capture_output=True, text=True)
-    stated = re.search(r"Version:\s+v?(\S+)", answer.stdout)
-    return stated[1] if stated else "of no stated version"
+    try:
+        return gitlab_runner.find()
+    except ToolchainError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def take_job(binary: Path, manager: Manager, account: Account, folder: Path) -> Outcome:
     """Register, take one job and run it to its end, with no credentials but the account's."""
+    with managing(binary, manager, account, folder, JOB_PAYLOAD) as managed:
+        ended = managed.gitlab.ended.wait(_PATIENCE)
+    log = managed.log.read_text(encoding="utf-8")
+    assert ended, log
+    return Outcome(managed.gitlab, (folder / "config.toml").read_text(encoding="utf-8"), log)
+
+
+@dataclasses.dataclass(frozen=True)
+class Managed:
+    """A manager that runs, its GitLab, and the file that it logs to."""
+
+    gitlab: Coordinator
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@contextlib.contextmanager
+def managing(
+    binary: Path,
+    manager: Manager,
+    account: Account,
+    folder: Path,
+    job: dict[str, Any],
+) -> Generator[Managed]:
+    """Register as the chart's entrypoint does, and look for jobs until the block ends.
+
+    Whoever leaves the block early aborts the job, as GitLab Runner does on SIGTERM.
+    """
     config, template = folder / "config.toml", folder / "template.toml"
     config.write_text(manager.config, encoding="utf-8")
     template.write_text(manager.template, encoding="utf-8")
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig(account)), encoding="utf-8")
-    with coordinating(manager.token, _JOB) as gitlab:
+    with coordinating(manager.token, job) as gitlab:
         # What the chart gives its container; a kubeconfig is in place of the mounted token.
         environment = {
             "HOME": str(folder),
@@ -136,12 +153,9 @@ def take_job(binary: Path, manager: Manager, account: Account, folder: Path) -> 
                 stdout=log,
             ) as process:
                 try:
-                    ended = gitlab.ended.wait(_PATIENCE)
+                    yield Managed(gitlab, process, Path(log.name))
                 finally:
                     process.terminate()
-        text = (folder / "runner.log").read_text(encoding="utf-8")
-        assert ended, text
-    return Outcome(gitlab, config.read_text(encoding="utf-8"), text)
 
 
 def _kubeconfig(account: Account) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Coordinator(http.server.ThreadingHTTPServer):
         self.refused: list[str] = []
         self.ended = threading.Event()
         """Set by the first state that is not ``running``."""
+        self.status = "running"
+        """What each answer says of the job: ``canceling`` once somebody cancels it."""
 
     @property
     def url(self) -> str:
@@ -99,6 +101,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         text = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        self.send_header("Job-Status", self.server.status)
         if known:
             self.send_header("Range", known)
         if status is not HTTPStatus.NO_CONTENT:

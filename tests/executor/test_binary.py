@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.executor.binary import PINNED, VARIABLE, find
+from components.config import Chart
+from tests.executor.binary import find
+from tests.executor.keys import RUNNERS
+from tools.gitlab_runner import PINNED, VARIABLE
 
 
 def _program(folder: Path, version: str) -> Path:
@@ -10,6 +13,10 @@ def _program(folder: Path, version: str) -> Path:
     file.write_text(f"#!/bin/sh\necho 'Version:      {version}'\n", encoding="utf-8")
     file.chmod(0o755)
     return file
+
+
+def test_the_pinned_version_is_what_the_pinned_chart_deploys() -> None:
+    assert RUNNERS[Chart().version] == PINNED
 
 
 @pytest.mark.parametrize(("version", "taken"), [(PINNED, True), ("17.0.0", False)])

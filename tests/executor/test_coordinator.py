@@ -58,6 +58,18 @@ def test_a_job_ends_with_its_first_state_that_is_not_running(gitlab: Coordinator
     assert [update["state"] for update in gitlab.states] == ["running", "failed"]
 
 
+def test_a_runner_learns_from_each_answer_that_a_job_is_being_cancelled(
+    gitlab: Coordinator,
+) -> None:
+    headers = {**JOB_TOKEN, "Content-Range": "0-2"}
+    for status in ("running", "canceling"):
+        gitlab.status = status
+        answer = _ask(gitlab, "PATCH", "jobs/7/trace", b"one", headers)[1]
+        assert answer["Job-Status"] == status
+        update = {"token": JOB["token"], "state": "running"}
+        assert _ask(gitlab, "PUT", "jobs/7", update)[1]["Job-Status"] == status
+
+
 def test_another_jobs_token_and_what_no_runner_asks_are_refused(gitlab: Coordinator) -> None:
     assert _ask(gitlab, "PUT", "jobs/7", {"token": "other", "state": "failed"})[0] == 403
     assert _ask(gitlab, "PUT", "jobs/8", {"token": JOB["token"], "state": "failed"})[0] == 404

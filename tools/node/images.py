@@ -20,11 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import yaml
 
 from components.config import Buildah, Buildkit, BuildkitService, Dind, Dood, Kaniko
-from tools import toolchain
-from tools.local import STAND_IN_CHART
+from tools import gitlab_runner, toolchain
 from tools.node.machine import Machine, NodeError
 from tools.node.registry import KINDS, MIRROR, Kind, Registries
 from tools.node.settings import DOCKER, PAUSE, SOCKET
@@ -79,7 +77,7 @@ class Image:
 
 def images() -> list[Image]:
     """Return every image that the node, the managers and the jobs of each strategy need."""
-    version = yaml.safe_load((STAND_IN_CHART / "Chart.yaml").read_text("utf-8"))["appVersion"]
+    version = gitlab_runner.PINNED
     gitlab = "registry.gitlab.com/gitlab-org/gitlab-runner"
     clients = {Dood(accept_node_root=True).image, Dind(accept_privileged=True).image}
     clients.add(BuildkitService(client="buildx").image)
@@ -89,7 +87,7 @@ def images() -> list[Image]:
     return [
         Image((PAUSE,), shell, entrypoint=("/bin/sleep", "2147483647")),
         Image((BASE,), (*shell, *_accounts("app", 1001))),
-        Image((f"{gitlab}/gitlab-runner-helper:x86_64-v{version}",), shell),
+        Image((f"{gitlab}/gitlab-runner-helper:x86_64-v{version}",), _helper(), debian=True),
         Image((f"{gitlab}:alpine-v{version}",), _manager(), debian=True),
         _kaniko(Kaniko().image),
         _buildkit_rootless(Buildkit().image),
@@ -142,6 +140,20 @@ def _accounts(name: str, user: int) -> tuple[Entry, ...]:
         Entry("/etc/group", content=f"root:x:0:\n{name}:x:{user}:\n", mode=0o644),
         Entry("/root", folder=True, mode=0o700),
         Entry(home, folder=True, user=user),
+    )
+
+
+def _helper() -> tuple[Entry, ...]:
+    """What GitLab Runner calls in its helper; its stand-in needs a shell and its tools only.
+
+    The shell must be Bash (gitlab-runner:executors/kubernetes/kubernetes.go, getContainerInfo), and
+    what it makes be anybody's, who then runs the job (helpers/container/helperimage/linux_info.go).
+    The runner's own program has the helper's commands too (main.go).
+    """
+    runner = gitlab_runner.find()
+    return (
+        Entry("/usr/bin/gitlab-runner-build", content='#!/bin/sh\numask 0\nexec bash "$@"\n'),
+        *([Entry("/usr/bin/gitlab-runner-helper", file=runner)] if runner else ()),
     )
 
 
