@@ -19,12 +19,16 @@ import yaml
 from kubernetes import client
 
 from tests.configured import SETTINGS, STRATEGIES
-from tests.engine.conftest import account, runner_config
+from tests.engine.conftest import account, deployed_manager
+from tests.executor.binary import find as find_binary
 from tests.node.jobs import Runner
+from tests.node.real import RealRunner
 from tools.local import LocalStack, state_folder
+from tools.node.images import Store
 from tools.node.node import Node
 from tools.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, USER
 
+BINARY = find_binary()
 MANAGERS = "node"
 APPS = "node-apps"
 
@@ -33,6 +37,8 @@ APPS = "node-apps"
 def node() -> Iterator[Node]:
     found = Node(state_folder())
     if found.machine.holder:
+        # It may have been brought without what the real runner's helper needs.
+        Store(found.machine).bring(found.registries)
         yield found
         return
     with tempfile.TemporaryDirectory(prefix="image-builds-node-") as folder:
@@ -123,7 +129,7 @@ def runner(
 
     def find(name: str, registry: str = LOGIN.address) -> Runner:
         with node.cluster.api() as api:
-            text = runner_config(client.CoreV1Api(api), MANAGERS, name)
+            deployed = deployed_manager(client.CoreV1Api(api), MANAGERS, name)
         of_gitlab = {
             "CI_REGISTRY": registry,
             "CI_REGISTRY_IMAGE": f"{registry}/group/app",
@@ -131,7 +137,9 @@ def runner(
             "CI_REGISTRY_USER": USER,
         }
         manager = account(node.cluster, f"gitlab-runner-{name}", MANAGERS)
-        return Runner(text, manager, folder, of_gitlab)
+        if BINARY:
+            return RealRunner(BINARY, deployed, manager, folder, of_gitlab)
+        return Runner(deployed.template, manager, folder, of_gitlab)
 
     return find
 

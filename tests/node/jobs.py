@@ -27,7 +27,7 @@ from tests.executor.job import Account
 from tests.executor.pod import JOB, NAME, PROJECT, Request, job_pod
 from tools import toolchain
 
-_START = 180.0
+PATIENCE = 180.0
 """The runner's default ``poll_timeout``."""
 _SCRIPT = 1200.0
 
@@ -116,7 +116,7 @@ class Runner:
         self,
         pipeline: Pipeline,
         control: Control | None = None,
-        patience: float = _START,
+        patience: float = PATIENCE,
     ) -> Result:
         """Run one job to its end and remove its pod; ``patience`` is for its start, in seconds."""
         started = time.monotonic()
@@ -132,9 +132,10 @@ class Runner:
             status, grace = "canceled", None
             trace.append("ERROR: Job failed: canceled\n")
         except (ApiException, PreparationError) as failure:
-            body = failure.body if isinstance(failure, ApiException) else str(failure)
+            refused = isinstance(failure, ApiException)
+            reason = json.loads(failure.body)["message"] if refused else str(failure)
             status = "system failure"
-            trace.append(f"ERROR: Job failed (system failure): prepare environment: {body}\n")
+            trace.append(f"ERROR: Job failed (system failure): prepare environment: {reason}\n")
             trace += self._warnings(pod)
         finally:
             self._remove(pod, grace)
@@ -142,7 +143,8 @@ class Runner:
         print("".join(trace))
         return Result(status, "".join(trace), time.monotonic() - started)
 
-    def _folder(self) -> str:
+    def folder(self) -> str:
+        """Return where a job finds its project."""
         return f"{self.table.get('builds_dir', '/builds')}/group/app"
 
     def _create(self, pod: str, pipeline: Pipeline) -> None:
@@ -171,15 +173,11 @@ class Runner:
         )
 
     def _run(self, pod: str, pipeline: Pipeline, control: Control, trace: list[str]) -> str:
-        folder = self._folder()
-        archive = _archive(pipeline.files)
-        self.execute(pod, "helper", f"mkdir -p {folder} && tar -x -C {folder}", archive)
-        # The helper's umask lets a job of another user write (gitlab-runner:shells/abstract.go).
-        self.execute(pod, "helper", f"chmod -R a+rwX {folder}")
+        self.bring(pod, pipeline.files)
         script = _script(
             self.table.get("pre_build_script", ""),
             self._variables(pipeline),
-            folder,
+            self.folder(),
             pipeline.script,
         )
         base = self.table["kubernetes"].get("scripts_base_dir", "")
@@ -281,6 +279,13 @@ class Runner:
                 raise PreparationError(message)
             time.sleep(0.2)
 
+    def bring(self, pod: str, files: Mapping[str, str | bytes]) -> None:
+        """Put a project into its folder, as a clone does."""
+        folder = self.folder()
+        self.execute(pod, "helper", f"mkdir -p {folder} && tar -x -C {folder}", _archive(files))
+        # The helper's umask lets a job of another user write (gitlab-runner:shells/abstract.go).
+        self.execute(pod, "helper", f"chmod -R a+rwX {folder}")
+
     def execute(self, pod: str, container: str, command: str, text: bytes = b"") -> None:
         """Run a command in a job's container, which gets ``text``.
 
@@ -326,19 +331,22 @@ class Runner:
             if failure.status != 404:
                 raise
 
-    def _variables(self, pipeline: Pipeline) -> dict[str, str]:
-        """Return what GitLab sends, and the job's own with references expanded, as it does."""
-        variables = {
+    def predefined(self, pipeline: Pipeline) -> dict[str, str]:
+        """Return the variables that GitLab adds to a job's own."""
+        return {
             "CI": "true",
             "CI_COMMIT_REF_NAME": "main",
             "CI_COMMIT_SHORT_SHA": pipeline.commit,
             "CI_JOB_ID": str(JOB),
-            "CI_PROJECT_DIR": self._folder(),
             "CI_PROJECT_ID": str(PROJECT),
             "CI_PROJECT_PATH": "group/app",
             "GITLAB_CI": "true",
             **self._registry,
         }
+
+    def _variables(self, pipeline: Pipeline) -> dict[str, str]:
+        """Return what a job gets, with references in its own variables expanded."""
+        variables = {**self.predefined(pipeline), "CI_PROJECT_DIR": self.folder()}
         for name, value in pipeline.variables.items():
             expanded = value
             for known in sorted(variables, key=len, reverse=True):

@@ -1,0 +1,93 @@
+"""What becomes of a job whose manager stops; only the real gitlab-runner can show it."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Generator
+
+import pytest
+from kubernetes import client
+
+from tests.executor.binary import Managed
+from tests.node.conftest import BINARY
+from tests.node.jobs import Control, Pipeline
+from tests.node.project import explained
+from tests.node.real import RealRunner, follow, trace_of
+from tools.gitlab_runner import PINNED, VARIABLE
+from tools.node.node import Node
+
+pytestmark = pytest.mark.skipif(
+    BINARY is None,
+    reason=f"no gitlab-runner {PINNED} is on PATH; name one in {VARIABLE}",
+)
+WAITS = Pipeline(script=["until test -e /builds/go-on; do sleep 1; done", "echo went on"], files={})
+
+
+@contextlib.contextmanager
+def _running(found: RealRunner) -> Generator[tuple[Managed, str]]:
+    """A manager, and the pod of its job, whose script runs."""
+    control = Control()
+    with found.manage(WAITS) as managed:
+        deadline = time.monotonic() + 180
+        while not control.began.wait(0.2):
+            assert time.monotonic() < deadline, trace_of(managed.gitlab)
+            follow(managed.gitlab, control)
+        yield managed, control.pod
+
+
+def _pods(node: Node, namespace: str) -> list[str]:
+    with node.cluster.api() as api:
+        found = client.CoreV1Api(api).list_namespaced_pod(namespace).items
+        return [str(item.metadata.name) for item in found if not item.metadata.deletion_timestamp]
+
+
+def test_a_manager_that_is_to_stop_ends_its_job_first(
+    node: Node,
+    runner: Callable[..., RealRunner],
+) -> None:
+    """What a rollout of its Deployment asks for (gitlab-runner:docs/commands, Signals)."""
+    found = runner("kaniko")
+    with _running(found) as (managed, pod):
+        managed.process.send_signal(signal.SIGQUIT)
+        time.sleep(5)
+        assert managed.process.poll() is None
+        found.execute(pod, "helper", "touch /builds/go-on")
+        assert managed.process.wait(60) == 0
+
+    assert [update["state"] for update in managed.gitlab.states][-1] == "success"
+    assert "went on" in trace_of(managed.gitlab)
+    assert pod not in _pods(node, found.namespace)
+
+
+def test_a_manager_that_is_terminated_fails_its_job_and_removes_the_pod(
+    node: Node,
+    runner: Callable[..., RealRunner],
+) -> None:
+    found = runner("kaniko")
+    with _running(found) as (managed, pod):
+        managed.process.send_signal(signal.SIGTERM)
+        managed.process.wait(60)
+
+    assert managed.gitlab.states[-1]["failure_reason"] == "runner_system_failure"
+    explained("aborted: terminated", trace_of(managed.gitlab))
+    assert pod not in _pods(node, found.namespace)
+
+
+def test_a_manager_that_is_killed_leaves_a_pod_that_ends_with_the_jobs_time(
+    node: Node,
+    runner: Callable[..., RealRunner],
+) -> None:
+    """GitLab learns nothing of it, and the next manager takes other jobs."""
+    found = runner("kaniko")
+    with _running(found) as (managed, pod):
+        managed.process.kill()
+        managed.process.wait(60)
+        assert managed.gitlab.states[-1]["state"] == "running"
+        with node.cluster.api() as api:
+            core = client.CoreV1Api(api)
+            left = core.read_namespaced_pod(pod, found.namespace)
+            core.delete_namespaced_pod(pod, found.namespace)
+
+    assert left.status.phase == "Running"
+    assert left.spec.active_deadline_seconds == 3601
+    assert found.run(Pipeline(script=["true"], files={})).status == "success"
