@@ -14,7 +14,7 @@ RUNNER ?=
 
 .PHONY: help up preview preview-report drift screenshot destroy clean cluster-up cluster-down cluster-status
 .PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme policy runner-keys
-.PHONY: node-up node-down node-status test-node
+.PHONY: node-up node-down node-status test-node bench-builds
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -122,3 +122,8 @@ bench: $(VENV)/installed ## Measure preview and up against the floor and against
 	@$(RUN) -m tools.toolchain install
 	@$(RUN) -m tools.toolchain install helm kubectl
 	@$(RUN) -m tools.bench
+
+bench-builds: $(VENV)/installed ## Measure builds of each strategy on the real node (root, Linux)
+	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m tools.node up >/dev/null
+	@$(RUN) -m tests.bench

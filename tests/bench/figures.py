@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 
 State = Literal["cold", "cached", "control"]
 
+STRATEGIES = ("kaniko", "dood", "dind", "buildkit", "buildkit-service", "buildx", "buildah")
+"""Those that are compared, each in its default variant, in the order of the tables."""
+
 BASELINE = "kaniko"
 """The strategy that the others are compared with."""
 
@@ -71,12 +74,18 @@ def name(case: Case) -> str:
 
 
 def by_case(builds: Iterable[Build]) -> dict[Case, dict[str, list[Build]]]:
-    """Return the builds by case and strategy, in the order in which they were first met."""
-    found: dict[Case, dict[str, list[Build]]] = {}
+    """Return the builds by case, in the order of the builds, and strategy, in that of tables."""
+    found: dict[Case, list[Build]] = {}
     for build in builds:
-        case = Case(build.project, build.state, build.jobs)
-        found.setdefault(case, {}).setdefault(build.strategy, []).append(build)
-    return found
+        found.setdefault(Case(build.project, build.state, build.jobs), []).append(build)
+    return {
+        case: {
+            strategy: [build for build in every if build.strategy == strategy]
+            for strategy in STRATEGIES
+            if any(build.strategy == strategy for build in every)
+        }
+        for case, every in found.items()
+    }
 
 
 def median(builds: Sequence[Build], figure: str) -> float:
@@ -223,7 +232,9 @@ def _memory(builds: Sequence[Build]) -> str:
 
 
 def _strategies(cases: Mapping[Case, Mapping[str, Sequence[Build]]]) -> list[str]:
-    return list(dict.fromkeys(strategy for found in cases.values() for strategy in found))
+    return [
+        strategy for strategy in STRATEGIES if any(strategy in found for found in cases.values())
+    ]
 
 
 def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -256,10 +267,11 @@ def _lines(axis: Axes, cases: Mapping[Case, Mapping[str, Sequence[Build]]]) -> N
     for strategy, colour in zip(names, _colours(names), strict=True):
         seconds = [median(found[strategy], "seconds") for found in grown.values()]
         axis.plot(list(grown), seconds, marker="o", color=colour, label=strategy)
-    axis.set_title(f"{project}, cold: seconds by jobs at once", fontsize="medium")
+    axis.set_title(f"{project}, cold: seconds by jobs", fontsize="medium")
     axis.xaxis.set_major_locator(ticker.FixedLocator(list(grown)))
+    axis.set_ylim(bottom=0)
     axis.legend(fontsize="small")
 
 
 def _colours(names: Sequence[str]) -> list[str]:
-    return [f"C{number}" for number in range(len(names))]
+    return [f"C{STRATEGIES.index(name)}" for name in names]

@@ -125,3 +125,9 @@ def test_cases_stay_in_the_order_in_which_they_were_measured() -> None:
     builds = [*some(project="big"), *some(project="able")]
 
     assert list(figures.by_case(builds)) == [Case("big", "cold", 1), Case("able", "cold", 1)]
+
+
+def test_strategies_have_one_order_whichever_was_measured_first() -> None:
+    found = figures.by_case([*some(strategy="dood"), *some()])
+
+    assert list(found[Case("small", "cold", 1)]) == ["kaniko", "dood"]

@@ -25,6 +25,7 @@ ELSEWHERE = {"make test", "make lint", "make bench"} | {
     "make node-status",
     "make node-down",
     "make test-node",
+    "make bench-builds",
 }
 # These need a cluster of the user's, or the Python language host, which no registry carries.
 USERS_OWN = re.compile(

@@ -1,0 +1,158 @@
+"""Measures how long builds take with each strategy, and what they take of the node.
+
+The same projects are built by jobs of the pipelines in ``templates/``: first with nothing to reuse,
+then with all layers of an earlier build but the last ones. Strategies take turns, and before each
+round of theirs the same small build of Kaniko runs as a control, which shows what the machine does
+to the figures. A run that was interrupted goes on where it ended.
+"""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import io
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from pulumi import automation as auto
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tests.bench import figures, projects
+from tests.bench.figures import BASELINE, STRATEGIES, Build, Case
+from tests.bench.meters import Traffic
+from tests.bench.session import BuildFailedError, Session, deployed
+from tools import toolchain
+from tools.local import CHECKOUT, state_folder
+from tools.node.machine import NodeError
+from tools.node.node import Node
+from tools.node.registry import OPEN
+
+RUNS = 5
+RESULTS = CHECKOUT / "build" / "bench-builds"
+
+CASES = (
+    *(Case(project, "cold", 1) for project in projects.PROJECTS),
+    # Of one project alone: the same for each would take an hour more.
+    Case("several stages", "cached", 1),
+    Case("several stages", "cold", 4),
+)
+CONTROL = Case("small", "control", 1)
+
+_PROGRAMS = {
+    "Kaniko": "executor",
+    "BuildKit": "buildkitd",
+    "Docker": "docker",
+    "buildx": "buildx",
+    "containerd in DinD and DooD": "containerd",
+    "kubelet": "kubelet",
+}
+
+
+def schedule() -> Iterator[tuple[Case, str, int]]:
+    """Yield every build: a case, a strategy and the number of the run."""
+    for run in range(RUNS):
+        for number, case in enumerate(CASES):
+            yield CONTROL, BASELINE, run * len(CASES) + number
+            # Each comes first once in a while.
+            turn = (run + number) % len(STRATEGIES)
+            for strategy in STRATEGIES[turn:] + STRATEGIES[:turn]:
+                yield case, strategy, run
+
+
+def known(file: Path) -> list[Build]:
+    """Return the builds that an earlier run has written down."""
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [Build(**json.loads(line)) for line in lines]
+
+
+def machine() -> str:
+    """Say on what and with which versions this runs."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    memory = psutil.virtual_memory().total / 2**30
+    groups = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
+    programs = toolchain.PROGRAMS | toolchain.EXTRA_PROGRAMS | toolchain.NODE_PROGRAMS
+    versions = [f"{name} {programs[program].version}" for name, program in _PROGRAMS.items()]
+    return ", ".join(
+        [
+            f"{os.cpu_count()} cores ({model[1] if model else platform.machine()})",
+            f"{memory:.0f} GiB",
+            f"Linux {platform.release()}, cgroup {groups}",
+            *versions,
+        ],
+    )
+
+
+def measure(session: Session, done: list[Build], file: Path) -> list[Build]:
+    """Run what is left of the schedule and return all builds; each is written down at once."""
+    found = {(Case(one.project, one.state, one.jobs), one.strategy, one.run) for one in done}
+    left = [entry for entry in schedule() if entry not in found]
+    builds = [*done]
+    columns = (MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console) as progress, file.open("a", encoding="utf-8") as log:
+        task = progress.add_task("warming up", total=len(done) + len(left), completed=len(done))
+        for strategy in STRATEGIES:
+            session.warm_up(strategy)
+        for case, strategy, run in left:
+            progress.update(task, description=f"{strategy}: {figures.name(case)}")
+            build = session.measure(case, strategy, run)
+            builds.append(build)
+            log.write(json.dumps(dataclasses.asdict(build)) + "\n")
+            log.flush()
+            progress.advance(task)
+    return builds
+
+
+def write(builds: list[Build], about: str) -> None:
+    """Write the tables and plots, and print the plot in text."""
+    loads = [build.load for build in builds]
+    about = f"{about}; load average {min(loads):.1f} to {max(loads):.1f}"
+    (RESULTS / "table.md").write_text(f"{about}\n\n{figures.tables(builds)}", encoding="utf-8")
+    text = figures.text_plot(builds)
+    (RESULTS / "plot.txt").write_text(text, encoding="utf-8")
+    figures.plot(builds, about, RESULTS / "plot.png")
+    print(text)
+    print(f"{RESULTS} has the tables, the plot and every build")
+
+
+def main() -> int:
+    """Measure, and write and print what came out; return the exit status."""
+    node = Node(state_folder())
+    if not node.machine.holder:
+        print("there is no node to build on; start it with make node-up", file=sys.stderr)
+        return 1
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file, heading = RESULTS / "builds.jsonl", RESULTS / "machine.txt"
+    here = machine()
+    done = known(file) if heading.exists() and here in heading.read_text(encoding="utf-8") else []
+    if len(done) in (0, len(list(schedule()))):
+        done = []
+        file.unlink(missing_ok=True)
+        heading.write_text(f"{dt.datetime.now(tz=dt.UTC).date()}, {here}", encoding="utf-8")
+    try:
+        with tempfile.TemporaryDirectory(prefix="image-builds-bench-") as name:
+            folder = Path(name)
+            traffic = Traffic(node.machine, OPEN)
+            with deployed(node, folder), traffic.counted():
+                session = Session(node, folder, traffic)
+                # Traces are shown of jobs that fail only.
+                with contextlib.redirect_stdout(io.StringIO()):
+                    builds = measure(session, done, file)
+    except (auto.CommandError, BuildFailedError, NodeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    write(builds, heading.read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

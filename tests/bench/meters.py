@@ -1,0 +1,196 @@
+"""What a build takes of the node beside time: memory, bytes to and from the registry, and disk.
+
+Counted is what works for the job: the pods of its namespace, and of the daemon's where there is
+one, and the node's Docker engine where the job uses that.
+"""
+
+import contextlib
+import itertools
+import re
+import subprocess
+import threading
+from collections.abc import Collection, Generator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+from kubernetes import client
+
+from tools.node.machine import CGROUP, Machine
+from tools.node.node import Node
+from tools.node.registry import Kind
+from tools.node.settings import SOCKET
+
+_INTERVAL = 0.25
+_TURNS = 8
+"""After how many intervals the disk is looked at, which takes longer."""
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def volumes(machine: Machine, pod: str) -> Path:
+    """Return the folder of the emptyDirs of the pod with this uid."""
+    return machine.state / "kubelet" / "pods" / pod / "volumes" / "kubernetes.io~empty-dir"
+
+
+class Workers:
+    """The pods of some namespaces, and the node's Docker engine if ``engine`` is set."""
+
+    def __init__(self, node: Node, namespaces: Collection[str], *, engine: bool) -> None:
+        """Remember whose they are."""
+        self._node = node
+        self._namespaces = namespaces
+        running = node.machine.running()
+        # The engine keeps its layers in the containerd that the kubelet uses too.
+        self._engine = [running[name] for name in ("dockerd", "containerd")] if engine else []
+
+    def pods(self) -> list[Any]:
+        """Return the pods as the API has them now."""
+        with self._node.cluster.api() as api:
+            core = cast("Any", client.CoreV1Api(api))
+            return [
+                pod
+                for namespace in self._namespaces
+                for pod in core.list_namespaced_pod(namespace).items
+            ]
+
+    def memory(self) -> int:
+        """Return the bytes of memory that their processes have to themselves.
+
+        Files in the page cache are left out: the kernel takes that memory back when it is needed,
+        so it does not say what a limit has to be.
+        """
+        children: dict[int, list[psutil.Process]] = {}
+        found: dict[int, psutil.Process] = {}
+        for process in psutil.process_iter(["ppid"]):
+            found[process.pid] = process
+            children.setdefault(cast("Any", process).info["ppid"], []).append(process)
+        # Containers in a container may have control groups elsewhere (moby/moby#45378).
+        waiting = [found[number] for number in self._processes() if number in found]
+        waiting += self._engine
+        counted: dict[int, int] = {}
+        while waiting:
+            process = waiting.pop()
+            if process.pid not in counted:
+                with contextlib.suppress(psutil.Error):
+                    status: Any = process.memory_info()
+                    counted[process.pid] = status.rss - status.shared
+                    waiting += children.get(process.pid, [])
+        return sum(counted.values())
+
+    def disk(self) -> int:
+        """Return the bytes on disk of the pods' volumes and root file systems and of the engine."""
+        machine = self._node.machine
+        folders = [volumes(machine, pod.metadata.uid) for pod in self.pods()]
+        folders += {folder for number in self._processes() if (folder := _upper(number))}
+        if not self._engine:
+            return _size(folders)
+        own = ("ctr", f"--address={SOCKET}", "--namespace=moby")
+        usage = machine.call(*own, "snapshots", "usage", "-b").splitlines()[1:]
+        blobs = machine.state / "containerd/io.containerd.content.v1.content/blobs"
+        names = machine.call(*own, "content", "ls", "--quiet").split()
+        folders += [blobs / name.replace(":", "/") for name in names]
+        # Names of layers that are being unpacked have a space in them.
+        layers = sum(int(line.split()[-2]) for line in usage)
+        return layers + _size([*folders, machine.state / "docker"])
+
+    def _processes(self) -> Iterator[int]:
+        """Yield those that are in the pods' control groups, by number."""
+        hierarchy = _CGROUPS / "memory"
+        root = (hierarchy if hierarchy.is_dir() else _CGROUPS) / CGROUP
+        for pod in self.pods():
+            # Pods that ask for as much as they may use have no folder of a class above them.
+            for level in ("", "*/"):
+                for file in root.glob(f"kubepods/{level}pod{pod.metadata.uid}/*/cgroup.procs"):
+                    with contextlib.suppress(OSError):
+                        yield from map(int, file.read_text(encoding="ascii").split())
+
+
+class Peak:
+    """The most that was seen, of memory every quarter of a second, of the disk every two."""
+
+    def __init__(self, workers: Workers) -> None:
+        """Look at these."""
+        self._workers = workers
+        self._ended = threading.Event()
+        self.memory = 0
+        self.disk = 0
+
+    @contextlib.contextmanager
+    def watched(self) -> Generator[None]:
+        """Look at them as long as this is open."""
+        thread = threading.Thread(target=self._watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def look_at_disk(self) -> None:
+        """Look now, since what a job leaves is there no longer than its pod."""
+        self.disk = max(self.disk, self._workers.disk())
+
+    def _watch(self) -> None:
+        for turn in itertools.count(1):
+            if self._ended.wait(_INTERVAL):
+                return
+            self.memory = max(self.memory, self._workers.memory())
+            if turn % _TURNS == 0:
+                self.look_at_disk()
+
+
+class Traffic:
+    """Bytes between a registry and whoever talks to it, headers of TCP and IP included."""
+
+    def __init__(self, machine: Machine, kind: Kind) -> None:
+        """Count at the node's address, to which builds come from pods and from the engine."""
+        self._machine = machine
+        self._rules = {
+            "INPUT": ("--protocol", "tcp", "--dport", str(kind.port)),
+            "OUTPUT": ("--protocol", "tcp", "--sport", str(kind.port)),
+        }
+
+    @contextlib.contextmanager
+    def counted(self) -> Generator[None]:
+        """Count as long as this is open."""
+        for chain, rule in self._rules.items():
+            self._machine.call("iptables", "--insert", chain, *rule)
+        try:
+            yield
+        finally:
+            for chain, rule in self._rules.items():
+                self._machine.call("iptables", "--delete", chain, *rule)
+
+    def pushed(self) -> int:
+        """Return the bytes that came to the registry."""
+        return self._bytes("INPUT")
+
+    def pulled(self) -> int:
+        """Return the bytes that the registry sent."""
+        return self._bytes("OUTPUT")
+
+    def _bytes(self, chain: str) -> int:
+        port = " ".join(self._rules[chain][-2:])
+        listing = self._machine.call("iptables", "--list-rules", chain, "--verbose")
+        rule = next(line for line in listing.splitlines() if port in line)
+        return int(rule.split()[-1])
+
+
+def _upper(process: int) -> Path | None:
+    """Return the folder of what the container of a process wrote beside its volumes."""
+    try:
+        mounts = Path(f"/proc/{process}/mountinfo").read_text(encoding="utf-8")
+    except OSError:  # it has ended
+        return None
+    found = re.search(r"^\S+ \S+ \S+ / / .*[ ,]upperdir=([^, ]+)", mounts, re.MULTILINE)
+    return Path(found[1]) if found else None
+
+
+def _size(paths: Collection[Path]) -> int:
+    answer = subprocess.run(
+        ["du", "--summarize", "--total", "--block-size=1", *paths],
+        check=False,  # a file may go meanwhile
+        capture_output=True,
+        text=True,
+    )
+    return int(answer.stdout.splitlines()[-1].split()[0]) if paths else 0
