@@ -182,7 +182,7 @@ class Runner:
         )
         base = self.table["kubernetes"].get("scripts_base_dir", "")
         file = f"{base}/scripts-{PROJECT}-{JOB}/script"
-        self.execute(pod, "helper", f"cat > {file}", script.encode())
+        self._write(pod, file, script.encode())
         control.began.set()
         status, text = self._script(pod, file, control.cancel)
         trace.append(text)
@@ -296,6 +296,16 @@ class Runner:
         if answer.returncode:
             message = f"{command}: {answer.stdout.decode(errors='replace')}"
             raise PreparationError(message)
+
+    def _write(self, pod: str, file: str, text: bytes) -> None:
+        """Write a file, again where the stream broke: an empty script would seem to succeed."""
+        for _ in range(5):
+            self.execute(pod, "helper", f"cat > {file}", text)
+            size = self._kubectl(pod, "helper", f"wc -c <{file}", b"").stdout.strip()
+            if size == str(len(text)).encode():
+                return
+        message = f"{file}: it does not arrive whole"
+        raise PreparationError(message)
 
     def _kubectl(
         self,
