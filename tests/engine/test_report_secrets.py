@@ -170,7 +170,7 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
 ) -> None:
     sent: list[str] = []
 
-    def opened(_: object) -> contextlib.AbstractContextManager[auto.Stack]:
+    def opened(*_: object, **__: object) -> contextlib.AbstractContextManager[auto.Stack]:
         return planted.stack.open()
 
     def publish(*given: object) -> None:
