@@ -95,8 +95,12 @@ def test_a_job_gets_to_what_the_readme_says_and_to_nothing_else(
     result = found.run(job)
 
     assert result.status == "success"
-    said = dict(re.findall(r"^([\w ]+): (yes|no)$", result.trace, re.MULTILINE))
-    assert said == _answers()[name]
+    assert _said(result.trace) == _answers()[name]
+
+
+def _said(trace: str) -> dict[str, str]:
+    """Read what a script says, and not the echo of its lines."""
+    return dict(re.findall(r"^([\w ]+): (yes|no)$", trace, re.MULTILINE))
 
 
 def test_only_a_job_with_a_certificate_of_the_stack_commands_the_shared_daemon(
@@ -110,7 +114,7 @@ def test_only_a_job_with_a_certificate_of_the_stack_commands_the_shared_daemon(
           -keyout key.pem -out cert.pem 2>/dev/null
     """)
     tries = {
-        "with the stack's": f"buildctl --addr={address} $BUILDKIT_FLAGS debug workers",
+        "with one of the stack": f"buildctl --addr={address} $BUILDKIT_FLAGS debug workers",
         "without one": f"buildctl --addr={address} {authority} debug workers",
         "with its own": f"buildctl --addr={address} {authority} --tlscert=/tmp/cert.pem "
         "--tlskey=/tmp/key.pem debug workers",
@@ -127,7 +131,10 @@ def test_only_a_job_with_a_certificate_of_the_stack_commands_the_shared_daemon(
     inside = runner("buildkit-service").run(Pipeline(script=script, files={}))
     outside = runner("buildkit").run(Pipeline(script=[script[-1]], files={}))
 
-    assert "with the stack's: yes" in inside.trace
-    for what in ("without one", "with its own", "in plain"):
-        assert f"{what}: no" in inside.trace
-    assert "in plain: no" in outside.trace
+    assert _said(inside.trace) == {
+        "with one of the stack": "yes",
+        "without one": "no",
+        "with its own": "no",
+        "in plain": "no",
+    }
+    assert _said(outside.trace) == {"in plain": "no"}
