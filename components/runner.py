@@ -192,7 +192,11 @@ class Runner(pulumi.ComponentResource):
             repository_opts={"repo": repository} if repository else {},
             # The chart's first readiness probe comes after a minute.
             timeout=600,
-            values=_values(args, token),
+            values={
+                **chart_values(args),
+                # Nothing in the chart restarts the manager when only the token changes.
+                "podAnnotations": {"image-builds/token-digest": _digest(token)},
+            },
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
 
@@ -201,15 +205,14 @@ def _gitlab_certificates(args: RunnerArgs) -> str:
     return f"{args['release']}-gitlab-certificates"
 
 
-def _values(args: RunnerArgs, token: pulumi.Output[str]) -> dict[str, Any]:
+def chart_values(args: RunnerArgs) -> dict[str, Any]:
+    """Return the release's values but for its annotation, which alone depends on a secret."""
     values: dict[str, Any] = {
         "gitlabUrl": args["gitlab_url"],
         "concurrent": args["concurrent"],
         "rbac": {"create": False},
         "serviceAccount": {"create": False, "name": args["names"]["manager_account"]},
         "runners": {"secret": f"{args['release']}-token", "config": args["config_toml"]},
-        # Nothing in the chart restarts the manager when only the token changes.
-        "podAnnotations": {"image-builds/token-digest": _digest(token)},
         "podSecurityContext": {
             "runAsUser": 100,
             "fsGroup": 65533,

@@ -27,13 +27,21 @@ def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
     if not file.is_file():
         message = f"{file.name} does not exist; name a stack that has a file: STACK="
         raise StackFileError(message)
-    content = _yaml(file.read_text(encoding="utf-8"), file.name)
-    config = _table(_table(content).get("config"))
+    config = parse_config(file.read_text(encoding="utf-8"), file.name)
     if strategy:
         wanted = _yaml(strategy, "STRATEGY")
         for runner in _table(_table(config.get(SETTINGS)).get("runners")).values():
             _table(runner)["strategy"] = wanted
     return config
+
+
+def parse_config(text: str, name: str) -> dict[str, Any]:
+    """Return the config in the text of a stack file, whose name is for the message.
+
+    Raises:
+        StackFileError: if it is no YAML.
+    """
+    return _table(_table(_yaml(text, name)).get("config"))
 
 
 def _yaml(text: str, name: str) -> object:
