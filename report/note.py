@@ -72,7 +72,7 @@ def _drifted(counts: Counts) -> str:
 
 def write(report: Report, limit: int = LIMIT) -> str:
     """Return the note; what is too long is cut from its details."""
-    if not report.errors and not report.counts.total and not report.stops:
+    if not (report.errors or report.counts.total or report.stops or report.gaps):
         quiet = f"{report.environment}: nothing changes. {stamp(report)}"
         return f"{marker(report.environment)}\n{quiet}\n"
     text = "\n".join(_summary(report))

@@ -51,6 +51,16 @@ def test_the_comment_is_found_by_the_marker_of_the_note() -> None:
     assert marker("$STACK") in told[0]
 
 
+def test_a_fork_gets_the_comparison_that_needs_no_secret_and_no_preview() -> None:
+    fork = JOBS["preview-fork"]
+
+    condition = "head.repo.full_name {} github.repository"
+    assert condition.format("==") in JOBS["preview"]["if"]
+    assert condition.format("!=") in fork["if"]
+    assert "environment" not in fork
+    assert "secrets." not in str(fork)
+
+
 def test_both_pipelines_have_the_same_pulumi() -> None:
     gitlab = (CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8")
 

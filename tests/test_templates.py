@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -168,6 +169,22 @@ def test_a_schedule_of_the_projects_pipeline_only_looks_for_drift(tmp_path: Path
     for name in ("preview-dev", "preview-prod"):
         assert all("MERGE_REQUEST" in condition for condition in conditions.pop(name))
     assert [name for name, found in conditions.items() if other not in found[0]] == []
+
+
+def test_a_fork_gets_the_comparison_that_needs_no_secret_and_no_preview(tmp_path: Path) -> None:
+    pipeline = yaml.safe_load((CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+
+    jobs = resolved(tmp_path, pipeline)
+
+    # A fork's pipeline may run in the fork, so that CI_PROJECT_ID would not tell it.
+    own = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_MERGE_REQUEST_PROJECT_ID"
+    for name in ("preview-dev", "preview-prod"):
+        assert [own in rule["if"] for rule in jobs[name]["rules"]] == [True, True]
+    (rule,) = jobs["preview-fork"]["rules"]
+    assert own.replace("==", "!=") in rule["if"]
+    assert '$CI_PIPELINE_SOURCE == "merge_request_event"' in rule["if"]
+    assert "environment" not in jobs["preview-fork"]
+    assert "pulumi" not in json.dumps([jobs["preview-fork"][key] for key in ("image", "script")])
 
 
 def test_gitlabs_own_schema_refuses_a_job_with_an_unknown_key(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ EMPTY = dataclasses.replace(
     resources=(),
     keys=(),
     objects=(),
+    gaps=(),
 )
 MISTAKE = (
     "1 mistake in the config of this stack; nothing was changed:\n"
