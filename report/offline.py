@@ -2,7 +2,8 @@
 
 It is for merge requests of forks, which may have none of these. The stack files of the base and of
 this checkout are laid out by this checkout's own components, and what they lay out is compared:
-job namespaces, the values of releases, and config.toml in them. All else is told as a gap.
+namespaces, the rights of jobs, the values of releases, and config.toml in them. All else is told
+as a gap.
 
 Exit codes: 0 nothing changes, 1 a stack file cannot be laid out, 2 something changes, 3 the risk
 rises and the stack file does not accept it.
@@ -20,17 +21,20 @@ from typing import Any, NamedTuple
 
 import pulumi
 import pydantic
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
+from pydantic.alias_generators import to_camel
 from rich.console import Console
 
 from components import stack
 from components.config import ACCEPTED_RISKS, PROJECT, Settings, TokenRegistration
 from components.placement import Placement
 from components.runner import RunnerArgs, chart_values
+from components.strategies.plan import PodSecurity
 from report import assemble, note, page, terminal
 from report.events import RELEASE, RUNNER, Plan, Step
 from report.facts import ENFORCE
 from report.model import FAILED, NO_CHANGE, Report
-from report.rules import NAMESPACE
+from report.rules import NAMESPACE, ROLE
 from report.source import StackFile
 from report.values import Scrubber, clean, differences
 from tools.local import CHECKOUT
@@ -44,7 +48,7 @@ _PROGRAM = ("__main__.py", "components", "requirements.txt")
 """What decides on how a stack file is laid out."""
 _GAPS = (
     "the cluster and the state: it is taken that what the base says is deployed",
-    "rights, network policies, logins, target namespaces and daemons, and whether they violate "
+    "the rights of managers, network policies, logins and daemons, and whether they violate "
     "policies; the preview of a merge request from within the project has them",
     "what the chart renders, and the stack's secrets, of which not even the names were compared",
 )
@@ -198,6 +202,9 @@ def laid_out(config: Mapping[str, Any], file: str, where: str) -> Side:
         raise OfflineError(message) from None
     runners = placement.environment["runners"]
     inputs = {place: item for name in runners for place, item in _resources(name, runners[name])}
+    for target, wanted in placement.environment["targets"].items():
+        if wanted["create"]:
+            inputs[Place(NAMESPACE, f"target-{target}")] = _namespace(target, "baseline")
     inputs[Place("StackFile", file)] = known
     return Side(
         inputs={place: clean(item, Scrubber()) for place, item in inputs.items()},
@@ -231,16 +238,13 @@ def _stand_ins(settings: object) -> dict[str, Any]:
 
 def _resources(name: str, runner: RunnerArgs) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Yield those inputs of a runner's resources that no cluster decides on."""
-    yield (
-        Place(NAMESPACE, f"{name}-jobs", name),
-        {
-            "kind": "Namespace",
-            "metadata": {
-                "name": runner["names"]["job_namespace"],
-                "labels": {ENFORCE: runner["pod_security"]},
-            },
-        },
-    )
+    names = runner["names"]
+    home, account = names["job_namespace"], names["job_account"]
+    yield Place(NAMESPACE, f"{name}-jobs", name), _namespace(home, runner["pod_security"])
+    if runner["job_rules"]:
+        yield Place(ROLE, f"{name}-job", name), _role(account, home, runner["job_rules"])
+    for target, rights in runner["rights"].items():
+        yield Place(ROLE, f"{name}.{target}", name), _role(account, target, rights)
     yield (
         Place(RELEASE, name, name),
         {
@@ -250,6 +254,18 @@ def _resources(name: str, runner: RunnerArgs) -> Iterator[tuple[Place, dict[str,
             "values": chart_values(runner),
         },
     )
+
+
+def _namespace(name: str, level: PodSecurity) -> dict[str, Any]:
+    return {"kind": "Namespace", "metadata": {"name": name, "labels": {ENFORCE: level}}}
+
+
+def _role(account: str, namespace: str, rules: Sequence[PolicyRuleArgsDict]) -> dict[str, Any]:
+    return {
+        "kind": "Role",
+        "metadata": {"name": account, "namespace": namespace},
+        "rules": [{to_camel(key): value for key, value in rule.items()} for rule in rules],
+    }
 
 
 def _plan(old: Side, new: Side) -> Plan:
@@ -274,7 +290,7 @@ def _compared(
     if old is None or new is None:
         return _step(place, "create" if old is None else "delete", old, new)
     paths = {change.path for change in differences(old, new)}
-    if paths & {"metadata.name", "namespace"}:
+    if paths & {"metadata.name", "metadata.namespace", "namespace"}:
         # Kubernetes renames nothing.
         return _step(place, "replace", old, new)
     return _step(place, "update" if paths else "same", old, new)

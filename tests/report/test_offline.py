@@ -133,6 +133,33 @@ class TestWhatIsTold:
 
         assert rules == {"no-dind-in-prod"}
 
+    def test_a_job_that_may_make_pods_in_production_is_one_too(self, clone: Clone) -> None:
+        clone.write({"runners.main.strategy": STRATEGIES["buildx"]}, stack="prod")
+
+        rules = {item.rule for item in _look("prod").violations if item.stops}
+
+        assert rules == {"no-buildx-in-prod"}
+
+    def test_a_right_that_jobs_gain_in_a_target_namespace_raises_the_risk(
+        self,
+        clone: Clone,
+    ) -> None:
+        right = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}
+        runner = {"runners.main.strategy": {"kind": "none", "rights": {"apps": [right]}}}
+        clone.write(runner)
+        clone.commit()
+        wider = {**right, "verbs": ["get", "delete"]}
+        clone.write({"runners.main.strategy": {"kind": "none", "rights": {"apps": [wider]}}})
+
+        report = _look()
+
+        assert report.unaccepted == ("right/Role-apps/gitlab-job-main/delete-deployments.apps",)
+
+    def test_a_target_namespace_of_others_is_not_the_stacks(self, clone: Clone) -> None:
+        clone.write({"targetNamespaces.apps.create": False})
+
+        assert str(_look().counts) == "1 to update, 1 to delete"
+
     def test_a_stack_without_faults_violates_nothing(self, clone: Clone) -> None:
         clone.write({"runners.main.concurrent": 3})
 
@@ -146,7 +173,7 @@ class TestWhatIsTold:
 
         report = _look("new")
 
-        assert str(report.counts) == "3 to create"
+        assert str(report.counts) == "4 to create"
 
     def test_a_runner_that_goes_takes_its_namespace_along(self, clone: Clone) -> None:
         other = {"tags": ["other"], "strategy": "kaniko", "registration": "token"}
@@ -187,7 +214,7 @@ class TestWhatIsNotLookedAt:
 
         gaps = "\n".join(_look().gaps)
 
-        for gap in ("the state", "rights", "what the chart renders", "secrets"):
+        for gap in ("the state", "rights of managers", "what the chart renders", "secrets"):
             assert gap in gaps
         assert "the program of the base" not in gaps
 
