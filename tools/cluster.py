@@ -63,6 +63,15 @@ class ProcessStatus:
     address: str
 
 
+def api_of(kubeconfig: Path) -> client.ApiClient:
+    """A client of the local cluster that a kubeconfig names, and of no other."""
+    configuration = client.Configuration()
+    # Whoever waits for the cluster asks again; urllib3 would warn of each attempt.
+    configuration.retries = 0
+    cast("Any", config).load_kube_config(str(kubeconfig), NAME, client_configuration=configuration)
+    return client.ApiClient(configuration)
+
+
 class Cluster:
     """A control plane whose state is in ``state``; several may run side by side."""
 
@@ -147,16 +156,7 @@ class Cluster:
 
     def api(self) -> client.ApiClient:
         """A client of this cluster, and of no other, with the administrator's certificate."""
-        configuration = client.Configuration()
-        # Whoever waits for the cluster asks again; urllib3 would warn of each attempt.
-        configuration.retries = 0
-        untyped = cast("Any", config)
-        untyped.load_kube_config(
-            str(self.kubeconfig),
-            NAME,
-            client_configuration=configuration,
-        )
-        return client.ApiClient(configuration)
+        return api_of(self.kubeconfig)
 
     @property
     def address(self) -> str:

@@ -83,7 +83,7 @@ class LocalStack:
             config = self._config(strategy)
             shutil.copyfile(CHECKOUT / "Pulumi.yaml", self.work / "Pulumi.yaml")
             self._write_stack_file(config)
-            self._tidy()
+            self._tidy(config)
             stack = auto.create_or_select_stack(
                 self.name,
                 project_name=PROJECT,
@@ -97,15 +97,13 @@ class LocalStack:
         """The program, as the engine calls it."""
         runpy.run_path(str(self.program))
 
-    def _tidy(self) -> None:
+    def _tidy(self, config: Mapping[str, Any]) -> None:
         """Remove what a killed run left; nobody else can be at work on this stack.
 
         That is its lock, and an attributes file that it had begun: the engine reads the state
         only if such a file is whole or missing (gocloud.dev: blob/fileblob/attrs.go). And its
-        plugins, which go on without an engine.
+        plugins, which go on without an engine, and may have made a release meanwhile.
         """
-        for lock in self._backend().glob(f".pulumi/locks/**/{self.name}/*.json"):
-            lock.unlink()
         for attributes in self._backend().glob(".pulumi/stacks/**/*.attrs"):
             if attributes.name.startswith(f"{self.name}.json") and not attributes.stat().st_size:
                 attributes.unlink()
@@ -115,6 +113,34 @@ class LocalStack:
                 orphan = parent is None or not Path(parent.cmdline()[0]).name.startswith("pulumi")
                 if orphan and Path(process.cmdline()[0]).parent == self._programs():
                     process.kill()
+        for lock in self._backend().glob(f".pulumi/locks/**/{self.name}/*.json"):
+            with contextlib.suppress(AttributeError, TypeError):  # the program says what is wrong
+                self._forget_releases(config[SETTINGS])
+            lock.unlink()
+
+    def _forget_releases(self, settings: Mapping[str, Any]) -> None:
+        """Let Helm forget what it will not go on from: it makes no release of a name that it has.
+
+        That is a release that the state does not know, and otherwise what had been begun. The
+        objects stay, and the next run takes them over, since they are of that name.
+        """
+        file = self._backend() / f".pulumi/stacks/{PROJECT}/{self.name}.json"
+        state: Any = json.loads(file.read_bytes())["checkpoint"]["latest"] if file.exists() else {}
+        known = {
+            resource.get("id")
+            for resource in state.get("resources", [])
+            if resource["type"] == "kubernetes:helm.sh/v3:Release"
+        }
+        begun = ",status in (pending-install,pending-rollback,pending-upgrade)"
+        with cluster.api_of(self.kubeconfig) as api:
+            core = cast("Any", client.CoreV1Api(api))
+            for runner in settings["runners"]:
+                release = f"gitlab-runner-{runner}"
+                some = begun if f"{settings['namespace']}/{release}" in known else ""
+                core.delete_collection_namespaced_secret(
+                    settings["namespace"],
+                    label_selector=f"owner=helm,name={release}{some}",
+                )
 
     def _backend(self) -> Path:
         return self.state / "backend"

@@ -2,7 +2,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 
 import psutil
 import pytest
@@ -61,6 +62,58 @@ def test_an_up_that_was_killed_is_finished_by_the_next(
     assert left
     assert _plugins(site) == []
     assert core.read_namespace(f"{site.prefix}-builds").status.phase == "Active"
+
+
+def _pending(core: client.CoreV1Api, namespace: str, status: str) -> bool:
+    selector = f"owner=helm,status={status}"
+    return bool(core.list_namespaced_secret(namespace, label_selector=selector).items)
+
+
+@pytest.mark.parametrize(
+    ("status", "goes_on"),
+    [
+        pytest.param("pending-install", False, id="install"),
+        pytest.param("pending-install", True, id="install-that-the-provider-finishes"),
+        pytest.param("pending-upgrade", False, id="upgrade"),
+    ],
+)
+def test_an_up_that_was_killed_while_helm_waited_for_the_manager_is_finished_by_the_next(
+    site: Site,
+    core: client.CoreV1Api,
+    control_plane: Cluster,
+    status: str,
+    goes_on: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    site.write("kaniko")
+    if status == "pending-upgrade":
+        site.up()
+        site.write("buildah")
+    control_plane.stop("kwok")
+    try:
+        with _running(site) as process:
+            _wait_until(lambda: _pending(core, site.prefix, status))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for plugin in [] if goes_on else _plugins(site):
+            plugin.kill()
+    finally:
+        control_plane.start("kwok")
+    if goes_on:
+        _wait_until(lambda: not _pending(core, site.prefix, status))
+    assert _pending(core, site.prefix, status) is not goes_on
+
+    outcome = site.up()
+
+    assert "failed" not in outcome.operations, outcome.output
+    assert site.preview().operations == {}
+    assert not _pending(core, site.prefix, status)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_checkpoint_that_was_being_written_does_not_stop_the_next_up(site: Site) -> None:

@@ -1,9 +1,15 @@
-"""Every variant on the real engine: one stack enters and leaves each of them once, in a ring."""
+"""Every variant on the real engine, and the switch from each to each other.
+
+One stack has as many runners as there are variants, each in one of its own. Then all move at once:
+in the update of a step, each runner moves as many places on in the list. The steps of every
+length, from one place to one less than the list has, take a runner from each variant to each other.
+"""
 
 import base64
 import dataclasses
 import gzip
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -25,200 +31,216 @@ from tests.engine.conftest import (
     runner_config,
 )
 from tests.executor.job import Job
-from tests.executor.keys import RUNNERS
+from tests.executor.keys import RUNNERS as RUNNER_VERSIONS
 from tests.executor.promise import promised, seen
 from tools.cluster import Cluster
 
+VARIANTS = list(STRATEGIES)
+RUNNERS = [f"r{number:02}" for number in range(len(VARIANTS))]
 PASSWORDS = {
     "registryCredentials__in__password": "PlantedPullPassword",
     "registryCredentials__out__password": "PlantedPushPassword",
 }
-LOGINS = {"gitlab-runner-builds-token", "registry-pull", "registry-push"}
-# What the shared daemon is made of, the Secret that jobs know it by included.
-DAEMON = [
-    "BuildNamespace",
-    "ConfigMap",
-    "Daemon",
-    "Deployment",
-    "Namespace",
-    "NetworkPolicy",
-    "RegistryFiles",
-    "Secret",
-    "Secret",
-    "Secret",
-    "Service",
-    "ServiceAccount",
-]
+LOGINS = {"registry-pull", "registry-push", *(f"gitlab-runner-{name}-token" for name in RUNNERS)}
+# The namespaces that may reach the shared daemon are other ones after each step.
+SHARED = {"update": {"NetworkPolicy buildkitd"}}
 RULES = as_manifest(rules(pod_disruption_budget=False))
 STRICTER = {"baseline": "restricted", "privileged": "baseline"}
 
+Operations = dict[str, set[str]]
+
 
 @dataclasses.dataclass
-class Ring:
-    """The stack, the variant that it is in, and the tokens that it has had."""
+class Walk:
+    """The stack, how many places its runners have moved, and what came of it."""
 
     site: Site
-    plan: BuildPlan
-    tokens: list[str]
+    places: int = 0
+    made: list[tuple[str, str]] = dataclasses.field(default_factory=list[tuple[str, str]])
+    tokens: list[str] = dataclasses.field(default_factory=list[str])
+    output: str = ""
+
+    def variant(self, runner: str) -> str:
+        return VARIANTS[(RUNNERS.index(runner) + self.places) % len(VARIANTS)]
+
+    def runner(self, variant: str) -> str:
+        return next(name for name in RUNNERS if self.variant(name) == variant)
+
+    def write(self) -> dict[str, BuildPlan]:
+        """Write the stack file with new tokens, and return the plan of each runner."""
+        tokens = {name: f"glrt-PlantedToken-{name}-{self.places:04}" for name in RUNNERS}
+        self.tokens += tokens.values()
+        planted = {f"runnerTokens__{name}": token for name, token in tokens.items()}
+        self.site.plant(**PASSWORDS, **planted)
+        registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
+        runners = {
+            name: {"tags": [name], "strategy": STRATEGIES[self.variant(name)]} for name in RUNNERS
+        }
+        registries = [{**registry, "certificates": CERTIFICATE}]
+        self.site.write(None, registries=registries, runners=runners)
+        return self.plans()
+
+    def plans(self) -> dict[str, BuildPlan]:
+        content = yaml.safe_load(self.site.stack.stack_file.read_text(encoding="utf-8"))
+        settings = Settings.model_validate(content["config"]["image-builds:settings"])
+        return {
+            name: plan_for(
+                runner.strategy,
+                settings.cluster,
+                settings.registries,
+                settings.registry_mirrors,
+            )
+            for name, runner in settings.runners.items()
+        }
 
 
 @dataclasses.dataclass(frozen=True)
-class Visit:
-    """What the entry into a variant did, with a new token; ``left`` is the plan before."""
+class Step:
+    """What one update did to the runners, whose plans were ``old`` and are ``new``."""
 
-    site: Site
-    plan: BuildPlan
-    left: BuildPlan
+    old: dict[str, BuildPlan]
+    new: dict[str, BuildPlan]
     kept: tuple[set[str], set[str]]
     operations: dict[str, list[str]]
     output: str
-    planted: list[str]
-
-
-def _write(site: Site, variant: str) -> BuildPlan:
-    registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
-    site.write(STRATEGIES[variant], registries=[{**registry, "certificates": CERTIFICATE}])
-    content = yaml.safe_load(site.stack.stack_file.read_text(encoding="utf-8"))
-    settings = Settings.model_validate(content["config"]["image-builds:settings"])
-    return plan_for(
-        settings.runners["builds"].strategy,
-        settings.cluster,
-        settings.registries,
-        settings.registry_mirrors,
-    )
-
-
-def _plant(site: Site, tokens: list[str]) -> None:
-    tokens.append(f"glrt-PlantedToken{len(tokens):04}")
-    site.plant(runnerTokens__builds=tokens[-1], **PASSWORDS)
 
 
 @pytest.fixture(scope="module")
-def ring(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
-    with fresh_site(control_plane, tmp_path_factory.mktemp("ring")) as site:
-        tokens: list[str] = []
-        _plant(site, tokens)
-        plan = _write(site, list(STRATEGIES)[-1])
-        assert "failed" not in site.up().operations
-        yield Ring(site, plan, tokens)
+def walk(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    with fresh_site(control_plane, tmp_path_factory.mktemp("walk")) as site:
+        found = Walk(site)
+        found.write()
+        preview, up = site.preview(), site.up()
+        assert "failed" not in up.operations, up.output
+        found.output = preview.output + up.output
+        yield found
 
 
-@pytest.fixture(scope="module", params=STRATEGIES)
-def visit(ring: Ring, control_plane: Cluster, request: pytest.FixtureRequest) -> Visit:
-    site, left = ring.site, ring.plan
-    _plant(site, ring.tokens)
-    before = _kept(control_plane, site.prefix)
-    ring.plan = _write(site, request.param)
-    preview, up = site.preview(), site.up()
-    kept = (before, _kept(control_plane, site.prefix))
-    output = f"{preview.output}\n{up.output}"
-    planted = [*PASSWORDS.values(), *ring.tokens]
-    return Visit(site, ring.plan, left, kept, up.operations, output, planted)
+@pytest.fixture(scope="module", params=range(1, len(VARIANTS)))
+def step(walk: Walk, control_plane: Cluster, request: pytest.FixtureRequest) -> Step:
+    old, left = walk.plans(), [walk.variant(name) for name in RUNNERS]
+    before = _kept(control_plane, walk.site.prefix)
+    walk.places += request.param
+    new, entered = walk.write(), [walk.variant(name) for name in RUNNERS]
+    up = walk.site.up()
+    walk.made += zip(left, entered, strict=True)
+    walk.output += up.output
+    kept = (before, _kept(control_plane, walk.site.prefix))
+    return Step(old, new, kept, up.operations, up.output)
 
 
 def _kept(control_plane: Cluster, prefix: str) -> set[str]:
     """Return the uids of namespaces, accounts and our Secrets, which jobs and people rely on."""
     with control_plane.api() as api:
         core = client.CoreV1Api(api)
-        found: list[Any] = []
-        for name in (prefix, f"{prefix}-builds", f"{prefix}-apps"):
-            found.append(core.read_namespace(name))
-            found += core.list_namespaced_service_account(name).items
-            found += [
+        items: list[Any] = [
+            *core.list_namespace().items,
+            *core.list_service_account_for_all_namespaces().items,
+            *(
                 secret
-                for secret in core.list_namespaced_secret(name).items
+                for secret in core.list_secret_for_all_namespaces().items
                 if secret.metadata.name in LOGINS
-            ]
-    return {item.metadata.uid for item in found}
-
-
-def _kinds(operations: dict[str, list[str]]) -> dict[str, list[str]]:
+            ),
+        ]
     return {
-        operation: sorted(urn.split("::")[2].rpartition(":")[2] for urn in urns)
+        item.metadata.uid
+        for item in items
+        if (item.metadata.namespace or item.metadata.name).startswith(prefix)
+    }
+
+
+def _expected(name: str, old: BuildPlan, new: BuildPlan) -> Operations:
+    """What a switch with a new token does: it updates in place, and a strategy's own comes."""
+    updated = {f"Release {name}", f"Secret {name}-token"}
+    # A namespace whose level stays is left alone.
+    updated |= {f"Namespace {name}-jobs"} if new.pod_security != old.pod_security else set()
+    moved = old.files and new.files and new.files != old.files
+    updated |= {f"ConfigMap {name}-files"} if moved else set()
+    return {
+        "create": _comes(name, old, new),
+        "delete": _comes(name, new, old),
+        "update": updated,
+    }
+
+
+def _comes(name: str, old: BuildPlan, new: BuildPlan) -> set[str]:
+    files = {f"ConfigMap {name}-files", f"RegistryFiles {name}-files"}
+    role = {f"Role {name}-job", f"RoleBinding {name}-job"}
+    return {
+        *(files if new.files and not old.files else ()),
+        *(role if new.account_rules and not old.account_rules else ()),
+        *({f"Secret {name}-daemon"} if new.daemon and not old.daemon else ()),
+    }
+
+
+def _named(operations: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Spell URNs as kind and name."""
+    return {
+        operation: sorted(
+            f"{urn.split('::')[2].rpartition(':')[2]} {urn.split('::')[3]}" for urn in urns
+        )
         for operation, urns in operations.items()
     }
 
 
-def test_a_switch_updates_in_place_and_only_what_is_a_strategys_own_comes_and_goes(
-    visit: Visit,
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_manager_is_available_under_restricted(
+    variant: str,
+    walk: Walk,
+    control_plane: Cluster,
 ) -> None:
-    old, new = visit.left, visit.plan
-    updated = ["Release", "Secret"]
-    # A namespace whose level stays is left alone.
-    updated += ["Namespace"] if new.pod_security != old.pod_security else []
-    updated += ["ConfigMap"] if new.files and old.files and new.files != old.files else []
-
-    assert _kinds(visit.operations) == {
-        operation: sorted(kinds)
-        for operation, kinds in (
-            ("create", _comes(old, new)),
-            ("update", updated),
-            ("delete", _comes(new, old)),
-        )
-        if kinds
-    }
-    before, after = visit.kept
-    assert len(before) > 8
-    assert after == before
-
-
-def _comes(old: BuildPlan, new: BuildPlan) -> list[str]:
-    files = ["ConfigMap", "RegistryFiles"] if new.files and not old.files else []
-    role = ["Role", "RoleBinding"] if new.account_rules and not old.account_rules else []
-    return files + role + (DAEMON if new.daemon and not old.daemon else [])
-
-
-def test_a_second_preview_and_up_change_nothing(visit: Visit) -> None:
-    assert visit.site.preview().operations == {}
-    assert visit.site.up().operations == {}
-
-
-def test_the_manager_is_available_under_restricted(visit: Visit, control_plane: Cluster) -> None:
     with control_plane.api() as api:
         deployment = client.AppsV1Api(api).read_namespaced_deployment(
-            "gitlab-runner-builds",
-            visit.site.prefix,
+            f"gitlab-runner-{walk.runner(variant)}",
+            walk.site.prefix,
         )
-        namespace = client.CoreV1Api(api).read_namespace(visit.site.prefix)
+        namespace = client.CoreV1Api(api).read_namespace(walk.site.prefix)
 
     assert deployment.status.available_replicas == 1
     assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_the_manager_runs_a_job_whose_pod_is_what_the_plan_promised(
-    visit: Visit,
+    variant: str,
+    walk: Walk,
     control_plane: Cluster,
     core: client.CoreV1Api,
 ) -> None:
-    site = visit.site
-    manager = account(control_plane, "gitlab-runner-builds", site.prefix)
+    prefix, runner = walk.site.prefix, walk.runner(variant)
+    plan = walk.plans()[runner]
+    manager = account(control_plane, f"gitlab-runner-{runner}", prefix)
+    text = runner_config(core, prefix, runner)
 
-    run = Job(runner_config(core, site.prefix, "builds"), RUNNERS[Chart().version], manager).run()
+    run = Job(text, RUNNER_VERSIONS[Chart().version], manager).run()
 
     assert (run.error, run.forbidden, run.phase) == ("", [], "Running")
-    address = f"tcp://buildkitd.{site.prefix}-buildkitd.svc:1234"
-    assert seen(run.pod) == promised(visit.plan, "builds", address)
-    labels = core.read_namespace(f"{site.prefix}-builds").metadata.labels
-    assert labels["pod-security.kubernetes.io/enforce"] == visit.plan.pod_security
+    assert seen(run.pod) == promised(plan, runner, f"tcp://buildkitd.{prefix}-buildkitd.svc:1234")
+    labels = core.read_namespace(f"{prefix}-{runner}").metadata.labels
+    assert labels["pod-security.kubernetes.io/enforce"] == plan.pod_security
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_what_needs_the_level_of_its_namespace_is_refused_one_level_stricter(
-    visit: Visit,
+    variant: str,
+    walk: Walk,
     control_plane: Cluster,
     core: client.CoreV1Api,
 ) -> None:
-    level = STRICTER.get(visit.plan.pod_security)
+    prefix, runner = walk.site.prefix, walk.runner(variant)
+    plan = walk.plans()[runner]
+    level = STRICTER.get(plan.pod_security)
     if level is None:
         # Nothing is stricter; test_deploy.py takes away what makes a pod fit.
-        assert visit.plan.pod_security == "restricted"
+        assert plan.pod_security == "restricted"
         return
-    text = runner_config(core, visit.site.prefix, "builds")
-    with grant(control_plane, RULES, level, "gitlab-job-builds") as (stricter, manager):
-        text = text.replace(f"{visit.site.prefix}-builds", stricter)
-        run = Job(text, RUNNERS[Chart().version], manager).run()
+    text = runner_config(core, prefix, runner)
+    with grant(control_plane, RULES, level, f"gitlab-job-{runner}") as (stricter, manager):
+        text = text.replace(f"{prefix}-{runner}", stricter)
+        run = Job(text, RUNNER_VERSIONS[Chart().version], manager).run()
 
     assert run.forbidden == []
-    if visit.plan.account_rules:
+    if plan.account_rules:
         # Not this pod needs the level, but those that the job makes by these rules.
         assert (run.error, run.phase) == ("", "Running")
     else:
@@ -226,35 +248,56 @@ def test_what_needs_the_level_of_its_namespace_is_refused_one_level_stricter(
         assert run.pod == {}
 
 
-def _texts(core: client.CoreV1Api, namespaces: list[str]) -> Iterator[str]:
-    """Everything readable in the cluster that should hold no secret: ConfigMaps and values."""
-    for namespace in namespaces:
-        for item in core.list_namespaced_config_map(namespace).items:
+def test_a_switch_updates_in_place_and_only_what_is_a_strategys_own_comes_and_goes(
+    step: Step,
+) -> None:
+    assert "failed" not in step.operations, step.output
+    expected = [SHARED, *(_expected(name, step.old[name], step.new[name]) for name in RUNNERS)]
+
+    assert _named(step.operations) == {
+        operation: sorted(name for table in expected for name in table.get(operation, ()))
+        for operation in ("create", "delete", "update")
+    }
+    before, after = step.kept
+    assert len(before) > 5 * len(RUNNERS)
+    assert after == before
+
+
+def test_each_variant_was_entered_from_each_other(walk: Walk) -> None:
+    assert sorted(walk.made) == sorted(permutations(VARIANTS, 2))
+
+
+def test_a_second_preview_and_up_change_nothing(walk: Walk) -> None:
+    assert walk.site.preview().operations == {}
+    assert walk.site.up().operations == {}
+
+
+def _texts(core: client.CoreV1Api, prefix: str) -> Iterator[str]:
+    """Everything readable in the stack's namespaces that should hold no secret."""
+    for item in core.list_config_map_for_all_namespaces().items:
+        if item.metadata.namespace.startswith(prefix):
             yield str(item.data)
-        for item in core.list_namespaced_secret(namespace).items:
-            if item.type == "helm.sh/release.v1":
-                packed = base64.b64decode(base64.b64decode(item.data["release"]))
-                yield gzip.decompress(packed).decode()
-        for item in core.list_namespaced_pod(namespace).items:
-            yield str(item)
-        for item in core.list_namespaced_event(namespace).items:
-            yield str(item)
+    for item in core.list_namespaced_secret(prefix).items:
+        if item.type == "helm.sh/release.v1":
+            packed = base64.b64decode(base64.b64decode(item.data["release"]))
+            yield gzip.decompress(packed).decode()
+    for listed in (core.list_pod_for_all_namespaces, core.list_event_for_all_namespaces):
+        yield from (str(i) for i in listed().items if i.metadata.namespace.startswith(prefix))
 
 
-def test_no_secret_is_in_plain_anywhere(visit: Visit, core: client.CoreV1Api) -> None:
-    site = visit.site
+def test_no_secret_is_in_plain_anywhere(walk: Walk, core: client.CoreV1Api) -> None:
+    site = walk.site
     places = {
-        "output": visit.output,
+        "output": walk.output,
         "state": site.state(),
         "stack file": (site.stack.work / "Pulumi.test.yaml").read_text(encoding="utf-8"),
-        "cluster": "\n".join(_texts(core, [site.prefix, f"{site.prefix}-builds"])),
+        "cluster": "\n".join(_texts(core, site.prefix)),
     }
+    planted = [*PASSWORDS.values(), *walk.tokens]
 
-    assert "gitlab-runner-builds-token" in places["cluster"]
+    assert len(walk.tokens) == len(set(walk.tokens)) == len(VARIANTS) ** 2
+    assert "gitlab-runner-r00-token" in places["cluster"]
     assert "registry-pull" in places["state"]
     assert [
-        (place, form)
-        for place, text in places.items()
-        for form in encoded(visit.planted)
-        if form in text
+        (place, form) for place, text in places.items() for form in encoded(planted) if form in text
     ] == []
