@@ -1,16 +1,20 @@
 """Jobs on a real node: they build, push and pull images.
 
 The node that ``make node-up`` brought is used and stays; where there is none, one is brought for
-the run and removed after it. The stack of the tests is removed in any case.
+the run and removed after it. The stack of the tests is removed in any case. All workers of a run
+have one node and one stack; the tests of a variant are one worker's, since they change its
+namespace and engine.
 """
 
 import copy
 import dataclasses
+import functools
 import json
+import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from tests.engine.conftest import account, deployed_manager
 from tests.executor.binary import find as find_binary
 from tests.node.jobs import Runner
 from tests.node.real import RealRunner
+from tests.node.shared import Shared
 from tools.local import LocalStack, state_folder
 from tools.node.images import Store
 from tools.node.node import Node
@@ -33,21 +38,38 @@ MANAGERS = "node"
 APPS = "node-apps"
 
 
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Keep what a variant is tested with in one worker; others say by a mark whose they are."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if item.path.parent == Path(__file__).parent and parameters and "name" in parameters.params:
+            item.add_marker(pytest.mark.xdist_group(parameters.params["name"]))
+
+
 @pytest.fixture(scope="session")
-def node() -> Iterator[Node]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    folder = tmp_path_factory.getbasetemp()
+    return Shared(folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder)
+
+
+@pytest.fixture(scope="session")
+def node(shared: Shared) -> Iterator[Node]:
     found = Node(state_folder())
     if found.machine.holder:
         # It may have been brought without what the real runner's helper needs.
-        Store(found.machine).bring(found.registries)
-        yield found
+        bring = functools.partial(Store(found.machine).bring, found.registries)
+        with shared.hold("node", bring, lambda: None):
+            yield found
         return
-    with tempfile.TemporaryDirectory(prefix="image-builds-node-") as folder:
-        fresh = Node(Path(folder))
-        try:
-            fresh.up()
-            yield fresh
-        finally:
-            fresh.down()
+    state = shared.once("state", lambda: Path(tempfile.mkdtemp(prefix="image-builds-node-")))
+    fresh = Node(state)
+
+    def down() -> None:
+        fresh.down()
+        shutil.rmtree(state)
+
+    with shared.hold("node", fresh.up, down):
+        yield fresh
 
 
 @dataclasses.dataclass
@@ -61,7 +83,8 @@ class Deployed:
         content = {"config": {"image-builds:settings": self.settings}}
         self.local.stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
         with self.local.open() as opened:
-            opened.up(on_output=print, refresh=refresh)
+            # All at once, since a manager is ready a minute after it has started.
+            opened.up(on_output=print, refresh=refresh, parallel=2 * len(self.settings["runners"]))
 
 
 def _settings(node: Node) -> dict[str, Any]:
@@ -88,7 +111,11 @@ def _settings(node: Node) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def stack(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def stack(
+    node: Node,
+    shared: Shared,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployed]:
     # Beside the cluster's, since it is of the objects there: a node that goes leaves both.
     state = node.cluster.state.parent / "node-tests"
     local = LocalStack(
@@ -97,25 +124,29 @@ def stack(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depl
         node.cluster.kubeconfig,
         stack_file=tmp_path_factory.mktemp("stack") / "Pulumi.node.yaml",
     )
-    state.mkdir(parents=True, exist_ok=True)
-    login = {"username": USER, "password": node.registries.password}
-    planted = {
-        f"registryCredentials.{name}.{key}": value
-        for name in ("in", "out")
-        for key, value in login.items()
-    }
-    file = state / "secrets.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    file.write_text(json.dumps({**known, **planted}), encoding="utf-8")
     deployed = Deployed(local, _settings(node))
-    try:
+
+    def up() -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        login = {"username": USER, "password": node.registries.password}
+        planted = {
+            f"registryCredentials.{name}.{key}": value
+            for name in ("in", "out")
+            for key, value in login.items()
+        }
+        file = state / "secrets.json"
+        known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        file.write_text(json.dumps({**known, **planted}), encoding="utf-8")
         # A run that was killed may have removed half of it.
         deployed.up(refresh=True)
-        yield deployed
-    finally:
+
+    def down() -> None:
         with local.open() as opened:
             opened.destroy(on_output=print, remove=True)
         shutil.rmtree(state)
+
+    with shared.hold("stack", up, down):
+        yield deployed
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,12 @@ WITHIN_REACH = [name for name in STRATEGIES if name not in OUT_OF_REACH]
 TOOLS = ["kaniko", "dood", "dind", "buildkit", "buildkit-service", "buildx", "buildah"]
 """One variant of each, where all variants of a tool would do the same."""
 
+_MOUNTED = {
+    *("", "dev", "proc", "sys", "run", "run/.containerenv"),
+    *("etc", "etc/hostname", "etc/hosts", "etc/resolv.conf"),
+}
+"""What runc and Buildah make where a base has none to mount on; some tools note the root itself."""
+
 _TABLE = (CHECKOUT / "README.md").read_text("utf-8").partition("## Troubleshooting")[2]
 
 
@@ -126,7 +132,4 @@ def contents(node: Node, name: str, kind: Kind, folder: Path) -> dict[str, Membe
                     f"{member.uid}:{member.gid}",
                     digest or member.linkname,
                 )
-    # runc makes them where a base has none to mount on, and some tools note the root itself.
-    return {
-        path: member for path, member in found.items() if path not in ("", "dev", "proc", "sys")
-    }
+    return {path: member for path, member in found.items() if path not in _MOUNTED}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.node.jobs import Result, Runner
-from tests.node.project import TEMPLATES, WITHIN_REACH, contents, pipeline, run_image
+from tests.node.project import TEMPLATES, WITHIN_REACH, Member, contents, pipeline, run_image
+from tests.node.shared import Shared
 from tools.node.node import Node
 from tools.node.registry import LOGIN
 
@@ -47,20 +48,17 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(runner: Callable[..., Runner]) -> Callable[[str], Built]:
+def built(runner: Callable[..., Runner], shared: Shared) -> Callable[[str], Built]:
     """Build with a variant, once."""
-    done: dict[str, Built] = {}
 
     def build(name: str) -> Built:
-        if name not in done:
-            tag = secrets.token_hex(4)
-            job = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES)
-            arguments = f"{job.variables['BUILD_ARGS']}\nGREETING=world"
-            job = dataclasses.replace(job, variables={**job.variables, "BUILD_ARGS": arguments})
-            done[name] = Built(runner(name).run(job), f"{name}:{tag}")
-        return done[name]
+        tag = secrets.token_hex(4)
+        job = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES)
+        arguments = f"{job.variables['BUILD_ARGS']}\nGREETING=world"
+        job = dataclasses.replace(job, variables={**job.variables, "BUILD_ARGS": arguments})
+        return Built(runner(name).run(job), f"{name}:{tag}")
 
-    return build
+    return lambda name: shared.once(f"built-{name}", lambda: build(name))
 
 
 @pytest.mark.parametrize("name", WITHIN_REACH)
@@ -89,6 +87,7 @@ def test_a_job_builds_and_pushes_an_image_that_runs(
 def test_all_strategies_push_the_same_image(
     name: str,
     node: Node,
+    shared: Shared,
     built: Callable[[str], Built],
     tmp_path: Path,
 ) -> None:
@@ -101,6 +100,9 @@ def test_all_strategies_push_the_same_image(
         "Test": ["CMD-SHELL", "test -s /app/hello.txt"],
         "Interval": 30_000_000_000,
     }
-    first = contents(node, built(WITHIN_REACH[0]).image, LOGIN, tmp_path / "first")
-    this = contents(node, built(name).image, LOGIN, tmp_path / "this")
-    assert this == first
+
+    def pushed(variant: str) -> dict[str, Member]:
+        return contents(node, built(variant).image, LOGIN, tmp_path)
+
+    first = WITHIN_REACH[0]
+    assert pushed(name) == shared.once(f"contents-{first}", lambda: pushed(first))

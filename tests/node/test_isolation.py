@@ -107,7 +107,7 @@ def test_only_a_job_with_a_certificate_of_the_stack_commands_the_shared_daemon(
     runner: Callable[..., Runner],
 ) -> None:
     """Without a network plugin that enforces policies, nothing else stops the others."""
-    address = "tcp://buildkitd.node-buildkitd:1234"
+    address = "tcp://buildkitd.node-buildkitd.svc:1234"
     authority = "--tlscacert=/etc/image-builds/buildkitd/ca.pem"
     own = textwrap.dedent("""\
         cd /tmp && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=client \

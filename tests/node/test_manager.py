@@ -16,10 +16,13 @@ from tests.node.real import RealRunner, follow, trace_of
 from tools.gitlab_runner import PINNED, VARIABLE
 from tools.node.node import Node
 
-pytestmark = pytest.mark.skipif(
-    BINARY is None,
-    reason=f"no gitlab-runner {PINNED} is on PATH; name one in {VARIABLE}",
-)
+pytestmark = [
+    pytest.mark.xdist_group("kaniko"),
+    pytest.mark.skipif(
+        BINARY is None,
+        reason=f"no gitlab-runner {PINNED} is on PATH; name one in {VARIABLE}",
+    ),
+]
 WAITS = Pipeline(script=["until test -e /builds/go-on; do sleep 1; done", "echo went on"], files={})
 
 

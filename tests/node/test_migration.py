@@ -38,6 +38,7 @@ def test_the_docker_pipeline_pushes_an_image(
     assert node.registries.inspect(f"group/app:{tag}", LOGIN)["Name"]
 
 
+@pytest.mark.xdist_group("kaniko")
 def test_the_kaniko_pipeline_pushes_an_image(
     node: Node,
     runner: Callable[..., Runner],

@@ -10,6 +10,7 @@ from kubernetes import client
 
 from tests.node.jobs import Control, Pipeline, Runner
 from tests.node.project import TEMPLATES, TOOLS, explained, pipeline
+from tests.node.shared import Shared
 from tools.node.node import Node
 from tools.node.registry import LOGIN, OPEN, Kind
 
@@ -85,6 +86,7 @@ def test_what_the_node_has_not_ends_the_job_with_its_name(
     assert reason in result.trace
 
 
+@pytest.mark.xdist_group("dood")
 def test_a_dood_job_on_a_node_without_an_engine_does_not_start_and_says_why(
     node: Node,
     runner: Callable[..., Runner],
@@ -165,6 +167,7 @@ def test_a_build_that_needs_more_memory_than_it_may_have_is_killed_and_says_so(
     explained("signal: killed", result.trace)
 
 
+@pytest.mark.xdist_group("dind")
 def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
     node: Node,
     runner: Callable[..., Runner],
@@ -173,6 +176,7 @@ def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
     assert _left_by_a_cancelled_job("dind", node, runner, tag) == []
 
 
+@pytest.mark.xdist_group("buildx")
 def test_a_cancelled_job_of_buildx_leaves_its_buildkit_pod_as_its_plan_warns(
     node: Node,
     runner: Callable[..., Runner],
@@ -229,6 +233,7 @@ BROKEN_OFF = ("connection refused", "connection reset by peer", "broken pipe", "
 def test_a_registry_that_goes_in_the_middle_of_a_push_fails_the_job(
     name: str,
     node: Node,
+    shared: Shared,
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
@@ -237,7 +242,7 @@ def test_a_registry_that_goes_in_the_middle_of_a_push_fails_the_job(
     }
     repository = f"interrupted-{tag}"
     job = pipeline(TEMPLATES[name], repository, tag, OPEN, files, cache="false")
-    with ThreadPoolExecutor() as pool:
+    with shared.undisturbed(OPEN.host, disturbs=True), ThreadPoolExecutor() as pool:
         running = pool.submit(runner(name).run, job)
         try:
             while not node.registries.uploading(repository, OPEN):

@@ -1,11 +1,12 @@
 """Each tool reaches each kind of registry by what the stack file says of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.node.jobs import Runner
 from tests.node.project import TEMPLATES, TOOLS, pipeline, run_image
+from tests.node.shared import Shared
 from tools.node.images import BASE
 from tools.node.node import Node
 from tools.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, Kind
@@ -15,7 +16,13 @@ FILES: dict[str, str | bytes] = {
 }
 
 
-@pytest.mark.parametrize("kind", [OPEN, PRIVATE], ids=["plain-http-for-all", "private-ca-login"])
+@pytest.fixture(params=[OPEN, PRIVATE], ids=["plain-http-for-all", "private-ca-login"])
+def kind(request: pytest.FixtureRequest, shared: Shared) -> Iterator[Kind]:
+    """A registry that nobody stops meanwhile."""
+    with shared.undisturbed(request.param.host, disturbs=False):
+        yield request.param
+
+
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_build_pulls_from_and_pushes_to_a_registry(
     name: str,
