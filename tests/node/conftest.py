@@ -13,6 +13,8 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +30,7 @@ from tests.executor.binary import find as find_binary
 from tests.node.jobs import Runner
 from tests.node.real import RealRunner
 from tests.node.shared import Shared
-from tools.local import LocalStack, state_folder
+from tools.local import STATE_VARIABLE, LocalStack, state_folder
 from tools.node.images import Store
 from tools.node.node import Node
 from tools.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, USER
@@ -64,11 +66,16 @@ def node(shared: Shared) -> Iterator[Node]:
     state = shared.once("state", lambda: Path(tempfile.mkdtemp(prefix="image-builds-node-")))
     fresh = Node(state)
 
+    def up() -> None:
+        # As a command, which ends: a worker's own children stay as zombies for another to wait for.
+        environment = {**os.environ, STATE_VARIABLE: str(state)}
+        subprocess.run([sys.executable, "-m", "tools.node", "up"], check=True, env=environment)
+
     def down() -> None:
         fresh.down()
         shutil.rmtree(state)
 
-    with shared.hold("node", fresh.up, down):
+    with shared.hold("node", up, down):
         yield fresh
 
 

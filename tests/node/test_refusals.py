@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from kubernetes import client
 
@@ -196,18 +197,32 @@ def _left_by_a_cancelled_job(
     runner: Callable[..., Runner],
     tag: str,
 ) -> list[str]:
-    files: dict[str, str | bytes] = {"Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN sleep 600\n"}
+    # Which is seen in the command line of the step's shell, and in no other.
+    mark = f"mark-{tag}"
+    files: dict[str, str | bytes] = {
+        "Dockerfile": f"ARG BASE\nFROM ${{BASE}}\nRUN : {mark} && sleep 600\n",
+    }
     job = pipeline(TEMPLATES[name], name, tag, LOGIN, files, cache="false")
     found = runner(name)
     control = Control()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(found.run, job, control)
         assert control.began.wait(120)
-        # So that the build has begun too.
-        time.sleep(15)
+        deadline = time.monotonic() + 120
+        while not (begun := _runs(mark)) and time.monotonic() < deadline:
+            time.sleep(1)
         control.cancel.set()
+    assert begun
     assert running.result().status == "canceled"
     return _left(node, found.namespace)
+
+
+def _runs(mark: str) -> bool:
+    """Whether a process of this machine, its node's and jobs' included, has this in its command."""
+    return any(
+        mark in " ".join(process.info["cmdline"] or [])
+        for process in psutil.process_iter(["cmdline"])
+    )
 
 
 def _left(node: Node, namespace: str) -> list[str]:
@@ -226,7 +241,13 @@ def _left(node: Node, namespace: str) -> list[str]:
             time.sleep(1)
 
 
-BROKEN_OFF = ("connection refused", "connection reset by peer", "broken pipe", "EOF")
+BROKEN_OFF = (
+    "connection refused",
+    "connection reset by peer",
+    "broken pipe",
+    "use of closed network connection",
+    "EOF",
+)
 
 
 @pytest.mark.parametrize("name", ["kaniko", "dood", "buildkit", "buildah"])
