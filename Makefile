@@ -98,7 +98,7 @@ test-newest: $(VENV)/installed policy/.venv/installed ## Run the engine tests wi
 test-node: $(VENV)/installed ## Build and push images by each strategy on a real node (root, Linux)
 	@$(RUN) -m tools.toolchain install
 	@# Jobs mostly wait, for pods and for each other's images.
-	@$(RUN) -m pytest -m node --numprocesses 6 --dist loadgroup
+	@$(RUN) -m pytest -m node --numprocesses 6
 
 lint: $(VENV)/installed policy/.venv/installed ## Check style, format, types and YAML
 	@$(VENV)/bin/ruff check --quiet

@@ -2,10 +2,10 @@
 
 The node that ``make node-up`` brought is used and stays; where there is none, one is brought for
 the run and removed after it. The stack of the tests is removed in any case. All workers of a run
-have one node and one stack; the tests of a variant are one worker's, since they change its
-namespace and engine.
+have one node and one stack, and take turns at each variant.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,19 @@ MANAGERS = "node"
 APPS = "node-apps"
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Keep what a variant is tested with in one worker; others say by a mark whose they are."""
-    for item in items:
-        parameters = getattr(item, "callspec", None)
-        if item.path.parent == Path(__file__).parent and parameters and "name" in parameters.params:
-            item.add_marker(pytest.mark.xdist_group(parameters.params["name"]))
-
-
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     folder = tmp_path_factory.getbasetemp()
     return Shared(folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder)
+
+
+@pytest.fixture(autouse=True)
+def _turn(request: pytest.FixtureRequest, shared: Shared) -> Iterator[None]:
+    """Let one test at a time have a variant: some change its namespace, or stop its engine."""
+    parameters = getattr(request.node, "callspec", None)
+    name = parameters.params.get("name") if parameters else None
+    with shared.undisturbed(name, disturbs=True) if name else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

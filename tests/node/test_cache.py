@@ -10,7 +10,7 @@ from tests.node.project import TEMPLATES, TOOLS, pipeline, run_image
 from tools.node.node import Node
 from tools.node.registry import LOGIN
 
-SECONDS = 20
+SECONDS = 45
 """Far longer than what else a build takes at times, with others beside it."""
 COSTLY = f"sleep {SECONDS} && cat /fixed.txt > /costly.txt"
 DOCKERFILE = f"""\

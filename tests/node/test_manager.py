@@ -17,7 +17,7 @@ from tools.gitlab_runner import PINNED, VARIABLE
 from tools.node.node import Node
 
 pytestmark = [
-    pytest.mark.xdist_group("kaniko"),
+    pytest.mark.parametrize("name", ["kaniko"]),
     pytest.mark.skipif(
         BINARY is None,
         reason=f"no gitlab-runner {PINNED} is on PATH; name one in {VARIABLE}",
@@ -45,11 +45,12 @@ def _pods(node: Node, namespace: str) -> list[str]:
 
 
 def test_a_manager_that_is_to_stop_ends_its_job_first(
+    name: str,
     node: Node,
     runner: Callable[..., RealRunner],
 ) -> None:
     """What a rollout of its Deployment asks for (gitlab-runner:docs/commands, Signals)."""
-    found = runner("kaniko")
+    found = runner(name)
     with _running(found) as (managed, pod):
         managed.process.send_signal(signal.SIGQUIT)
         time.sleep(5)
@@ -63,10 +64,11 @@ def test_a_manager_that_is_to_stop_ends_its_job_first(
 
 
 def test_a_manager_that_is_terminated_fails_its_job_and_removes_the_pod(
+    name: str,
     node: Node,
     runner: Callable[..., RealRunner],
 ) -> None:
-    found = runner("kaniko")
+    found = runner(name)
     with _running(found) as (managed, pod):
         managed.process.send_signal(signal.SIGTERM)
         managed.process.wait(60)
@@ -77,11 +79,12 @@ def test_a_manager_that_is_terminated_fails_its_job_and_removes_the_pod(
 
 
 def test_a_manager_that_is_killed_leaves_a_pod_that_ends_with_the_jobs_time(
+    name: str,
     node: Node,
     runner: Callable[..., RealRunner],
 ) -> None:
     """GitLab learns nothing of it, and the next manager takes other jobs."""
-    found = runner("kaniko")
+    found = runner(name)
     with _running(found) as (managed, pod):
         managed.process.kill()
         managed.process.wait(60)

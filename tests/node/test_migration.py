@@ -38,8 +38,9 @@ def test_the_docker_pipeline_pushes_an_image(
     assert node.registries.inspect(f"group/app:{tag}", LOGIN)["Name"]
 
 
-@pytest.mark.xdist_group("kaniko")
+@pytest.mark.parametrize("name", ["kaniko"])
 def test_the_kaniko_pipeline_pushes_an_image(
+    name: str,
     node: Node,
     runner: Callable[..., Runner],
     tag: str,
@@ -48,7 +49,7 @@ def test_the_kaniko_pipeline_pushes_an_image(
     # (google/go-containerregistry:pkg/name/registry.go), and no public CA vouches for a test's.
     registry = f"{NODE}:{LOGIN.port}"
 
-    result = runner("kaniko", registry).run(_pipeline(KANIKO["build"], registry, tag))
+    result = runner(name, registry).run(_pipeline(KANIKO["build"], registry, tag))
 
     assert result.status == "success"
     assert node.registries.inspect(f"group/app:{tag}", LOGIN)["Name"]

@@ -87,14 +87,15 @@ def test_what_the_node_has_not_ends_the_job_with_its_name(
     assert reason in result.trace
 
 
-@pytest.mark.xdist_group("dood")
+@pytest.mark.parametrize("name", ["dood"])
 def test_a_dood_job_on_a_node_without_an_engine_does_not_start_and_says_why(
+    name: str,
     node: Node,
     runner: Callable[..., Runner],
 ) -> None:
     node.stop_docker()
     try:
-        result = runner("dood").run(Pipeline(script=["true"], files={}), patience=15)
+        result = runner(name).run(Pipeline(script=["true"], files={}), patience=15)
     finally:
         # Which it could not where a folder has taken the socket's place.
         node.start_docker()
@@ -168,27 +169,29 @@ def test_a_build_that_needs_more_memory_than_it_may_have_is_killed_and_says_so(
     explained("signal: killed", result.trace)
 
 
-@pytest.mark.xdist_group("dind")
+@pytest.mark.parametrize("name", ["dind"])
 def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
+    name: str,
     node: Node,
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
-    assert _left_by_a_cancelled_job("dind", node, runner, tag) == []
+    assert _left_by_a_cancelled_job(name, node, runner, tag) == []
 
 
-@pytest.mark.xdist_group("buildx")
+@pytest.mark.parametrize("name", ["buildx"])
 def test_a_cancelled_job_of_buildx_leaves_its_buildkit_pod_as_its_plan_warns(
+    name: str,
     node: Node,
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
-    (pod,) = _left_by_a_cancelled_job("buildx", node, runner, tag)
+    (pod,) = _left_by_a_cancelled_job(name, node, runner, tag)
 
     assert pod.startswith("build-")
     with node.cluster.api() as api:
-        name = pod.rpartition("-")[0].rpartition("-")[0]
-        client.AppsV1Api(api).delete_namespaced_deployment(name, "node-buildx")
+        deployment = pod.rpartition("-")[0].rpartition("-")[0]
+        client.AppsV1Api(api).delete_namespaced_deployment(deployment, "node-buildx")
 
 
 def _left_by_a_cancelled_job(
@@ -197,10 +200,10 @@ def _left_by_a_cancelled_job(
     runner: Callable[..., Runner],
     tag: str,
 ) -> list[str]:
-    # Which is seen in the command line of the step's shell, and in no other.
-    mark = f"mark-{tag}"
+    # Its command line is seen on this machine, and no other is the same.
+    sleep = ["sleep", str(1000 + int(tag, 16))]
     files: dict[str, str | bytes] = {
-        "Dockerfile": f"ARG BASE\nFROM ${{BASE}}\nRUN : {mark} && sleep 600\n",
+        "Dockerfile": f"ARG BASE\nFROM ${{BASE}}\nRUN {' '.join(sleep)}\n",
     }
     job = pipeline(TEMPLATES[name], name, tag, LOGIN, files, cache="false")
     found = runner(name)
@@ -209,7 +212,7 @@ def _left_by_a_cancelled_job(
         running = pool.submit(found.run, job, control)
         assert control.began.wait(120)
         deadline = time.monotonic() + 120
-        while not (begun := _runs(mark)) and time.monotonic() < deadline:
+        while not (begun := _runs(sleep)) and time.monotonic() < deadline:
             time.sleep(1)
         control.cancel.set()
     assert begun
@@ -217,12 +220,9 @@ def _left_by_a_cancelled_job(
     return _left(node, found.namespace)
 
 
-def _runs(mark: str) -> bool:
-    """Whether a process of this machine, its node's and jobs' included, has this in its command."""
-    return any(
-        mark in " ".join(process.info["cmdline"] or [])
-        for process in psutil.process_iter(["cmdline"])
-    )
+def _runs(command: list[str]) -> bool:
+    """Whether a process of this machine, its node's and jobs' included, has this command line."""
+    return any(process.info["cmdline"] == command for process in psutil.process_iter(["cmdline"]))
 
 
 def _left(node: Node, namespace: str) -> list[str]:
