@@ -102,7 +102,7 @@ def tell(
     """Preview, and tell it on the terminal and in a folder; ``file`` is the stack's own."""
     seen = preview.run(stack)
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    stack_file = StackFile(file.name, text)
+    stack_file = StackFile(file.name, text, seen.scrub)
     found = toolchain.look("helm")
     report = assemble.report(
         seen.plan,

@@ -68,9 +68,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def look(stack: auto.Stack, helm: Path) -> Report:
     """Return what differs; what could not be looked at is in the report's errors."""
-    seen = preview.refresh(stack)
+    config = stack.get_all_config()
+    seen = preview.refresh(stack, config)
     releases: dict[str, live.Release] = {}
-    settings = {key: value.value for key, value in stack.get_all_config().items()}
+    settings = {key: value.value for key, value in config.items()}
     kubeconfig = stack.workspace.env_vars.get("KUBECONFIG") or os.environ.get("KUBECONFIG", "")
     with live.place(settings, kubeconfig) as where:
         try:

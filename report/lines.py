@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Iterator
 
-from report.model import Delta, ObjectChange, PropertyChange, ResourceChange
+from report.model import Delta, ObjectChange, PropertyChange, ResourceChange, Violation
 
 _LONG = 200
 """Characters from which a value of one line is cut: nobody compares more by eye."""
@@ -56,4 +56,19 @@ def word(delta: Delta) -> str:
     """Say which way a risk goes, and how far."""
     if delta.direction == "lowered":
         return "lowered"
-    return "raised, accepted" if delta.weighs and delta.accepted else f"raised, {delta.severity}"
+    return "raised, accepted" if _counts_as_accepted(delta) else f"raised, {delta.severity}"
+
+
+def why(delta: Delta) -> str:
+    """Say why a risk matters, and why it was accepted."""
+    return delta.reason + (f"; accepted: {delta.accepted}" if _counts_as_accepted(delta) else "")
+
+
+def _counts_as_accepted(delta: Delta) -> bool:
+    return bool(delta.direction == "raised" and delta.weighs and delta.accepted)
+
+
+def advice(violation: Violation) -> str:
+    """Say what to do about a violation, or why nothing is to be done."""
+    accepted = violation.accepted
+    return f"nothing, it is accepted: {accepted}" if accepted else violation.remediation

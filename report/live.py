@@ -7,9 +7,7 @@ more in a list that was asked for is one, and so is a key more where nothing but
 import base64
 import contextlib
 import dataclasses
-import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -22,6 +20,7 @@ from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, Resour
 from kubernetes.utils import quantity
 from urllib3.exceptions import HTTPError
 
+from report.helm import HelmError, run
 from report.model import ObjectChange, PropertyChange
 from report.rendered import Objects, identity, shown
 from report.values import SECRET, Scrubber, differences, inside
@@ -145,24 +144,17 @@ def _same_quantity(wanted: object, live: object) -> bool:
 
 def _manifest(helm: Path, where: Place, name: str, namespace: str) -> list[dict[str, Any]]:
     """Return the objects that Helm deployed last, which it has written down in a Secret."""
-    command = [str(helm), "get", "manifest", name, "--namespace", namespace]
-    command += ["--kube-context", where.context] if where.context else []
+    arguments = ["get", "manifest", name, "--namespace", namespace]
+    arguments += ["--kube-context", where.context] if where.context else []
     try:
-        answer = subprocess.run(
-            command,
-            env={**os.environ, "KUBECONFIG": where.kubeconfig},
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-        )
-    except (subprocess.SubprocessError, OSError) as error:
+        documents = run(helm, arguments, KUBECONFIG=where.kubeconfig)
+    except HelmError as error:
         message = (
             f"the release {namespace}/{name} cannot be read by helm; check that the account of "
             "the kubeconfig may get and list Secrets there, and whether the cluster is up"
         )
         raise LiveError(message) from error
-    return [_plain(item) for item in yaml.safe_load_all(answer.stdout) if item]
+    return [_plain(item) for item in documents]
 
 
 def _objects(

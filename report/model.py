@@ -40,7 +40,8 @@ class Delta:
 
     ``key`` is the path of the stack file that caused it and ``line`` its line there, or None
     where the stack file does not say it. ``identity`` is what an acceptance names; it holds the
-    new value, so that an acceptance does not stretch to a later, greater risk.
+    new value, so that an acceptance does not stretch to a later, greater risk. ``accepted`` says
+    why it is accepted, and is empty if it is not.
     """
 
     identity: str
@@ -50,7 +51,7 @@ class Delta:
     reason: str
     key: str
     line: int | None
-    accepted: bool
+    accepted: str
 
     @property
     def weighs(self) -> bool:
@@ -62,7 +63,8 @@ class Delta:
 class Violation:
     """One thing in a stack that a rule does not allow, be it new or old.
 
-    ``identity`` is what an acceptance names; ``key`` and ``line`` are as in a delta.
+    ``identity`` is what an acceptance names; ``key``, ``line`` and ``accepted`` are
+    as in a delta.
     """
 
     rule: str
@@ -73,7 +75,7 @@ class Violation:
     remediation: str
     key: str
     line: int | None
-    accepted: bool
+    accepted: str
 
     @property
     def stops(self) -> bool:

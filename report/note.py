@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from components.config import ACCEPTED_RISKS
-from report.lines import diff, short_type, title, word
+from report.lines import advice, diff, short_type, title, why, word
 from report.model import Counts, Delta, Report, Risk, Violation
 
 LIMIT = 1_000_000
@@ -142,7 +142,7 @@ def _security(report: Report) -> Iterator[str]:
     for delta in report.deltas:
         line = f":{delta.line}" if delta.line else ""
         where = f"{_code(f'{report.stack_file}{line}')} {_code(delta.key)}"
-        yield f"| {_word(delta)} | {_prose(delta.what)} | {delta.reason} | {where} |"
+        yield f"| {_word(delta)} | {_prose(delta.what)} | {_prose(why(delta))} | {where} |"
     yield ""
 
 
@@ -152,7 +152,7 @@ def _policies(report: Report) -> Iterator[str]:
     for item in report.violations:
         line = f":{item.line}" if item.line else ""
         where = f"{_code(f'{report.stack_file}{line}')} {_code(item.key)}"
-        cells = (f"{item.rule}, {level(item)}", _prose(item.what), item.remediation, where)
+        cells = (f"{item.rule}, {level(item)}", _prose(item.what), _prose(advice(item)), where)
         yield f"| {' | '.join(cells)} |"
     yield ""
 

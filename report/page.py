@@ -2,7 +2,7 @@
 
 import jinja2
 
-from report.lines import diff, short_type, values, word
+from report.lines import advice, diff, short_type, values, why, word
 from report.model import Report
 from report.note import acceptance, heading, level, stamp
 
@@ -25,6 +25,8 @@ def write(report: Report) -> str:
         diff=diff,
         values=values,
         word=word,
+        why=why,
+        advice=advice,
         short_type=short_type,
         stamp=stamp,
     )

@@ -34,10 +34,12 @@ def violations(plan: Plan, stack: str, stack_file: StackFile) -> tuple[Violation
                     remediation=rule.remediation,
                     key=key,
                     line=line,
-                    accepted=identity in stack_file.accepted,
+                    accepted=stack_file.accepted.get(identity, ""),
                 ),
             )
     order = [rule.name for rule in rules.RULES]
     return tuple(
-        sorted(found, key=lambda item: (not item.stops, item.accepted, order.index(item.rule))),
+        sorted(
+            found, key=lambda item: (not item.stops, bool(item.accepted), order.index(item.rule))
+        ),
     )

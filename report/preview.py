@@ -43,9 +43,12 @@ def run(stack: auto.Stack) -> Preview:
     return _run(stack, functools.partial(stack.preview, program=program), read, configured)
 
 
-def refresh(stack: auto.Stack) -> Preview:
-    """Preview a refresh, which compares the state with the cluster and runs no program."""
-    values = (entry.value for entry in stack.get_all_config().values() if entry.secret)
+def refresh(stack: auto.Stack, config: Mapping[str, auto.ConfigValue]) -> Preview:
+    """Preview a refresh, which compares the state with the cluster and runs no program.
+
+    ``config`` is the stack's, since reading it takes the engine half a second.
+    """
+    values = (entry.value for entry in config.values() if entry.secret)
     configured = {secret for value in values for secret in config_secrets(value)}
     return _run(stack, stack.preview_refresh, read_refresh, configured)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.config import ACCEPTED_RISKS
+from report.lines import advice, why
 from report.model import Report
 from report.source import StackFile
 from tools.stack_file import SETTINGS
@@ -37,16 +38,15 @@ def _risks(report: Report) -> Iterator[dict[str, Any]]:
     for delta in report.deltas:
         if delta.direction == "raised":
             severity = "info" if delta.accepted else delta.severity
-            text = f"{delta.what}: {delta.reason}"
+            text = f"{delta.what}: {why(delta)}"
             yield _finding(report, delta.identity, text, severity, delta.line)
 
 
 def _policies(report: Report) -> Iterator[dict[str, Any]]:
     for item in report.violations:
         severity = "info" if item.accepted else item.severity
-        yield _finding(
-            report, item.identity, f"{item.what}: {item.remediation}", severity, item.line
-        )
+        text = f"{item.what}: {advice(item)}"
+        yield _finding(report, item.identity, text, severity, item.line)
 
 
 def _finding(

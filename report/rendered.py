@@ -4,18 +4,14 @@ Pulumi previews a release as one changed value; what Kubernetes will be told onl
 """
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from report.helm import HelmError, run
 from report.model import ObjectChange
 from report.values import SECRET, Scrubber, clean, differences, inside
-
-_TIMEOUT = 60.0
 
 Objects = Mapping[str, Mapping[str, Any]]
 """Rendered objects by kind, namespace and name."""
@@ -36,26 +32,17 @@ def render(helm: Path, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
     with tempfile.TemporaryDirectory() as folder:
         values = Path(folder) / "values.json"
         values.write_text(json.dumps(inside(inputs, "values")), encoding="utf-8")
-        command = [str(helm), "template", str(inputs.get("name")), chart, "--values", str(values)]
-        command += ["--namespace", str(inputs.get("namespace")), "--version", version]
-        command += ["--repo", repository] if repository else []
+        arguments = ["template", str(inputs.get("name")), chart, "--values", str(values)]
+        arguments += ["--namespace", str(inputs.get("namespace")), "--version", version]
+        arguments += ["--repo", repository] if repository else []
         try:
-            answer = subprocess.run(
-                command,
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT,
-            )
-        except (subprocess.SubprocessError, OSError) as error:
+            documents = run(helm, arguments)
+        except HelmError as error:
             message = (
                 f"chart {chart} {version} could not be rendered, so its objects are not compared; "
                 "check that helm can reach the chart, or set chart.archive"
             )
             raise RenderError(message) from error
-    # The loader in C, since many runners render many objects.
-    loaded = yaml.load_all(answer.stdout, yaml.CSafeLoader)
-    documents = (document for document in loaded if document)
     return {identity(document): shown(document, scrub) for document in documents}
 
 

@@ -199,7 +199,7 @@ def deltas(
         origin = (new if subject in new.origins else old).origins[subject]
         key, line = stack_file.find(*origin.key)
         kind = _KINDS[subject.kind]
-        by_strategy = kind.of_the_job and _accepts(settings, origin.runner)
+        by_strategy = _accepts(settings, origin.runner) if kind.of_the_job else ""
         told = [("raised", thing) for thing in sorted(raised)]
         told += [("lowered", thing) for thing in sorted(lowered) if kind.lowered]
         for direction, thing in told:
@@ -214,7 +214,7 @@ def deltas(
                     reason=kind.reason,
                     key=key,
                     line=line,
-                    accepted=by_strategy or identity in stack_file.accepted,
+                    accepted=by_strategy or stack_file.accepted.get(identity, ""),
                 ),
             )
     return tuple(
@@ -249,7 +249,8 @@ def _worst(things: frozenset[str]) -> frozenset[str]:
     return things - {"baseline"} if "privileged" in things else things
 
 
-def _accepts(settings: Mapping[str, Any], runner: str | None) -> bool:
-    """Whether a runner's strategy says out loud that it accepts its privilege."""
+def _accepts(settings: Mapping[str, Any], runner: str | None) -> str:
+    """Return where a runner's strategy says out loud that it accepts its privilege."""
     strategy = inside(settings, "runners", runner or "", "strategy")
-    return any(key.startswith("accept") and value is True for key, value in strategy.items())
+    said = (key for key, value in strategy.items() if key.startswith("accept") and value is True)
+    return next((f"the strategy says {key}" for key in said), "")

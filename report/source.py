@@ -1,6 +1,6 @@
 """The stack file as people wrote it: on which line a key is, and which risks it accepts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import pydantic
@@ -13,8 +13,11 @@ from tools.stack_file import SETTINGS
 class StackFile:
     """One stack file, whose mistakes are for the program to tell."""
 
-    def __init__(self, name: str, text: str) -> None:
-        """Read it; a text that is no YAML has no lines."""
+    def __init__(self, name: str, text: str, scrub: Callable[[str], str] = str) -> None:
+        """Read it; a text that is no YAML has no lines.
+
+        ``scrub`` takes secrets out of the reasons, which are told.
+        """
         self.name = name
         try:
             node = yaml.compose(text, yaml.SafeLoader)
@@ -24,7 +27,10 @@ class StackFile:
         self._lines = dict(_lines(node, ())) if node else {}
         config = _mapping(_mapping(content).get("config"))
         self.settings = _mapping(config.get(SETTINGS))
-        self.accepted = _accepted(config.get(ACCEPTED_RISKS))
+        self.accepted = {
+            identity: scrub(reason)
+            for identity, reason in _accepted(config.get(ACCEPTED_RISKS)).items()
+        }
         """The reason for each risk that is accepted in writing, by its identity."""
 
     def find(self, *path: str, under: str = SETTINGS) -> tuple[str, int | None]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from report.lines import diff, title, values, word
+from report.lines import advice, diff, title, values, why, word
 from report.model import ObjectChange, Report, ResourceChange, Risk, Violation
 from report.note import acceptance, heading, level
 
@@ -86,7 +86,7 @@ def _security(report: Report) -> Table:
         raised = delta.direction == "raised"
         style = "" if not raised or not delta.weighs else "yellow" if delta.accepted else "red"
         where = f"{report.stack_file}:{delta.line}" if delta.line else delta.key
-        cells = (word(delta), delta.what, delta.reason, where)
+        cells = (word(delta), delta.what, why(delta), where)
         table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
     return table
 
@@ -97,7 +97,7 @@ def policies(violations: Iterable[Violation], stack_file: str, console: Console)
         style = "red" if item.stops else "yellow" if item.accepted else ""
         where = f"{stack_file}:{item.line}" if item.line else item.key
         console.print(Text(f"{item.rule}, {level(item)}: {item.what} ({where})", style))
-        console.print(Text(f"  {item.remediation}"))
+        console.print(Text(f"  {advice(item)}"))
 
 
 def _lines(lines: Iterable[str], console: Console) -> None:

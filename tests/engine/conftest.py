@@ -22,7 +22,7 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 from tests.executor.binary import Manager
 from tests.executor.job import Account, Call, Run
 from tools.cluster import Cluster
-from tools.local import CHECKOUT, LocalStack
+from tools.local import CHECKOUT, USERNAME, LocalStack
 
 
 class AuditedCluster(Cluster):
@@ -214,7 +214,7 @@ def site(control_plane: Cluster, tmp_path: Path) -> Iterator[Site]:
 
 def encoded(planted: list[str]) -> list[str]:
     """Return each secret as it is, and as Secrets and Docker's config.json encode it."""
-    texts = [text for secret in planted for text in (secret, f"local:{secret}")]
+    texts = [text for secret in planted for text in (secret, f"{USERNAME}:{secret}")]
     return [*planted, *(base64.b64encode(text.encode()).decode() for text in texts)]
 
 

@@ -226,7 +226,7 @@ def _report(site: Site) -> Report:
     return assemble.report(
         seen.plan,
         environment="test",
-        stack_file=StackFile(file.name, file.read_text(encoding="utf-8")),
+        stack_file=StackFile(file.name, file.read_text(encoding="utf-8"), seen.scrub),
         settings=seen.settings,
         helm=toolchain.find("helm").file,
         scrub=seen.scrub,

@@ -36,7 +36,7 @@ RAISED = Delta(
     reason="it is root",
     key="runners.main.strategy",
     line=7,
-    accepted=False,
+    accepted="",
 )
 REPORT = Report(
     environment="dev",
@@ -48,7 +48,7 @@ REPORT = Report(
     sentences=("Runner a_b <b> @all #1 changes.",),
     deltas=(
         RAISED,
-        dataclasses.replace(RAISED, accepted=True, line=None, what="accepted thing"),
+        dataclasses.replace(RAISED, accepted="a reason", line=None, what="accepted thing"),
         dataclasses.replace(RAISED, severity="minor", what="small thing"),
         dataclasses.replace(RAISED, direction="lowered", what="lowered thing"),
     ),
@@ -294,7 +294,7 @@ def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:
     [
         ((), "unchanged", 2),
         ((RAISED,), "raised", 3),
-        ((dataclasses.replace(RAISED, accepted=True),), "accepted", 2),
+        ((dataclasses.replace(RAISED, accepted="a reason"),), "accepted", 2),
         ((dataclasses.replace(RAISED, severity="minor"),), "unchanged", 2),
         ((dataclasses.replace(RAISED, direction="lowered"),), "lowered", 2),
     ],

@@ -1,0 +1,41 @@
+"""Runs helm for what it prints: Kubernetes objects."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_TIMEOUT = 60.0
+
+
+class HelmError(Exception):
+    """Helm failed or is not there; what it said can hold values, and is not told."""
+
+
+def run(helm: Path, arguments: Sequence[str], **environment: str) -> list[dict[str, Any]]:
+    """Return the objects that helm prints.
+
+    Args:
+        helm: the program.
+        arguments: what to do.
+        environment: variables beside those of this process.
+
+    Raises:
+        HelmError: it ended with a failure, or not within a minute.
+    """
+    try:
+        answer = subprocess.run(
+            [str(helm), *arguments],
+            env={**os.environ, **environment},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        raise HelmError from error
+    # The loader in C, since many runners have many objects.
+    return [found for found in yaml.load_all(answer.stdout, yaml.CSafeLoader) if found]
