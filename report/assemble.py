@@ -2,17 +2,14 @@
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from report import config_toml, jobs, policies, security
 from report.events import RELEASE, Plan, Step
 from report.model import Counts, PropertyChange, Report, ResourceChange
-from report.rendered import Objects, RenderError, compare, render
+from report.rendered import Charts, Objects, RenderError, compare
 from report.source import StackFile
 from report.values import SECRET, Scrubber, at, differences, inside
 
@@ -27,13 +24,13 @@ def report(  # noqa: PLR0913 - each is a fact of its own
     environment: str,
     stack_file: StackFile,
     settings: Mapping[str, Any],
-    helm: Path | None,
+    charts: Charts,
     scrub: Scrubber,
     base: str = "",
     state: str = "",
 ) -> Report:
     """Make the report of one environment."""
-    old, new, gaps = _rendered(plan, helm, scrub)
+    old, new, gaps = _rendered(plan, charts, scrub)
     objects = {urn: compare(old[urn], new[urn]) for urn in old}
     return Report(
         environment=environment,
@@ -59,7 +56,7 @@ def digest(plan: Plan) -> str:
     steps = [
         (step.operation, step.urn, step.moved, [_fields(item) for item in _properties(step)])
         for step in plan.steps
-        if _changes(step)
+        if step.changes
     ]
     return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -68,12 +65,8 @@ def _fields(change: PropertyChange) -> tuple[str, str | None, str | None]:
     return change.path, change.old, change.new
 
 
-def _changes(step: Step) -> bool:
-    return step.operation not in {"same", "read"} and not step.is_component
-
-
 def _counts(plan: Plan) -> Counts:
-    found = Counter(step.operation for step in plan.steps if _changes(step))
+    found = Counter(step.operation for step in plan.steps if step.changes)
     return Counts(
         create=found["create"] + found["import"],
         update=found["update"],
@@ -84,7 +77,7 @@ def _counts(plan: Plan) -> Counts:
 
 def resources(plan: Plan) -> tuple[ResourceChange, ...]:
     """Return what changes, components aside."""
-    return tuple(map(_resource, filter(_changes, plan.steps)))
+    return tuple(_resource(step) for step in plan.steps if step.changes)
 
 
 def _resource(step: Step) -> ResourceChange:
@@ -112,30 +105,27 @@ def _properties(step: Step) -> tuple[PropertyChange, ...]:
 
 def _rendered(
     plan: Plan,
-    helm: Path | None,
+    charts: Charts,
     scrub: Scrubber,
 ) -> tuple[dict[str, Objects], dict[str, Objects], tuple[str, ...]]:
     """Render each release that changes, on both sides, and say what could not be."""
-    releases = [s for s in plan.steps if s.type == RELEASE and _changes(s)]
+    releases = [step for step in plan.steps if step.type == RELEASE and step.changes]
     if plan.errors:
         return {}, {}, ()
-    if helm is None:
+    if charts.helm is None:
         return {}, {}, (NO_HELM,) if releases else ()
-
-    def both(step: Step) -> list[Objects] | RenderError:
-        try:
-            return [render(helm, s, scrub) if s else inside(None) for s in (step.old, step.new)]
-        except RenderError as error:
-            return error
-
+    for step in releases:
+        for side in filter(None, (step.old, step.new)):
+            charts.begin(side)
     old: dict[str, Objects] = {}
     new: dict[str, Objects] = {}
     gaps: dict[str, None] = {}
-    # Each one is a process, which many runners need many of.
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as beside:
-        for step, sides in zip(releases, beside.map(both, releases), strict=True):
-            if isinstance(sides, RenderError):
-                gaps[str(sides)] = None
-            else:
-                old[step.urn], new[step.urn] = sides
+    for step in releases:
+        try:
+            old[step.urn], new[step.urn] = (
+                charts.objects(side, scrub) if side else inside(None)
+                for side in (step.old, step.new)
+            )
+        except RenderError as error:
+            gaps[str(error)] = None
     return old, new, tuple(gaps)

@@ -18,6 +18,7 @@ from rich.console import Console
 from components.config import PROJECT
 from report import assemble, gitlab, note, page, preview, quality, terminal, widget
 from report.model import FAILED, NO_CHANGE, STALE, Report
+from report.rendered import Charts
 from report.source import StackFile
 from tools import cluster, toolchain
 from tools.local import CHECKOUT, LocalStack, state_folder
@@ -100,20 +101,21 @@ def tell(
     note_limit: int = note.LIMIT,
 ) -> Report:
     """Preview, and tell it on the terminal and in a folder; ``file`` is the stack's own."""
-    seen = preview.run(stack)
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    stack_file = StackFile(file.name, text, seen.scrub)
     found = toolchain.look("helm")
-    report = assemble.report(
-        seen.plan,
-        environment=environment,
-        stack_file=stack_file,
-        settings=seen.settings,
-        helm=found.file if found else None,
-        scrub=seen.scrub,
-        base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
-        state=seen.state,
-    )
+    with Charts(found.file if found else None) as charts:
+        seen = preview.run(stack, charts)
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        stack_file = StackFile(file.name, text, seen.scrub)
+        report = assemble.report(
+            seen.plan,
+            environment=environment,
+            stack_file=stack_file,
+            settings=seen.settings,
+            charts=charts,
+            scrub=seen.scrub,
+            base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
+            state=seen.state,
+        )
     write(report, stack_file, output, note_limit)
     terminal.write(report, Console())
     if report.exit_code != NO_CHANGE:

@@ -78,6 +78,11 @@ class Step:
         return self.type.startswith(("image-builds:", "pulumi:"))
 
     @property
+    def changes(self) -> bool:
+        """Whether something is done to a resource of the cluster or of GitLab."""
+        return self.operation not in {"same", "read"} and not self.is_component
+
+    @property
     def inputs_before(self) -> Mapping[str, Any]:
         """What it was, or will be where it is new: what a reader knows it by."""
         return self.old or self.new or {}
@@ -137,6 +142,17 @@ def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
         new_outputs=outputs["new"],
         errors=tuple(errors),
     )
+
+
+def sides_of_release(event: events.EngineEvent) -> Iterator[Mapping[str, Any]]:
+    """Yield the inputs of a release that changes, before and after, as the plan will have them.
+
+    As long as nothing in them is a secret, which nobody knows while the preview runs.
+    """
+    before = event.resource_pre_event
+    if before and before.metadata.type == RELEASE:
+        step = _step(before.metadata, Scrubber())
+        yield from (side for side in (step.old, step.new) if step.changes and side is not None)
 
 
 def read_refresh(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:

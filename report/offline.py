@@ -34,6 +34,7 @@ from report import assemble, note, page, terminal
 from report.events import RELEASE, RUNNER, Plan, Step
 from report.facts import ENFORCE
 from report.model import FAILED, NO_CHANGE, Report
+from report.rendered import Charts
 from report.rules import NAMESPACE, ROLE
 from report.source import StackFile
 from report.values import Scrubber, clean, differences
@@ -128,7 +129,7 @@ def look(environment: str, revision: str) -> Report:
         environment=environment,
         stack_file=stack_file,
         settings=stack_file.settings,
-        helm=None,
+        charts=Charts(None),
         scrub=Scrubber(),
         base=base,
     )

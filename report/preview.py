@@ -17,7 +17,8 @@ import pulumi
 from pulumi import automation as auto
 from pulumi.automation import events
 
-from report.events import Plan, read, read_refresh, told
+from report.events import Plan, read, read_refresh, sides_of_release, told
+from report.rendered import Charts
 from report.values import Scrubber, config_secrets, inside, secrets_of
 from tools.stack_file import SETTINGS
 
@@ -32,15 +33,23 @@ class Preview:
     scrub: Scrubber
 
 
-def run(stack: auto.Stack) -> Preview:
-    """Preview ``stack``; a failure is told in the plan's errors."""
+def run(stack: auto.Stack, charts: Charts) -> Preview:
+    """Preview ``stack``; a failure is told in the plan's errors.
+
+    ``charts`` begins to render what changes as soon as the engine names it.
+    """
     configured: set[str] = set()
 
     def program() -> None:
         configured.update(_configured())
         cast("Callable[[], object]", stack.workspace.program)()
 
-    return _run(stack, functools.partial(stack.preview, program=program), read, configured)
+    def see(event: events.EngineEvent) -> None:
+        for inputs in sides_of_release(event):
+            charts.begin(inputs)
+
+    preview = functools.partial(stack.preview, program=program)
+    return _run(stack, preview, read, configured, see)
 
 
 def refresh(stack: auto.Stack, config: Mapping[str, auto.ConfigValue]) -> Preview:
@@ -58,13 +67,20 @@ def _run(
     operation: Callable[..., object],
     reader: Callable[[list[events.EngineEvent], Scrubber], Plan],
     configured: set[str],
+    see: Callable[[events.EngineEvent], None] | None = None,
 ) -> Preview:
     received: list[events.EngineEvent] = []
+
+    def receive(event: events.EngineEvent) -> None:
+        received.append(event)
+        if see:
+            see(event)
+
     failure = ""
     with ThreadPoolExecutor(max_workers=1) as beside:
         kept = beside.submit(_kept, stack)
         try:
-            operation(on_event=received.append)
+            operation(on_event=receive)
         except auto.CommandError as error:
             failure = str(error)
         secrets, state = kept.result()

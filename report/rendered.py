@@ -4,10 +4,12 @@ Pulumi previews a release as one changed value; what Kubernetes will be told onl
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from report.helm import HelmError, run
 from report.model import ObjectChange
@@ -21,12 +23,45 @@ class RenderError(Exception):
     """The chart could not be rendered; the message says why and what to do, without a value."""
 
 
-def render(helm: Path, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
-    """Return what one side of a release renders.
+class Charts:
+    """Renders releases, each in a process of its own, some beside each other.
 
-    Raises:
-        RenderError: helm failed; what it said can hold values, so it is not part of the message.
+    A preview leaves the processors idle for a while, so that what it names is begun meanwhile.
+    ``helm`` is None where there is none, and then nothing is to be rendered.
     """
+
+    def __init__(self, helm: Path | None) -> None:
+        """Remember the program; nothing runs yet."""
+        self.helm = helm
+        self._beside = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._begun: dict[str, Future[list[dict[str, Any]]]] = {}
+
+    def __enter__(self) -> Self:
+        """Go on until the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give up what nobody waits for."""
+        self._beside.shutdown(cancel_futures=True)
+
+    def begin(self, inputs: Mapping[str, Any]) -> Future[list[dict[str, Any]]]:
+        """Begin with one side of a release, unless it was begun."""
+        key = json.dumps(inputs, sort_keys=True)
+        if key not in self._begun:
+            self._begun[key] = self._beside.submit(_documents, self.helm, inputs)
+        return self._begun[key]
+
+    def objects(self, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
+        """Return what one side of a release renders.
+
+        Raises:
+            RenderError: helm failed; what it said can hold values and is not in the message.
+        """
+        documents = self.begin(inputs).result()
+        return {identity(document): shown(document, scrub) for document in documents}
+
+
+def _documents(helm: Path | None, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     chart, version = str(inputs.get("chart")), str(inputs.get("version"))
     repository = inside(inputs, "repositoryOpts").get("repo")
     with tempfile.TemporaryDirectory() as folder:
@@ -36,14 +71,13 @@ def render(helm: Path, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
         arguments += ["--namespace", str(inputs.get("namespace")), "--version", version]
         arguments += ["--repo", repository] if repository else []
         try:
-            documents = run(helm, arguments)
+            return run(helm, arguments) if helm else []
         except HelmError as error:
             message = (
                 f"chart {chart} {version} could not be rendered, so its objects are not compared; "
                 "check that helm can reach the chart, or set chart.archive"
             )
             raise RenderError(message) from error
-    return {identity(document): shown(document, scrub) for document in documents}
 
 
 def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:

@@ -21,8 +21,17 @@ PURE = {
     },
     "strategies/plan": {"components.config"},
     "strategies/kaniko": {"components.config", "components.strategies.plan"},
-    "strategies/dood": {"components.config", "components.strategies.plan"},
-    "strategies/dind": {"components.config", "components.strategies.plan"},
+    "strategies/docker_hub": {"components.config"},
+    "strategies/dood": {
+        "components.config",
+        "components.strategies.docker_hub",
+        "components.strategies.plan",
+    },
+    "strategies/dind": {
+        "components.config",
+        "components.strategies.docker_hub",
+        "components.strategies.plan",
+    },
     "strategies/buildkit": {"components.config", "components.strategies.plan"},
     "strategies/buildkit_service": {
         "components.config",

@@ -216,6 +216,36 @@ def test_dind_gives_its_engine_the_registries() -> None:
     assert plan.files == {"ca.example.com:5000/ca.crt": "PEM"}
 
 
+def test_dinds_engine_trusts_the_ca_of_a_mirror_and_asks_the_others_as_they_want_it() -> None:
+    mirrors = ("lan.example.com:5000", "ca.example.com:5000", "mirror.example.com")
+
+    plan = _plan(DIND, INSECURE, PRIVATE, mirrors=mirrors)
+
+    assert tomllib.loads(plan.files["docker.io/hosts.toml"]) == {
+        "host": {
+            "http://lan.example.com:5000": {
+                "capabilities": ["pull", "resolve"],
+                "skip_verify": True,
+            },
+            "https://ca.example.com:5000": {
+                "capabilities": ["pull", "resolve"],
+                "ca": "../ca.example.com:5000/ca.crt",
+            },
+            "https://mirror.example.com": {"capabilities": ["pull", "resolve"]},
+        },
+    }
+
+
+def test_dood_says_what_its_engine_must_know_of_a_mirror_with_a_private_ca() -> None:
+    plan = _plan(DOOD, PRIVATE, mirrors=(PRIVATE.host,))
+
+    heading, _, text = plan.node_setup[-1].partition("\n")
+    assert heading == "/etc/docker/certs.d/docker.io/hosts.toml must hold"
+    assert (
+        text == _plan(DIND, PRIVATE, mirrors=(PRIVATE.host,)).files["docker.io/hosts.toml"].strip()
+    )
+
+
 def test_dinds_client_and_engine_are_of_one_version() -> None:
     plan = _plan(DIND)
 

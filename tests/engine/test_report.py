@@ -16,6 +16,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from report import assemble, note, preview, quality
 from report.model import CHANGES, FAILED, NO_CHANGE, RISK_RAISED, Report
+from report.rendered import Charts
 from report.source import StackFile
 from tests.configured import MISSING, STRATEGIES, bent
 from tests.engine.conftest import Site, fresh_site
@@ -220,18 +221,19 @@ def _newer_chart(folder: Path) -> None:
 
 
 def _report(site: Site) -> Report:
-    with site.stack.open() as stack:
-        seen = preview.run(stack)
-    file = site.stack.stack_file
-    return assemble.report(
-        seen.plan,
-        environment="test",
-        stack_file=StackFile(file.name, file.read_text(encoding="utf-8"), seen.scrub),
-        settings=seen.settings,
-        helm=toolchain.find("helm").file,
-        scrub=seen.scrub,
-        state=seen.state,
-    )
+    with Charts(toolchain.find("helm").file) as charts:
+        with site.stack.open() as stack:
+            seen = preview.run(stack, charts)
+        file = site.stack.stack_file
+        return assemble.report(
+            seen.plan,
+            environment="test",
+            stack_file=StackFile(file.name, file.read_text(encoding="utf-8"), seen.scrub),
+            settings=seen.settings,
+            charts=charts,
+            scrub=seen.scrub,
+            state=seen.state,
+        )
 
 
 def _note(site: Site, report: Report) -> str:

@@ -9,6 +9,7 @@ import pytest
 from kubernetes import client, config
 
 from report import preview
+from report.rendered import Charts
 from tests.configured import STRATEGIES
 from tests.engine.conftest import AuditedCluster, Site, allowed, fresh_site
 from tools import toolchain
@@ -78,7 +79,7 @@ def test_its_preview_tells_what_that_of_an_administrator_tells(
     told: list[object] = []
     for site in (deployed, reviewer):
         with site.stack.open() as stack:
-            told.append(preview.run(stack).plan)
+            told.append(preview.run(stack, Charts(None)).plan)
     deployed.write("kaniko", reviewer=True)
 
     assert told[0] == told[1]

@@ -20,6 +20,7 @@ from pulumi.automation import events
 from report import assemble
 from report.events import read
 from report.model import Report
+from report.rendered import Charts
 from report.source import StackFile
 from report.values import Scrubber, differences, inside
 from tests.configured import SECRETS, bent, configure
@@ -99,7 +100,7 @@ def previewed(change: Change) -> Report:
         environment=change.environment,
         stack_file=file,
         settings=file.settings,
-        helm=None,
+        charts=Charts(None),
         scrub=Scrubber(),
         base="0123abc",
         state="2026-11-24T12:00:00Z",

@@ -48,7 +48,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def opened(*_: object, **__: object) -> Generator[None]:
         yield
 
-    def run(_: object) -> Preview:
+    def run(*_: object) -> Preview:
         plan = preview.read(received, Scrubber())
         return Preview(plan=plan, settings={}, state="", scrub=Scrubber())
 
@@ -141,7 +141,7 @@ def test_the_local_stack_is_opened_on_the_local_control_plane(
         def up(self) -> None:
             opened.append("up")
 
-    def run(stack: object) -> Preview:
+    def run(stack: object, _: object) -> Preview:
         opened.append(stack)
         plan = Plan(steps=(), old_outputs={}, new_outputs={}, errors=())
         return Preview(plan=plan, settings={}, state="", scrub=Scrubber())
@@ -165,7 +165,7 @@ def test_the_users_own_stack_is_selected_and_served_the_program(
         arguments["program"]()
         return name
 
-    def run(stack: object) -> Preview:
+    def run(stack: object, _: object) -> Preview:
         served.append(str(stack))
         plan = Plan(steps=(), old_outputs={}, new_outputs={}, errors=("broken",))
         return Preview(plan=plan, settings={}, state="", scrub=Scrubber())

@@ -1,16 +1,21 @@
 import json
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from pulumi import automation as auto
 
 from report import preview
-from report.events import read
+from report.events import RELEASE, read
+from report.rendered import Charts
 from report.values import Scrubber
 from tests.configured import configure
 from tests.report.previewed import diagnostic, pre_event, prelude, stack
 
 SECRET_KIND = "kubernetes:core/v1:Secret"
+NOTHING = Charts(None)
 URN = f"urn:pulumi:test::image-builds::{SECRET_KIND}::token"
 
 
@@ -127,7 +132,7 @@ def test_a_preview_is_cleaned_of_what_config_and_state_mark() -> None:
 
     previewed = FakeStack(received)
 
-    seen = preview.run(cast("auto.Stack", previewed))
+    seen = preview.run(cast("auto.Stack", previewed), NOTHING)
 
     assert previewed.served
     assert seen.plan.steps[0].new == {"note": "[secret] and [secret]"}
@@ -136,7 +141,7 @@ def test_a_preview_is_cleaned_of_what_config_and_state_mark() -> None:
 
 
 def test_a_preview_that_fails_without_an_event_is_told_without_its_output() -> None:
-    seen = preview.run(cast("auto.Stack", FakeStack([], fails=True, reads=False)))
+    seen = preview.run(cast("auto.Stack", FakeStack([], fails=True, reads=False)), NOTHING)
 
     assert len(seen.plan.errors) == 1
     assert "planted" not in seen.plan.errors[0]
@@ -146,4 +151,33 @@ def test_a_preview_that_fails_without_an_event_is_told_without_its_output() -> N
 def test_settings_that_are_no_object_are_left_to_the_program() -> None:
     received = [prelude({"image-builds:settings": "{no json"})]
 
-    assert preview.run(cast("auto.Stack", FakeStack(received))).settings == {}
+    assert preview.run(cast("auto.Stack", FakeStack(received)), NOTHING).settings == {}
+
+
+def _eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_charts_are_rendered_once_and_while_the_preview_runs(tmp_path: Path) -> None:
+    helm, asked = tmp_path / "helm", tmp_path / "asked"
+    helm.write_text(f"#!/bin/bash\nprintf '%s\\n' \"$(<$5)\" >>{asked}\necho 'kind: Pod'\n")
+    helm.chmod(0o755)
+    asked.touch()
+    release = URN.replace(SECRET_KIND, RELEASE)
+    old, new = {"values": {"image": "v1"}}, {"values": {"image": "v2"}}
+    received = [
+        pre_event("update", release, RELEASE, old=old, new=new),
+        pre_event("same", f"{release}-2", RELEASE, old=old, new=old),
+        pre_event("update", f"{release}-3", RELEASE, old=old, new={"values": {"image": "v3"}}),
+    ]
+
+    with Charts(helm) as charts:
+        preview.run(cast("auto.Stack", FakeStack(received)), charts)
+        _eventually(lambda: len(asked.read_text("utf-8").splitlines()) == 3)
+        assert charts.objects(new, Scrubber()) == {"Pod ": {"kind": "Pod"}}
+
+    values = sorted(asked.read_text("utf-8").splitlines())
+    assert values == [f'{{"image": "v{number}"}}' for number in (1, 2, 3)]

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from report import assemble
-from report.events import read
+from report.events import Plan, read
 from report.model import ObjectChange, PropertyChange, Report
-from report.rendered import RenderError, compare, render
+from report.rendered import Charts, RenderError, compare
 from report.source import StackFile
 from report.values import SECRET, Scrubber
 from tests.report.previewed import pre_event
@@ -52,7 +52,9 @@ def _inputs(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
 def test_a_chart_is_rendered_with_its_version_values_and_repository(tmp_path: Path) -> None:
     helm = _helm(tmp_path, 'cp "$5" values; cat rendered.yaml')
 
-    objects = render(helm, _inputs(repositoryOpts={"repo": "https://charts"}), Scrubber())
+    inputs = _inputs(repositoryOpts={"repo": "https://charts"})
+
+    objects = Charts(helm).objects(inputs, Scrubber())
 
     arguments = (tmp_path / "arguments").read_text(encoding="utf-8").splitlines()
     assert arguments[:3] == ["template", "gitlab-runner-main", "gitlab-runner"]
@@ -73,7 +75,7 @@ def test_a_failure_is_told_without_what_helm_said(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "echo planted >&2; exit 1")
 
     with pytest.raises(RenderError, match=r"chart gitlab-runner 0\.86\.0 could not") as failure:
-        render(helm, _inputs(), Scrubber())
+        Charts(helm).objects(_inputs(), Scrubber())
 
     assert "planted" not in str(failure.value)
 
@@ -88,15 +90,19 @@ def test_objects_come_go_and_change() -> None:
 
 
 def _report(helm: Path | None, operation: str, **sides: Any) -> Report:  # noqa: ANN401 - JSON
-    plan = read([pre_event(operation, URN, RELEASE, **sides)], Scrubber())
-    return assemble.report(
-        plan,
-        environment="test",
-        stack_file=StackFile("Pulumi.test.yaml", ""),
-        settings={},
-        helm=helm,
-        scrub=Scrubber(),
-    )
+    return _reported(helm, read([pre_event(operation, URN, RELEASE, **sides)], Scrubber()))
+
+
+def _reported(helm: Path | None, plan: Plan) -> Report:
+    with Charts(helm) as charts:
+        return assemble.report(
+            plan,
+            environment="test",
+            stack_file=StackFile("Pulumi.test.yaml", ""),
+            settings={},
+            charts=charts,
+            scrub=Scrubber(),
+        )
 
 
 def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path) -> None:
@@ -127,14 +133,7 @@ def test_managers_to_which_the_same_happens_share_a_sentence(tmp_path: Path) -> 
     ]
     plan = read(events, Scrubber())
 
-    report = assemble.report(
-        plan,
-        environment="test",
-        stack_file=StackFile("Pulumi.test.yaml", ""),
-        settings={},
-        helm=helm,
-        scrub=Scrubber(),
-    )
+    report = _reported(helm, plan)
 
     assert [effect.text for effect in report.effects] == [
         "The managers of runners main-1, main-2 go on, since their pods stay as they are.",

@@ -14,6 +14,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from components.config import Registry
+from components.strategies.docker_hub import HOSTS_FILE, hosts_of_mirrors
 from tools import toolchain
 from tools.certificates import Authority
 from tools.cluster import NAME, Cluster
@@ -72,9 +74,12 @@ def start_docker(
 
     Its settings are those that a preview with DooD asks the nodes' owner for.
     """
-    for host, certificate in certificates.items():
-        folder = f"/etc/docker/certs.d/{host}"
-        machine.call("sh", "-c", f"mkdir -p {folder} && cat > {folder}/ca.crt", text=certificate)
+    files = {f"{host}/ca.crt": certificate for host, certificate in certificates.items()}
+    private = [Registry(host=host, certificates=text) for host, text in certificates.items()]
+    files[HOSTS_FILE] = hosts_of_mirrors(private, [mirror])
+    for name, text in files.items():
+        file = Path("/etc/docker/certs.d") / name
+        machine.call("sh", "-c", f"mkdir -p {file.parent} && cat > {file}", text=text)
     _write(machine.state / "docker.json", json.dumps(settings.DOCKER))
     own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
     machine.spawn(

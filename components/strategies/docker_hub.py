@@ -1,0 +1,38 @@
+"""Mirrors of Docker Hub with a private CA, as a Docker engine has to be told of them.
+
+The engine trusts the CA in ``certs.d/<mirror>`` only where it has its old image store. With
+containerd's, the default since 29, it looks for the CA of every mirror in the folder of Docker Hub
+itself (moby: daemon/hosts.go, ``mergeLegacyConfig``), unless that has a ``hosts.toml``, which
+counts in place of ``--registry-mirror`` then.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tomlkit
+
+from components.config import Registry
+
+HOSTS_FILE = "docker.io/hosts.toml"
+"""The name of the file in ``certs.d``."""
+
+
+def hosts_of_mirrors(registries: Sequence[Registry], mirrors: Sequence[str]) -> str:
+    """Return what is to be in the file, or "" where no mirror has a private CA.
+
+    Its form is containerd's (containerd: docs/hosts.md); paths are relative to the file.
+    """
+    known = {registry.host: registry for registry in registries}
+    if not any(mirror in known and known[mirror].certificates for mirror in mirrors):
+        return ""
+    return tomlkit.dumps({"host": dict(_host(mirror, known.get(mirror)) for mirror in mirrors)})
+
+
+def _host(mirror: str, registry: Registry | None) -> tuple[str, dict[str, Any]]:
+    table: dict[str, Any] = {"capabilities": ["pull", "resolve"]}
+    if registry and registry.certificates:
+        table["ca"] = f"../{mirror}/ca.crt"
+    if registry and registry.insecure:
+        # HTTPS is tried first even so, since there is a setting of TLS.
+        return f"http://{mirror}", {**table, "skip_verify": True}
+    return f"https://{mirror}", table
