@@ -83,8 +83,9 @@ class LocalStack:
         self.work.mkdir(parents=True, exist_ok=True, mode=0o700)
         with filelock.FileLock(self.work.with_suffix(".lock")):
             config = self._config(strategy)
+            values = self._secrets(config)
             shutil.copyfile(CHECKOUT / "Pulumi.yaml", self.work / "Pulumi.yaml")
-            self._write_stack_file(config)
+            encrypted = self._write_stack_file(config, values)
             self._tidy(config)
             stack = auto.create_or_select_stack(
                 self.name,
@@ -92,7 +93,10 @@ class LocalStack:
                 program=self.run,
                 opts=self._options(),
             )
-            stack.set_all_config(dict(self._secrets(config)), path=True)
+            if not encrypted:
+                secret = {key: auto.ConfigValue(text, secret=True) for key, text in values.items()}
+                stack.set_all_config(secret, path=True)
+                _write_privately(self._in_stack_file, values)
             yield stack
 
     def run(self) -> None:
@@ -192,27 +196,50 @@ class LocalStack:
                 cast("dict[str, Any]", chart).setdefault("archive", archive)
         return config
 
-    def _write_stack_file(self, config: Mapping[str, Any]) -> None:
-        """Keep the salt with which this stack's state is encrypted."""
+    @property
+    def _in_stack_file(self) -> Path:
+        """The secrets that the stack file holds in encrypted form."""
+        return self.work / "encrypted.json"
+
+    def _write_stack_file(self, config: Mapping[str, Any], values: Mapping[str, str]) -> bool:
+        """Keep the salt with which this stack's state is encrypted, and the secrets that stay.
+
+        Encrypting them takes the engine a third of a second. Return whether they are all there.
+        """
         file = self.work / f"Pulumi.{self.name}.yaml"
         old: dict[str, Any] = yaml.safe_load(file.read_bytes()) if file.exists() else {}
         content = {key: old[key] for key in ("encryptionsalt",) if key in old}
+        keys = {path.partition(".")[0] for path in values}
+        kept = {key: value for key, value in old.get("config", {}).items() if key in keys}
+        stays = kept.keys() == keys - config.keys() and _read(self._in_stack_file) == values
+        if not stays:
+            kept = {}
+            self._in_stack_file.unlink(missing_ok=True)
         part = file.with_suffix(".part")
-        part.write_text(yaml.safe_dump({**content, "config": dict(config)}), encoding="utf-8")
+        part.write_text(yaml.safe_dump({**content, "config": {**config, **kept}}), encoding="utf-8")
         part.replace(file)
+        return stays
 
-    def _secrets(self, config: Mapping[str, Any]) -> Iterator[tuple[str, auto.ConfigValue]]:
-        """Make up what the settings ask for, once, and yield it as secret config."""
+    def _secrets(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """Make up what the settings ask for, once, and return it by config key and path."""
         file = self.state / "secrets.json"
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text("{}", encoding="utf-8")
-        known = cast("dict[str, str]", json.loads(file.read_text(encoding="utf-8")))
+        known = _read(file)
         wanted = dict(_wanted_secrets(config.get(SETTINGS)))
         values = {path: known.get(path) or value for path, value in wanted.items()}
-        file.write_text(json.dumps({**known, **values}, indent=1), encoding="utf-8")
-        for path, value in values.items():
-            yield f"{PROJECT}:{path}", auto.ConfigValue(value, secret=True)
+        _write_privately(file, {**known, **values})
+        return {f"{PROJECT}:{path}": value for path, value in values.items()}
+
+
+def _read(file: Path) -> dict[str, str]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _write_privately(file: Path, content: Mapping[str, str]) -> None:
+    # Of this process, since other stacks have the same file of secrets.
+    part = file.with_suffix(f".{os.getpid()}")
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    part.replace(file)
 
 
 def _encrypted(value: object) -> bool:
