@@ -377,9 +377,13 @@ def main(arguments: list[str]) -> int:
     except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return 1
-    except auto.CommandError:
-        # The engine has said what is wrong on its own output.
-        print(f"{options.stack}: {command} failed, see above", file=sys.stderr)
+    except auto.CommandError as error:
+        # The engine says what is wrong on its output; before it runs, the CLI says it here.
+        said = str(error).partition("stderr: ")[2].strip().removeprefix("error: ")
+        print(
+            f"{options.stack}: {command} failed{f': {said}' if said else ', see above'}",
+            file=sys.stderr,
+        )
         return 1
     print(f"{options.stack}: {command} took {time.monotonic() - started:.0f} s")
     return 0
