@@ -40,11 +40,13 @@ RESULTS = CHECKOUT / "build" / "bench-builds"
 CASES = (
     Case("small", "cold", 1),
     Case("several stages", "cold", 1),
-    # Of one project alone: the same for each would take an hour more.
     Case("several stages", "cached", 1),
     Case("several stages", "cold", 4),
     Case("20 layers", "cold", 1),
     Case("200 MB layer", "cold", 1),
+    Case("small", "cached", 1),
+    Case("20 layers", "cached", 1),
+    Case("200 MB layer", "cached", 1),
 )
 CONTROL = Case("small", "control", 1)
 
