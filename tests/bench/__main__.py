@@ -93,7 +93,7 @@ def machine() -> str:
         [
             f"{os.cpu_count()} cores ({model[1] if model else platform.machine()})",
             f"{memory:.0f} GiB",
-            f"Linux {platform.release()}, cgroup {groups}",
+            f"Linux {platform.release().partition('-')[0]}, cgroup {groups}",
             *versions,
         ],
     )
