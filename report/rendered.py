@@ -62,6 +62,8 @@ class Charts:
 
 
 def _documents(helm: Path | None, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if helm is None:
+        return []
     chart, version = str(inputs.get("chart")), str(inputs.get("version"))
     repository = inside(inputs, "repositoryOpts").get("repo")
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +73,7 @@ def _documents(helm: Path | None, inputs: Mapping[str, Any]) -> list[dict[str, A
         arguments += ["--namespace", str(inputs.get("namespace")), "--version", version]
         arguments += ["--repo", repository] if repository else []
         try:
-            return run(helm, arguments) if helm else []
+            return run(helm, arguments)
         except HelmError as error:
             message = (
                 f"chart {chart} {version} could not be rendered, so its objects are not compared; "

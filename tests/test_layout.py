@@ -21,15 +21,15 @@ PURE = {
     },
     "strategies/plan": {"components.config"},
     "strategies/kaniko": {"components.config", "components.strategies.plan"},
-    "strategies/docker_hub": {"components.config"},
+    "strategies/docker_certificates": {"components.config"},
     "strategies/dood": {
         "components.config",
-        "components.strategies.docker_hub",
+        "components.strategies.docker_certificates",
         "components.strategies.plan",
     },
     "strategies/dind": {
         "components.config",
-        "components.strategies.docker_hub",
+        "components.strategies.docker_certificates",
         "components.strategies.plan",
     },
     "strategies/buildkit": {"components.config", "components.strategies.plan"},

@@ -11,7 +11,7 @@ all the same (docker-library/docker#330).
 from collections.abc import Sequence
 
 from components.config import Cluster, Dind, Registry
-from components.strategies.docker_hub import HOSTS_FILE, hosts_of_mirrors
+from components.strategies.docker_certificates import files
 from components.strategies.plan import (
     BUILDS,
     CLIENT,
@@ -59,7 +59,7 @@ def plan(
         unshares=rootless,
         credentials_folder=CREDENTIALS,
         files_folder=_CERTIFICATES_OF_USER if rootless else _CERTIFICATES,
-        files=_files(registries, mirrors),
+        files=files(registries, mirrors),
         # The engine beside the job does the work.
         resources={**CLIENT, **{f"service_{key}": value for key, value in BUILDS.items()}},
         environment=_environment(options),
@@ -110,17 +110,6 @@ def _environment(options: Dind) -> dict[str, str]:
         "DOCKER_TLS_CERTDIR": _TLS,
         "DOCKER_TLS_VERIFY": "1",
     }
-
-
-def _files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:
-    """What is in ``certs.d`` of the engine (docs.docker.com: engine/security/certificates)."""
-    files = {
-        f"{registry.host}/ca.crt": registry.certificates
-        for registry in registries
-        if registry.certificates
-    }
-    of_hub = hosts_of_mirrors(registries, mirrors)
-    return {**files, HOSTS_FILE: of_hub} if of_hub else files
 
 
 def _flags(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:

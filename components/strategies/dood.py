@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from components.config import Cluster, Dood, Registry
-from components.strategies.docker_hub import HOSTS_FILE, hosts_of_mirrors
+from components.strategies.docker_certificates import HOSTS_FILE, files
 from components.strategies.plan import CLIENT, CREDENTIALS, BuildPlan, HostPath
 
 _SOCKET = "/var/run/docker.sock"
@@ -58,8 +58,8 @@ def _node_setup(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[
         for registry in registries
         if registry.certificates
     ]
-    if of_hub := hosts_of_mirrors(registries, mirrors):
-        lines.append(f"/etc/docker/certs.d/{HOSTS_FILE} must hold\n{of_hub.strip()}")
+    if hosts := files(registries, mirrors).get(HOSTS_FILE):
+        lines.append(f"/etc/docker/certs.d/{HOSTS_FILE} must hold\n{hosts.strip()}")
     return lines
 
 

@@ -80,6 +80,11 @@ def test_a_failure_is_told_without_what_helm_said(tmp_path: Path) -> None:
     assert "planted" not in str(failure.value)
 
 
+def test_without_helm_nothing_is_rendered() -> None:
+    with Charts(None) as charts:
+        assert charts.objects(_inputs(), Scrubber()) == {}
+
+
 def test_objects_come_go_and_change() -> None:
     old = {"A": {"x": 1}, "B": {"x": 1}, "D": {"x": 1}}
     new = {"A": {"x": 2}, "C": {"x": 1}, "D": {"x": 1}}

@@ -15,7 +15,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from components.config import Registry
-from components.strategies.docker_hub import HOSTS_FILE, hosts_of_mirrors
+from components.strategies.docker_certificates import files
 from tools import toolchain
 from tools.certificates import Authority
 from tools.cluster import NAME, Cluster
@@ -74,10 +74,8 @@ def start_docker(
 
     Its settings are those that a preview with DooD asks the nodes' owner for.
     """
-    files = {f"{host}/ca.crt": certificate for host, certificate in certificates.items()}
     private = [Registry(host=host, certificates=text) for host, text in certificates.items()]
-    files[HOSTS_FILE] = hosts_of_mirrors(private, [mirror])
-    for name, text in files.items():
+    for name, text in files(private, [mirror]).items():
         file = Path("/etc/docker/certs.d") / name
         machine.call("sh", "-c", f"mkdir -p {file.parent} && cat > {file}", text=text)
     _write(machine.state / "docker.json", json.dumps(settings.DOCKER))

@@ -1,8 +1,8 @@
-"""Mirrors of Docker Hub with a private CA, as a Docker engine has to be told of them.
+"""What a Docker engine has in ``certs.d``, be it a job's own or the node's.
 
-The engine trusts the CA in ``certs.d/<mirror>`` only where it has its old image store. With
-containerd's, the default since 29, it looks for the CA of every mirror in the folder of Docker Hub
-itself (moby: daemon/hosts.go, ``mergeLegacyConfig``), unless that has a ``hosts.toml``, which
+The engine trusts the CA of a mirror in the mirror's folder only where it has its old image store.
+With containerd's, the default since 29, it looks for the CA of every mirror in the folder of Docker
+Hub itself (moby: daemon/hosts.go, ``mergeLegacyConfig``), unless that has a ``hosts.toml``, which
 counts in place of ``--registry-mirror`` then.
 """
 
@@ -17,7 +17,18 @@ HOSTS_FILE = "docker.io/hosts.toml"
 """The name of the file in ``certs.d``."""
 
 
-def hosts_of_mirrors(registries: Sequence[Registry], mirrors: Sequence[str]) -> str:
+def files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:
+    """Return each file's text by its name there (docs.docker.com: engine/security/certificates)."""
+    found = {
+        f"{registry.host}/ca.crt": registry.certificates
+        for registry in registries
+        if registry.certificates
+    }
+    hosts = _hosts(registries, mirrors)
+    return {**found, HOSTS_FILE: hosts} if hosts else found
+
+
+def _hosts(registries: Sequence[Registry], mirrors: Sequence[str]) -> str:
     """Return what is to be in the file, or "" where no mirror has a private CA.
 
     Its form is containerd's (containerd: docs/hosts.md); paths are relative to the file.
