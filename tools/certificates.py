@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from components.certificates import Pair, authority, issue, private
+from tools.files import write_privately
 
 LIFETIME = dt.timedelta(days=365)
 RENEW_BEFORE = dt.timedelta(days=30)
@@ -56,19 +57,12 @@ class Authority:
         """Return the file of a key pair that signs tokens and has no certificate."""
         file = self.folder / f"{name}.key"
         if not file.exists():
-            _write(file, private(rsa.generate_private_key(public_exponent=65537, key_size=2048)))
+            write_privately(
+                file, private(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+            )
         return file
 
     def _write(self, name: str, pair: Pair) -> None:
         """Write the key first: a certificate that is there has one."""
-        _write(self.folder / f"{name}.key", pair.key)
-        _write(self.folder / f"{name}.crt", pair.certificate)
-
-
-def _write(file: Path, content: str) -> None:
-    """Write a file whole or not at all, since one that is there is never written again."""
-    part = file.with_suffix(".part")
-    part.touch(mode=0o600)
-    part.chmod(0o600)
-    part.write_text(content, encoding="ascii")
-    part.replace(file)
+        write_privately(self.folder / f"{name}.key", pair.key)
+        write_privately(self.folder / f"{name}.crt", pair.certificate)

@@ -29,6 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from tools import toolchain
 from tools.certificates import Authority
+from tools.files import write_privately
 
 NAME = "image-builds-local"
 """The name of the kubeconfig's context, cluster and user."""
@@ -202,9 +203,7 @@ class Cluster:
                         self.stop(other)
                     listener.bind(("127.0.0.1", 0))
                 ports[name] = listener.getsockname()[1]
-        part = self._ports_file.with_suffix(".part")
-        part.write_text(json.dumps(ports, indent=1), encoding="utf-8")
-        part.replace(self._ports_file)
+        write_privately(self._ports_file, json.dumps(ports, indent=1))
 
     def _authority(self) -> Authority:
         return Authority(self.state / "pki")
@@ -242,8 +241,7 @@ class Cluster:
             "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME}}],
             "current-context": NAME,
         }
-        file.touch(mode=0o600)
-        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        write_privately(file, yaml.safe_dump(content))
 
     @property
     def server(self) -> str:

@@ -30,6 +30,7 @@ from rich.table import Table
 
 from components.config import PROJECT
 from tools import cluster, toolchain
+from tools.files import write_privately
 from tools.stack_file import SETTINGS, StackFileError, read_config
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -96,7 +97,7 @@ class LocalStack:
             if not encrypted:
                 secret = {key: auto.ConfigValue(text, secret=True) for key, text in values.items()}
                 stack.set_all_config(secret, path=True)
-                _write_privately(self._in_stack_file, values)
+                _write(self._in_stack_file, values)
             yield stack
 
     def run(self) -> None:
@@ -179,8 +180,7 @@ class LocalStack:
     def _passphrase(self) -> str:
         file = self.state / "passphrase"
         if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+            write_privately(file, secrets.token_urlsafe(24))
         return file.read_text(encoding="utf-8")
 
     def _config(self, strategy: str) -> dict[str, Any]:
@@ -215,9 +215,7 @@ class LocalStack:
         if not stays:
             kept = {}
             self._in_stack_file.unlink(missing_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(yaml.safe_dump({**content, "config": {**config, **kept}}), encoding="utf-8")
-        part.replace(file)
+        write_privately(file, yaml.safe_dump({**content, "config": {**config, **kept}}))
         return stays
 
     def _secrets(self, config: Mapping[str, Any]) -> dict[str, str]:
@@ -226,7 +224,7 @@ class LocalStack:
         known = _read(file)
         wanted = dict(_wanted_secrets(config.get(SETTINGS)))
         values = {path: known.get(path) or value for path, value in wanted.items()}
-        _write_privately(file, {**known, **values})
+        _write(file, {**known, **values})
         return {f"{PROJECT}:{path}": value for path, value in values.items()}
 
 
@@ -234,12 +232,8 @@ def _read(file: Path) -> dict[str, str]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def _write_privately(file: Path, content: Mapping[str, str]) -> None:
-    # Of this process, since other stacks have the same file of secrets.
-    part = file.with_suffix(f".{os.getpid()}")
-    part.touch(mode=0o600)
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(file)
+def _write(file: Path, values: Mapping[str, str]) -> None:
+    write_privately(file, json.dumps(values, indent=1))
 
 
 def _encrypted(value: object) -> bool:

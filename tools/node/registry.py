@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from tools.certificates import Authority
+from tools.files import write_privately
 from tools.node.machine import NODE, Machine, NodeError
 
 USER = "builds"
@@ -85,8 +86,7 @@ class Registries:
         file = self._folder / "password"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.write_text(secrets.token_urlsafe(15), encoding="ascii")
+            write_privately(file, secrets.token_urlsafe(15))
         return file.read_text(encoding="ascii")
 
     def hosts(self) -> dict[str, str]:
@@ -104,6 +104,9 @@ class Registries:
         )
         users = self._folder / "users"
         users.write_text(lines.stdout, encoding="ascii")
+        login = {"auth": base64.b64encode(f"{USER}:{self.password}".encode()).decode()}
+        logins = {"auths": {kind.address: login for kind in KINDS if kind.login}}
+        write_privately(self._login_file, json.dumps(logins))
         for kind in KINDS:
             folder = self._folder / kind.host
             folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +138,7 @@ class Registries:
 
     def copy(self, source: str, target: str, kind: Kind) -> None:
         """Copy an image with skopeo, to ``target`` in a registry."""
-        login = [f"--dest-authfile={self._login(kind)}"] if kind.login else []
+        login = [f"--dest-authfile={self._login_file}"] if kind.login else []
         self._machine.call(
             *("skopeo", "copy", "--quiet", *login, *self._tls("dest", kind)),
             source,
@@ -144,7 +147,7 @@ class Registries:
 
     def pull(self, name: str, kind: Kind, folder: Path) -> None:
         """Copy an image out of a registry, to a folder in the layout of ``skopeo copy dir:``."""
-        login = [f"--src-authfile={self._login(kind)}"] if kind.login else []
+        login = [f"--src-authfile={self._login_file}"] if kind.login else []
         self._machine.call(
             *("skopeo", "copy", "--quiet", *login, *self._tls("src", kind)),
             f"docker://{kind.address}/{name}",
@@ -153,7 +156,7 @@ class Registries:
 
     def inspect(self, name: str, kind: Kind, *, config: bool = False) -> dict[str, object]:
         """Return what skopeo tells of an image in a registry."""
-        login = [f"--authfile={self._login(kind)}"] if kind.login else []
+        login = [f"--authfile={self._login_file}"] if kind.login else []
         tls = [flag.replace("--src-", "--") for flag in self._tls("src", kind)]
         text = self._machine.call(
             # Without --raw, what only Docker's format has would be left out.
@@ -171,13 +174,10 @@ class Registries:
     def _images(self, kind: Kind) -> Path:
         return self._folder / kind.host / "images"
 
-    def _login(self, kind: Kind) -> Path:
-        """Write the login where skopeo reads it; a command line would show it to everybody."""
-        value = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
-        file = self._folder / "login.json"
-        file.touch(mode=0o600)
-        file.write_text(json.dumps({"auths": {kind.address: {"auth": value}}}), encoding="ascii")
-        return file
+    @property
+    def _login_file(self) -> Path:
+        """Where skopeo reads the logins; a command line would show them to everybody."""
+        return self._folder / "login.json"
 
     def _tls(self, side: str, kind: Kind) -> list[str]:
         if not kind.tls:
