@@ -51,6 +51,7 @@ class Program:
     """One executable and how to get it.
 
     ``accepts`` is the range of versions (PEP 440) in which a program on PATH is taken.
+    ``cgo`` is set where C is in it, which gcc compiles.
     ``release`` is set where the module's version is not that of the release it was cut from.
     """
 
@@ -62,6 +63,7 @@ class Program:
     version_command: tuple[str, ...]
     ldflags: str = ""
     tags: str = ""
+    cgo: bool = False
     release: str = ""
     prepare: Callable[[Path], None] | None = None
 
@@ -248,6 +250,18 @@ NODE_PROGRAMS: dict[str, Program] = {
             package="github.com/GoogleContainerTools/kaniko/cmd/executor",
             accepts="==1.24.*",
             version_command=("version",),
+        ),
+        Program(
+            name="buildah",
+            module="buildah",
+            source="github.com/containers/buildah",
+            package="github.com/containers/buildah/cmd/buildah",
+            accepts="==1.43.*",
+            version_command=("--version",),
+            # Static, since it goes into an image with another libc.
+            ldflags="-linkmode=external -extldflags=-static",
+            tags="containers_image_openpgp,exclude_graphdriver_btrfs,netgo,osusergo",
+            cgo=True,
         ),
         Program(
             name="rootlesskit",
@@ -486,27 +500,29 @@ def _build(program: Program, out: Path) -> None:
     flags += [f"-ldflags=-s -w {program.ldflags.format(version=program.version)}"]
     label = f"{program.name} {program.version}"
     _say(f"{label}: building from Go modules")
-    packages = len(_go(["list", "-deps", *flags, program.package], work).splitlines())
+    listing = _go(["list", "-deps", *flags, program.package], work, cgo=program.cgo)
     _watch(
         ["go", "build", "-v", *flags, "-o", str(out / program.name), program.package],
         work,
         label,
-        packages,
+        packages=len(listing.splitlines()),
+        cgo=program.cgo,
     )
     _say(f"{label}: built in {time.monotonic() - started:.0f} s")
 
 
-def _go_environment() -> dict[str, str]:
+def _go_environment(*, cgo: bool) -> dict[str, str]:
     """Go's environment without what would change the result: a workspace, flags, cgo."""
-    return {**os.environ, "GOFLAGS": "-mod=mod", "GOWORK": "off", "CGO_ENABLED": "0"}
+    own = {"GOFLAGS": "-mod=mod", "GOWORK": "off", "CGO_ENABLED": str(int(cgo))}
+    return {**os.environ, **own}
 
 
-def _go(arguments: Sequence[str], work: Path) -> str:
+def _go(arguments: Sequence[str], work: Path, *, cgo: bool = False) -> str:
     try:
         answer = subprocess.run(
             ["go", *arguments],  # noqa: S607 - Go is found on PATH, as its users expect
             cwd=work,
-            env=_go_environment(),
+            env=_go_environment(cgo=cgo),
             check=False,
             capture_output=True,
             text=True,
@@ -520,12 +536,12 @@ def _go(arguments: Sequence[str], work: Path) -> str:
     return answer.stdout
 
 
-def _watch(command: Sequence[str], work: Path, label: str, packages: int) -> None:
+def _watch(command: Sequence[str], work: Path, label: str, *, packages: int, cgo: bool) -> None:
     """Run the build and say how far it is: a moving line on a terminal, else one every 30 s."""
     with subprocess.Popen(
         command,
         cwd=work,
-        env=_go_environment(),
+        env=_go_environment(cgo=cgo),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client
+from pulumi import automation as auto
 
 from tests.configured import SETTINGS, STRATEGIES
 from tests.engine.conftest import account, deployed_manager
@@ -88,11 +89,21 @@ class Deployed:
     settings: dict[str, Any]
 
     def up(self, *, refresh: bool = False) -> None:
+        with self._open() as opened:
+            # All at once, since a manager is ready a minute after it has started.
+            opened.up(on_output=print, refresh=refresh, parallel=2 * len(self.settings["runners"]))
+
+    def down(self) -> None:
+        """Remove it, which another worker may have brought up."""
+        with self._open() as opened:
+            opened.destroy(on_output=print, remove=True)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[auto.Stack]:
         content = {"config": {"image-builds:settings": self.settings}}
         self.local.stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
         with self.local.open() as opened:
-            # All at once, since a manager is ready a minute after it has started.
-            opened.up(on_output=print, refresh=refresh, parallel=2 * len(self.settings["runners"]))
+            yield opened
 
 
 def _settings(node: Node) -> dict[str, Any]:
@@ -154,8 +165,7 @@ def stack(
         deployed.up(refresh=True)
 
     def down() -> None:
-        with local.open() as opened:
-            opened.destroy(on_output=print, remove=True)
+        deployed.down()
         shutil.rmtree(state)
 
     with shared.hold("stack", up, down):

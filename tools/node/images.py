@@ -31,12 +31,15 @@ BASE = "base:1"
 """A Dockerfile's FROM: a shell and its tools, which the registry gets."""
 
 _PACKAGES = (
-    "buildah",
     "busybox-static",
     "ca-certificates",
     "fuse-overlayfs",
+    # What Buildah reads: its policy of signatures, registries and storage.
+    "golang-github-containers-common",
     "iproute2",
     "iptables",
+    # Buildah looks for it at its start, also where its containers have the pod's network.
+    "netavark",
     "openssl",
     "procps",
     "runc",
@@ -44,6 +47,8 @@ _PACKAGES = (
     "uidmap",
 )
 _FILES = Path(__file__).parent / "files"
+_CREATED = "1970-01-01T00:00:00Z"
+"""Fixed; a base without it has no step of Buildah found in a cache (imagebuildah/executor.go)."""
 _SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 
 
@@ -264,6 +269,7 @@ def _buildah(name: str) -> Image:
     return Image(
         (name,),
         (
+            _program("buildah"),
             *_rootless("build", "/home/build"),
             Entry("/home/build/.local/share/containers", folder=True, user=1000),
         ),
@@ -345,7 +351,7 @@ class Store:
         """Return the image as a docker-archive, made where it is not in the cache."""
         self._cache.mkdir(parents=True, exist_ok=True)
         base = [self._debian()] if image.debian else []
-        digest = hashlib.sha256(repr((image, base, platform.machine())).encode())
+        digest = hashlib.sha256(repr((image, base, _config(image, [""]))).encode())
         for entry in image.entries:
             if entry.file:
                 status = entry.file.stat()
@@ -477,6 +483,7 @@ def _config(image: Image, digests: list[str]) -> dict[str, Any]:
     environment = {"PATH": path, **image.environment}
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
+        "created": _CREATED,
         "architecture": machine,
         "os": "linux",
         "config": {
@@ -487,5 +494,5 @@ def _config(image: Image, digests: list[str]) -> dict[str, Any]:
             "WorkingDir": image.folder,
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
-        "history": [{"created_by": "tools/node/images.py"} for _ in digests],
+        "history": [{"created": _CREATED, "created_by": "tools/node/images.py"} for _ in digests],
     }

@@ -34,11 +34,13 @@ PACKAGES = {
     "htpasswd": "apache2-utils",
     "skopeo": "skopeo",
     "mmdebstrap": "mmdebstrap",
+    "gcc": "gcc",
+    "/usr/include/stdio.h": "libc6-dev",
     "/bin/busybox": "busybox-static",
     "/usr/bin/newuidmap": "uidmap",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
-"""What must be on the machine, by Debian's name for its package."""
+"""What must be on the machine, by Debian's name for its package; Buildah is compiled by gcc."""
 
 NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet")
 """The programs, in the order in which they start."""
@@ -48,7 +50,11 @@ _PATIENCE = 120.0
 
 def missing_packages() -> list[str]:
     """Name the packages that have to be installed first."""
-    return sorted({package for file, package in PACKAGES.items() if not shutil.which(file)})
+    return sorted(
+        package
+        for file, package in PACKAGES.items()
+        if not (shutil.which(file) or Path(file).is_file())
+    )
 
 
 def start(machine: Machine, hosts: dict[str, str]) -> None:
