@@ -97,6 +97,15 @@ def test_a_file_capability_is_an_attribute_of_the_kernels_second_form(archive: P
     assert rest == [0, 0, 0]
 
 
+def test_each_layer_says_when_it_was_made(archive: Path) -> None:
+    """Buildah finds no step in a cache on a base that does not (imagebuildah/executor.go)."""
+    (manifest,) = _read(archive, "manifest.json")
+    config = _read(archive, manifest["Config"])
+
+    assert len(config["history"]) == len(manifest["Layers"])
+    assert {entry["created"] for entry in config["history"]} == {config["created"]}
+
+
 def test_an_archive_is_made_once_and_anew_where_the_image_differs(
     archive: Path,
     tmp_path: Path,

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ class Deployed:
             opened.destroy(on_output=print, remove=True)
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[auto.Stack]:
+    def _open(self) -> Generator[auto.Stack]:
         content = {"config": {"image-builds:settings": self.settings}}
         self.local.stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
         with self.local.open() as opened:
