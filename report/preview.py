@@ -2,24 +2,25 @@
 
 The state is read beside the preview, since the engine takes seconds and the reader waits; the
 config comes with the program, since each command of Pulumi derives the key of the secrets anew.
-What the two mark as secret is known from there on, to be taken out of everything else.
+What the two mark as secret is known from there on, to be taken out of everything else. What they
+say of releases is known before the engine comes to these, at its end.
 """
 
 import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
 import pulumi
 from pulumi import automation as auto
 from pulumi.automation import events
 
-from report.events import Plan, read, read_refresh, sides_of_release, told
-from report.rendered import Charts
-from report.values import Scrubber, config_secrets, inside, secrets_of
+from report.events import RELEASE, Plan, read, read_refresh, sides_of_release, told
+from report.rendered import Charts, rendering
+from report.values import Scrubber, clean, config_secrets, inside, secrets_of
 from tools.stack_file import SETTINGS
 
 
@@ -33,23 +34,36 @@ class Preview:
     scrub: Scrubber
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _State:
+    """What a stack's state has: secrets, when it was written, and releases' inputs by name."""
+
+    secrets: frozenset[str] = frozenset()
+    time: str = ""
+    releases: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict[str, Any])
+
+
 def run(stack: auto.Stack, charts: Charts) -> Preview:
     """Preview ``stack``; a failure is told in the plan's errors.
 
-    ``charts`` begins to render what changes as soon as the engine names it.
+    ``charts`` begins to render what changes as soon as the program or the engine names it.
     """
     configured: set[str] = set()
-
-    def program() -> None:
-        configured.update(_configured())
-        cast("Callable[[], object]", stack.workspace.program)()
 
     def see(event: events.EngineEvent) -> None:
         for inputs in sides_of_release(event):
             charts.begin(inputs)
 
-    preview = functools.partial(stack.preview, program=program)
-    return _run(stack, preview, read, configured, see)
+    with _state(stack) as state:
+
+        def program() -> None:
+            configured.update(_configured())
+            foresee = functools.partial(_foresee, charts, state)
+            pulumi.runtime.register_stack_transformation(foresee)
+            cast("Callable[[], object]", stack.workspace.program)()
+
+        preview = functools.partial(stack.preview, program=program)
+        return _run(preview, state, read, configured, see)
 
 
 def refresh(stack: auto.Stack, config: Mapping[str, auto.ConfigValue]) -> Preview:
@@ -59,12 +73,13 @@ def refresh(stack: auto.Stack, config: Mapping[str, auto.ConfigValue]) -> Previe
     """
     values = (entry.value for entry in config.values() if entry.secret)
     configured = {secret for value in values for secret in config_secrets(value)}
-    return _run(stack, stack.preview_refresh, read_refresh, configured)
+    with _state(stack) as state:
+        return _run(stack.preview_refresh, state, read_refresh, configured)
 
 
 def _run(
-    stack: auto.Stack,
     operation: Callable[..., object],
+    state: "Future[_State]",
     reader: Callable[[list[events.EngineEvent], Scrubber], Plan],
     configured: set[str],
     see: Callable[[events.EngineEvent], None] | None = None,
@@ -77,18 +92,44 @@ def _run(
             see(event)
 
     failure = ""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        kept = beside.submit(_kept, stack)
-        try:
-            operation(on_event=receive)
-        except auto.CommandError as error:
-            failure = str(error)
-        secrets, state = kept.result()
-    scrub = Scrubber(configured | secrets)
+    try:
+        operation(on_event=receive)
+    except auto.CommandError as error:
+        failure = str(error)
+    scrub = Scrubber(configured | state.result().secrets)
     plan = reader(received, scrub)
     if failure and not plan.errors:
         plan = dataclasses.replace(plan, errors=(told(failure, None, scrub),))
-    return Preview(plan=plan, settings=_settings(received), state=state, scrub=scrub)
+    return Preview(
+        plan=plan,
+        settings=_settings(received),
+        state=state.result().time,
+        scrub=scrub,
+    )
+
+
+def _foresee(
+    charts: Charts,
+    state: "Future[_State]",
+    args: pulumi.ResourceTransformationArgs,
+) -> None:
+    """Begin to render a release that the program registers, if it differs from the state's."""
+    if args.type_ != RELEASE:
+        return
+    registered = pulumi.Output.from_input(args.props)
+
+    async def compare(inputs: Mapping[str, Any]) -> None:
+        # Nothing secret is in values; were it, nobody would know yet what to take out.
+        if not await registered.is_secret():
+            new = clean({**inputs, "repositoryOpts": inputs["repository_opts"]}, Scrubber())
+            state.add_done_callback(lambda done: begin(new, done.result().releases.get(args.name)))
+
+    def begin(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        if old is None or rendering(old) != rendering(new):
+            for side in filter(None, (old, new)):
+                charts.begin(side)
+
+    registered.apply(compare)
 
 
 def _configured() -> Iterator[str]:
@@ -99,17 +140,28 @@ def _configured() -> Iterator[str]:
             yield from config_secrets(value)
 
 
-def _kept(stack: auto.Stack) -> tuple[frozenset[str], str]:
-    """Return all that is secret in the state, and when it was written.
+@contextlib.contextmanager
+def _state(stack: auto.Stack) -> Generator["Future[_State]"]:
+    """Read the state beside what is done meanwhile."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        yield beside.submit(_exported, stack)
 
-    What cannot be read fails the preview too, which tells it.
-    """
+
+def _exported(stack: auto.Stack) -> _State:
+    """Return what the state has; where it cannot be read the preview fails too, and tells it."""
     try:
         deployment = stack.export_stack().deployment
     except auto.CommandError:
-        return frozenset(), ""
-    time = str(inside(deployment, "manifest").get("time", ""))
-    return frozenset(secrets_of(deployment)), time
+        return _State()
+    return _State(
+        secrets=frozenset(secrets_of(deployment)),
+        time=str(inside(deployment, "manifest").get("time", "")),
+        releases={
+            resource["urn"].rpartition("::")[2]: clean(resource["inputs"], Scrubber())
+            for resource in inside(deployment).get("resources", [])
+            if resource["type"] == RELEASE
+        },
+    )
 
 
 def _settings(received: list[events.EngineEvent]) -> Mapping[str, Any]:

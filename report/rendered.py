@@ -3,9 +3,11 @@
 Pulumi previews a release as one changed value; what Kubernetes will be told only the chart knows.
 """
 
+import contextlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -26,8 +28,8 @@ class RenderError(Exception):
 class Charts:
     """Renders releases, each in a process of its own, some beside each other.
 
-    A preview leaves the processors idle for a while, so that what it names is begun meanwhile.
-    ``helm`` is None where there is none, and then nothing is to be rendered.
+    A preview leaves the processors idle for a while, so that what it names is begun meanwhile, by
+    whichever of its threads. ``helm`` is None where there is none, and then nothing is rendered.
     """
 
     def __init__(self, helm: Path | None) -> None:
@@ -35,6 +37,10 @@ class Charts:
         self.helm = helm
         self._beside = ThreadPoolExecutor(max_workers=os.cpu_count())
         self._begun: dict[str, Future[list[dict[str, Any]]]] = {}
+        self._turn = threading.Lock()
+        self._archives: dict[tuple[str, ...], Path | HelmError] = {}
+        self._archives_turn = threading.Lock()
+        self._folders = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         """Go on until the block ends."""
@@ -43,13 +49,15 @@ class Charts:
     def __exit__(self, *_: object) -> None:
         """Give up what nobody waits for."""
         self._beside.shutdown(cancel_futures=True)
+        self._folders.close()
 
     def begin(self, inputs: Mapping[str, Any]) -> Future[list[dict[str, Any]]]:
         """Begin with one side of a release, unless it was begun."""
-        key = json.dumps(inputs, sort_keys=True)
-        if key not in self._begun:
-            self._begun[key] = self._beside.submit(_documents, self.helm, inputs)
-        return self._begun[key]
+        key = rendering(inputs)
+        with self._turn:
+            if key not in self._begun:
+                self._begun[key] = self._beside.submit(self._documents, inputs)
+            return self._begun[key]
 
     def objects(self, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
         """Return what one side of a release renders.
@@ -60,26 +68,53 @@ class Charts:
         documents = self.begin(inputs).result()
         return {identity(document): shown(document, scrub) for document in documents}
 
+    def _documents(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+        helm = self.helm
+        if helm is None:
+            return []
+        chart, version = str(inputs.get("chart")), str(inputs.get("version"))
+        repository = inside(inputs, "repositoryOpts").get("repo")
+        with tempfile.TemporaryDirectory() as folder:
+            values = Path(folder) / "values.json"
+            values.write_text(json.dumps(inside(inputs, "values")), encoding="utf-8")
+            arguments = ["--values", str(values), "--namespace", str(inputs.get("namespace"))]
+            try:
+                archive = self._archive(helm, chart, version, repository) if repository else chart
+                return run(helm, ["template", str(inputs.get("name")), str(archive), *arguments])
+            except HelmError as error:
+                message = (
+                    f"chart {chart} {version} could not be rendered, so its objects are not "
+                    "compared; check that helm can reach the chart, or set chart.archive"
+                )
+                raise RenderError(message) from error
 
-def _documents(helm: Path | None, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if helm is None:
-        return []
-    chart, version = str(inputs.get("chart")), str(inputs.get("version"))
+    def _archive(self, helm: Path, chart: str, version: str, repository: str) -> Path:
+        """Fetch a chart from its repository, whose index has megabytes, once for all releases.
+
+        Raises:
+            HelmError: it cannot be had; nobody tries again.
+        """
+        key = (chart, version, repository)
+        with self._archives_turn:
+            if key not in self._archives:
+                folder = self._folders.enter_context(tempfile.TemporaryDirectory())
+                asked = ("pull", chart, "--version", version, "--repo", repository)
+                try:
+                    run(helm, [*asked, "--destination", folder])
+                    (self._archives[key],) = Path(folder).glob("*.tgz")
+                except HelmError as error:
+                    self._archives[key] = error
+        found = self._archives[key]
+        if isinstance(found, HelmError):
+            raise found
+        return found
+
+
+def rendering(inputs: Mapping[str, Any]) -> str:
+    """Return, as JSON, what of a release's inputs decides on what it renders."""
     repository = inside(inputs, "repositoryOpts").get("repo")
-    with tempfile.TemporaryDirectory() as folder:
-        values = Path(folder) / "values.json"
-        values.write_text(json.dumps(inside(inputs, "values")), encoding="utf-8")
-        arguments = ["template", str(inputs.get("name")), chart, "--values", str(values)]
-        arguments += ["--namespace", str(inputs.get("namespace")), "--version", version]
-        arguments += ["--repo", repository] if repository else []
-        try:
-            return run(helm, arguments)
-        except HelmError as error:
-            message = (
-                f"chart {chart} {version} could not be rendered, so its objects are not compared; "
-                "check that helm can reach the chart, or set chart.archive"
-            )
-            raise RenderError(message) from error
+    named = (inputs.get(key) for key in ("name", "namespace", "chart", "version"))
+    return json.dumps([*named, repository, inside(inputs, "values")], sort_keys=True)
 
 
 def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:

@@ -7,6 +7,7 @@ in a context variable, which would otherwise leak into the next test.
 import asyncio
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -110,6 +111,14 @@ class _Monitor(mocks.MockMonitor):
 def _recorded(properties: Any) -> dict[str, Any]:  # noqa: ANN401 - a protobuf Struct
     values = pulumi.runtime.rpc.deserialize_properties(properties, keep_unknowns=True)
     return json.loads(json.dumps(values, default=str))
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Claim that something comes true within two minutes."""
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def deploy(

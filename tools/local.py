@@ -289,28 +289,27 @@ def _changes(summary: auto.UpdateSummary) -> str:
     return ", ".join(f"{count} {operation}" for operation, count in sorted(counts.items()))
 
 
-def _show(stack: auto.Stack, api: client.ApiClient) -> None:
+def _show(name: str, outputs: auto.OutputMap, api: client.ApiClient) -> None:
     """Print what runs where."""
-    outputs = stack.outputs()
-    table = Table(title=f"{stack.name}: managers in namespace {outputs['namespace'].value}")
+    table = Table(title=f"{name}: managers in namespace {outputs['namespace'].value}")
     for heading in ("runner", "strategy", "tags", "jobs in namespace", "Pod Security", "manager"):
         table.add_column(heading, overflow="fold")
     apps = client.AppsV1Api(api)
-    for name, runner in cast("dict[str, Any]", outputs["runners"].value).items():
+    for runner, settings in cast("dict[str, Any]", outputs["runners"].value).items():
         deployment = cast(
             "Any",
             apps.read_namespaced_deployment(
-                f"gitlab-runner-{name}",
+                f"gitlab-runner-{runner}",
                 outputs["namespace"].value,
             ),
         )
         ready = deployment.status.available_replicas
         table.add_row(
-            name,
-            runner["strategy"],
-            ", ".join(runner["tags"]),
-            runner["jobNamespace"],
-            runner["podSecurity"],
+            runner,
+            settings["strategy"],
+            ", ".join(settings["tags"]),
+            settings["jobNamespace"],
+            settings["podSecurity"],
             "Available" if ready else "not available",
         )
     Console().print(table)
@@ -322,7 +321,7 @@ def up(stack: LocalStack, control_plane: cluster.Cluster, strategy: str) -> None
         result = opened.up(on_event=Progress())
         print(f"{stack.name}: {_changes(result.summary)}")
         with control_plane.api() as api:
-            _show(opened, api)
+            _show(stack.name, result.outputs, api)
 
 
 def preview(stack: LocalStack, strategy: str) -> None:

@@ -270,7 +270,7 @@ def _lines(axis: Axes, cases: Mapping[Case, Mapping[str, Sequence[Build]]]) -> N
     axis.set_title(f"{project}, cold: seconds by jobs", fontsize="medium")
     axis.xaxis.set_major_locator(ticker.FixedLocator(list(grown)))
     axis.set_ylim(bottom=0)
-    axis.legend(fontsize="small")
+    axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _colours(names: Sequence[str]) -> list[str]:

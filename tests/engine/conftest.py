@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 import yaml
@@ -180,7 +181,9 @@ class Site:
                 operations.setdefault(done.metadata.op, []).append(done.metadata.urn)
 
         try:
-            with self.stack.open() as stack:
+            # After each operation the SDK asks for these, which takes three processes.
+            unread = {"outputs": dict, "info": mock.Mock()}
+            with self.stack.open() as stack, mock.patch.multiple(stack, **unread):
                 operation(stack, see, lines.append)
         except auto.CommandError as error:
             lines.append(str(error))

@@ -2,14 +2,14 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import psutil
 import pytest
 from kubernetes import client
 
 from tests.engine.conftest import Site
+from tests.harness import eventually
 from tools.cluster import Cluster
 
 
@@ -91,7 +91,7 @@ def test_an_up_that_was_killed_while_helm_waited_for_the_manager_is_finished_by_
     control_plane.stop("kwok")
     try:
         with _running(site) as process:
-            _wait_until(lambda: _pending(core, site.prefix, status))
+            eventually(lambda: _pending(core, site.prefix, status))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         for plugin in [] if goes_on else _plugins(site):
@@ -99,7 +99,7 @@ def test_an_up_that_was_killed_while_helm_waited_for_the_manager_is_finished_by_
     finally:
         control_plane.start("kwok")
     if goes_on:
-        _wait_until(lambda: not _pending(core, site.prefix, status))
+        eventually(lambda: not _pending(core, site.prefix, status))
     assert _pending(core, site.prefix, status) is not goes_on
 
     outcome = site.up()
@@ -107,13 +107,6 @@ def test_an_up_that_was_killed_while_helm_waited_for_the_manager_is_finished_by_
     assert "failed" not in outcome.operations, outcome.output
     assert site.preview().operations == {}
     assert not _pending(core, site.prefix, status)
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_checkpoint_that_was_being_written_does_not_stop_the_next_up(site: Site) -> None:

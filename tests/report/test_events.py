@@ -1,17 +1,18 @@
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import pulumi
 import pytest
 from pulumi import automation as auto
+from pulumi_kubernetes.helm.v3 import Release
 
 from report import preview
 from report.events import RELEASE, read
 from report.rendered import Charts
 from report.values import Scrubber
 from tests.configured import configure
+from tests.harness import deploy, eventually
 from tests.report.previewed import diagnostic, pre_event, prelude, stack
 
 SECRET_KIND = "kubernetes:core/v1:Secret"
@@ -106,7 +107,7 @@ class FakeStack:
         if self.fails:
             raise _failure
         configure({}, {"runnerTokens": {"main": "config-secret"}})
-        program()
+        deploy(program, preview=True)
         for event in self.received:
             on_event(event)
 
@@ -117,7 +118,8 @@ class FakeStack:
             "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
             "plaintext": '"state-secret"',
         }
-        deployment = {"manifest": {"time": "now"}, "resources": [{"outputs": {"token": marked}}]}
+        token = {"urn": URN, "type": SECRET_KIND, "outputs": {"token": marked}}
+        deployment = {"manifest": {"time": "now"}, "resources": [token]}
         return auto.Deployment(version=3, deployment=deployment)
 
 
@@ -154,18 +156,21 @@ def test_settings_that_are_no_object_are_left_to_the_program() -> None:
     assert preview.run(cast("auto.Stack", FakeStack(received)), NOTHING).settings == {}
 
 
-def _eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_charts_are_rendered_once_and_while_the_preview_runs(tmp_path: Path) -> None:
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    """A file in which a program that stands in for helm writes the values that it is given."""
     helm, asked = tmp_path / "helm", tmp_path / "asked"
     helm.write_text(f"#!/bin/bash\nprintf '%s\\n' \"$(<$5)\" >>{asked}\necho 'kind: Pod'\n")
     helm.chmod(0o755)
     asked.touch()
+    return asked
+
+
+def _values(asked: Path) -> list[str]:
+    return sorted(json.loads(line)["image"] for line in asked.read_text("utf-8").splitlines())
+
+
+def test_charts_are_rendered_once_and_while_the_preview_runs(asked: Path) -> None:
     release = URN.replace(SECRET_KIND, RELEASE)
     old, new = {"values": {"image": "v1"}}, {"values": {"image": "v2"}}
     received = [
@@ -174,10 +179,58 @@ def test_charts_are_rendered_once_and_while_the_preview_runs(tmp_path: Path) -> 
         pre_event("update", f"{release}-3", RELEASE, old=old, new={"values": {"image": "v3"}}),
     ]
 
-    with Charts(helm) as charts:
+    with Charts(asked.with_name("helm")) as charts:
         preview.run(cast("auto.Stack", FakeStack(received)), charts)
-        _eventually(lambda: len(asked.read_text("utf-8").splitlines()) == 3)
+        eventually(lambda: len(_values(asked)) == 3)
         assert charts.objects(new, Scrubber()) == {"Pod ": {"kind": "Pod"}}
 
-    values = sorted(asked.read_text("utf-8").splitlines())
-    assert values == [f'{{"image": "v{number}"}}' for number in (1, 2, 3)]
+    assert _values(asked) == ["v1", "v2", "v3"]
+
+
+RELEASES: dict[str, tuple[str, str]] = {
+    "changed": ("old", "new"),
+    "same": ("same", "same"),
+    "added": ("", "added"),
+    "secret": ("plain", "secret"),
+}
+"""Images of releases, before and after."""
+
+
+def _release(name: str, image: str) -> dict[str, Any]:
+    common = {"name": name, "namespace": "builds", "chart": "gitlab-runner", "version": "1.0.0"}
+    return {**common, "repositoryOpts": {}, "values": {"image": image, "concurrent": 10}}
+
+
+class RegisteringStack(FakeStack):
+    """Its program registers releases, of which the engine never comes to tell."""
+
+    def program(self) -> None:
+        for name, (_, image) in RELEASES.items():
+            inputs = _release(name, image)
+            if name == "secret":
+                inputs["values"]["image"] = pulumi.Output.secret(image)
+            inputs["repository_opts"] = inputs.pop("repositoryOpts")
+            Release(name, opts=None, **inputs)
+
+    def export_stack(self) -> auto.Deployment:
+        resources = [
+            {
+                "urn": f"{URN.rpartition('::')[0]}::{name}",
+                "type": RELEASE,
+                "inputs": _release(name, image),
+            }
+            for name, (image, _) in RELEASES.items()
+            if image
+        ]
+        return auto.Deployment(version=3, deployment={"resources": resources})
+
+
+def test_charts_are_rendered_as_soon_as_the_program_registers_a_change(asked: Path) -> None:
+    with Charts(asked.with_name("helm")) as charts:
+        preview.run(cast("auto.Stack", RegisteringStack([])), charts)
+        eventually(lambda: len(_values(asked)) == 3)
+        # The engine's word of them comes later, and is no other.
+        for image in ("old", "new"):
+            assert charts.objects({**_release("changed", image), "timeout": 600}, Scrubber())
+
+    assert _values(asked) == ["added", "new", "old"]

@@ -49,26 +49,62 @@ def _inputs(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     }
 
 
-def test_a_chart_is_rendered_with_its_version_values_and_repository(tmp_path: Path) -> None:
+def test_a_chart_is_rendered_with_its_values(tmp_path: Path) -> None:
     helm = _helm(tmp_path, 'cp "$5" values; cat rendered.yaml')
 
-    inputs = _inputs(repositoryOpts={"repo": "https://charts"})
-
-    objects = Charts(helm).objects(inputs, Scrubber())
+    objects = Charts(helm).objects(_inputs(), Scrubber())
 
     arguments = (tmp_path / "arguments").read_text(encoding="utf-8").splitlines()
-    assert arguments[:3] == ["template", "gitlab-runner-main", "gitlab-runner"]
-    assert arguments[5:] == [
-        "--namespace",
-        "builds",
-        "--version",
-        "0.86.0",
-        "--repo",
-        "https://charts",
-    ]
+    assert arguments[:4] == ["template", "gitlab-runner-main", "gitlab-runner", "--values"]
+    assert arguments[5:] == ["--namespace", "builds"]
     assert (tmp_path / "values").read_text(encoding="utf-8") == '{"concurrent": 10}'
     assert list(objects) == ["Deployment builds/manager", "Secret token"]
     assert objects["Secret token"]["data"] == {"runner-token": SECRET}
+
+
+PULL = """\
+echo "$1 $3" >>asked
+case $1 in
+  pull)
+    echo "$*" >pulled
+    touch "$8/gitlab-runner-0.86.0.tgz"
+    ;;
+  template)
+    cat "$3" rendered.yaml
+    ;;
+esac
+"""
+
+
+def test_a_chart_of_a_repository_is_fetched_once_for_all_releases(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, PULL)
+    there = {"repositoryOpts": {"repo": "https://charts"}}
+
+    with Charts(helm) as charts:
+        for name in ("one", "two", "three"):
+            charts.begin(_inputs(name=name, **there))
+        assert charts.objects(_inputs(name="two", **there), Scrubber())
+
+    asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    assert [line.partition(" ")[0] for line in asked] == ["pull", *["template"] * 3]
+    assert {Path(line).name for line in asked[1:]} == {"gitlab-runner-0.86.0.tgz"}
+    pulled = (tmp_path / "pulled").read_text(encoding="utf-8")
+    assert pulled.startswith(
+        "pull gitlab-runner --version 0.86.0 --repo https://charts --destination ",
+    )
+    assert not Path(pulled.split()[-1]).exists()
+
+
+def test_a_repository_that_cannot_be_reached_is_asked_once(tmp_path: Path) -> None:
+    helm = _helm(tmp_path, "echo asked >>asked; exit 1")
+    there = {"repositoryOpts": {"repo": "https://charts"}}
+
+    with Charts(helm) as charts:
+        for name in ("one", "two"):
+            with pytest.raises(RenderError, match="check that helm can reach the chart"):
+                charts.objects(_inputs(name=name, **there), Scrubber())
+
+    assert (tmp_path / "asked").read_text(encoding="utf-8") == "asked\n"
 
 
 def test_a_failure_is_told_without_what_helm_said(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import tomlkit
 from pulumi import automation as auto
 
 from report import command, gitlab
+from tests.harness import deploy
 from tests.report.previewed import diagnostic, pre_event, prelude, stack
 
 MARK = "4dabf18193072939515e22adb298388d"
@@ -64,14 +65,15 @@ class PlantedStack:
 
     def export_stack(self) -> auto.Deployment:
         marked = [{MARK: MARKED, "plaintext": json.dumps(secret)} for secret in KEPT]
-        return auto.Deployment(version=3, deployment={"resources": [{"outputs": {"all": marked}}]})
+        resource = {"urn": URN, "type": "kubernetes:core/v1:Secret", "outputs": {"all": marked}}
+        return auto.Deployment(version=3, deployment={"resources": [resource]})
 
     def preview(self, on_event: Any, program: Any) -> None:  # noqa: ANN401 - callbacks
         tree = {str(index): {"password": secret} for index, secret in enumerate(CONFIGURED[1:])}
         values = {"image-builds:registryCredentials": json.dumps(tree)}
         values["image-builds:single"] = CONFIGURED[0]
         pulumi.runtime.set_all_config(values, list(values))
-        program()
+        deploy(program, preview=True)
         on_event(prelude({"image-builds:settings": json.dumps({"runners": _everywhere(KEPT)})}))
         strategies = {"r": {"strategy": CONFIGURED[1]}}
         on_event(stack({"runners": {"r": {"strategy": "kaniko"}}}, {"runners": strategies}))
