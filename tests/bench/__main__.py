@@ -55,6 +55,7 @@ _PROGRAMS = {
     "BuildKit": "buildkitd",
     "Docker": "docker",
     "buildx": "buildx",
+    "Buildah": "buildah",
     "containerd in DinD and DooD": "containerd",
     "kubelet": "kubelet",
 }
@@ -161,7 +162,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted; run it again, and it goes on behind the last build", file=sys.stderr)
         return 130
-    write(builds, f"{heading.read_text(encoding='utf-8')}, Buildah {session.buildah}")
+    write(builds, heading.read_text(encoding="utf-8"))
     return 0
 
 

@@ -96,18 +96,11 @@ class Session:
         self._traffic = traffic
         self._name = secrets.token_hex(4)
         self._primed: set[tuple[str, str]] = set()
-        self.buildah = ""
-        """Its version, once it is warm."""
 
     def warm_up(self, strategy: str) -> None:
         """Build once, so that the programs are in the page cache."""
         job = self._job(strategy, "small", "warm-up", cache=False)
-        if strategy == "buildah":
-            # Of Debian, and so in no go.mod of ours.
-            job = dataclasses.replace(job, script=["buildah --version", *job.script])
-        trace = self._run(f"{strategy}, warm-up", strategy, job)
-        if said := re.search(r"^buildah version (\S+)", trace, re.MULTILINE):
-            self.buildah = said[1]
+        self._run(f"{strategy}, warm-up", strategy, job)
 
     def measure(self, case: Case, strategy: str, run: int) -> Build:
         """Build ``case`` and return what it took.
@@ -189,8 +182,8 @@ class Session:
             self._run(f"{strategy}, {project}, first build", strategy, job)
             self._primed.add((strategy, project))
 
-    def _run(self, what: str, strategy: str, job: Pipeline) -> str:
-        return _succeeded(what, self._runner(strategy, lambda _: None).run(job))
+    def _run(self, what: str, strategy: str, job: Pipeline) -> None:
+        _succeeded(what, self._runner(strategy, lambda _: None).run(job))
 
     def _job(self, strategy: str, project: str, name: str, *, cache: bool) -> Pipeline:
         """Return a job that pushes to a repository of its own, or with ``cache`` to a known one."""
@@ -236,9 +229,8 @@ class Session:
         return volumes(self._node.machine, found.metadata.uid) / "scripts"
 
 
-def _succeeded(what: str, result: Result) -> str:
+def _succeeded(what: str, result: Result) -> None:
     if result.status != "success":
         tail = "\n".join(result.trace.splitlines()[-15:])
         message = f"{what}: the job ended as {result.status}; its trace ends with:\n{tail}"
         raise BuildFailedError(message)
-    return result.trace
