@@ -17,6 +17,7 @@ from typing import Any, cast
 import pulumi
 from pulumi import automation as auto
 from pulumi.automation import events
+from pydantic.alias_generators import to_camel
 
 from report.events import RELEASE, Plan, read, read_refresh, sides_of_release, told
 from report.rendered import Charts, rendering
@@ -116,20 +117,46 @@ def _foresee(
     """Begin to render a release that the program registers, if it differs from the state's."""
     if args.type_ != RELEASE:
         return
-    registered = pulumi.Output.from_input(args.props)
+    inputs = {to_camel(key): value for key, value in args.props.items() if value is not None}
+    outputs = list(_outputs(inputs))
 
-    async def compare(inputs: Mapping[str, Any]) -> None:
+    async def compare(resolved: list[object]) -> None:
         # Nothing secret is in values; were it, nobody would know yet what to take out.
-        if not await registered.is_secret():
-            new = clean({**inputs, "repositoryOpts": inputs["repository_opts"]}, Scrubber())
+        if not await together.is_secret():
+            new = _filled(inputs, iter(resolved))
             state.add_done_callback(lambda done: begin(new, done.result().releases.get(args.name)))
 
     def begin(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
         if old is None or rendering(old) != rendering(new):
             for side in filter(None, (old, new)):
-                charts.begin(side)
+                charts.begin(clean(side, Scrubber()))
 
-    registered.apply(compare)
+    together = pulumi.Output.all(*outputs)
+    together.apply(compare)
+
+
+def _outputs(value: object) -> Iterator[pulumi.Output[object]]:
+    """Yield the outputs in a value; to make one of all of it would take the SDK long."""
+    if isinstance(value, pulumi.Output):
+        yield cast("pulumi.Output[object]", value)
+    elif isinstance(value, dict):
+        for item in cast("dict[str, object]", value).values():
+            yield from _outputs(item)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _outputs(item)
+
+
+def _filled(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON
+    """Put what became of the outputs in their places."""
+    if isinstance(value, pulumi.Output):
+        return next(resolved)
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        return {key: _filled(item, resolved) for key, item in table.items()}
+    if isinstance(value, list):
+        return [_filled(item, resolved) for item in cast("list[object]", value)]
+    return value
 
 
 def _configured() -> Iterator[str]:
@@ -157,7 +184,7 @@ def _exported(stack: auto.Stack) -> _State:
         secrets=frozenset(secrets_of(deployment)),
         time=str(inside(deployment, "manifest").get("time", "")),
         releases={
-            resource["urn"].rpartition("::")[2]: clean(resource["inputs"], Scrubber())
+            resource["urn"].rpartition("::")[2]: resource["inputs"]
             for resource in inside(deployment).get("resources", [])
             if resource["type"] == RELEASE
         },

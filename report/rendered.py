@@ -112,7 +112,8 @@ class Charts:
 
 def rendering(inputs: Mapping[str, Any]) -> str:
     """Return, as JSON, what of a release's inputs decides on what it renders."""
-    repository = inside(inputs, "repositoryOpts").get("repo")
+    # Where the program names none, the provider keeps an empty one.
+    repository = inside(inputs, "repositoryOpts").get("repo") or None
     named = (inputs.get(key) for key in ("name", "namespace", "chart", "version"))
     return json.dumps([*named, repository, inside(inputs, "values")], sort_keys=True)
 

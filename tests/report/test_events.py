@@ -217,7 +217,8 @@ class RegisteringStack(FakeStack):
             {
                 "urn": f"{URN.rpartition('::')[0]}::{name}",
                 "type": RELEASE,
-                "inputs": _release(name, image),
+                # As the provider keeps it.
+                "inputs": {**_release(name, image), "repositoryOpts": {"repo": ""}},
             }
             for name, (image, _) in RELEASES.items()
             if image
