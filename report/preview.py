@@ -2,10 +2,11 @@
 
 The state is read beside the preview, since the engine takes seconds and the reader waits; the
 config comes with the program, since each command of Pulumi derives the key of the secrets anew.
-What the two mark as secret is known from there on, to be taken out of everything else. What they
-say of releases is known before the engine comes to these, at its end.
+What the two mark as secret is known from there on, to be taken out of everything else. A release
+that the program registers otherwise than the state has it is rendered on both sides meanwhile.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -20,9 +21,12 @@ from pulumi.automation import events
 from pydantic.alias_generators import to_camel
 
 from report.events import RELEASE, Plan, read, read_refresh, sides_of_release, told
-from report.rendered import Charts, rendering
+from report.rendered import Charts, rendering, unrendered
 from report.values import Scrubber, clean, config_secrets, inside, secrets_of
 from tools.stack_file import SETTINGS
+
+_KUBERNETES = "1.34.0"
+"""The version for which charts are rendered; both sides have the same."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,7 @@ class _State:
 def run(stack: auto.Stack, charts: Charts) -> Preview:
     """Preview ``stack``; a failure is told in the plan's errors.
 
-    ``charts`` begins to render what changes as soon as the program or the engine names it.
+    ``charts`` has what changes rendered as soon as the program or the engine names it.
     """
     configured: set[str] = set()
 
@@ -114,7 +118,7 @@ def _foresee(
     state: "Future[_State]",
     args: pulumi.ResourceTransformationArgs,
 ) -> None:
-    """Begin to render a release that the program registers, if it differs from the state's."""
+    """Render a release that the program registers, if it differs from the state's."""
     if args.type_ != RELEASE:
         return
     inputs = {to_camel(key): value for key, value in args.props.items() if value is not None}
@@ -122,17 +126,51 @@ def _foresee(
 
     async def compare(resolved: list[object]) -> None:
         # Nothing secret is in values; were it, nobody would know yet what to take out.
-        if not await together.is_secret():
-            new = _filled(inputs, iter(resolved))
-            state.add_done_callback(lambda done: begin(new, done.result().releases.get(args.name)))
-
-    def begin(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        if charts.helm is None or await together.is_secret():
+            return
+        new = _filled(inputs, iter(resolved))
+        old = (await asyncio.wrap_future(state)).releases.get(args.name)
         if old is None or rendering(old) != rendering(new):
-            for side in filter(None, (old, new)):
-                charts.begin(clean(side, Scrubber()))
+            options = pulumi.InvokeOptions(parent=args.opts.parent)
+            await asyncio.gather(*(_render(charts, side, options) for side in (old, new) if side))
 
     together = pulumi.Output.all(*outputs)
     together.apply(compare)
+
+
+async def _render(
+    charts: Charts,
+    inputs: Mapping[str, Any],
+    options: pulumi.InvokeOptions,
+) -> None:
+    """Have the provider render one side, which runs already, unlike helm."""
+    promised = charts.promise(clean(inputs, Scrubber()))
+    try:
+        # What failed can hold values, and is not told.
+        with contextlib.suppress(Exception):
+            chart = await asyncio.to_thread(charts.local, inputs)
+            asked = {
+                "path": str(chart.parent),
+                "chart": chart.name,
+                "release_name": inputs["name"],
+                "namespace": inputs["namespace"],
+                "values": inputs["values"],
+                # Told neither, the provider asks the cluster for both each time.
+                "kube_version": _KUBERNETES,
+                "api_versions": [""],
+            }
+            call = ("kubernetes:helm:template", {"jsonOpts": json.dumps(asked)}, options)
+            answer = await pulumi.runtime.invoke_async(*call)
+            # All numbers come back as floating ones.
+            text = json.dumps(answer["result"])
+            promised.set_result(json.loads(text, parse_float=_number))
+    finally:
+        if not promised.done():
+            promised.set_exception(unrendered(inputs))
+
+
+def _number(text: str) -> int | float:
+    return int(text.removesuffix(".0")) if text.endswith(".0") else float(text)
 
 
 def _outputs(value: object) -> Iterator[pulumi.Output[object]]:

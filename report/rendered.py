@@ -1,5 +1,6 @@
 """The objects that a release's chart makes, before and after, by ``helm template``.
 
+What the program registers the provider renders instead (``preview``), which starts no process.
 Pulumi previews a release as one changed value; what Kubernetes will be told only the chart knows.
 """
 
@@ -59,6 +60,13 @@ class Charts:
                 self._begun[key] = self._beside.submit(self._documents, inputs)
             return self._begun[key]
 
+    def promise(self, inputs: Mapping[str, Any]) -> Future[list[dict[str, Any]]]:
+        """Return what the caller has to fill with one side's objects."""
+        promised: Future[list[dict[str, Any]]] = Future()
+        with self._turn:
+            self._begun[rendering(inputs)] = promised
+        return promised
+
     def objects(self, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
         """Return what one side of a release renders.
 
@@ -69,38 +77,37 @@ class Charts:
         return {identity(document): shown(document, scrub) for document in documents}
 
     def _documents(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-        helm = self.helm
-        if helm is None:
+        if self.helm is None:
             return []
-        chart, version = str(inputs.get("chart")), str(inputs.get("version"))
-        repository = inside(inputs, "repositoryOpts").get("repo")
         with tempfile.TemporaryDirectory() as folder:
             values = Path(folder) / "values.json"
             values.write_text(json.dumps(inside(inputs, "values")), encoding="utf-8")
             arguments = ["--values", str(values), "--namespace", str(inputs.get("namespace"))]
             try:
-                archive = self._archive(helm, chart, version, repository) if repository else chart
-                return run(helm, ["template", str(inputs.get("name")), str(archive), *arguments])
+                chart = str(self.local(inputs))
+                return run(self.helm, ["template", str(inputs.get("name")), chart, *arguments])
             except HelmError as error:
-                message = (
-                    f"chart {chart} {version} could not be rendered, so its objects are not "
-                    "compared; check that helm can reach the chart, or set chart.archive"
-                )
-                raise RenderError(message) from error
+                raise unrendered(inputs) from error
 
-    def _archive(self, helm: Path, chart: str, version: str, repository: str) -> Path:
-        """Fetch a chart from its repository, whose index has megabytes, once for all releases.
+    def local(self, inputs: Mapping[str, Any]) -> Path:
+        """Return a release's chart, as a file or folder.
+
+        One of a repository, whose index has megabytes, is fetched once for all releases.
 
         Raises:
             HelmError: it cannot be had; nobody tries again.
         """
+        chart, version = str(inputs.get("chart")), str(inputs.get("version"))
+        repository = inside(inputs, "repositoryOpts").get("repo")
+        if not repository or self.helm is None:
+            return Path(chart)
         key = (chart, version, repository)
         with self._archives_turn:
             if key not in self._archives:
                 folder = self._folders.enter_context(tempfile.TemporaryDirectory())
                 asked = ("pull", chart, "--version", version, "--repo", repository)
                 try:
-                    run(helm, [*asked, "--destination", folder])
+                    run(self.helm, [*asked, "--destination", folder])
                     (self._archives[key],) = Path(folder).glob("*.tgz")
                 except HelmError as error:
                     self._archives[key] = error
@@ -108,6 +115,14 @@ class Charts:
         if isinstance(found, HelmError):
             raise found
         return found
+
+
+def unrendered(inputs: Mapping[str, Any]) -> RenderError:
+    """Say that a release could not be rendered; what failed can hold values and is not in it."""
+    return RenderError(
+        f"chart {inputs.get('chart')} {inputs.get('version')} could not be rendered, so its "
+        "objects are not compared; check that helm can reach the chart, or set chart.archive",
+    )
 
 
 def rendering(inputs: Mapping[str, Any]) -> str:

@@ -5,11 +5,12 @@ from typing import Any, cast
 import pulumi
 import pytest
 from pulumi import automation as auto
+from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
 from report import preview
 from report.events import RELEASE, read
-from report.rendered import Charts
+from report.rendered import Charts, RenderError
 from report.values import Scrubber
 from tests.configured import configure
 from tests.harness import deploy, eventually
@@ -198,15 +199,18 @@ RELEASES: dict[str, tuple[str, str]] = {
 
 def _release(name: str, image: str) -> dict[str, Any]:
     common = {"name": name, "namespace": "builds", "chart": "gitlab-runner", "version": "1.0.0"}
-    return {**common, "repositoryOpts": {}, "values": {"image": image, "concurrent": 10}}
+    values = {"image": image, "concurrent": 10, "args": ["one"]}
+    return {**common, "repositoryOpts": {}, "values": values}
 
 
 class RegisteringStack(FakeStack):
     """Its program registers releases, of which the engine never comes to tell."""
 
     def program(self) -> None:
+        Namespace("builds")
         for name, (_, image) in RELEASES.items():
             inputs = _release(name, image)
+            inputs["values"]["args"] = [pulumi.Output.from_input("one")]
             if name == "secret":
                 inputs["values"]["image"] = pulumi.Output.secret(image)
             inputs["repository_opts"] = inputs.pop("repositoryOpts")
@@ -226,12 +230,56 @@ class RegisteringStack(FakeStack):
         return auto.Deployment(version=3, deployment={"resources": resources})
 
 
-def test_charts_are_rendered_as_soon_as_the_program_registers_a_change(asked: Path) -> None:
+def test_the_provider_renders_what_the_program_registers_and_changes(
+    asked: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    async def invoke(token: str, given: dict[str, str], options: object) -> dict[str, Any]:
+        assert (token, type(options)) == ("kubernetes:helm:template", pulumi.InvokeOptions)
+        calls.append(json.loads(given["jsonOpts"]))
+        values = calls[-1]["values"]
+        # As it comes back from a provider.
+        return {"result": [{"kind": "Pod", "half": 0.5, **values, "concurrent": 10.0}]}
+
+    monkeypatch.setattr(pulumi.runtime, "invoke_async", invoke)
     with Charts(asked.with_name("helm")) as charts:
         preview.run(cast("auto.Stack", RegisteringStack([])), charts)
-        eventually(lambda: len(_values(asked)) == 3)
         # The engine's word of them comes later, and is no other.
-        for image in ("old", "new"):
-            assert charts.objects({**_release("changed", image), "timeout": 600}, Scrubber())
+        seen = [
+            charts.objects({**_release("changed", image), "timeout": 600}, Scrubber())
+            for image in ("old", "new")
+        ]
 
-    assert _values(asked) == ["added", "new", "old"]
+    assert [objects["Pod "]["image"] for objects in seen] == ["old", "new"]
+    rendered = {"kind": "Pod", "half": 0.5, "image": "old", "concurrent": 10, "args": ["one"]}
+    assert str(seen[0]["Pod "]) == str(rendered)
+    assert sorted(call["values"]["image"] for call in calls) == ["added", "new", "old"]
+    assert {call["chart"] for call in calls} == {"gitlab-runner"}
+    assert _values(asked) == []
+
+
+def test_a_failure_of_the_provider_is_told_without_what_it_said(
+    asked: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def invoke(*_: object) -> None:
+        message = "planted"
+        raise ValueError(message)
+
+    monkeypatch.setattr(pulumi.runtime, "invoke_async", invoke)
+    with Charts(asked.with_name("helm")) as charts:
+        preview.run(cast("auto.Stack", RegisteringStack([])), charts)
+        with pytest.raises(RenderError, match=r"^chart gitlab-runner 1\.0\.0 could not") as told:
+            charts.objects(_release("added", "added"), Scrubber())
+
+    assert "planted" not in str(told.value)
+
+
+def test_without_helm_nothing_is_asked_of_the_provider() -> None:
+    with Charts(None) as charts:
+        # The mocks refuse what is asked.
+        preview.run(cast("auto.Stack", RegisteringStack([])), charts)
+
+        assert charts.objects(_release("added", "added"), Scrubber()) == {}
