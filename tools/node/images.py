@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import platform
+import resource
 import struct
 import subprocess
 import tarfile
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import tomlkit
 
 from components.config import Buildah, Buildkit, BuildkitService, Dind, Dood, Kaniko
 from tools import gitlab_runner, toolchain
@@ -266,10 +268,19 @@ def _buildkit_rootless(name: str) -> Image:
 
 
 def _buildah(name: str) -> Image:
+    # As root it raises these to 1048576, which needs CAP_SYS_RESOURCE: a machine that is a
+    # container itself may not have it (buildah: run_linux.go).
+    limits = [
+        f"{name}={hard}:{hard}"
+        for name, limit in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
+        if (hard := resource.getrlimit(limit)[1]) != resource.RLIM_INFINITY
+    ]
+    told = tomlkit.dumps({"containers": {"default_ulimits": limits}})
     return Image(
         (name,),
         (
             _program("buildah"),
+            Entry("/etc/containers/containers.conf", content=told, mode=0o644),
             *_rootless("build", "/home/build"),
             Entry("/home/build/.local/share/containers", folder=True, user=1000),
         ),
