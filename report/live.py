@@ -24,6 +24,7 @@ from report.helm import HelmError, run
 from report.model import ObjectChange, PropertyChange
 from report.rendered import Objects, identity, shown
 from report.values import SECRET, Scrubber, differences, inside
+from tools.files import write_privately
 
 _TIMEOUT = 60.0
 _WHOLE = re.compile(r"data|binaryData|matchLabels|(\w+S|s)elector")
@@ -53,8 +54,7 @@ def place(settings: Mapping[str, str], kubeconfig: str) -> Generator[Place]:
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(yaml.safe_load(given), Mapping):
             file = Path(folder) / "kubeconfig"
-            file.touch(mode=0o600)
-            file.write_text(given, encoding="utf-8")
+            write_privately(file, given)
             given = str(file)
         yield Place(given or kubeconfig, settings.get("kubernetes:context"))
 

@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from report.events import RELEASE, Plan, read, read_refresh, sides_of_release, told
 from report.rendered import Charts, rendering, unrendered
-from report.values import Scrubber, clean, config_secrets, inside, secrets_of
+from report.values import Scrubber, clean, config_secrets, entries, inside, leaves, secrets_of
 from tools.stack_file import SETTINGS
 
 _KUBERNETES = "1.34.0"
@@ -119,21 +119,23 @@ def _foresee(
     args: pulumi.ResourceTransformationArgs,
 ) -> None:
     """Render a release that the program registers, if it differs from the state's."""
-    if args.type_ != RELEASE:
+    if args.type_ != RELEASE or charts.helm is None:
         return
     inputs = {to_camel(key): value for key, value in args.props.items() if value is not None}
-    outputs = list(_outputs(inputs))
 
     async def compare(resolved: list[object]) -> None:
         # Nothing secret is in values; were it, nobody would know yet what to take out.
-        if charts.helm is None or await together.is_secret():
+        if await together.is_secret():
             return
         new = _filled(inputs, iter(resolved))
         old = (await asyncio.wrap_future(state)).releases.get(args.name)
         if old is None or rendering(old) != rendering(new):
             options = pulumi.InvokeOptions(parent=args.opts.parent)
-            await asyncio.gather(*(_render(charts, side, options) for side in (old, new) if side))
+            sides = (clean(side, Scrubber()) for side in (old, new) if side)
+            await asyncio.gather(*(_render(charts, side, options) for side in sides))
 
+    # Of the outputs alone, since to make one of all inputs takes the SDK long.
+    outputs: list[Any] = [leaf for leaf in leaves(inputs) if isinstance(leaf, pulumi.Output)]
     together = pulumi.Output.all(*outputs)
     together.apply(compare)
 
@@ -144,7 +146,7 @@ async def _render(
     options: pulumi.InvokeOptions,
 ) -> None:
     """Have the provider render one side, which runs already, unlike helm."""
-    promised = charts.promise(clean(inputs, Scrubber()))
+    promised = charts.promise(inputs)
     try:
         # What failed can hold values, and is not told.
         with contextlib.suppress(Exception):
@@ -173,20 +175,8 @@ def _number(text: str) -> int | float:
     return int(text.removesuffix(".0")) if text.endswith(".0") else float(text)
 
 
-def _outputs(value: object) -> Iterator[pulumi.Output[object]]:
-    """Yield the outputs in a value; to make one of all of it would take the SDK long."""
-    if isinstance(value, pulumi.Output):
-        yield cast("pulumi.Output[object]", value)
-    elif isinstance(value, dict):
-        for item in cast("dict[str, object]", value).values():
-            yield from _outputs(item)
-    elif isinstance(value, list):
-        for item in cast("list[object]", value):
-            yield from _outputs(item)
-
-
 def _filled(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON
-    """Put what became of the outputs in their places."""
+    """Put what became of the outputs in their places, in the order of ``leaves``."""
     if isinstance(value, pulumi.Output):
         return next(resolved)
     if isinstance(value, dict):
@@ -223,7 +213,7 @@ def _exported(stack: auto.Stack) -> _State:
         time=str(inside(deployment, "manifest").get("time", "")),
         releases={
             resource["urn"].rpartition("::")[2]: resource["inputs"]
-            for resource in inside(deployment).get("resources", [])
+            for resource in entries(inside(deployment), "resources")
             if resource["type"] == RELEASE
         },
     )

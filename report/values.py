@@ -103,18 +103,25 @@ def config_secrets(value: str) -> Iterator[str]:
         yield value
 
 
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-        # A Secret's values are in base64, and config files in it hold the secret as a part.
-        for decoded in _decoded(value):
-            yield from _texts(decoded)
-    elif isinstance(value, dict):
+def leaves(value: object) -> Iterator[object]:
+    """Yield what is in a value's dictionaries and lists, in order."""
+    if isinstance(value, dict):
         for item in cast("dict[str, object]", value).values():
-            yield from _texts(item)
+            yield from leaves(item)
     elif isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _texts(item)
+            yield from leaves(item)
+    else:
+        yield value
+
+
+def _texts(value: object) -> Iterator[str]:
+    for leaf in leaves(value):
+        if isinstance(leaf, str):
+            yield leaf
+            # A Secret's values are in base64, and config files in it hold the secret as a part.
+            for decoded in _decoded(leaf):
+                yield from _texts(decoded)
 
 
 def _decoded(text: str) -> Iterator[object]:

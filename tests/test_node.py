@@ -98,7 +98,7 @@ def test_a_file_capability_is_an_attribute_of_the_kernels_second_form(archive: P
 
 
 def test_each_layer_says_when_it_was_made(archive: Path) -> None:
-    """Buildah finds no step in a cache on a base that does not (imagebuildah/executor.go)."""
+    """Buildah finds no step in a cache on a base that does not (imagebuildah/stage_executor.go)."""
     (manifest,) = _read(archive, "manifest.json")
     config = _read(archive, manifest["Config"])
 

@@ -50,7 +50,7 @@ _PACKAGES = (
 )
 _FILES = Path(__file__).parent / "files"
 _CREATED = "1970-01-01T00:00:00Z"
-"""Fixed; a base without it has no step of Buildah found in a cache (imagebuildah/executor.go)."""
+"""Fixed; without it Buildah finds no step in a cache (imagebuildah/stage_executor.go)."""
 _SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 
 
@@ -271,8 +271,8 @@ def _buildah(name: str) -> Image:
     # As root it raises these to 1048576, which needs CAP_SYS_RESOURCE: a machine that is a
     # container itself may not have it (buildah: run_linux.go).
     limits = [
-        f"{name}={hard}:{hard}"
-        for name, limit in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
+        f"{what}={hard}:{hard}"
+        for what, limit in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
         if (hard := resource.getrlimit(limit)[1]) != resource.RLIM_INFINITY
     ]
     told = tomlkit.dumps({"containers": {"default_ulimits": limits}})
