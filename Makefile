@@ -85,9 +85,9 @@ toolchain: $(VENV)/installed ## Show which programs are used and from where
 
 test: $(VENV)/npm/installed policy/.venv/installed ## Run every test, unit to engine
 	@$(RUN) -m tools.toolchain install
-	@# Each worker has a control plane of its own, and a file's tests share theirs. The engine is
-	@# started hundreds of times, and each start collects garbage less often so.
-	@GOGC=400 $(RUN) -m pytest -m 'not node' --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@# Each worker has a control plane of its own, and a file's tests share theirs; some only wait.
+	@# The engine is started hundreds of times, and each start collects garbage less often so.
+	@GOGC=400 $(RUN) -m pytest -m 'not node' --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine and not node'

@@ -8,22 +8,32 @@ from tests.executor.binary import find
 from tools import browser
 from tools.gitlab_runner import PINNED, VARIABLE
 
+TESTS = Path(__file__).parent
+
 # An f-string of an Output then raises instead of writing a paragraph of help into a value.
 os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "1"
 # Nothing a test does may reach a cluster of the user's.
-os.environ["KUBECONFIG"] = str(Path(__file__).parent / "no-such-kubeconfig")
+os.environ["KUBECONFIG"] = str(TESTS / "no-such-kubeconfig")
 
 # How long an example takes says how busy the machine is, not whether the claim holds.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+# A worker takes whole files, in this order; begun last, one of these would keep it long after the
+# others have ended.
+LONGEST = [
+    TESTS / "engine" / f"test_{name}.py"
+    for name in ("variants", "readme", "interruption", "report")
+]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whatever is below tests/engine and tests/node by its folder."""
+    """Mark whatever is below tests/engine and tests/node by its folder; begin with what is long."""
     for item in items:
         for tier in ("engine", "node"):
             if tier in item.path.parts:
                 item.add_marker(tier)
+    items.sort(key=lambda item: [file != item.path for file in LONGEST])
 
 
 def pytest_report_header() -> list[str]:
