@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import filelock
 import psutil
+import semver
 import yaml
 from kubernetes import client
 from pulumi import automation as auto
@@ -49,6 +50,14 @@ def state_folder() -> Path:
 def checkpoint(name: str) -> Path:
     """The file that holds a stack's state in the local run; only one that is up has it."""
     return state_folder() / "backend" / ".pulumi" / "stacks" / PROJECT / f"{name}.json"
+
+
+class _Command(auto.PulumiCommand):
+    """The toolchain's CLI; the SDK would start it each time, to ask for the version."""
+
+    def __init__(self, file: Path, version: str) -> None:
+        self.command = str(file)
+        self.version = semver.Version.parse(version)
 
 
 class LocalStack:
@@ -159,13 +168,14 @@ class LocalStack:
         programs = self._programs()
         programs.mkdir(parents=True, exist_ok=True)
         self._backend().mkdir(parents=True, exist_ok=True)
-        for name in ("pulumi", "pulumi-resource-kubernetes"):
-            link = programs / name
+        pulumi, provider = map(toolchain.find, ("pulumi", "pulumi-resource-kubernetes"))
+        for found in (pulumi, provider):
+            link = programs / found.program.name
             link.unlink(missing_ok=True)
-            link.symlink_to(toolchain.find(name).file)
+            link.symlink_to(found.file)
         return auto.LocalWorkspaceOptions(
             work_dir=str(self.work),
-            pulumi_command=auto.PulumiCommand(root=str(programs.parent)),
+            pulumi_command=_Command(programs / "pulumi", pulumi.version),
             pulumi_home=str(programs.parent / "home"),
             env_vars={
                 "KUBECONFIG": str(self.kubeconfig),
