@@ -23,14 +23,14 @@ $(VENV)/installed: requirements.txt tests/requirements.txt tests/requirements.lo
 	@echo "installing Python packages into $(VENV)" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement tests/requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.lock
 	@touch $@
 
 # Apart, since pulumi-policy needs another protobuf.
 policy/.venv/installed: policy/requirements.txt
 	@echo "installing Python packages into policy/.venv" >&2
 	@$(PYTHON) -m venv policy/.venv
-	@policy/.venv/bin/pip install --quiet --no-compile --disable-pip-version-check --requirement policy/requirements.txt
+	@policy/.venv/bin/pip install --quiet --disable-pip-version-check --requirement policy/requirements.txt
 	@touch $@
 
 # Apart, since only tests need them.
