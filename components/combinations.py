@@ -32,16 +32,16 @@ _LEVELS = ("privileged", "baseline", "restricted")
 _UNPRIVILEGED = {"buildkit": "rootless", "buildah": "chroot"}
 _RUNTIMES = {"openShift": "CRI-O", "rke2": "RKE2's containerd", "eksAuto": "EKS Auto Mode"}
 
-# What to say where an acceptance is missing or is not `true`.
+# What to say where an acceptance is missing or is not `true`, with the strategy's kind put in.
 ACCEPTANCES = {
     "acceptNodeRoot": (
         "must be said out loud, since whoever runs a job becomes root on the node; write "
-        "'strategy: {kind: dood, acceptNodeRoot: true}', or use kaniko"
+        "'strategy: {{kind: {kind}, acceptNodeRoot: true}}', or use kaniko"
     ),
     "acceptPrivileged": (
-        "must be said out loud, since a privileged container runs in each job; set "
-        "acceptPrivileged: true, as in 'strategy: {kind: dind, acceptPrivileged: true}', or use "
-        "kaniko"
+        "must be said out loud, since a privileged container runs in each job, or may; set "
+        "acceptPrivileged: true, as in 'strategy: {{kind: {kind}, acceptPrivileged: true}}', or "
+        "use kaniko"
     ),
 }
 

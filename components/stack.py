@@ -153,7 +153,7 @@ def _explain(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:  # no
     context = error.get("ctx", {})
     acceptance = ACCEPTANCES.get(str(error["loc"][-1]) if error["loc"] else "")
     if acceptance and error["type"] != "extra_forbidden":
-        return acceptance
+        return acceptance.format(kind=error["loc"][-2])
     match error["type"]:
         case "value_error":
             return str(context["error"])
