@@ -176,13 +176,13 @@ class LocalStack:
         return auto.LocalWorkspaceOptions(
             work_dir=str(self.work),
             pulumi_command=_Command(programs / "pulumi", pulumi.version),
-            pulumi_home=str(programs.parent / "home"),
             env_vars={
                 "KUBECONFIG": str(self.kubeconfig),
                 "PATH": os.pathsep.join((str(programs), os.environ["PATH"])),
                 "PULUMI_BACKEND_URL": self._backend().as_uri(),
                 "PULUMI_CONFIG_PASSPHRASE": self._passphrase(),
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                "PULUMI_HOME": str(programs.parent / "home"),
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
             },
         )

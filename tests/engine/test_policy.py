@@ -129,11 +129,7 @@ def test_a_real_state_violates_the_same_by_the_pack_and_by_the_check_without_an_
     assert "failed" not in prod.up().operations
     with prod.stack.open() as stack:
         exported = stack.export_stack()
-        environment = {
-            **os.environ,
-            **stack.workspace.env_vars,
-            "PULUMI_HOME": str(stack.workspace.pulumi_home),
-        }
+        environment = {**os.environ, **stack.workspace.env_vars}
     file = prod.folder / "state.json"
     state = {"version": exported.version, "deployment": exported.deployment}
     file.write_text(json.dumps(state), encoding="utf-8")
