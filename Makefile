@@ -9,7 +9,7 @@ STACK ?= dev
 STRATEGY ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
-LOCAL := $(RUN) -m tools.local
+LOCAL := $(RUN) -m dev.local
 RUNNER ?=
 
 .PHONY: help up preview preview-report drift screenshot destroy clean cluster-up cluster-down cluster-status
@@ -48,25 +48,25 @@ preview: $(VENV)/installed ## Show what up would change
 	@$(LOCAL) preview --stack '$(STACK)' --strategy '$(STRATEGY)'
 
 preview-report: $(VENV)/installed ## Say what up would change, and what that does to security and jobs
-	@$(RUN) -m tools.toolchain install
-	@$(RUN) -m tools.toolchain install helm
-	@$(RUN) -m report --local --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
+	@$(RUN) -m dev.toolchain install
+	@$(RUN) -m dev.toolchain install helm
+	@$(RUN) -m commands --local --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
 
 policy: $(VENV)/installed ## Check the local state of STACK against the rules, without a cluster
-	@$(RUN) -m tools.policy --stack '$(STACK)'
+	@$(RUN) -m commands.policies --stack '$(STACK)'
 
 screenshot: $(VENV)/installed ## Write docs/preview.png: the report of a switch from Kaniko to DooD, in Chromium
 	@$(LOCAL) up --stack dev --strategy kaniko
-	@$(RUN) -m tools.toolchain install helm
-	@$(RUN) -m report --local --stack dev || test $$? -eq 2
-	@$(RUN) -m tools.browser build/preview/report.html docs/preview.png
+	@$(RUN) -m dev.toolchain install helm
+	@$(RUN) -m commands --local --stack dev || test $$? -eq 2
+	@$(RUN) -m dev.browser build/preview/report.html docs/preview.png
 
 drift: $(VENV)/installed ## Say what of STACK was changed in the local cluster since up
-	@$(RUN) -m tools.toolchain install
-	@$(RUN) -m report.drift --local --stack '$(STACK)' || test $$? -eq 2
+	@$(RUN) -m dev.toolchain install
+	@$(RUN) -m commands.drift --local --stack '$(STACK)' || test $$? -eq 2
 
 explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
-	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m tools.explain
+	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m commands.explain
 
 destroy: $(VENV)/installed ## Remove what STACK deployed locally
 	@$(LOCAL) destroy --stack '$(STACK)'
@@ -78,13 +78,13 @@ cluster-up cluster-down cluster-status: $(VENV)/installed ## Start, stop or show
 	@$(LOCAL) $@
 
 node-up node-down node-status: $(VENV)/installed ## Start, stop or show a real node (root, Linux)
-	@$(RUN) -m tools.node $(patsubst node-%,%,$@)
+	@$(RUN) -m dev.node $(patsubst node-%,%,$@)
 
 toolchain: $(VENV)/installed ## Show which programs are used and from where
-	@$(RUN) -m tools.toolchain show
+	@$(RUN) -m dev.toolchain show
 
 test: $(VENV)/npm/installed policy/.venv/installed ## Run every test, unit to engine
-	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m dev.toolchain install
 	@# Each worker has a control plane of its own, and a file's tests share theirs; some only wait.
 	@# The engine is started hundreds of times, and each start collects garbage less often so.
 	@GOGC=400 $(RUN) -m pytest -m 'not node' --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -93,11 +93,11 @@ test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine and not node'
 
 test-newest: $(VENV)/installed policy/.venv/installed ## Run the engine tests with the newest Kubernetes
-	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m tools.toolchain install
+	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m dev.toolchain install
 	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m pytest -m engine
 
 test-node: $(VENV)/installed ## Build and push images by each strategy on a real node (root, Linux)
-	@$(RUN) -m tools.toolchain install
+	@$(RUN) -m dev.toolchain install
 	@# Jobs mostly wait, for pods and for each other's images.
 	@$(RUN) -m pytest -m node --numprocesses 6
 
@@ -109,23 +109,23 @@ lint: $(VENV)/installed policy/.venv/installed ## Check style, format, types and
 	@$(VENV)/bin/yamllint --strict .
 
 schema: $(VENV)/installed ## Write schema/stack.json from the models
-	@$(RUN) -m tools.schema
+	@$(RUN) -m dev.generate.schema
 
 templates: $(VENV)/installed ## Write the pipeline components of templates/ from the plans
-	@$(RUN) -m tools.templates
+	@$(RUN) -m dev.generate.templates
 
 readme: $(VENV)/installed ## Write the tables of README.md from the plans
-	@$(RUN) -m tools.readme
+	@$(RUN) -m dev.generate.docs
 
 runner-keys: $(VENV)/installed ## Compare the keys of config.toml with the source in RUNNER
 	@$(RUN) -m tests.executor.source '$(RUNNER)'
 
 bench: $(VENV)/installed ## Measure preview and up against the floor and against helm with kubectl
-	@$(RUN) -m tools.toolchain install
-	@$(RUN) -m tools.toolchain install helm kubectl
-	@$(RUN) -m tools.bench
+	@$(RUN) -m dev.toolchain install
+	@$(RUN) -m dev.toolchain install helm kubectl
+	@$(RUN) -m dev.bench
 
 bench-builds: $(VENV)/installed ## Measure builds of each strategy on the real node (root, Linux)
-	@$(RUN) -m tools.toolchain install
-	@$(RUN) -m tools.node up >/dev/null
+	@$(RUN) -m dev.toolchain install
+	@$(RUN) -m dev.node up >/dev/null
 	@$(RUN) -m tests.bench

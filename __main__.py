@@ -3,9 +3,9 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import stack
-from components.environment import Environment
-from components.placement import Placement
+from components.arguments import Placement
+from components.resources.environment import Environment
+from components.settings import load as stack
 
 settings, secrets = stack.load()
 placement = Placement(settings, secrets)

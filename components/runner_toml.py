@@ -11,7 +11,12 @@ from typing import Any
 
 import tomlkit
 
-from components.strategies.plan import BuildPlan, Security, Service, file_key
+from components.plan import (
+    BuildPlan,
+    Security,
+    Service,
+    file_key,
+)
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _LOGINS = "/etc/image-builds/docker"

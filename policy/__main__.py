@@ -1,4 +1,4 @@
-"""The rules of ``report/rules.py`` as a policy pack, which Pulumi itself runs in its operations.
+"""The rules of ``report.analysis.rules`` as a policy pack, which Pulumi runs in its operations.
 
 ``report`` is a link, so that what is published holds the rules too. Nothing else of this project
 is there, and packages only as far as ``requirements.txt`` has them.
@@ -18,8 +18,13 @@ from pulumi_policy import (
 )
 from pulumi_policy.deserialize import serialize_properties
 
+from report.analysis.rules import (
+    RULES,
+    Finding,
+    Resource,
+    Rule,
+)
 from report.model import Severity as Gravity
-from report.rules import RULES, Finding, Resource, Rule
 from report.values import Scrubber, clean
 
 _SEVERITIES: dict[Gravity, Severity] = {

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from dev import browser
+from dev.gitlab_runner import PINNED, VARIABLE
 from tests.executor.binary import find
-from tools import browser
-from tools.gitlab_runner import PINNED, VARIABLE
 
 TESTS = Path(__file__).parent
 
@@ -44,7 +44,7 @@ def pytest_report_header() -> list[str]:
 def _jobs() -> str:
     if real := find():
         return f"jobs: run by gitlab-runner {PINNED} ({real}); beside it by tests/executor"
-    stand_ins = "run by tests/executor and, on a node, by tests/node/jobs.py"
+    stand_ins = "run by tests/executor and, on a node, by tests/support/node/jobs.py"
     return (
         f"jobs: {stand_ins}, which stand in for gitlab-runner {PINNED}; "
         f"no real one is on PATH or in {VARIABLE}"

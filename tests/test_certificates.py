@@ -6,7 +6,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from components.certificates import Pair, authority, issue, private
+from components.resources.certificates import (
+    Pair,
+    authority,
+    issue,
+    private,
+)
 
 DAY = dt.timedelta(days=1)
 CA = authority("a test", DAY)

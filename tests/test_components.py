@@ -5,12 +5,27 @@ from typing import Any, ClassVar, cast
 import pulumi
 import pytest
 
-from components import stack
-from components.access import rules
-from components.environment import Environment
-from components.placement import Placement
-from tests.configured import CERTIFICATE, PULL, PUSH, SECRETS, SETTINGS, TOKEN, bent, configure
-from tests.harness import Registered, deploy, is_secret, plain, unmarked
+from components.arguments import Placement
+from components.resources.access import rules
+from components.resources.environment import Environment
+from components.settings import load as stack
+from tests.support.configured import (
+    CERTIFICATE,
+    PULL,
+    PUSH,
+    SECRETS,
+    SETTINGS,
+    TOKEN,
+    bent,
+    configure,
+)
+from tests.support.harness import (
+    Registered,
+    deploy,
+    is_secret,
+    plain,
+    unmarked,
+)
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SECRET = "kubernetes:core/v1:Secret"

@@ -4,8 +4,12 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import config, stack
-from tests.configured import (
+from components.settings import load as stack
+from components.settings.models import Chart, Runner, Settings
+from components.site import Amounts
+from components.strategies.deploy import Deploy
+from components.strategies.kaniko import Kaniko
+from tests.support.configured import (
     CERTIFICATE,
     MISSING,
     PULL,
@@ -335,7 +339,7 @@ def test_risks_that_are_accepted_with_a_reason_are_no_mistake() -> None:
 
     settings, _ = stack.load()
 
-    assert settings == config.Settings.model_validate(SETTINGS)
+    assert settings == Settings.model_validate(SETTINGS)
 
 
 def test_a_cluster_that_is_not_named_is_told() -> None:
@@ -370,25 +374,25 @@ def test_what_is_left_out_gets_its_default() -> None:
 
     settings, secrets = stack.load()
 
-    assert settings.runners["main"].strategy == config.Kaniko()
+    assert settings.runners["main"].strategy == Kaniko()
     assert settings.runners["main"].concurrent == 10
-    assert settings.chart == config.Chart(version="0.86.0", repository="https://charts.gitlab.io")
+    assert settings.chart == Chart(version="0.86.0", repository="https://charts.gitlab.io")
     assert settings.job_namespace("main") == "builds-main"
     assert secrets.runner_tokens["main"].get_secret_value() == TOKEN
     assert TOKEN not in repr(secrets)
 
 
 def test_a_strategy_is_given_by_name_or_with_options() -> None:
-    by_name = config.Runner.model_validate({"tags": ["x"], "strategy": "kaniko"})
-    with_kind = config.Runner.model_validate({"tags": ["x"], "strategy": {"kind": "kaniko"}})
+    by_name = Runner.model_validate({"tags": ["x"], "strategy": "kaniko"})
+    with_kind = Runner.model_validate({"tags": ["x"], "strategy": {"kind": "kaniko"}})
 
     assert by_name == with_kind
 
 
 def test_a_deploy_runner_has_no_rights_unless_they_are_listed() -> None:
-    by_name = config.Runner.model_validate({"tags": ["x"], "strategy": "none"})
+    by_name = Runner.model_validate({"tags": ["x"], "strategy": "none"})
 
-    assert by_name.strategy == config.Deploy(rights={})
+    assert by_name.strategy == Deploy(rights={})
 
 
 def test_rights_of_a_deployment_are_taken_as_they_are_listed() -> None:
@@ -402,7 +406,7 @@ def test_rights_of_a_deployment_are_taken_as_they_are_listed() -> None:
 
     strategy = stack.load()[0].runners["main"].strategy
 
-    assert isinstance(strategy, config.Deploy)
+    assert isinstance(strategy, Deploy)
     assert [right.model_dump(by_alias=True) for right in strategy.rights["apps"]] == listed
 
 
@@ -417,7 +421,7 @@ def test_a_node_selector_may_repeat_what_the_strategy_needs() -> None:
 
 
 def test_a_quantity_may_be_a_number() -> None:
-    assert config.Amounts.model_validate({"cpu": 2, "memory": "1.5Gi"}) == config.Amounts(
+    assert Amounts.model_validate({"cpu": 2, "memory": "1.5Gi"}) == Amounts(
         cpu="2",
         memory="1.5Gi",
     )

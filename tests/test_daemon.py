@@ -4,11 +4,23 @@ from typing import Any
 
 from cryptography import x509
 
-from components import stack
-from components.environment import Environment
-from components.placement import Placement
-from tests.configured import SECRETS, SETTINGS, STRATEGIES, bent, configure
-from tests.harness import Registered, deploy, is_secret, plain, unmarked
+from components.arguments import Placement
+from components.resources.environment import Environment
+from components.settings import load as stack
+from tests.support.configured import (
+    SECRETS,
+    SETTINGS,
+    STRATEGIES,
+    bent,
+    configure,
+)
+from tests.support.harness import (
+    Registered,
+    deploy,
+    is_secret,
+    plain,
+    unmarked,
+)
 
 CORE = "kubernetes:core/v1"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"

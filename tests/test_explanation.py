@@ -1,8 +1,8 @@
 import pytest
 
-from components.config import Settings
-from components.explanation import Verdict, explain
-from tests.configured import SETTINGS, STRATEGIES, bent
+from components.settings.explain import Verdict, explain
+from components.settings.models import Settings
+from tests.support.configured import SETTINGS, STRATEGIES, bent
 
 
 def _verdicts(changes: dict[str, object]) -> dict[str, Verdict]:

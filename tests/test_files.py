@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from tools.files import write_privately
+from dev.files import write_privately
 
 
 def test_a_private_file_is_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

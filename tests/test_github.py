@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from report.note import marker
-from tests.pipelines import against_shell
-from tools.local import CHECKOUT
+from dev.local import CHECKOUT
+from report.outputs.markdown import marker
+from tests.support.pipelines import against_shell
 
 FILE = CHECKOUT / ".github" / "workflows" / "pipeline.yml"
 TEXT = FILE.read_text(encoding="utf-8")

@@ -2,7 +2,7 @@ import pytest
 from pulumi import automation as auto
 from pulumi.automation import CommandResult
 
-from tools import local
+from dev import local
 
 
 @pytest.mark.parametrize(

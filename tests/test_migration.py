@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
-from components.config import Cluster, Kaniko, Settings, Strategy
 from components.runner_toml import render
-from components.strategies import plan_for
-from tests.configured import SETTINGS
-from tests.pipelines import against_schema, resolved
+from components.settings.models import Settings
+from components.site import Cluster
+from components.strategies import Strategy, plan_for
+from components.strategies.kaniko import Kaniko
+from dev.generate.docs import VARIANTS
+from dev.local import CHECKOUT
+from tests.support.configured import SETTINGS
+from tests.support.pipelines import against_schema, resolved
 from tests.test_runner_toml import JOB
-from tools.local import CHECKOUT
-from tools.readme import VARIANTS
 
 PAGE = (CHECKOUT / "docs" / "migration.md").read_text(encoding="utf-8")
 DOCKER, KANIKO, SECRET, STACK = (

@@ -6,11 +6,23 @@ from typing import Any
 
 import pytest
 
-from tools.node import programs, settings
-from tools.node.images import Entry, Image, Store, reference
-from tools.node.machine import NODE, Machine
-from tools.node.registry import KINDS, LOGIN, MIRROR, OPEN, PRIVATE, Registries
-from tools.node.registry import settings as registry_settings
+from dev.node import programs, settings
+from dev.node.images import (
+    Entry,
+    Image,
+    Store,
+    reference,
+)
+from dev.node.machine import NODE, Machine
+from dev.node.registry import (
+    KINDS,
+    LOGIN,
+    MIRROR,
+    OPEN,
+    PRIVATE,
+    Registries,
+)
+from dev.node.registry import settings as registry_settings
 
 IMAGE = Image(
     ("example.com/tool:1",),

@@ -5,11 +5,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import stack
-from components.placement import Placement
-from components.registry import Login
-from components.runner import RunnerArgs
-from tests.configured import (
+from components.arguments import Placement
+from components.resources.registry import Login
+from components.resources.runner import RunnerArgs
+from components.settings import load as stack
+from tests.support.configured import (
     CERTIFICATE,
     PULL,
     PUSH,
@@ -20,7 +20,7 @@ from tests.configured import (
     bent,
     configure,
 )
-from tests.harness import deploy, is_secret, plain
+from tests.support.harness import deploy, is_secret, plain
 
 DOOD = {"kind": "dood", "acceptNodeRoot": True}
 ARCHIVED = {"kind": "kaniko", "image": "gcr.io/kaniko-project/executor:v1.24.0-debug"}

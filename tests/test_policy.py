@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tools import policy
-from tools.local import STATE_VARIABLE
+from commands import policies as policy
+from dev.local import STATE_VARIABLE
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 TOML = """\

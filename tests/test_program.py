@@ -5,9 +5,18 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.configured import PULL, PUSH, SECRETS, SETTINGS, STRATEGIES, TOKEN, bent, configure
-from tests.harness import Registered, deploy, unmarked
-from tools.local import CHECKOUT
+from dev.local import CHECKOUT
+from tests.support.configured import (
+    PULL,
+    PUSH,
+    SECRETS,
+    SETTINGS,
+    STRATEGIES,
+    TOKEN,
+    bent,
+    configure,
+)
+from tests.support.harness import Registered, deploy, unmarked
 
 
 def _run(strategy: object) -> list[Registered]:

@@ -1,6 +1,6 @@
 import pytest
 
-from tools import readme
+from dev.generate import docs as readme
 
 TEXT = readme.FILE.read_text(encoding="utf-8")
 

@@ -11,25 +11,20 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.config import (
-    Buildah,
-    Buildkit,
-    BuildkitService,
-    Buildx,
-    Cluster,
-    Deploy,
-    Dind,
-    Dood,
-    Kaniko,
-    Nodes,
-    Registry,
-    Strategy,
-)
+from components.plan import BuildPlan, Security, Service
 from components.runner_toml import JobSettings, render
-from components.strategies import plan_for
-from components.strategies.plan import BuildPlan, Security, Service
-from tests.pipelines import against_shell
-from tools.readme import VARIANTS
+from components.site import Cluster, Nodes, Registry
+from components.strategies import Strategy, plan_for
+from components.strategies.buildah import Buildah
+from components.strategies.buildkit import Buildkit
+from components.strategies.buildkit_service import BuildkitService
+from components.strategies.buildx import Buildx
+from components.strategies.deploy import Deploy
+from components.strategies.dind import Dind
+from components.strategies.dood import Dood
+from components.strategies.kaniko import Kaniko
+from dev.generate.docs import VARIANTS
+from tests.support.pipelines import against_shell
 
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
 REGISTRIES = (

@@ -6,11 +6,14 @@ import jsonschema
 import pytest
 import yaml
 
-from components.combinations import setting_mistakes
-from components.config import Deploy, Dood, Kaniko, Settings
-from tools import schema
-from tools.local import CHECKOUT
-from tools.stack_file import SETTINGS, StackFileError, read_config
+from components.settings.checks import setting_mistakes
+from components.settings.models import Settings
+from components.strategies.deploy import Deploy
+from components.strategies.dood import Dood
+from components.strategies.kaniko import Kaniko
+from dev.generate import schema
+from dev.local import CHECKOUT
+from report.stack_file import SETTINGS, StackFileError, read_config
 
 
 def _stack(name: str) -> dict[str, Any]:

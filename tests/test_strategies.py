@@ -5,26 +5,25 @@ from typing import Any, get_args
 
 import pytest
 
-from components.config import (
-    Auto,
-    Buildah,
-    Buildkit,
-    Buildx,
+from components.plan import BuildPlan, Security
+from components.site import (
     Cluster,
-    Deploy,
-    Dind,
-    Dood,
-    Kaniko,
     NodeProfiles,
     Nodes,
     Registry,
     Right,
-    Strategy,
 )
-from components.strategies import choose, plan_for
-from components.strategies.plan import BuildPlan, Security
-from tools import readme
-from tools.readme import VARIANTS
+from components.strategies import Strategy, choose, plan_for
+from components.strategies.auto import Auto
+from components.strategies.buildah import Buildah
+from components.strategies.buildkit import Buildkit
+from components.strategies.buildx import Buildx
+from components.strategies.deploy import Deploy
+from components.strategies.dind import Dind
+from components.strategies.dood import Dood
+from components.strategies.kaniko import Kaniko
+from dev.generate import docs as readme
+from dev.generate.docs import VARIANTS
 
 SELECTOR = {"image-builds/docker-socket": "true"}
 CLUSTER = Cluster(

@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import pytest
 
-from components import stack
-from components.environment import Environment
-from components.placement import Placement
-from tests.configured import (
+from components.arguments import Placement
+from components.resources.environment import Environment
+from components.settings import load as stack
+from tests.support.configured import (
     CERTIFICATE,
     LEVELS,
     SECRETS,
@@ -24,7 +24,7 @@ from tests.configured import (
     bent,
     configure,
 )
-from tests.harness import deploy
+from tests.support.harness import deploy
 
 REGISTRY = {"host": "ca.example.com:5000", "pull": "in", "push": "out"}
 REGISTRIES: dict[str, list[dict[str, Any]]] = {

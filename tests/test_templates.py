@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from components.config import Cluster
+from components.site import Cluster
 from components.strategies import plan_for
-from tests.pipelines import against_schema, against_shell, resolved
-from tools import templates
-from tools.local import CHECKOUT
+from dev.generate import templates
+from dev.local import CHECKOUT
+from tests.support.pipelines import against_schema, against_shell, resolved
 
 SHELL = shutil.which("dash") or "/bin/sh"
 TOOLS = ("buildah", "buildctl", "buildctl-daemonless.sh", "docker", "executor")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tools import toolchain
-from tools.archives import Archive
-from tools.toolchain import Program, ToolchainError
+from dev import toolchain
+from dev.archives import Archive
+from dev.toolchain import Program, ToolchainError
 
 HELLO = Program(
     name="hello",

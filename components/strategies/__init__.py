@@ -2,33 +2,34 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Annotated, assert_never
 
-from components.config import (
-    Auto,
-    Buildah,
-    Buildkit,
-    BuildkitService,
-    Buildx,
-    Cluster,
-    Deploy,
-    Dind,
-    Dood,
-    Kaniko,
-    Registry,
-    Strategy,
-)
+from pydantic import Field
+
+from components.plan import BuildPlan
+from components.site import Cluster, Registry
 from components.strategies import (
     buildah,
     buildkit,
     buildkit_service,
     buildx,
+    deploy,
     dind,
     dood,
     kaniko,
-    none,
 )
-from components.strategies.plan import BuildPlan
+from components.strategies.auto import Auto, choose
+from components.strategies.buildah import Buildah
+from components.strategies.buildkit import Buildkit
+from components.strategies.buildkit_service import BuildkitService
+from components.strategies.buildx import Buildx
+from components.strategies.deploy import Deploy
+from components.strategies.dind import Dind
+from components.strategies.dood import Dood
+from components.strategies.kaniko import Kaniko
+
+Strategy = Kaniko | Dood | Dind | Buildkit | BuildkitService | Buildx | Buildah | Deploy | Auto
+AnyStrategy = Annotated[Strategy, Field(discriminator="kind")]
 
 
 def plan_for(
@@ -76,18 +77,8 @@ def _plan(  # noqa: PLR0911 - one for each strategy
         case Buildah():
             return buildah.plan(strategy, cluster, registries, mirrors)
         case Deploy():
-            return none.plan(strategy)
+            return deploy.plan(strategy)
         case Auto():
             return _plan(choose(cluster), cluster, registries, mirrors)
         case _:
             assert_never(strategy)
-
-
-def choose(cluster: Cluster) -> Kaniko | Dood:
-    """Pick for ``strategy: auto``: DooD where all it needs is declared, Kaniko anywhere else."""
-    nodes = cluster.nodes
-    admitted = cluster.platform == "other" and cluster.pod_security_limit == "privileged"
-    own = cluster.kind == "onPrem" and nodes.os == "ubuntu"
-    if admitted and own and nodes.docker_socket and nodes.trusted:
-        return Dood(accept_node_root=True)
-    return Kaniko()

@@ -5,12 +5,11 @@ It makes a user namespace, so it needs seccomp and AppArmor profiles that allow 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import tomlkit
 
-from components.config import Buildah, Cluster, Registry
-from components.strategies.plan import (
+from components.plan import (
     CREDENTIALS,
     PRIVILEGED_JOB,
     BuildPlan,
@@ -20,6 +19,22 @@ from components.strategies.plan import (
     setup_to_unshare,
     unconfined,
 )
+from components.site import Cluster, NodeProfiles, Registry
+from components.types import Image, Model
+
+
+class Buildah(Model):
+    """Build with Buildah in the job's own container.
+
+    ``chroot`` runs as uid 1000 and ``root`` as uid 0, both without privilege.
+    """
+
+    kind: Literal["buildah"] = "buildah"
+    variant: Literal["chroot", "root", "privileged"] = "chroot"
+    storage_driver: Literal["vfs", "overlay"] = "vfs"
+    accept_privileged: Literal[True] | None = None
+    node_profiles: NodeProfiles | None = None
+    image: Image = "quay.io/containers/buildah:v1.43.5"
 
 
 def plan(

@@ -6,12 +6,12 @@ the pod's own user namespace or on the node.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import tomlkit
+from pydantic import Field
 
-from components.config import Buildkit, Cluster, Registry
-from components.strategies.plan import (
+from components.plan import (
     CREDENTIALS,
     PRIVILEGED_JOB,
     BuildPlan,
@@ -23,6 +23,30 @@ from components.strategies.plan import (
     setup_to_unshare,
     unconfined,
 )
+from components.site import Cluster, NodeProfiles, Registry
+from components.types import Image, Model
+
+BUILDKIT = "moby/buildkit:v0.34.2"
+
+
+def _buildkit_image(given: Mapping[str, Any]) -> str:
+    suffix = "-rootless" if given.get("variant") == "rootless" else ""
+    return f"{BUILDKIT}{suffix}"
+
+
+class Buildkit(Model):
+    """Build with a BuildKit daemon inside the job's own container.
+
+    ``rootful`` is privileged in a user namespace of the pod's own (``hostUsers: false``).
+    """
+
+    kind: Literal["buildkit"] = "buildkit"
+    variant: Literal["rootless", "rootful", "privileged"] = "rootless"
+    host_users: bool = True
+    accept_privileged: Literal[True] | None = None
+    node_profiles: NodeProfiles | None = None
+    image: Image = Field(default_factory=_buildkit_image)
+
 
 FILES = "/etc/image-builds/buildkit"
 """Where daemons and their clients find what they read about registries."""

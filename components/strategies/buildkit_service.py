@@ -5,18 +5,12 @@ daemon know each other by certificates of one CA (moby/buildkit:README.md, expos
 service): without them a ``RUN`` step, which shares the daemon's network, could command it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from components.config import BuildkitService, Cluster, Registry
-from components.strategies.buildkit import (
-    CONFIG,
-    FILES,
-    ROOTLESS_STATE,
-    buildx_environment,
-    client_flags,
-    daemon_files,
-)
-from components.strategies.plan import (
+from pydantic import Field
+
+from components.plan import (
     CLIENT,
     CREDENTIALS,
     BuildPlan,
@@ -28,6 +22,44 @@ from components.strategies.plan import (
     unconfined,
     wait_for,
 )
+from components.site import Bounds, Cluster, NodeProfiles, Registry
+from components.strategies.buildkit import (
+    BUILDKIT,
+    CONFIG,
+    FILES,
+    ROOTLESS_STATE,
+    buildx_environment,
+    client_flags,
+    daemon_files,
+)
+from components.strategies.docker import DOCKER_CLIENT
+from components.types import Image, Model, Quantity, amount
+
+
+def _client_image(given: Mapping[str, Any]) -> str:
+    return DOCKER_CLIENT if given.get("client") == "buildx" else f"{BUILDKIT}-rootless"
+
+
+class BuildkitService(Model):
+    """Build with one BuildKit daemon that the stack's runners share, rootless, outside of the jobs.
+
+    ``client`` is what jobs call: ``buildctl``, or ``docker buildx`` with the driver ``remote``.
+    ``cache_size`` is how much of the daemon's layers survives its garbage collection; they are
+    gone when its pod is. ``resources`` are the daemon's.
+    """
+
+    kind: Literal["buildkit-service"] = "buildkit-service"
+    client: Literal["buildctl", "buildx"] = "buildctl"
+    cache_size: Quantity = "20Gi"
+    resources: Bounds = Bounds()
+    node_profiles: NodeProfiles | None = None
+    daemon_image: Image = f"{BUILDKIT}-rootless"
+    image: Image = Field(default_factory=_client_image)
+
+    def cache_bytes(self) -> int:
+        """The cache's size in bytes."""
+        return int(amount(self.cache_size))
+
 
 _CERTIFICATES = "/etc/image-builds/buildkitd"
 _PORT = 1234

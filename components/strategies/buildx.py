@@ -7,10 +7,9 @@ that level can make privileged ones too.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
-from components.config import Buildx, Cluster, Registry
-from components.strategies.buildkit import CONFIG, FILES, buildx_environment, daemon_files
-from components.strategies.plan import (
+from components.plan import (
     CLIENT,
     CREDENTIALS,
     AccountRule,
@@ -18,6 +17,31 @@ from components.strategies.plan import (
     setup_to_unshare,
     wait_for,
 )
+from components.site import Cluster, Registry
+from components.strategies.buildkit import (
+    BUILDKIT,
+    CONFIG,
+    FILES,
+    buildx_environment,
+    daemon_files,
+)
+from components.strategies.docker import DOCKER_CLIENT
+from components.types import Image, Model
+
+
+class Buildx(Model):
+    """Build with ``docker buildx`` and BuildKit pods that each job makes for itself.
+
+    The driver is ``kubernetes``; the others are ``buildkit-service`` with ``client: buildx``
+    (``remote``), and ``dind`` and ``dood`` as they are (``docker``). Whoever can run a job can make
+    privileged pods, so the stack file must say that it accepts this.
+    """
+
+    kind: Literal["buildx"] = "buildx"
+    accept_privileged: Literal[True]
+    image: Image = DOCKER_CLIENT
+    daemon_image: Image = f"{BUILDKIT}-rootless"
+
 
 _NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 

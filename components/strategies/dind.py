@@ -8,11 +8,12 @@ dockerd-entrypoint.sh). Rootless, the engine runs as uid 1000, in a container th
 all the same (docker-library/docker#330).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from components.config import Cluster, Dind, Registry
-from components.strategies.docker_certificates import files
-from components.strategies.plan import (
+from pydantic import Field
+
+from components.plan import (
     BUILDS,
     CLIENT,
     CREDENTIALS,
@@ -23,6 +24,29 @@ from components.strategies.plan import (
     setup_to_unshare,
     wait_for,
 )
+from components.site import Cluster, Registry
+from components.strategies.docker import DOCKER_CLIENT, DOCKER_ENGINES, files
+from components.types import Image, Model
+
+
+def _engine_image(given: Mapping[str, Any]) -> str:
+    return DOCKER_ENGINES[given.get("variant") == "rootless"]
+
+
+class Dind(Model):
+    """Build with a Docker engine that runs privileged beside the job.
+
+    Whoever runs a job commands that engine, so the stack file must say that it accepts this.
+    ``tls`` and ``socket`` are how the client reaches it; ``rootless`` runs it as uid 1000, reached
+    with TLS. Client and engine are of one version: engines of 29.0 refuse older clients.
+    """
+
+    kind: Literal["dind"] = "dind"
+    variant: Literal["tls", "socket", "rootless"] = "tls"
+    accept_privileged: Literal[True]
+    image: Image = DOCKER_CLIENT
+    daemon_image: Image = Field(default_factory=_engine_image)
+
 
 _CERTIFICATES = "/etc/docker/certs.d"
 _CERTIFICATES_OF_USER = "/home/rootless/.config/docker/certs.d"

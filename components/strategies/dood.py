@@ -8,10 +8,29 @@ engine, so they are said here and checked by nobody.
 import json
 import re
 from collections.abc import Sequence
+from typing import Literal
 
-from components.config import Cluster, Dood, Registry
-from components.strategies.docker_certificates import HOSTS_FILE, files
-from components.strategies.plan import CLIENT, CREDENTIALS, BuildPlan, HostPath
+from components.plan import (
+    CLIENT,
+    CREDENTIALS,
+    BuildPlan,
+    HostPath,
+)
+from components.site import Cluster, Registry
+from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, files
+from components.types import Image, Model
+
+
+class Dood(Model):
+    """Build with the node's own Docker engine, through its socket.
+
+    Whoever runs a job is root on the node, so the stack file must say that it accepts this.
+    """
+
+    kind: Literal["dood"] = "dood"
+    accept_node_root: Literal[True]
+    image: Image = DOCKER_CLIENT
+
 
 _SOCKET = "/var/run/docker.sock"
 _OLDEST_SUPPORTED = 29

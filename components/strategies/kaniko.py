@@ -6,9 +6,27 @@ nor an unshare call and keeps the default seccomp and AppArmor profiles
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
-from components.config import Cluster, Kaniko, Registry
-from components.strategies.plan import BuildPlan, certificate_file, certificate_files
+from components.plan import BuildPlan, certificate_file, certificate_files
+from components.site import Cluster, Registry
+from components.types import Image, Model
+
+
+class Kaniko(Model):
+    """Build in the job's own container, without privilege.
+
+    The default image is the maintained fork's: Google's was archived on 2025-06-03
+    (osscontainertools/kaniko:README.md). ``-debug`` has the shell that GitLab needs.
+    """
+
+    kind: Literal["kaniko"] = "kaniko"
+    image: Image = (
+        "ghcr.io/osscontainertools/kaniko:v1.28.5-debug"
+        "@sha256:d6d74217dc077acfd3094992e917c357080a2d3fdd1042a49e34e29a7e57c572"
+    )
+    cache_repository: Image | None = None
+
 
 _CERTIFICATES = "/kaniko/registry-certificates"
 

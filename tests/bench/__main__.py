@@ -24,15 +24,20 @@ from pulumi import automation as auto
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dev import toolchain
+from dev.local import CHECKOUT, state_folder
+from dev.node.machine import NodeError
+from dev.node.node import Node
+from dev.node.registry import OPEN
 from tests.bench import figures
-from tests.bench.figures import BASELINE, STRATEGIES, Build, Case
+from tests.bench.figures import (
+    BASELINE,
+    STRATEGIES,
+    Build,
+    Case,
+)
 from tests.bench.meters import Traffic
 from tests.bench.session import BuildFailedError, Session, deployed
-from tools import toolchain
-from tools.local import CHECKOUT, state_folder
-from tools.node.machine import NodeError
-from tools.node.node import Node
-from tools.node.registry import OPEN
 
 RUNS = 5
 RESULTS = CHECKOUT / "build" / "bench-builds"

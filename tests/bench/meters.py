@@ -16,10 +16,10 @@ from typing import Any, cast
 import psutil
 from kubernetes import client
 
-from tools.node.machine import CGROUP, Machine
-from tools.node.node import Node
-from tools.node.registry import Kind
-from tools.node.settings import SOCKET
+from dev.node.machine import CGROUP, Machine
+from dev.node.node import Node
+from dev.node.registry import Kind
+from dev.node.settings import SOCKET
 
 _INTERVAL = 0.25
 _TURNS = 8

@@ -15,17 +15,22 @@ import psutil
 import yaml
 from kubernetes import client
 
+from dev import toolchain
+from dev.local import LocalStack
+from dev.node.node import Node
+from dev.node.registry import OPEN
 from tests.bench import figures, projects
 from tests.bench.figures import Build, Case
-from tests.bench.meters import Peak, Traffic, Workers, volumes
-from tests.configured import SETTINGS, STRATEGIES
+from tests.bench.meters import (
+    Peak,
+    Traffic,
+    Workers,
+    volumes,
+)
 from tests.engine.conftest import account, runner_config
-from tests.node.jobs import Pipeline, Result, Runner
-from tests.node.project import TEMPLATES, pipeline
-from tools import toolchain
-from tools.local import LocalStack
-from tools.node.node import Node
-from tools.node.registry import OPEN
+from tests.support.configured import SETTINGS, STRATEGIES
+from tests.support.node.jobs import Pipeline, Result, Runner
+from tests.support.node.project import TEMPLATES, pipeline
 
 _ENGINE = "dood"
 """Its builds run in the node's Docker engine."""

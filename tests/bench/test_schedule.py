@@ -1,6 +1,11 @@
 from collections import Counter
 
-from tests.bench.__main__ import CASES, CONTROL, RUNS, schedule
+from tests.bench.__main__ import (
+    CASES,
+    CONTROL,
+    RUNS,
+    schedule,
+)
 from tests.bench.figures import STRATEGIES
 
 

@@ -20,10 +20,10 @@ from pulumi import automation as auto
 from pulumi.automation import events
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
+from dev.cluster import Cluster
+from dev.local import CHECKOUT, USERNAME, LocalStack
 from tests.executor.binary import Manager
 from tests.executor.job import Account, Call, Run
-from tools.cluster import Cluster
-from tools.local import CHECKOUT, USERNAME, LocalStack
 
 
 class AuditedCluster(Cluster):

@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pulumi import automation as auto
 
-from tools.local import LocalStack, Progress
+from dev.local import LocalStack, Progress
 
 
 def main() -> int:

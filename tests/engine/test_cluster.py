@@ -9,8 +9,8 @@ from ssl import create_default_context
 import pytest
 from kubernetes import client
 
-from tools import toolchain
-from tools.cluster import Cluster
+from dev import toolchain
+from dev.cluster import Cluster
 
 
 @pytest.fixture

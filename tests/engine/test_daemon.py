@@ -7,9 +7,9 @@ import pytest
 from cryptography import x509
 from kubernetes import client
 
-from tests.configured import STRATEGIES
+from dev.cluster import Cluster
 from tests.engine.conftest import Site
-from tools.cluster import Cluster
+from tests.support.configured import STRATEGIES
 
 SERVICE = STRATEGIES["buildkit-service"]
 
@@ -59,13 +59,13 @@ def test_certificates_stay_and_a_new_year_brings_others_of_the_same_ca(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own, jobs = f"{site.prefix}-buildkitd", f"{site.prefix}-builds"
-    monkeypatch.setattr("components.placement._year", lambda: 2026)
+    monkeypatch.setattr("components.arguments._year", lambda: 2026)
     site.write(SERVICE)
     site.up()
     ca, first = _secret(core, own, "buildkitd-ca"), _secret(core, jobs, "daemon-certificates")
     assert site.up().operations == {}
 
-    monkeypatch.setattr("components.placement._year", lambda: 2027)
+    monkeypatch.setattr("components.arguments._year", lambda: 2027)
     renewed = site.up()
 
     # The jobs' Secret and the daemon change in place; last year's Secret goes at the end.
@@ -91,7 +91,7 @@ def test_whoever_has_no_certificate_of_the_ca_is_turned_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With OpenSSL at both ends, as the daemon itself needs a node."""
-    monkeypatch.setattr("components.placement._year", lambda: 2026)
+    monkeypatch.setattr("components.arguments._year", lambda: 2026)
     site.write(SERVICE)
     site.up()
     both = _secret(core, f"{site.prefix}-buildkitd", "buildkitd-2026")

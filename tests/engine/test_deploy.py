@@ -6,11 +6,17 @@ import tomlkit
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.config import Chart
-from tests.engine.conftest import Site, account, account_api, allowed, runner_config
+from components.settings.models import Chart
+from dev.cluster import Cluster
+from tests.engine.conftest import (
+    Site,
+    account,
+    account_api,
+    allowed,
+    runner_config,
+)
 from tests.executor.job import Job, Run
 from tests.executor.keys import RUNNERS
-from tools.cluster import Cluster
 
 LISTED = [
     {

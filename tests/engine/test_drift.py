@@ -10,13 +10,19 @@ from typing import cast
 import pytest
 from kubernetes import client
 
-from report import drift, note
-from report.model import FAILED, NO_CHANGE, RISK_RAISED, Report
-from tests.configured import STRATEGIES
+from commands import drift
+from dev import toolchain
+from dev.cluster import Cluster
+from dev.local import LocalStack
+from report.model import (
+    FAILED,
+    NO_CHANGE,
+    RISK_RAISED,
+    Report,
+)
+from report.outputs import markdown as note
 from tests.engine.conftest import Site, fresh_site
-from tools import toolchain
-from tools.cluster import Cluster
-from tools.local import LocalStack
+from tests.support.configured import STRATEGIES
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 RELEASE = "gitlab-runner-builds"

@@ -3,9 +3,9 @@ import time
 import pytest
 from kubernetes import client
 
-from tests.configured import CERTIFICATE, STRATEGIES
+from dev.cluster import Cluster
 from tests.engine.conftest import Site, encoded
-from tools.cluster import Cluster
+from tests.support.configured import CERTIFICATE, STRATEGIES
 
 
 def test_auto_follows_what_the_cluster_is_said_to_be(site: Site) -> None:

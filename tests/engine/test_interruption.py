@@ -8,9 +8,9 @@ import psutil
 import pytest
 from kubernetes import client
 
+from dev.cluster import Cluster
 from tests.engine.conftest import Site
-from tests.harness import eventually
-from tools.cluster import Cluster
+from tests.support.harness import eventually
 
 
 def _read_until(process: subprocess.Popen[str], text: str) -> list[str]:

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from pulumi import automation as auto
 
-from report.rules import RULES
-from tests.configured import STRATEGIES
+from commands import policies as policy
+from dev import toolchain
+from dev.local import CHECKOUT, LocalStack
+from report.analysis.rules import RULES
 from tests.engine.conftest import Site
-from tools import policy, toolchain
-from tools.local import CHECKOUT, LocalStack
+from tests.support.configured import STRATEGIES
 
 LIMITS = {"resources": {"limits": {"memory": "1Gi"}}}
 IDENTITY = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"

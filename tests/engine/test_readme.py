@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.config import Kaniko
-from tools import toolchain
-from tools.local import CHECKOUT
+from components.strategies.kaniko import Kaniko
+from dev import toolchain
+from dev.local import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [

@@ -14,16 +14,24 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from report import assemble, note, preview, quality
-from report.model import CHANGES, FAILED, NO_CHANGE, RISK_RAISED, Report
-from report.rendered import Charts
-from report.source import StackFile
-from tests.configured import MISSING, STRATEGIES, bent
+from dev import toolchain
+from dev.cluster import Cluster
+from dev.local import STAND_IN_CHART
+from report.analysis import assemble
+from report.inputs import preview
+from report.inputs.charts import Charts
+from report.model import (
+    CHANGES,
+    FAILED,
+    NO_CHANGE,
+    RISK_RAISED,
+    Report,
+)
+from report.outputs import code_quality as quality
+from report.outputs import markdown as note
+from report.stack_file import SETTINGS, StackFile
 from tests.engine.conftest import Site, fresh_site
-from tools import toolchain
-from tools.cluster import Cluster
-from tools.local import STAND_IN_CHART
-from tools.stack_file import SETTINGS
+from tests.support.configured import MISSING, STRATEGIES, bent
 
 
 class Markdown(SingleFileSnapshotExtension):

@@ -12,8 +12,9 @@ import pulumi_kubernetes as k8s
 import pytest
 from pulumi import automation as auto
 
-from report import command, gitlab
+from commands import preview as command
 from report.model import FAILED, RISK_RAISED
+from report.outputs import gitlab
 from tests.engine.conftest import Site
 
 # One for each place below, in state alone and in the config.

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 import pytest
 from kubernetes import client, config
 
-from report import preview
-from report.rendered import Charts
-from tests.configured import STRATEGIES
-from tests.engine.conftest import AuditedCluster, Site, allowed, fresh_site
-from tools import toolchain
-from tools.cluster import NAME
-from tools.local import CHECKOUT, LocalStack
+from dev import toolchain
+from dev.cluster import NAME
+from dev.local import CHECKOUT, LocalStack
+from report.inputs import preview
+from report.inputs.charts import Charts
+from tests.engine.conftest import (
+    AuditedCluster,
+    Site,
+    allowed,
+    fresh_site,
+)
+from tests.support.configured import STRATEGIES
 
 COMMANDS = re.findall(
     r"^kubectl .*reviewer\.kubeconfig.*$",

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from kubernetes import client
 
-from components.access import rules
-from components.config import Settings
+from components.plan import BuildPlan
+from components.resources.access import rules
+from components.settings.models import Settings
 from components.strategies import plan_for
-from components.strategies.plan import BuildPlan
-from tests.configured import CERTIFICATE, STRATEGIES
+from dev.gitlab_runner import PINNED, VARIABLE
 from tests.engine.conftest import (
     AuditedCluster,
     Site,
@@ -25,11 +25,16 @@ from tests.engine.conftest import (
     fresh_site,
     grant,
 )
-from tests.executor.binary import Manager, Outcome, find, take_job
+from tests.executor.binary import (
+    Manager,
+    Outcome,
+    find,
+    take_job,
+)
 from tests.executor.job import Call, Job, Run
 from tests.executor.pod import Request
 from tests.executor.promise import promised, seen
-from tools.gitlab_runner import PINNED, VARIABLE
+from tests.support.configured import CERTIFICATE, STRATEGIES
 
 BINARY = find()
 pytestmark = pytest.mark.skipif(

@@ -4,9 +4,9 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.access import rules
-from components.config import Chart
-from tests.configured import STRATEGIES
+from components.resources.access import rules
+from components.settings.models import Chart
+from dev.cluster import Cluster
 from tests.engine.conftest import (
     Site,
     account,
@@ -20,7 +20,7 @@ from tests.executor.job import Call, Job, Run
 from tests.executor.keys import RUNNERS
 from tests.executor.pod import Request
 from tests.executor.rendered import config_toml
-from tools.cluster import Cluster
+from tests.support.configured import STRATEGIES
 
 PINNED = RUNNERS[Chart().version]
 NEWEST = list(RUNNERS)[-1]

@@ -16,11 +16,11 @@ import pytest
 import yaml
 from kubernetes import client
 
-from components.access import rules
-from components.config import Chart, Settings
+from components.plan import BuildPlan
+from components.resources.access import rules
+from components.settings.models import Chart, Settings
 from components.strategies import plan_for
-from components.strategies.plan import BuildPlan
-from tests.configured import CERTIFICATE, STRATEGIES
+from dev.cluster import Cluster
 from tests.engine.conftest import (
     Site,
     account,
@@ -33,7 +33,7 @@ from tests.engine.conftest import (
 from tests.executor.job import Job
 from tests.executor.keys import RUNNERS as RUNNER_VERSIONS
 from tests.executor.promise import promised, seen
-from tools.cluster import Cluster
+from tests.support.configured import CERTIFICATE, STRATEGIES
 
 VARIANTS = list(STRATEGIES)
 RUNNERS = [f"r{number:02}" for number in range(len(VARIANTS))]

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
+from dev import gitlab_runner
+from dev.toolchain import ToolchainError
 from tests.executor.coordinator import JOB_TOKEN, Coordinator, coordinating
 from tests.executor.job import Account
 from tests.executor.pod import JOB, PROJECT
-from tools import gitlab_runner
-from tools.toolchain import ToolchainError
 
 _PATIENCE = 180.0
 JOB_PAYLOAD: dict[str, Any] = {

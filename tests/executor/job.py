@@ -20,7 +20,12 @@ from urllib.parse import urlencode
 import urllib3
 
 from tests.executor.keys import unknown_keys
-from tests.executor.pod import LABELS, NAME, Request, job_pod
+from tests.executor.pod import (
+    LABELS,
+    NAME,
+    Request,
+    job_pod,
+)
 
 Call = tuple[str, str, str]
 """A verb, an API group and a resource, as in a Role's rules."""

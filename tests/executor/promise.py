@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from components.plan import BuildPlan, Security
 from components.runner_toml import file_key
-from components.strategies.plan import BuildPlan, Security
 from tests.executor.pod import JOB, PROJECT
 
 PUSH_LOGINS = {

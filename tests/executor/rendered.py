@@ -2,10 +2,15 @@
 
 from typing import Any
 
-from components import stack
-from components.placement import Placement
-from tests.configured import SECRETS, SETTINGS, bent, configure
-from tests.harness import deploy
+from components.arguments import Placement
+from components.settings import load as stack
+from tests.support.configured import (
+    SECRETS,
+    SETTINGS,
+    bent,
+    configure,
+)
+from tests.support.harness import deploy
 
 
 def config_toml(strategy: object, changes: dict[str, Any]) -> str:

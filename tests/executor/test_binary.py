@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from components.config import Chart
+from components.settings.models import Chart
+from dev.gitlab_runner import PINNED, VARIABLE
 from tests.executor.binary import find
 from tests.executor.keys import RUNNERS
-from tools.gitlab_runner import PINNED, VARIABLE
 
 
 def _program(folder: Path, version: str) -> Path:

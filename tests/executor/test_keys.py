@@ -2,12 +2,17 @@ from typing import Any
 
 import pytest
 
-from components.config import Chart
-from tests.configured import CERTIFICATE, STRATEGIES
+from components.settings.models import Chart
 from tests.executor.job import Account, Job
-from tests.executor.keys import KEYS, RUNNERS, keys_of, unknown_keys
+from tests.executor.keys import (
+    KEYS,
+    RUNNERS,
+    keys_of,
+    unknown_keys,
+)
 from tests.executor.rendered import config_toml
 from tests.executor.source import differences, known_keys
+from tests.support.configured import CERTIFICATE, STRATEGIES
 
 PINNED = RUNNERS[Chart().version]
 AMOUNTS = {"cpu": "1", "memory": "1Gi", "ephemeralStorage": "1Gi"}

@@ -25,16 +25,22 @@ import yaml
 from kubernetes import client
 from pulumi import automation as auto
 
-from tests.configured import SETTINGS, STRATEGIES
+from dev.local import STATE_VARIABLE, LocalStack, state_folder
+from dev.node.images import Store
+from dev.node.node import Node
+from dev.node.registry import (
+    LOGIN,
+    MIRROR,
+    OPEN,
+    PRIVATE,
+    USER,
+)
 from tests.engine.conftest import account, deployed_manager
 from tests.executor.binary import find as find_binary
-from tests.node.jobs import Runner
-from tests.node.real import RealRunner
-from tests.node.shared import Shared
-from tools.local import STATE_VARIABLE, LocalStack, state_folder
-from tools.node.images import Store
-from tools.node.node import Node
-from tools.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, USER
+from tests.support.configured import SETTINGS, STRATEGIES
+from tests.support.node.jobs import Runner
+from tests.support.node.real import RealRunner
+from tests.support.node.shared import Shared
 
 BINARY = find_binary()
 MANAGERS = "node"
@@ -71,7 +77,7 @@ def node(shared: Shared) -> Iterator[Node]:
     def up() -> None:
         # As a command, which ends: a worker's own children stay as zombies for another to wait for.
         environment = {**os.environ, STATE_VARIABLE: str(state)}
-        subprocess.run([sys.executable, "-m", "tools.node", "up"], check=True, env=environment)
+        subprocess.run([sys.executable, "-m", "dev.node", "up"], check=True, env=environment)
 
     def down() -> None:
         fresh.down()

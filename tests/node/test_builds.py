@@ -8,11 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.node.jobs import Result, Runner
-from tests.node.project import TEMPLATES, WITHIN_REACH, Member, contents, pipeline, run_image
-from tests.node.shared import Shared
-from tools.node.node import Node
-from tools.node.registry import LOGIN
+from dev.node.node import Node
+from dev.node.registry import LOGIN
+from tests.support.node.jobs import Result, Runner
+from tests.support.node.project import (
+    TEMPLATES,
+    WITHIN_REACH,
+    Member,
+    contents,
+    pipeline,
+    run_image,
+)
+from tests.support.node.shared import Shared
 
 DOCKERFILE = """\
 ARG BASE

@@ -5,10 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.node.jobs import Runner
-from tests.node.project import TEMPLATES, TOOLS, pipeline, run_image
-from tools.node.node import Node
-from tools.node.registry import LOGIN
+from dev.node.node import Node
+from dev.node.registry import LOGIN
+from tests.support.node.jobs import Runner
+from tests.support.node.project import (
+    TEMPLATES,
+    TOOLS,
+    pipeline,
+    run_image,
+)
 
 SECONDS = 45
 """Far longer than what else a build takes at times, with others beside it."""

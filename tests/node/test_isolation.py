@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
+from dev import toolchain
+from dev.local import CHECKOUT
+from dev.node.images import BASE
+from dev.node.node import Node
+from dev.node.registry import LOGIN
 from tests.engine.conftest import account
-from tests.node.jobs import Pipeline, Runner
-from tests.node.project import TEMPLATES, WITHIN_REACH
-from tools import toolchain
-from tools.local import CHECKOUT
-from tools.node.images import BASE
-from tools.node.node import Node
-from tools.node.registry import LOGIN
+from tests.support.node.jobs import Pipeline, Runner
+from tests.support.node.project import TEMPLATES, WITHIN_REACH
 
 TRIES = {
     # That the two others say no shows something only where this says yes.

@@ -8,13 +8,13 @@ from collections.abc import Callable, Generator
 import pytest
 from kubernetes import client
 
+from dev.gitlab_runner import PINNED, VARIABLE
+from dev.node.node import Node
 from tests.executor.binary import Managed
 from tests.node.conftest import BINARY
-from tests.node.jobs import Control, Pipeline
-from tests.node.project import explained
-from tests.node.real import RealRunner, follow, trace_of
-from tools.gitlab_runner import PINNED, VARIABLE
-from tools.node.node import Node
+from tests.support.node.jobs import Control, Pipeline
+from tests.support.node.project import explained
+from tests.support.node.real import RealRunner, follow, trace_of
 
 pytestmark = [
     pytest.mark.parametrize("name", ["kaniko"]),

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.node.jobs import Pipeline, Runner
+from dev.node.images import BASE
+from dev.node.machine import NODE
+from dev.node.node import Node
+from dev.node.registry import LOGIN
+from tests.support.node.jobs import Pipeline, Runner
 from tests.test_migration import DOCKER, KANIKO
-from tools.node.images import BASE
-from tools.node.machine import NODE
-from tools.node.node import Node
-from tools.node.registry import LOGIN
 
 
 def _pipeline(job: dict[str, Any], registry: str, tag: str) -> Pipeline:

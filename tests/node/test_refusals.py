@@ -9,11 +9,16 @@ import psutil
 import pytest
 from kubernetes import client
 
-from tests.node.jobs import Control, Pipeline, Runner
-from tests.node.project import TEMPLATES, TOOLS, explained, pipeline
-from tests.node.shared import Shared
-from tools.node.node import Node
-from tools.node.registry import LOGIN, OPEN, Kind
+from dev.node.node import Node
+from dev.node.registry import LOGIN, OPEN, Kind
+from tests.support.node.jobs import Control, Pipeline, Runner
+from tests.support.node.project import (
+    TEMPLATES,
+    TOOLS,
+    explained,
+    pipeline,
+)
+from tests.support.node.shared import Shared
 
 NO_LOGIN = {
     "kaniko": "error checking push permissions",

@@ -4,12 +4,23 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.node.jobs import Runner
-from tests.node.project import TEMPLATES, TOOLS, pipeline, run_image
-from tests.node.shared import Shared
-from tools.node.images import BASE
-from tools.node.node import Node
-from tools.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, Kind
+from dev.node.images import BASE
+from dev.node.node import Node
+from dev.node.registry import (
+    LOGIN,
+    MIRROR,
+    OPEN,
+    PRIVATE,
+    Kind,
+)
+from tests.support.node.jobs import Runner
+from tests.support.node.project import (
+    TEMPLATES,
+    TOOLS,
+    pipeline,
+    run_image,
+)
+from tests.support.node.shared import Shared
 
 FILES: dict[str, str | bytes] = {
     "Dockerfile": 'ARG BASE\nFROM ${BASE}\nRUN echo hello > /hello\nCMD ["cat", "/hello"]\n',

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.configured import STRATEGIES
+from dev.node.registry import LOGIN
 from tests.node.conftest import Deployed
-from tests.node.jobs import Control, Runner
-from tests.node.project import pipeline
 from tests.node.test_registries import FILES
-from tools.node.registry import LOGIN
+from tests.support.configured import STRATEGIES
+from tests.support.node.jobs import Control, Runner
+from tests.support.node.project import pipeline
 
 
 def test_a_running_job_ends_with_its_strategy_and_the_next_one_has_the_new(

@@ -7,11 +7,12 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from report import jobs, note
+from dev.generate import templates
+from report.analysis import impact as jobs
 from report.model import CHANGES, NO_CHANGE, RISK_RAISED
-from tests.configured import SETTINGS, STRATEGIES
-from tests.report.previewed import Change, previewed
-from tools import templates
+from report.outputs import markdown as note
+from tests.support.configured import SETTINGS, STRATEGIES
+from tests.support.previewed import Change, previewed
 
 STRATEGY = "runners.main.strategy"
 NEWER = {"chart.version": "0.88.0"}

@@ -10,14 +10,21 @@ from typing import Any, cast
 import pytest
 from pulumi import automation as auto
 
-from report import command, gitlab, preview
-from report.events import Plan
-from report.model import CHANGES, FAILED, NO_CHANGE, STALE
-from report.preview import Preview
+from commands import preview as command
+from report.inputs import preview
+from report.inputs.events import Plan
+from report.inputs.preview import Preview
+from report.model import (
+    CHANGES,
+    FAILED,
+    NO_CHANGE,
+    STALE,
+)
+from report.outputs import gitlab
+from report.stack_file import StackFileError
 from report.values import Scrubber
-from tests.report.previewed import pre_event
 from tests.report.test_outputs import RAISED, REPORT
-from tools.stack_file import StackFileError
+from tests.support.previewed import pre_event
 
 
 @pytest.fixture(autouse=True)
@@ -271,6 +278,6 @@ def test_the_package_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["report", "--help"])
 
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_module("report", run_name="__main__")
+        runpy.run_module("commands", run_name="__main__")
 
     assert stopped.value.code == 0

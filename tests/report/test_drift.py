@@ -12,13 +12,32 @@ import pytest
 from pulumi import automation as auto
 from rich.console import Console
 
-from report import command, drift, gitlab, live, note, page, terminal
-from report.events import read_refresh
-from report.model import CHANGES, FAILED, NO_CHANGE, RISK_RAISED, ObjectChange, Report
-from report.preview import Preview
+from commands import drift
+from commands import preview as command
+from report.inputs import live
+from report.inputs.events import read_refresh
+from report.inputs.preview import Preview
+from report.model import (
+    CHANGES,
+    FAILED,
+    NO_CHANGE,
+    RISK_RAISED,
+    ObjectChange,
+    Report,
+)
+from report.outputs import (
+    gitlab,
+    terminal,
+)
+from report.outputs import (
+    html as page,
+)
+from report.outputs import (
+    markdown as note,
+)
+from report.stack_file import StackFileError
 from report.values import Scrubber
-from tests.report.previewed import diagnostic, pre_event, received
-from tools.stack_file import StackFileError
+from tests.support.previewed import diagnostic, pre_event, received
 
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -336,10 +355,10 @@ def test_an_issue_that_cannot_be_written_is_told_and_stops_nothing(
 
 
 def test_the_module_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["report.drift", "--help"])
-    monkeypatch.delitem(sys.modules, "report.drift")
+    monkeypatch.setattr(sys, "argv", ["commands.drift", "--help"])
+    monkeypatch.delitem(sys.modules, "commands.drift")
 
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_module("report.drift", run_name="__main__")
+        runpy.run_module("commands.drift", run_name="__main__")
 
     assert stopped.value.code == 0

@@ -8,13 +8,18 @@ from pulumi import automation as auto
 from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
-from report import preview
-from report.events import RELEASE, read
-from report.rendered import Charts, RenderError
+from report.inputs import preview
+from report.inputs.charts import Charts, RenderError
+from report.inputs.events import RELEASE, read
 from report.values import Scrubber
-from tests.configured import configure
-from tests.harness import deploy, eventually
-from tests.report.previewed import diagnostic, pre_event, prelude, stack
+from tests.support.configured import configure
+from tests.support.harness import deploy, eventually
+from tests.support.previewed import (
+    diagnostic,
+    pre_event,
+    prelude,
+    stack,
+)
 
 SECRET_KIND = "kubernetes:core/v1:Secret"
 NOTHING = Charts(None)

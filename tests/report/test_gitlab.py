@@ -12,9 +12,16 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from report import gitlab
-from report.gitlab import Address, PublishError, label, publish, reviewed, tell_issue
-from report.note import drift_of, marker
+from report.outputs import gitlab
+from report.outputs.gitlab import (
+    Address,
+    PublishError,
+    label,
+    publish,
+    reviewed,
+    tell_issue,
+)
+from report.outputs.markdown import drift_of, marker
 
 TEXT = f"{marker('dev')}\nfirst"
 OTHER = f"{marker('dev')}\nsecond\nPlan `0123456789abcdef`."

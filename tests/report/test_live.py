@@ -5,8 +5,13 @@ from typing import Any
 import pytest
 import yaml
 
-from report import live
-from report.live import LiveError, Place, as_asked, object_changes
+from report.inputs import live
+from report.inputs.live import (
+    LiveError,
+    Place,
+    as_asked,
+    object_changes,
+)
 from report.model import PropertyChange
 from report.values import SECRET, Scrubber
 

@@ -10,10 +10,23 @@ from typing import Any
 import pytest
 import yaml
 
-from report import note, offline, page
-from report.model import CHANGES, FAILED, NO_CHANGE, RISK_RAISED, Report
-from tests.configured import MISSING, SETTINGS, STRATEGIES, bent
-from tools.local import CHECKOUT
+from commands import compare as offline
+from dev.local import CHECKOUT
+from report.model import (
+    CHANGES,
+    FAILED,
+    NO_CHANGE,
+    RISK_RAISED,
+    Report,
+)
+from report.outputs import html as page
+from report.outputs import markdown as note
+from tests.support.configured import (
+    MISSING,
+    SETTINGS,
+    STRATEGIES,
+    bent,
+)
 
 RIGHT = bent(SETTINGS, {"runners.main.resources.limits": {"memory": "1Gi"}})
 DIND = {"runners.main.strategy": STRATEGIES["dind"]}
@@ -353,7 +366,7 @@ class TestCommand:
         git = tmp_path / "bin" / "git"
         git.parent.mkdir()
         git.symlink_to(shutil.which("git") or "")
-        command = [sys.executable, "-m", "report.offline", "--base", "HEAD"]
+        command = [sys.executable, "-m", "commands.compare", "--base", "HEAD"]
         answer = subprocess.run(
             [*command, "--output", str(tmp_path / "output")],
             cwd=CHECKOUT,
@@ -368,10 +381,10 @@ class TestCommand:
         assert answer.stdout.startswith("dev: ")
 
     def test_it_is_run_by_its_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sys, "argv", ["report.offline", "--help"])
-        monkeypatch.delitem(sys.modules, "report.offline")
+        monkeypatch.setattr(sys, "argv", ["commands.compare", "--help"])
+        monkeypatch.delitem(sys.modules, "commands.compare")
 
         with pytest.raises(SystemExit) as left:
-            runpy.run_module("report.offline", run_name="__main__")
+            runpy.run_module("commands.compare", run_name="__main__")
 
         assert left.value.code == 0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from report import note, page, quality, terminal, widget
-from report.config_toml import meaning, parsed
+from dev import browser
+from report.analysis.runner_config import meaning, parsed
 from report.model import (
     FAILED,
     Counts,
@@ -21,10 +21,24 @@ from report.model import (
     Report,
     ResourceChange,
 )
-from report.source import StackFile
-from tests.configured import SETTINGS
-from tests.report.previewed import stack_file
-from tools import browser
+from report.outputs import (
+    code_quality as quality,
+)
+from report.outputs import (
+    html as page,
+)
+from report.outputs import (
+    markdown as note,
+)
+from report.outputs import (
+    terminal,
+)
+from report.outputs import (
+    terraform as widget,
+)
+from report.stack_file import StackFile
+from tests.support.configured import SETTINGS
+from tests.support.previewed import stack_file
 
 TOML = PropertyChange(path="values.runners.config", old="a = 1\nb = 2\n", new="a = 1\nb = 3\n")
 LONG = PropertyChange(path="spec.note", old="x" * 300, new=None)

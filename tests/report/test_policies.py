@@ -6,10 +6,32 @@ import json
 import pytest
 from rich.console import Console
 
-from report import note, page, quality, terminal
-from report.model import CHANGES, NO_CHANGE, RISK_RAISED, Report
-from tests.configured import STRATEGIES
-from tests.report.previewed import RIGHT, Change, bent, previewed, stack_file
+from report.model import (
+    CHANGES,
+    NO_CHANGE,
+    RISK_RAISED,
+    Report,
+)
+from report.outputs import (
+    code_quality as quality,
+)
+from report.outputs import (
+    html as page,
+)
+from report.outputs import (
+    markdown as note,
+)
+from report.outputs import (
+    terminal,
+)
+from tests.support.configured import STRATEGIES
+from tests.support.previewed import (
+    RIGHT,
+    Change,
+    bent,
+    previewed,
+    stack_file,
+)
 
 STRATEGY = "runners.main.strategy"
 DOOD = {STRATEGY: STRATEGIES["dood"]}

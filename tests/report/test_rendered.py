@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 
-from report import assemble
-from report.events import Plan, read
+from report.analysis import assemble
+from report.inputs.charts import Charts, RenderError, compare
+from report.inputs.events import Plan, read
 from report.model import ObjectChange, PropertyChange, Report
-from report.rendered import Charts, RenderError, compare
-from report.source import StackFile
+from report.stack_file import StackFile
 from report.values import SECRET, Scrubber
-from tests.report.previewed import pre_event
+from tests.support.previewed import pre_event
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 URN = f"urn:pulumi:test::image-builds::{RELEASE}::main"

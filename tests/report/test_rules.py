@@ -6,11 +6,17 @@ from typing import Any
 import pytest
 import tomlkit
 
-from report.events import DAEMON, RUNNER
-from report.rules import NAMESPACE, ROLE, RULES, Resource, findings
+from report.analysis.rules import (
+    NAMESPACE,
+    ROLE,
+    RULES,
+    Resource,
+    findings,
+)
+from report.inputs.events import DAEMON, RUNNER
 from report.values import Scrubber, clean
-from tests.configured import STRATEGIES
-from tests.report.previewed import Change, previewed
+from tests.support.configured import STRATEGIES
+from tests.support.previewed import Change, previewed
 
 BY_NAME = {rule.name: rule for rule in RULES}
 SERVICE = {"name": "docker:29.7.2-dind", "alias": "docker"}

@@ -13,9 +13,15 @@ import pytest
 import tomlkit
 from pulumi import automation as auto
 
-from report import command, gitlab
-from tests.harness import deploy
-from tests.report.previewed import diagnostic, pre_event, prelude, stack
+from commands import preview as command
+from report.outputs import gitlab
+from tests.support.harness import deploy
+from tests.support.previewed import (
+    diagnostic,
+    pre_event,
+    prelude,
+    stack,
+)
 
 MARK = "4dabf18193072939515e22adb298388d"
 MARKED = "1b47061264138c4ac30d75fd1eb44270"

@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 import tomlkit
 
-from report.events import read
+from report.analysis.risks import deltas
+from report.inputs.events import read
 from report.model import Delta
-from report.security import deltas
 from report.values import Scrubber
-from tests.configured import SETTINGS
-from tests.report.previewed import pre_event, stack_file
+from tests.support.configured import SETTINGS
+from tests.support.previewed import pre_event, stack_file
 
 URN = "urn:pulumi:test::image-builds::"
 NAMESPACE: dict[str, Any] = {"kind": "Namespace", "metadata": {"name": "ns", "labels": {}}}

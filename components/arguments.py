@@ -1,0 +1,298 @@
+"""From checked settings and plans to the arguments of components: what goes where, and its name.
+
+It stands between the two so that a component need not know where its arguments come from, and
+``__main__.py`` need not loop.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+import pulumi
+
+from components.plan import BuildPlan, Daemon, file_key
+from components.resources.daemon import DaemonArgs
+from components.resources.environment import EnvironmentArgs
+from components.resources.registration import RegistrationArgs
+from components.resources.registry import Login
+from components.resources.runner import ChartArgs, RunnerArgs, RunnerNames
+from components.runner_toml import JobSettings, render
+from components.settings.explain import explain
+from components.settings.models import Runner, Settings, TokenRegistration
+from components.settings.secrets import Secrets
+from components.site import Bounds, Resources
+from components.strategies import plan_for
+
+_PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
+_PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
+_FILES = "registry-files"
+_DAEMON_SECRET = "daemon-certificates"  # noqa: S105 - the name of an object
+
+
+class RunnerSummary(TypedDict):
+    """What a stack reports of a runner."""
+
+    strategy: str
+    tags: list[str]
+    jobNamespace: str
+    podSecurity: str
+    nodeSetup: list[str]
+
+
+class Placement:
+    """The stack's settings laid out: component arguments, and what to tell people."""
+
+    environment: EnvironmentArgs
+    """The arguments of the stack's one component."""
+    summary: dict[str, RunnerSummary]
+    """What runs where, by runner."""
+    warnings: list[str]
+    """A line for each risk that was taken and each thing that the nodes' owner must set."""
+
+    def __init__(self, settings: Settings, secrets: Secrets) -> None:
+        """Lay out ``settings``; the values of ``secrets`` stay secret outputs."""
+        self._settings = settings
+        plans = {
+            name: plan_for(
+                runner.strategy,
+                settings.cluster,
+                settings.registries,
+                settings.registry_mirrors,
+            )
+            for name, runner in settings.runners.items()
+        }
+        self.environment = {
+            "namespace": settings.namespace,
+            "reviewer": "reviewer" if settings.reviewer else None,
+            "targets": {
+                name: {"create": target.create, "adopt": target.adopt_pull_secret}
+                for name, target in settings.target_namespaces.items()
+            },
+            "pull_secret": _PULL_SECRET,
+            "pull_logins": _logins(settings, secrets, "pull"),
+            "daemons": _daemons(settings, plans),
+            "runners": {
+                name: _runner(name, settings, secrets, plan) for name, plan in plans.items()
+            },
+        }
+        self.summary = {
+            name: {
+                "strategy": plan.strategy,
+                "tags": settings.runners[name].tags,
+                "jobNamespace": settings.job_namespace(name),
+                "podSecurity": plan.pod_security,
+                "nodeSetup": list(plan.node_setup),
+            }
+            for name, plan in plans.items()
+        }
+        self.warnings = [
+            f"runners.{name}: {line}"
+            for name, plan in plans.items()
+            for line in (
+                *plan.warnings,
+                *_sandbox_warnings(plan, settings.runners[name]),
+                *plan.node_setup,
+            )
+        ]
+
+    def tell(self) -> None:
+        """Say each warning, and in a preview what each strategy would be."""
+        if pulumi.runtime.is_dry_run():
+            for name, verdicts in explain(self._settings).items():
+                lines = [
+                    f"{verdict.strategy}: {verdict.pod_security}; {verdict.privilege}; "
+                    f"{verdict.reason}"
+                    for verdict in verdicts
+                ]
+                heading = f"runners.{name}: strategies, the chosen first:"
+                pulumi.log.info("\n".join((heading, *lines)))
+        for line in self.warnings:
+            pulumi.log.warn(line)
+
+
+def _sandbox_warnings(plan: BuildPlan, runner: Runner) -> list[str]:
+    return [plan.in_sandbox] if runner.runtime_class_name and plan.in_sandbox else []
+
+
+def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
+    """The login of each registry that has one for ``use``, which is ``pull`` or ``push``."""
+    names = {registry.host: getattr(registry, use) for registry in settings.registries}
+    return {
+        host: {
+            "username": secrets.registry_credentials[name].username,
+            "password": pulumi.Output.secret(
+                secrets.registry_credentials[name].password.get_secret_value(),
+            ),
+        }
+        for host, name in names.items()
+        if name
+    }
+
+
+def _runner(
+    name: str,
+    settings: Settings,
+    secrets: Secrets,
+    plan: BuildPlan,
+) -> RunnerArgs:
+    runner = settings.runners[name]
+    pull_logins = _logins(settings, secrets, "pull")
+    push_logins = _logins(settings, secrets, "push") if plan.credentials_folder else {}
+    names: RunnerNames = {
+        "job_namespace": settings.job_namespace(name),
+        "manager_account": f"gitlab-runner-{name}",
+        "job_account": f"gitlab-job-{name}",
+        "pull_secret": _PULL_SECRET if pull_logins else None,
+        "push_secret": _PUSH_SECRET if push_logins else None,
+        "daemon_secret": _DAEMON_SECRET if plan.daemon else None,
+        "files": _FILES if plan.files else None,
+    }
+    return {
+        "release": f"gitlab-runner-{name}",
+        "manager_namespace": settings.namespace,
+        "daemon": plan.daemon.name if plan.daemon else None,
+        "daemon_certificates": {},
+        "targets": {target: target for target in settings.target_namespaces},
+        "job_rules": [
+            {"api_groups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
+            for rule in plan.account_rules
+        ],
+        "rights": {
+            target: [
+                {
+                    "api_groups": right.api_groups,
+                    "resources": right.resources,
+                    "verbs": right.verbs,
+                }
+                for right in rights
+            ]
+            for target, rights in plan.rights.items()
+        },
+        "names": names,
+        "pod_security": plan.pod_security,
+        "pod_disruption_budget": runner.pod_disruption_budget,
+        "pull_logins": pull_logins,
+        "push_logins": push_logins,
+        "files": {file_key(path): text for path, text in plan.files.items()},
+        "registration": _registration(name, settings, secrets),
+        "gitlab_url": settings.gitlab.url,
+        "gitlab_certificates": _gitlab_certificates(settings),
+        "chart": _chart(settings),
+        "concurrent": runner.concurrent,
+        "config_toml": render(plan, _job(name, settings, names, plan)),
+    }
+
+
+def _job(
+    name: str,
+    settings: Settings,
+    names: RunnerNames,
+    plan: BuildPlan,
+) -> JobSettings:
+    runner = settings.runners[name]
+    address = {plan.daemon.address: _url(settings, plan.daemon)} if plan.daemon else {}
+    return JobSettings(
+        namespace=names["job_namespace"],
+        service_account=names["job_account"],
+        pull_secret=names["pull_secret"],
+        push_secret=names["push_secret"],
+        daemon_secret=names["daemon_secret"],
+        files=names["files"],
+        concurrent=runner.concurrent,
+        environment={**address, **runner.environment},
+        resources=_resources(plan, runner.resources),
+        node_selector=runner.node_selector,
+        tolerations={
+            taint.key if taint.value is None else f"{taint.key}={taint.value}": taint.effect or ""
+            for taint in runner.tolerations
+        },
+        runtime_class=runner.runtime_class_name,
+        priority_class=runner.priority_class_name,
+        seccomp_profile=runner.seccomp_profile,
+        pod_disruption_budget=runner.pod_disruption_budget,
+    )
+
+
+def _daemons(settings: Settings, plans: Mapping[str, BuildPlan]) -> dict[str, DaemonArgs]:
+    """The daemon of each name, which the runners that use it agree on."""
+    used = {plan.daemon.name: plan.daemon for plan in plans.values() if plan.daemon}
+    return {
+        name: {
+            "namespace": settings.daemon_namespace(name),
+            "daemon": daemon,
+            "job_namespaces": [
+                settings.job_namespace(runner)
+                for runner, plan in plans.items()
+                if plan.daemon == daemon
+            ],
+            "year": _year(),
+        }
+        for name, daemon in used.items()
+    }
+
+
+def _year() -> int:
+    return dt.datetime.now(dt.UTC).year
+
+
+def _url(settings: Settings, daemon: Daemon) -> str:
+    return f"tcp://{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc:{daemon.port}"
+
+
+def _resources(plan: BuildPlan, asked: Resources) -> dict[str, str]:
+    """What is asked for, and the plan's own requests where neither request nor limit is given.
+
+    A request above the limit would be refused, and without one Kubernetes takes the limit.
+    """
+    given = {**_amounts("", asked), **_amounts("service_", asked.service)}
+    missing = {
+        key: quantity
+        for key, quantity in plan.resources.items()
+        if key not in given and key.replace("_request", "_limit") not in given
+    }
+    return {**missing, **given}
+
+
+def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:
+    return {
+        f"{prefix}{resource}_{bound}": quantity
+        for bound, given in (("request", bounds.requests), ("limit", bounds.limits))
+        for resource, quantity in given
+        if quantity
+    }
+
+
+def _registration(name: str, settings: Settings, secrets: Secrets) -> RegistrationArgs:
+    runner = settings.runners[name]
+    wanted = runner.registration
+    if isinstance(wanted, TokenRegistration):
+        token = secrets.runner_tokens[name].get_secret_value()
+        return {"token": pulumi.Output.secret(token), "user_runner": None}
+    return {
+        "token": None,
+        "user_runner": {
+            "runner_type": wanted.runner_type,
+            "group_id": wanted.group_id,
+            "project_id": wanted.project_id,
+            "access_level": wanted.access_level,
+            "untagged": wanted.untagged,
+            "tags": runner.tags,
+        },
+    }
+
+
+def _gitlab_certificates(settings: Settings) -> dict[str, str]:
+    """The manager reads ``<host>.crt`` (gitlab-runner: network/client.go, newClient).
+
+    It takes the host in the URL's own case, which ``hostname`` would lower.
+    """
+    host = urlsplit(settings.gitlab.url).netloc.split(":")[0]
+    return {f"{host}.crt": settings.gitlab.certificates} if settings.gitlab.certificates else {}
+
+
+def _chart(settings: Settings) -> ChartArgs:
+    chart = settings.chart
+    if chart.archive:
+        return {"chart": chart.archive, "version": chart.version, "repository": None}
+    return {"chart": "gitlab-runner", "version": chart.version, "repository": chart.repository}

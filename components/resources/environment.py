@@ -1,0 +1,117 @@
+"""A whole environment: the managers' namespace, target namespaces, daemons and runners."""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import pulumi
+
+from components.resources.daemon import Daemon, DaemonArgs
+from components.resources.namespace import BuildNamespace
+from components.resources.preview_account import Reviewer
+from components.resources.registry import Login, RegistryLogin
+from components.resources.runner import Runner, RunnerArgs
+
+
+class TargetArgs(TypedDict):
+    """A namespace that runs built images."""
+
+    create: bool
+    adopt: bool
+
+
+class EnvironmentArgs(TypedDict):
+    """What the stack holds, each mapping by the user's own name.
+
+    ``reviewer`` is the account of previews, None where there is to be none.
+    """
+
+    namespace: str
+    reviewer: str | None
+    targets: Mapping[str, TargetArgs]
+    pull_secret: str
+    pull_logins: Mapping[str, Login]
+    daemons: Mapping[str, DaemonArgs]
+    runners: Mapping[str, RunnerArgs]
+
+
+class Environment(pulumi.ComponentResource):
+    """Everything that one stack deploys."""
+
+    runners: Mapping[str, Runner]
+    """The runners by name."""
+
+    def __init__(
+        self,
+        name: str,
+        args: EnvironmentArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the namespaces, the daemons and the runners."""
+        super().__init__("image-builds:index:Environment", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        managers = BuildNamespace(
+            "managers",
+            {"namespace": args["namespace"], "pod_security": "restricted"},
+            child,
+        )
+        targets: dict[str, pulumi.Input[str]] = {}
+        for target, wanted in args["targets"].items():
+            namespace: pulumi.Input[str] = target
+            if wanted["create"]:
+                namespace = BuildNamespace(
+                    f"target-{target}",
+                    {"namespace": target, "pod_security": "baseline"},
+                    child,
+                ).namespace
+            targets[target] = namespace
+            if args["pull_logins"]:
+                RegistryLogin(
+                    f"target-{target}-pull",
+                    {
+                        "namespace": namespace,
+                        "secret": args["pull_secret"],
+                        "logins": args["pull_logins"],
+                        "adopt": wanted["adopt"],
+                    },
+                    child,
+                )
+        daemons = {
+            daemon: Daemon(daemon, wanted, child) for daemon, wanted in args["daemons"].items()
+        }
+        self.runners = {
+            runner: Runner(
+                runner,
+                {
+                    **wanted,
+                    "manager_namespace": managers.namespace,
+                    "targets": targets,
+                    "daemon_certificates": {
+                        daemon: made.client_certificates for daemon, made in daemons.items()
+                    },
+                },
+                child,
+            )
+            for runner, wanted in args["runners"].items()
+        }
+        if args["reviewer"]:
+            ours = {
+                name: target for name, target in targets.items() if args["targets"][name]["create"]
+            }
+            Reviewer(
+                "reviewer",
+                {
+                    "account": args["reviewer"],
+                    "home": managers.namespace,
+                    "namespaces": {
+                        "managers": managers.namespace,
+                        **{f"target-{name}": target for name, target in ours.items()},
+                        **{f"daemon-{name}": item.namespace for name, item in daemons.items()},
+                        **{
+                            f"jobs-{name}": item.job_namespace
+                            for name, item in self.runners.items()
+                        },
+                    },
+                },
+                child,
+            )
+        self.register_outputs({"runners": list(self.runners)})

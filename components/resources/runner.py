@@ -1,0 +1,238 @@
+"""One GitLab runner with everything that is its own: namespace, access, logins, token, release.
+
+The official chart deploys the manager; it creates no account and no rights, and its values hold
+no secret, so that a preview stays readable. config.toml is rendered before and comes in as text.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
+
+from components.plan import PodSecurity
+from components.resources.access import Access
+from components.resources.namespace import BuildNamespace
+from components.resources.registration import Registration, RegistrationArgs
+from components.resources.registry import Login, RegistryFiles, RegistryLogin
+
+
+class ChartArgs(TypedDict):
+    """The chart: a name with its repository, or an archive, for which the repository is None."""
+
+    chart: str
+    version: str
+    repository: str | None
+
+
+class RunnerNames(TypedDict):
+    """The names that config.toml and the values refer to; None where there is no such object."""
+
+    job_namespace: str
+    manager_account: str
+    job_account: str
+    pull_secret: str | None
+    push_secret: str | None
+    daemon_secret: str | None
+    files: str | None
+
+
+class RunnerArgs(TypedDict):
+    """Everything that one runner is made of.
+
+    ``rights`` of its jobs are by target namespace. ``daemon`` is the one that its jobs use, and
+    ``daemon_certificates`` are of all, by daemon.
+    """
+
+    release: str
+    manager_namespace: pulumi.Input[str]
+    targets: Mapping[str, pulumi.Input[str]]
+    job_rules: Sequence[PolicyRuleArgsDict]
+    rights: Mapping[str, Sequence[PolicyRuleArgsDict]]
+    daemon: str | None
+    daemon_certificates: Mapping[str, pulumi.Output[Mapping[str, str]]]
+    names: RunnerNames
+    pod_security: PodSecurity
+    pod_disruption_budget: bool
+    pull_logins: Mapping[str, Login]
+    push_logins: Mapping[str, Login]
+    files: Mapping[str, str]
+    registration: RegistrationArgs
+    gitlab_url: str
+    gitlab_certificates: Mapping[str, str]
+    chart: ChartArgs
+    concurrent: int
+    config_toml: str
+
+
+class Runner(pulumi.ComponentResource):
+    """A runner: its job namespace, accounts, logins, token and Helm release."""
+
+    job_namespace: pulumi.Output[str]
+    """The namespace of its jobs."""
+    release: pulumi.Output[str]
+    """The Helm release's name, known once the manager is Available."""
+
+    def __init__(
+        self,
+        name: str,
+        args: RunnerArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the runner."""
+        super().__init__("image-builds:index:Runner", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        names = args["names"]
+        jobs = BuildNamespace(
+            f"{name}-jobs",
+            {"namespace": names["job_namespace"], "pod_security": args["pod_security"]},
+            child,
+        )
+        access = Access(
+            name,
+            {
+                "manager_namespace": args["manager_namespace"],
+                "job_namespace": jobs.namespace,
+                "manager_account": names["manager_account"],
+                "job_account": names["job_account"],
+                "pod_disruption_budget": args["pod_disruption_budget"],
+                "job_rules": args["job_rules"],
+                "targets": args["targets"],
+                "rights": args["rights"],
+            },
+            child,
+        )
+        needed = self._registries(name, args, jobs.namespace)
+        registration = Registration(name, args["registration"], child)
+        release = self._release(name, args, access, registration.token, needed)
+        self.job_namespace = jobs.namespace
+        self.release = release.status.apply(lambda status: status.name or "")
+        self.register_outputs({"job_namespace": self.job_namespace, "release": self.release})
+
+    def _registries(
+        self,
+        name: str,
+        args: RunnerArgs,
+        namespace: pulumi.Output[str],
+    ) -> list[pulumi.Resource]:
+        """Declare what jobs reach registries and a daemon with; the manager starts after it."""
+        child = pulumi.ResourceOptions(parent=self)
+        names = args["names"]
+        logins = (
+            ("pull", names["pull_secret"], args["pull_logins"]),
+            ("push", names["push_secret"], args["push_logins"]),
+        )
+        resources: list[pulumi.Resource] = [
+            RegistryLogin(
+                f"{name}-{use}",
+                {"namespace": namespace, "secret": secret, "logins": login, "adopt": False},
+                child,
+            )
+            for use, secret, login in logins
+            if secret
+        ]
+        if names["files"]:
+            files: RegistryFiles = RegistryFiles(
+                f"{name}-files",
+                {"namespace": namespace, "config_map": names["files"], "files": args["files"]},
+                child,
+            )
+            resources.append(files)
+        if args["daemon"] and names["daemon_secret"]:
+            daemon_secret = k8s.core.v1.Secret(
+                f"{name}-daemon",
+                metadata={"name": names["daemon_secret"], "namespace": namespace},
+                data=args["daemon_certificates"][args["daemon"]],
+                opts=child,
+            )
+            resources.append(daemon_secret)
+        return resources
+
+    def _release(
+        self,
+        name: str,
+        args: RunnerArgs,
+        access: Access,
+        token: pulumi.Output[str],
+        needed: list[pulumi.Resource],
+    ) -> k8s.helm.v3.Release:
+        child = pulumi.ResourceOptions(parent=self)
+        token_secret = k8s.core.v1.Secret(
+            f"{name}-token",
+            metadata={
+                "name": f"{args['release']}-token",
+                "namespace": args["manager_namespace"],
+            },
+            # The chart mounts both keys, so both must be there (chart: templates/deployment.yaml).
+            string_data={"runner-token": token, "runner-registration-token": ""},
+            opts=child,
+        )
+        after: list[pulumi.Resource] = [access, token_secret, *needed]
+        if args["gitlab_certificates"]:
+            gitlab_certificates = k8s.core.v1.Secret(
+                f"{name}-gitlab-certificates",
+                metadata={
+                    "name": _gitlab_certificates(args),
+                    "namespace": args["manager_namespace"],
+                },
+                string_data=args["gitlab_certificates"],
+                opts=child,
+            )
+            after.append(gitlab_certificates)
+        repository = args["chart"]["repository"]
+        # A Release and not a Chart: it is Helm that users upgrade, roll back and inspect with.
+        return k8s.helm.v3.Release(
+            name,
+            name=args["release"],
+            namespace=args["manager_namespace"],
+            chart=args["chart"]["chart"],
+            version=args["chart"]["version"],
+            repository_opts={"repo": repository} if repository else {},
+            # The chart's first readiness probe comes after a minute.
+            timeout=600,
+            values={
+                **chart_values(args),
+                # Nothing in the chart restarts the manager when only the token changes.
+                "podAnnotations": {"image-builds/token-digest": _digest(token)},
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+        )
+
+
+def _gitlab_certificates(args: RunnerArgs) -> str:
+    return f"{args['release']}-gitlab-certificates"
+
+
+def chart_values(args: RunnerArgs) -> dict[str, Any]:
+    """Return the release's values but for its annotation, which alone depends on a secret."""
+    values: dict[str, Any] = {
+        "gitlabUrl": args["gitlab_url"],
+        "concurrent": args["concurrent"],
+        "rbac": {"create": False},
+        "serviceAccount": {"create": False, "name": args["names"]["manager_account"]},
+        "runners": {"secret": f"{args['release']}-token", "config": args["config_toml"]},
+        "podSecurityContext": {
+            "runAsUser": 100,
+            "fsGroup": 65533,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": False,
+            "runAsNonRoot": True,
+            "privileged": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    if args["gitlab_certificates"]:
+        values["certsSecretName"] = _gitlab_certificates(args)
+    return values
+
+
+def _digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
+    """A digest that tells tokens apart and gives none away; a secret would hide all values."""
+    return pulumi.Output.unsecret(
+        token.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]),
+    )

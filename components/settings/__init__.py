@@ -1,0 +1,1 @@
+"""How a stack file is read, checked and explained."""

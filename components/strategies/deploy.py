@@ -1,0 +1,46 @@
+"""No strategy: jobs that deploy and build nothing, with an account of their own.
+
+They need no privilege, so their namespace is at restricted. They get no push login: what can
+deploy an image need not be able to replace it.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.plan import CLIENT, BuildPlan, Security
+from components.site import Right
+from components.types import DnsLabel, Image, Model
+
+
+class Deploy(Model):
+    """Build nothing: run deployments, with the rights in target namespaces that are listed.
+
+    The image has ``kubectl`` and ``helm``. Whoever can run a job has these rights, and who may
+    make pods in a namespace can mount every Secret there (kubernetes/website:
+    content/en/docs/concepts/security/rbac-good-practices.md).
+    """
+
+    kind: Literal["none"] = "none"
+    image: Image = (
+        "alpine/k8s:1.34.1@sha256:ec714df3813b5405292860f8a1c55c5727bf8c33c88992f1e981efad8065547f"
+    )
+    rights: dict[DnsLabel, Annotated[list[Right], Field(min_length=1)]] = Field(
+        default_factory=dict[str, list[Right]],
+    )
+
+
+def plan(options: Deploy) -> BuildPlan:
+    """Return the plan; jobs call ``kubectl`` and ``helm``, which find the account's token."""
+    return BuildPlan(
+        strategy=options.kind,
+        image=options.image,
+        pod_security="restricted",
+        allow_privilege_escalation=False,
+        build=Security(user=1000),
+        account_token=True,
+        rights=options.rights,
+        resources=CLIENT,
+        credentials_folder="",
+        environment={},
+    )

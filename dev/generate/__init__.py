@@ -1,0 +1,1 @@
+"""Writes the committed files that follow from code."""

@@ -1,0 +1,163 @@
+"""Write the tables of README.md that follow from the code: what variants cost, Role and policies.
+
+A table stands between two comments that name it; the rest of the page is nobody's but its
+writers'.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from components.plan import BuildPlan, Daemon, Security
+from components.resources.access import rules
+from components.site import Cluster, NodeProfiles
+from components.strategies import Strategy, plan_for
+from components.strategies.buildah import Buildah
+from components.strategies.buildkit import Buildkit
+from components.strategies.buildkit_service import BuildkitService
+from components.strategies.buildx import Buildx
+from components.strategies.deploy import Deploy
+from components.strategies.dind import Dind
+from components.strategies.dood import Dood
+from components.strategies.kaniko import Kaniko
+from report.analysis.rules import RULES
+
+FILE = Path(__file__).resolve().parent.parent.parent / "README.md"
+
+_PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
+VARIANTS: dict[str, Strategy] = {
+    "kaniko": Kaniko(),
+    "dood": Dood(accept_node_root=True),
+    "dind": Dind(accept_privileged=True),
+    "dind-socket": Dind(variant="socket", accept_privileged=True),
+    "dind-rootless": Dind(variant="rootless", accept_privileged=True),
+    "buildkit": Buildkit(),
+    "buildkit-profiles": Buildkit(node_profiles=_PROFILES),
+    "buildkit-rootful": Buildkit(variant="rootful", host_users=False),
+    "buildkit-privileged": Buildkit(variant="privileged", accept_privileged=True),
+    "buildkit-service": BuildkitService(),
+    "buildkit-service-profiles": BuildkitService(node_profiles=_PROFILES),
+    "buildx": Buildx(accept_privileged=True),
+    "buildah": Buildah(),
+    "buildah-profiles": Buildah(node_profiles=_PROFILES),
+    "buildah-root": Buildah(variant="root"),
+    "buildah-privileged": Buildah(variant="privileged", accept_privileged=True),
+    "none": Deploy(),
+}
+"""Every strategy in each of its forms that differ in what they cost."""
+
+_UNSET = "-"
+# What the level itself demands of every container (Kubernetes: Pod Security Standards).
+_RESTRICTED = {"capabilities": "drop ALL", "seccomp": "RuntimeDefault"}
+
+
+def costs() -> dict[str, dict[str, str]]:
+    """Return what each variant costs, and the daemon of those that have one, by column."""
+    rows: dict[str, dict[str, str]] = {}
+    for name, strategy in VARIANTS.items():
+        plan = plan_for(strategy, Cluster(kind="managed"), (), ())
+        rows[name] = _job(plan)
+        if plan.daemon:
+            rows[f"{name} daemon"] = _daemon(plan.daemon)
+    return rows
+
+
+def _job(plan: BuildPlan) -> dict[str, str]:
+    return {
+        "Pod Security": plan.pod_security,
+        "privileged": _privileged(plan),
+        **_container(plan.build),
+        **(_RESTRICTED if plan.restricted else {}),
+        "hostUsers": _UNSET if plan.host_users else "false",
+        "hostPath": " ".join(path.path for path in plan.host_paths) or _UNSET,
+        "escalation": _UNSET if plan.allow_privilege_escalation is None else "false",
+        "login in": plan.credentials_folder or _UNSET,
+        "API rights": _rights(plan),
+    }
+
+
+def _privileged(plan: BuildPlan) -> str:
+    if plan.build.privileged:
+        return "build"
+    if plan.service.privileged:
+        user = plan.service.user
+        return "service" if user is None else f"service, uid {user}"
+    return _UNSET
+
+
+def _rights(plan: BuildPlan) -> str:
+    own = [f"{', '.join(rule.verbs)} {rule.resource}" for rule in plan.account_rules]
+    return "; ".join(own) or ("as listed" if plan.account_token else "none")
+
+
+def _daemon(daemon: Daemon) -> dict[str, str]:
+    return {
+        "Pod Security": daemon.pod_security,
+        "privileged": "daemon" if daemon.security.privileged else _UNSET,
+        **_container(daemon.security),
+        **dict.fromkeys(("hostUsers", "hostPath", "escalation", "login in"), _UNSET),
+        "API rights": "none",
+    }
+
+
+def _container(security: Security) -> dict[str, str]:
+    return {
+        "uid": _UNSET if security.user is None else str(security.user),
+        "capabilities": " ".join(security.capabilities) or _UNSET,
+        "seccomp": security.seccomp.get("type", _UNSET),
+        "AppArmor": security.app_armor.get("type", _UNSET),
+    }
+
+
+def _variants() -> str:
+    rows = [{"variant": f"`{name}`", **row} for name, row in costs().items()]
+    return _table(list(rows[0]), (list(row.values()) for row in rows))
+
+
+def _role() -> str:
+    always = rules(pod_disruption_budget=False)
+    rows: list[list[str]] = []
+    for rule in cast("list[dict[str, list[str]]]", rules(pod_disruption_budget=True)):
+        needed = "always" if rule in always else "with `podDisruptionBudget: true`"
+        rows.append([", ".join(rule["resources"]), ", ".join(rule["verbs"]), needed])
+    return _table(["resource", "verbs", "needed"], rows)
+
+
+def _policies() -> str:
+    rows = [
+        [
+            f"`{rule.name}`",
+            rule.description.removesuffix("."),
+            "mandatory" if rule.mandatory else "advisory",
+            rule.severity,
+        ]
+        for rule in RULES
+    ]
+    return _table(["policy", "what it demands", "level", "severity"], rows)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def written(text: str) -> str:
+    """Return the page with its tables as they should be."""
+    for name, table in {"variants": _variants(), "role": _role(), "policies": _policies()}.items():
+        start = f"<!-- {name}: written by `make readme` -->"
+        end = f"<!-- end of {name} -->"
+        pattern = f"{re.escape(start)}.*?{re.escape(end)}"
+        block = f"{start}\n\n{table}\n\n{end}"
+        text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    """Write the page."""
+    FILE.write_text(written(FILE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The programs of a node, in the machine's namespaces, in the order in which they start."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import tomlkit
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from components.site import Registry
+from components.strategies.docker import files
+from dev import toolchain
+from dev.certificates import Authority
+from dev.cluster import NAME, Cluster
+from dev.node import settings
+from dev.node.machine import (
+    CGROUP,
+    NODE,
+    Machine,
+    NodeError,
+)
+from dev.node.settings import SOCKET
+
+PACKAGES = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "nsenter": "util-linux",
+    "ip": "iproute2",
+    "docker-registry": "docker-registry",
+    "htpasswd": "apache2-utils",
+    "skopeo": "skopeo",
+    "mmdebstrap": "mmdebstrap",
+    "gcc": "gcc",
+    "/usr/include/stdio.h": "libc6-dev",
+    "/bin/busybox": "busybox-static",
+    "/usr/bin/newuidmap": "uidmap",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+}
+"""What must be on the machine, by Debian's name for its package; Buildah is compiled by gcc."""
+
+NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet")
+"""The programs, in the order in which they start."""
+
+_PATIENCE = 120.0
+
+
+def missing_packages() -> list[str]:
+    """Name the packages that have to be installed first."""
+    return sorted(
+        package
+        for file, package in PACKAGES.items()
+        if not (shutil.which(file) or Path(file).is_file())
+    )
+
+
+def start(machine: Machine, hosts: dict[str, str]) -> None:
+    """Start the container runtime; ``hosts`` are addresses by name, for the node itself."""
+    if "containerd" in machine.running():
+        return
+    lines = [f"{address} {name}" for name, address in hosts.items()]
+    machine.cover("/etc/hosts", "\n".join([f"127.0.0.1 localhost {NAME}", *lines, ""]))
+    machine.cover("/etc/resolv.conf", f"nameserver {NODE}\n")
+    _write(machine.state / "cni" / "10-pods.conflist", json.dumps(settings.network(), indent=1))
+    _write(machine.state / "containerd.toml", tomlkit.dumps(settings.containerd(machine.state)))
+    machine.spawn("containerd", ["containerd", f"--config={machine.state}/containerd.toml"])
+    _wait(lambda: machine.call("ctr", f"--address={SOCKET}", "version"), machine, "containerd")
+
+
+def start_docker(
+    machine: Machine,
+    insecure: Sequence[str],
+    certificates: Mapping[str, str],
+    mirror: str,
+) -> None:
+    """Start the node's own Docker engine, whose socket DooD mounts.
+
+    Its settings are those that a preview with DooD asks the nodes' owner for.
+    """
+    private = [Registry(host=host, certificates=text) for host, text in certificates.items()]
+    for name, text in files(private, [mirror]).items():
+        file = Path("/etc/docker/certs.d") / name
+        machine.call("sh", "-c", f"mkdir -p {file.parent} && cat > {file}", text=text)
+    _write(machine.state / "docker.json", json.dumps(settings.DOCKER))
+    own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
+    machine.spawn(
+        "dockerd",
+        [
+            _program("dockerd"),
+            f"--data-root={machine.state}/docker",
+            f"--cgroup-parent=/{CGROUP}/docker",
+            f"--userland-proxy-path={_program('docker-proxy')}",
+            *(f"--insecure-registry={host}" for host in insecure),
+            f"--registry-mirror=https://{mirror}",
+            f"--config-file={machine.state}/docker.json",
+        ],
+        PATH=os.pathsep.join([*map(str, own), os.environ["PATH"]]),
+    )
+    docker = _program("docker")
+    _wait(lambda: machine.call(docker, "version"), machine, "dockerd")
+
+
+def join(machine: Machine, cluster: Cluster, hosts: dict[str, str]) -> None:
+    """Start what talks to the API server, and wait until the node is Ready."""
+    _write(machine.state / "Corefile", settings.corefile(machine.state))
+    _write(machine.state / "test.zone", settings.zone(hosts))
+    accounts = {
+        "coredns": ("coredns", "system:masters"),
+        "kube-proxy": ("system:kube-proxy", "system:node-proxier"),
+        "kubelet": (f"system:node:{NAME}", "system:nodes"),
+    }
+    for name, account in accounts.items():
+        cluster.write_kubeconfig(machine.state / f"{name}.kubeconfig", f"node-{name}", *account)
+    machine.spawn("coredns", [_program("coredns"), "-conf", f"{machine.state}/Corefile"])
+    _write(machine.state / "kube-proxy.yaml", yaml.safe_dump(settings.proxy(machine.state)))
+    machine.spawn(
+        "kube-proxy",
+        [_program("kube-proxy"), f"--config={machine.state}/kube-proxy.yaml"],
+    )
+    authority = Authority(cluster.state / "pki")
+    issued = authority.issue("kubelet-server", "kubelet", hosts=[NODE])
+    told = settings.kubelet(machine.state, authority.certificate_file, *issued)
+    _write(machine.state / "kubelet.yaml", yaml.safe_dump(told))
+    machine.spawn(
+        "kubelet",
+        [
+            _program("kubelet"),
+            f"--config={machine.state}/kubelet.yaml",
+            f"--kubeconfig={machine.state}/kubelet.kubeconfig",
+            f"--root-dir={machine.state}/kubelet",
+            f"--hostname-override={NAME}",
+            # The name of the node resolves nowhere.
+            f"--node-ip={NODE}",
+            "--node-labels=image-builds/docker-socket=true",
+        ],
+    )
+    _wait(lambda: _ready(cluster), machine, "kubelet")
+
+
+def forget(cluster: Cluster) -> None:
+    """Take the node out of the cluster: the next one may be another."""
+    with cluster.api() as api:
+        core = cast("Any", client.CoreV1Api(api))
+        try:
+            core.delete_node(NAME, _request_timeout=5)
+        except ApiException as failure:
+            if cast("Any", failure).status != 404:
+                raise
+
+
+def _program(name: str) -> str:
+    return str(toolchain.find(name).file)
+
+
+def _write(file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content, encoding="utf-8")
+
+
+def _wait(check: Any, machine: Machine, program: str) -> None:  # noqa: ANN401 - any callable
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if check():
+                return
+            reason = "it is not ready"
+        except (NodeError, ApiException, HTTPError) as error:
+            reason = str(error)
+        if time.monotonic() > deadline:
+            log = machine.state / f"{program}.log"
+            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+            message = f"{program} did not start: {reason}; {log} ends with:\n" + "\n".join(tail)
+            raise NodeError(message)
+        time.sleep(0.5)
+
+
+def _ready(cluster: Cluster) -> bool:
+    with cluster.api() as api:
+        node = cast("Any", client.CoreV1Api(api)).read_node(NAME, _request_timeout=5)
+    conditions: list[Any] = node.status.conditions or []
+    return any(item.type == "Ready" and item.status == "True" for item in conditions)

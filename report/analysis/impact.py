@@ -1,0 +1,159 @@
+"""What happens to jobs: restarts, losses, and what projects must change in their pipelines."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from report.inputs.events import RELEASE, Plan, Step
+from report.model import JobEffect, ObjectChange
+from report.values import inside
+
+_NAMESPACE = "kubernetes:core/v1:Namespace"
+_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
+_GOES = {"delete", "replace"}
+_RESTART = (
+    "restarts: the old one ends its running jobs for up to an hour while the new one takes new "
+    "jobs; a job that takes longer is lost",
+    "restart: the old ones end their running jobs for up to an hour while the new ones take new "
+    "jobs; a job that takes longer is lost",
+)
+_GO_ON = ("goes on, since its pod stays as it is", "go on, since their pods stay as they are")
+"""What happens to one manager, and to several."""
+
+COMMANDS = {
+    "kaniko": "/kaniko/executor",
+    "dood": "docker build",
+    "dind": "docker build",
+    "buildkit": "buildctl-daemonless.sh",
+    "buildkit-service": "buildctl",
+    "buildx": "docker buildx build",
+    "buildah": "buildah build",
+}
+"""What a job's script calls, by strategy (README.md, A job in a pipeline).
+
+A strategy that is not here builds nothing.
+"""
+
+
+def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iterator[JobEffect]:
+    """Yield what happens to jobs; ``objects`` are the rendered changes of the releases at hand."""
+    going = {
+        str(inside(step.inputs_before, "metadata").get("name"))
+        for step in plan.steps
+        if step.type == _NAMESPACE and step.operation in _GOES
+    }
+    for name in sorted(going):
+        yield _loud(
+            f"namespace {name} goes with what is in it: jobs and pods that run there are lost"
+        )
+    managers: dict[bool, list[str]] = {True: [], False: []}
+    for step in plan.steps:
+        if step.type == RELEASE and step.operation in _GOES:
+            verb = "goes" if step.operation == "delete" else "is removed and installed again"
+            yield _loud(f"the manager of runner {step.name} {verb}: its running jobs are lost")
+        elif step.type == RELEASE and step.operation == "update":
+            managers[_restarts(objects.get(step.urn))].append(step.name)
+        elif not step.is_component and step.type != _NAMESPACE and step.operation in _GOES:
+            if inside(step.inputs_before, "metadata").get("namespace") in going:
+                continue
+            verb = "is deleted" if step.operation == "delete" else "is deleted and made again"
+            kind = step.type.rpartition(":")[2]
+            yield _loud(f"{kind} {_object_name(step)} {verb}; what uses it fails meanwhile")
+    yield from _managers(managers[True], _RESTART)
+    yield from _managers(managers[False], _GO_ON)
+
+
+def _managers(runners: list[str], told: tuple[str, str]) -> Iterator[JobEffect]:
+    """Yield one sentence for all managers to which the same happens."""
+    one, several = told
+    if len(runners) == 1:
+        yield _quiet(f"the manager of runner {runners[0]} {one}")
+    elif runners:
+        yield _quiet(f"the managers of runners {', '.join(runners)} {several}")
+
+
+def _restarts(rendered: tuple[ObjectChange, ...] | None) -> bool:
+    """A Deployment makes new pods when its template differs; unseen, the worse is assumed."""
+    if rendered is None:
+        return True
+    return any(
+        change.path.startswith("spec.template")
+        for changed in rendered
+        if changed.identity.startswith("Deployment ")
+        for change in changed.properties
+    )
+
+
+def sentences(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each thing that a reader cares about."""
+    yield from _switches(plan, settings)
+    for step in plan.steps:
+        if step.type != RELEASE or step.old is None or step.new is None:
+            continue
+        old, new = step.old.get("version"), step.new.get("version")
+        if old != new:
+            yield f"The chart of runner {step.name} goes from {old} to {new}."
+        if _digest(step.old) != _digest(step.new):
+            yield f"The token of runner {step.name} is replaced."
+        before, after = (inside(side, "values").get("concurrent") for side in (step.old, step.new))
+        if before != after:
+            yield f"Runner {step.name} runs up to {after} jobs at a time, so far {before}."
+    for step in plan.steps:
+        if step.type == _NAMESPACE and step.operation == "create":
+            yield f"Namespace {_object_name(step)} is made."
+        elif step.type == _SECRET and step.operation == "update":
+            yield f"Secret {_object_name(step)} gets other contents."
+
+
+def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
+    before, after = (
+        {name: str(inside(runners, name).get("strategy")) for name in runners}
+        for runners in (inside(plan.old_outputs, "runners"), inside(plan.new_outputs, "runners"))
+    )
+    for name in sorted(after.keys() - before.keys()):
+        yield f"Runner {name} is new, with {after[name]}."
+    for name in sorted(before.keys() - after.keys()):
+        yield f"Runner {name} goes; jobs with its tags stay pending unless another runner has them."
+    for name in sorted(before.keys() & after.keys()):
+        old, new = before[name], after[name]
+        if old == new:
+            continue
+        was, will = _command(old, name, {}), _command(new, name, settings)
+        if not will or not was:
+            action = "no longer build" if not will else "may now build"
+            yield f"Runner {name} changes from {old} to {new}: jobs with its tags {action} images."
+            continue
+        advice = (
+            f"jobs go on calling {will}, so projects change nothing"
+            if was == will
+            else f"a project that includes build-image sets strategy: {new} there, and one with a "
+            f"script of its own calls {will} in place of {was} (README.md, A job in a pipeline)"
+        )
+        yield f"Runner {name} changes from {old} to {new}: {advice}."
+
+
+def _command(strategy: str, runner: str, settings: Mapping[str, Any]) -> str:
+    if inside(settings, "runners", runner, "strategy").get("client") == "buildx":
+        return "docker buildx build"
+    return COMMANDS.get(strategy, "")
+
+
+def _digest(inputs: Mapping[str, Any]) -> object:
+    return inside(inputs, "values", "podAnnotations").get("image-builds/token-digest")
+
+
+def _object_name(step: Step) -> str:
+    metadata = inside(step.inputs_before, "metadata")
+    name = str(metadata.get("name", step.name))
+    return f"{metadata['namespace']}/{name}" if metadata.get("namespace") else name
+
+
+def _loud(text: str) -> JobEffect:
+    return JobEffect(loud=True, text=_sentence(text))
+
+
+def _quiet(text: str) -> JobEffect:
+    return JobEffect(loud=False, text=_sentence(text))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,45 @@
+"""Which rules a stack violates, on which lines of its stack file, and which of them it accepts."""
+
+from report.analysis import facts, rules
+from report.inputs.events import Plan
+from report.model import Violation
+from report.stack_file import StackFile
+
+
+def violations(plan: Plan, stack: str, stack_file: StackFile) -> tuple[Violation, ...]:
+    """Return each violation by what there will be, those that stop a change first.
+
+    Args:
+        plan: what a preview said, or a state (``state``).
+        stack: the stack's name.
+        stack_file: where the lines and the acceptances are.
+    """
+    found: list[Violation] = []
+    for step in plan.steps:
+        if step.new is None:
+            continue
+        resource = rules.Resource(step.type, step.name, plan.components(step), step.new)
+        origin = facts.origin_of(plan, step)
+        for rule, finding in rules.findings(resource, stack):
+            path = ("runners", origin.runner, *rule.key) if origin.runner else origin.key
+            key, line = stack_file.find(*path)
+            identity = rule.identity(finding)
+            found.append(
+                Violation(
+                    rule=rule.name,
+                    mandatory=rule.mandatory,
+                    severity=rule.severity,
+                    identity=identity,
+                    what=finding.text,
+                    remediation=rule.remediation,
+                    key=key,
+                    line=line,
+                    accepted=stack_file.accepted.get(identity, ""),
+                ),
+            )
+    order = [rule.name for rule in rules.RULES]
+    return tuple(
+        sorted(
+            found, key=lambda item: (not item.stops, bool(item.accepted), order.index(item.rule))
+        ),
+    )

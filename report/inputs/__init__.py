@@ -1,0 +1,1 @@
+"""What a report is made from: previews, states, live objects, rendered charts."""

@@ -1,0 +1,170 @@
+"""The objects that a release's chart makes, before and after, by ``helm template``.
+
+What the program registers the provider renders instead (``preview``), which starts no process.
+Pulumi previews a release as one changed value; what Kubernetes will be told only the chart knows.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+from report.inputs.helm import HelmError, run
+from report.model import ObjectChange
+from report.values import (
+    SECRET,
+    Scrubber,
+    clean,
+    differences,
+    inside,
+)
+
+Objects = Mapping[str, Mapping[str, Any]]
+"""Rendered objects by kind, namespace and name."""
+
+
+class RenderError(Exception):
+    """The chart could not be rendered; the message says why and what to do, without a value."""
+
+
+class Charts:
+    """Renders releases, each in a process of its own, some beside each other.
+
+    A preview leaves the processors idle for a while, so that what it names is begun meanwhile, by
+    whichever of its threads. ``helm`` is None where there is none, and then nothing is rendered.
+    """
+
+    def __init__(self, helm: Path | None) -> None:
+        """Remember the program; nothing runs yet."""
+        self.helm = helm
+        self._beside = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._begun: dict[str, Future[list[dict[str, Any]]]] = {}
+        self._turn = threading.Lock()
+        self._archives: dict[tuple[str, ...], Path | HelmError] = {}
+        self._archives_turn = threading.Lock()
+        self._folders = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Go on until the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give up what nobody waits for."""
+        self._beside.shutdown(cancel_futures=True)
+        self._folders.close()
+
+    def begin(self, inputs: Mapping[str, Any]) -> Future[list[dict[str, Any]]]:
+        """Begin with one side of a release, unless it was begun."""
+        key = rendering(inputs)
+        with self._turn:
+            if key not in self._begun:
+                self._begun[key] = self._beside.submit(self._documents, inputs)
+            return self._begun[key]
+
+    def promise(self, inputs: Mapping[str, Any]) -> Future[list[dict[str, Any]]]:
+        """Return what the caller has to fill with one side's objects."""
+        promised: Future[list[dict[str, Any]]] = Future()
+        with self._turn:
+            self._begun[rendering(inputs)] = promised
+        return promised
+
+    def objects(self, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
+        """Return what one side of a release renders.
+
+        Raises:
+            RenderError: helm failed; what it said can hold values and is not in the message.
+        """
+        documents = self.begin(inputs).result()
+        return {identity(document): shown(document, scrub) for document in documents}
+
+    def _documents(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if self.helm is None:
+            return []
+        with tempfile.TemporaryDirectory() as folder:
+            values = Path(folder) / "values.json"
+            values.write_text(json.dumps(inside(inputs, "values")), encoding="utf-8")
+            arguments = ["--values", str(values), "--namespace", str(inputs.get("namespace"))]
+            try:
+                chart = str(self.local(inputs))
+                return run(self.helm, ["template", str(inputs.get("name")), chart, *arguments])
+            except HelmError as error:
+                raise unrendered(inputs) from error
+
+    def local(self, inputs: Mapping[str, Any]) -> Path:
+        """Return a release's chart, as a file or folder.
+
+        One of a repository, whose index has megabytes, is fetched once for all releases.
+
+        Raises:
+            HelmError: it cannot be had; nobody tries again.
+        """
+        chart, version = str(inputs.get("chart")), str(inputs.get("version"))
+        repository = inside(inputs, "repositoryOpts").get("repo")
+        if not repository or self.helm is None:
+            return Path(chart)
+        key = (chart, version, repository)
+        with self._archives_turn:
+            if key not in self._archives:
+                folder = self._folders.enter_context(tempfile.TemporaryDirectory())
+                asked = ("pull", chart, "--version", version, "--repo", repository)
+                try:
+                    run(self.helm, [*asked, "--destination", folder])
+                    (self._archives[key],) = Path(folder).glob("*.tgz")
+                except HelmError as error:
+                    self._archives[key] = error
+        found = self._archives[key]
+        if isinstance(found, HelmError):
+            raise found
+        return found
+
+
+def unrendered(inputs: Mapping[str, Any]) -> RenderError:
+    """Say that a release could not be rendered; what failed can hold values and is not in it."""
+    return RenderError(
+        f"chart {inputs.get('chart')} {inputs.get('version')} could not be rendered, so its "
+        "objects are not compared; check that helm can reach the chart, or set chart.archive",
+    )
+
+
+def rendering(inputs: Mapping[str, Any]) -> str:
+    """Return, as JSON, what of a release's inputs decides on what it renders."""
+    # Where the program names none, the provider keeps an empty one.
+    repository = inside(inputs, "repositoryOpts").get("repo") or None
+    named = (inputs.get(key) for key in ("name", "namespace", "chart", "version"))
+    return json.dumps([*named, repository, inside(inputs, "values")], sort_keys=True)
+
+
+def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:
+    """Return each object that differs."""
+    found: list[ObjectChange] = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        properties = differences(before, after)
+        if properties:
+            operation = "create" if before is None else "update" if after is not None else "delete"
+            found.append(
+                ObjectChange(operation=operation, identity=name, properties=properties),
+            )
+    return tuple(found)
+
+
+def identity(document: Mapping[str, Any]) -> str:
+    """Name an object by its kind, namespace and name."""
+    metadata = inside(document, "metadata")
+    name = metadata.get("name", "")
+    namespace = metadata.get("namespace")
+    return f"{document.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
+
+
+def shown(document: Mapping[str, Any], scrub: Scrubber) -> Mapping[str, Any]:
+    """Return an object without what is secret in it."""
+    cleaned = clean(document, scrub)
+    if document.get("kind") == "Secret":
+        for field in ("data", "stringData"):
+            cleaned[field] = dict.fromkeys(inside(cleaned, field), SECRET)
+    return cleaned

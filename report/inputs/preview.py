@@ -1,0 +1,247 @@
+"""Runs a preview and brings together what the report needs of it.
+
+The state is read beside the preview, since the engine takes seconds and the reader waits; the
+config comes with the program, since each command of Pulumi derives the key of the secrets anew.
+What the two mark as secret is known from there on, to be taken out of everything else. A release
+that the program registers otherwise than the state has it is rendered on both sides meanwhile.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, cast
+
+import pulumi
+from pulumi import automation as auto
+from pulumi.automation import events
+from pydantic.alias_generators import to_camel
+
+from report.inputs.charts import Charts, rendering, unrendered
+from report.inputs.events import (
+    RELEASE,
+    Plan,
+    read,
+    read_refresh,
+    sides_of_release,
+    told,
+)
+from report.stack_file import SETTINGS
+from report.values import (
+    Scrubber,
+    clean,
+    config_secrets,
+    entries,
+    inside,
+    leaves,
+    secrets_of,
+)
+
+_KUBERNETES = "1.34.0"
+"""The version for which charts are rendered; both sides have the same."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What one preview said; ``settings`` are those that the program was given."""
+
+    plan: Plan
+    settings: Mapping[str, Any]
+    state: str
+    scrub: Scrubber
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _State:
+    """What a stack's state has: secrets, when it was written, and releases' inputs by name."""
+
+    secrets: frozenset[str] = frozenset()
+    time: str = ""
+    releases: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict[str, Any])
+
+
+def run(stack: auto.Stack, charts: Charts) -> Preview:
+    """Preview ``stack``; a failure is told in the plan's errors.
+
+    ``charts`` has what changes rendered as soon as the program or the engine names it.
+    """
+    configured: set[str] = set()
+
+    def see(event: events.EngineEvent) -> None:
+        for inputs in sides_of_release(event):
+            charts.begin(inputs)
+
+    with _state(stack) as state:
+
+        def program() -> None:
+            configured.update(_configured())
+            foresee = functools.partial(_foresee, charts, state)
+            pulumi.runtime.register_stack_transformation(foresee)
+            cast("Callable[[], object]", stack.workspace.program)()
+
+        preview = functools.partial(stack.preview, program=program)
+        return _run(preview, state, read, configured, see)
+
+
+def refresh(stack: auto.Stack, config: Mapping[str, auto.ConfigValue]) -> Preview:
+    """Preview a refresh, which compares the state with the cluster and runs no program.
+
+    ``config`` is the stack's, since reading it takes the engine half a second.
+    """
+    values = (entry.value for entry in config.values() if entry.secret)
+    configured = {secret for value in values for secret in config_secrets(value)}
+    with _state(stack) as state:
+        return _run(stack.preview_refresh, state, read_refresh, configured)
+
+
+def _run(
+    operation: Callable[..., object],
+    state: "Future[_State]",
+    reader: Callable[[list[events.EngineEvent], Scrubber], Plan],
+    configured: set[str],
+    see: Callable[[events.EngineEvent], None] | None = None,
+) -> Preview:
+    received: list[events.EngineEvent] = []
+
+    def receive(event: events.EngineEvent) -> None:
+        received.append(event)
+        if see:
+            see(event)
+
+    failure = ""
+    try:
+        operation(on_event=receive)
+    except auto.CommandError as error:
+        failure = str(error)
+    scrub = Scrubber(configured | state.result().secrets)
+    plan = reader(received, scrub)
+    if failure and not plan.errors:
+        plan = dataclasses.replace(plan, errors=(told(failure, None, scrub),))
+    return Preview(
+        plan=plan,
+        settings=_settings(received),
+        state=state.result().time,
+        scrub=scrub,
+    )
+
+
+def _foresee(
+    charts: Charts,
+    state: "Future[_State]",
+    args: pulumi.ResourceTransformationArgs,
+) -> None:
+    """Render a release that the program registers, if it differs from the state's."""
+    if args.type_ != RELEASE or charts.helm is None:
+        return
+    inputs = {to_camel(key): value for key, value in args.props.items() if value is not None}
+
+    async def compare(resolved: list[object]) -> None:
+        # Nothing secret is in values; were it, nobody would know yet what to take out.
+        if await together.is_secret():
+            return
+        new = _filled(inputs, iter(resolved))
+        old = (await asyncio.wrap_future(state)).releases.get(args.name)
+        if old is None or rendering(old) != rendering(new):
+            options = pulumi.InvokeOptions(parent=args.opts.parent)
+            sides = (clean(side, Scrubber()) for side in (old, new) if side)
+            await asyncio.gather(*(_render(charts, side, options) for side in sides))
+
+    # Of the outputs alone, since to make one of all inputs takes the SDK long.
+    outputs: list[Any] = [leaf for leaf in leaves(inputs) if isinstance(leaf, pulumi.Output)]
+    together = pulumi.Output.all(*outputs)
+    together.apply(compare)
+
+
+async def _render(
+    charts: Charts,
+    inputs: Mapping[str, Any],
+    options: pulumi.InvokeOptions,
+) -> None:
+    """Have the provider render one side, which runs already, unlike helm."""
+    promised = charts.promise(inputs)
+    try:
+        # What failed can hold values, and is not told.
+        with contextlib.suppress(Exception):
+            chart = await asyncio.to_thread(charts.local, inputs)
+            asked = {
+                "path": str(chart.parent),
+                "chart": chart.name,
+                "release_name": inputs["name"],
+                "namespace": inputs["namespace"],
+                "values": inputs["values"],
+                # Told neither, the provider asks the cluster for both each time.
+                "kube_version": _KUBERNETES,
+                "api_versions": [""],
+            }
+            call = ("kubernetes:helm:template", {"jsonOpts": json.dumps(asked)}, options)
+            answer = await pulumi.runtime.invoke_async(*call)
+            # All numbers come back as floating ones.
+            text = json.dumps(answer["result"])
+            promised.set_result(json.loads(text, parse_float=_number))
+    finally:
+        if not promised.done():
+            promised.set_exception(unrendered(inputs))
+
+
+def _number(text: str) -> int | float:
+    return int(text.removesuffix(".0")) if text.endswith(".0") else float(text)
+
+
+def _filled(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON
+    """Put what became of the outputs in their places, in the order of ``leaves``."""
+    if isinstance(value, pulumi.Output):
+        return next(resolved)
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        return {key: _filled(item, resolved) for key, item in table.items()}
+    if isinstance(value, list):
+        return [_filled(item, resolved) for item in cast("list[object]", value)]
+    return value
+
+
+def _configured() -> Iterator[str]:
+    """Yield all that is secret in the config of the program that runs."""
+    # Pulumi has no public function that lists the keys.
+    for key, value in pulumi.runtime.config.CONFIG.get().items():
+        if pulumi.runtime.is_config_secret(key):
+            yield from config_secrets(value)
+
+
+@contextlib.contextmanager
+def _state(stack: auto.Stack) -> Generator["Future[_State]"]:
+    """Read the state beside what is done meanwhile."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        yield beside.submit(_exported, stack)
+
+
+def _exported(stack: auto.Stack) -> _State:
+    """Return what the state has; where it cannot be read the preview fails too, and tells it."""
+    try:
+        deployment = stack.export_stack().deployment
+    except auto.CommandError:
+        return _State()
+    return _State(
+        secrets=frozenset(secrets_of(deployment)),
+        time=str(inside(deployment, "manifest").get("time", "")),
+        releases={
+            resource["urn"].rpartition("::")[2]: resource["inputs"]
+            for resource in entries(inside(deployment), "resources")
+            if resource["type"] == RELEASE
+        },
+    )
+
+
+def _settings(received: list[events.EngineEvent]) -> Mapping[str, Any]:
+    for config in _configs(received):
+        with contextlib.suppress(ValueError):
+            return inside(json.loads(config.get(SETTINGS, "")))
+    return {}
+
+
+def _configs(received: list[events.EngineEvent]) -> Iterator[Mapping[str, str]]:
+    for event in received:
+        if event.prelude_event:
+            yield event.prelude_event.config

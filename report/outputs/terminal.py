@@ -1,0 +1,118 @@
+"""The report on a terminal, in colour where there is one."""
+
+import itertools
+from collections.abc import Iterable
+
+import rich.box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from report.model import (
+    ObjectChange,
+    Report,
+    ResourceChange,
+    Risk,
+    Violation,
+)
+from report.outputs.markdown import acceptance, heading, level
+from report.outputs.phrases import (
+    advice,
+    diff,
+    title,
+    values,
+    why,
+    word,
+)
+
+_STYLES: dict[Risk, str] = {
+    "failed": "bold red",
+    "raised": "bold red",
+    "accepted": "bold yellow",
+    "lowered": "bold green",
+    "unchanged": "bold",
+}
+_SIGNS = {"-": "red", "+": "green", "@": "dim"}
+
+
+def write(report: Report, console: Console) -> None:
+    """Print the report; values are text, never rich's markup."""
+    style = _STYLES["raised" if report.stops else report.risk]
+    console.print(Text(heading(report), style))
+    for error in report.errors:
+        console.print(Text(error, "red"))
+    if report.errors:
+        return
+    _summary(report, console)
+    for runner, keys in itertools.groupby(report.keys, lambda key: key.runner):
+        _section(f"config.toml of runner {runner}", console)
+        for key in keys:
+            console.print(Text.assemble(key.change.path, (f"  {key.meaning}", "dim")))
+            _lines(values(key.change), console)
+    if report.objects:
+        _section("What the chart renders", console)
+        _changes(report.objects, report, console)
+    if report.resources:
+        _section("Resources", console)
+        _changes(report.resources, report, console)
+
+
+def _summary(report: Report, console: Console) -> None:
+    for effect in report.effects:
+        console.print(Text(f"• {effect.text}", "bold red" if effect.loud else ""))
+    undo = (f"To take it back: {command}" for command in report.undo)
+    for sentence in (*undo, *report.sentences):
+        console.print(Text(f"• {sentence}"), soft_wrap=True)
+    for gap in report.gaps:
+        console.print(Text(f"• Not looked at: {gap}", "yellow"))
+    if report.deltas:
+        console.print(_security(report))
+    policies(report.violations, report.stack_file, console)
+    if (wanted := acceptance(report.unaccepted)) and not report.drift:
+        console.print(Text(f"To accept this, give the reasons in {report.stack_file}:"))
+        # It is there to be copied.
+        console.print(Text(wanted, "yellow"), soft_wrap=True)
+
+
+def _section(name: str, console: Console) -> None:
+    console.print(Text(f"\n{name}", "bold underline"))
+
+
+def _changes(
+    changes: Iterable[ObjectChange | ResourceChange],
+    report: Report,
+    console: Console,
+) -> None:
+    for change in changes:
+        console.print(Text(title(change), "bold"))
+        # Whatever is new can be read in the stack file and in the page, and config.toml above.
+        if change.operation != "create":
+            told = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
+            _lines(diff(item for item in change.properties if item.path not in told), console)
+
+
+def _security(report: Report) -> Table:
+    table = Table(box=rich.box.SIMPLE)
+    for column in ("risk", "what", "why it matters", "where"):
+        table.add_column(column, overflow="fold")
+    for delta in report.deltas:
+        raised = delta.direction == "raised"
+        style = "" if not raised or not delta.weighs else "yellow" if delta.accepted else "red"
+        where = f"{report.stack_file}:{delta.line}" if delta.line else delta.key
+        cells = (word(delta), delta.what, why(delta), where)
+        table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
+    return table
+
+
+def policies(violations: Iterable[Violation], stack_file: str, console: Console) -> None:
+    """Print violated rules."""
+    for item in violations:
+        style = "red" if item.stops else "yellow" if item.accepted else ""
+        where = f"{stack_file}:{item.line}" if item.line else item.key
+        console.print(Text(f"{item.rule}, {level(item)}: {item.what} ({where})", style))
+        console.print(Text(f"  {advice(item)}"))
+
+
+def _lines(lines: Iterable[str], console: Console) -> None:
+    for line in lines:
+        console.print(Text(line, _SIGNS.get(line[0], "")), soft_wrap=True)

@@ -1,0 +1,117 @@
+"""The stack file as people wrote it: on which line a key is, and which risks it accepts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pydantic
+import yaml
+
+from components.settings.models import ACCEPTED_RISKS, AcceptedRisks
+from components.types import PROJECT
+
+SETTINGS = f"{PROJECT}:settings"
+
+
+class StackFile:
+    """One stack file, whose mistakes are for the program to tell."""
+
+    def __init__(self, name: str, text: str, scrub: Callable[[str], str] = str) -> None:
+        """Read it; a text that is no YAML has no lines.
+
+        ``scrub`` takes secrets out of the reasons, which are told.
+        """
+        self.name = name
+        try:
+            node = yaml.compose(text, yaml.SafeLoader)
+            content = yaml.safe_load(text)
+        except yaml.YAMLError:
+            node, content = None, None
+        self._lines = dict(_lines(node, ())) if node else {}
+        config = _mapping(_mapping(content).get("config"))
+        self.settings = _mapping(config.get(SETTINGS))
+        self.accepted = {
+            identity: scrub(reason)
+            for identity, reason in _accepted(config.get(ACCEPTED_RISKS)).items()
+        }
+        """The reason for each risk that is accepted in writing, by its identity."""
+
+    def find(self, *path: str, under: str = SETTINGS) -> tuple[str, int | None]:
+        """Return the key that is nearest above a path in a config value, and its line."""
+        for length in range(len(path), -1, -1):
+            line = self._lines.get(("config", under, *path[:length]))
+            if line is not None:
+                return ".".join(path[:length]) or under, line
+        return ".".join(path), None
+
+
+def _accepted(value: object) -> Mapping[str, str]:
+    """Return the accepted risks; the program refuses what is wrong with them."""
+    try:
+        return AcceptedRisks.model_validate(value).root
+    except pydantic.ValidationError:
+        return {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield the path of each key with its line, counted from one."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = (*path, str(key.value))
+            yield below, key.start_mark.line + 1
+            yield from _lines(value, below)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            below = (*path, str(index))
+            yield below, item.start_mark.line + 1
+            yield from _lines(item, below)
+
+
+class StackFileError(Exception):
+    """A stack file cannot be read; the message says why and what to do."""
+
+
+def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
+    """Return the config in a stack file; what is wrong within it is left to the program.
+
+    Args:
+        file: the stack file.
+        strategy: in YAML, what ``strategy`` of every runner is to be instead.
+
+    Raises:
+        StackFileError: if there is no such file, or it or ``strategy`` is no YAML.
+    """
+    if not file.is_file():
+        message = f"{file.name} does not exist; name a stack that has a file: STACK="
+        raise StackFileError(message)
+    config = parse_config(file.read_text(encoding="utf-8"), file.name)
+    if strategy:
+        wanted = _yaml(strategy, "STRATEGY")
+        for runner in _table(_table(config.get(SETTINGS)).get("runners")).values():
+            _table(runner)["strategy"] = wanted
+    return config
+
+
+def parse_config(text: str, name: str) -> dict[str, Any]:
+    """Return the config in the text of a stack file, whose name is for the message.
+
+    Raises:
+        StackFileError: if it is no YAML.
+    """
+    return _table(_table(_yaml(text, name)).get("config"))
+
+
+def _yaml(text: str, name: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        message = f"{name} is no YAML; correct it: {error}"
+        raise StackFileError(message) from None
+
+
+def _table(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

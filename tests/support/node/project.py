@@ -1,0 +1,135 @@
+"""The projects that jobs build, their pipelines from ``templates/``, and what became of images."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client
+
+from dev.local import CHECKOUT
+from dev.node.images import BASE
+from dev.node.node import Node
+from dev.node.registry import Kind
+from tests.node.conftest import APPS
+from tests.support.configured import STRATEGIES
+from tests.support.node.jobs import Pipeline
+
+TEMPLATES = {
+    "buildkit-service-buildx": "buildx",
+    **{name: name.partition("-")[0] for name in STRATEGIES if "service" not in name},
+    "buildkit-service": "buildkit-service",
+}
+OUT_OF_REACH = {"buildah-profiles", "buildkit-profiles", "buildkit-rootful"}
+"""Variants whose nodes must have what this node has not."""
+WITHIN_REACH = [name for name in STRATEGIES if name not in OUT_OF_REACH]
+TOOLS = ["kaniko", "dood", "dind", "buildkit", "buildkit-service", "buildx", "buildah"]
+"""One variant of each, where all variants of a tool would do the same."""
+
+_MOUNTED = {
+    *("", "dev", "proc", "sys", "run", "run/.containerenv"),
+    *("etc", "etc/hostname", "etc/hosts", "etc/resolv.conf"),
+}
+"""What runc and Buildah make where a base has none to mount on; some tools note the root itself."""
+
+_TABLE = (CHECKOUT / "README.md").read_text("utf-8").partition("## Troubleshooting")[2]
+
+
+def pipeline(
+    template: str,
+    repository: str,
+    tag: str,
+    kind: Kind,
+    files: dict[str, str | bytes],
+    **inputs: str,
+) -> Pipeline:
+    """Resolve the inputs of a template as GitLab does, and take its job."""
+    text = (CHECKOUT / "templates" / f"{template}.yml").read_text(encoding="utf-8")
+    head, body = yaml.safe_load_all(text)
+    values = {name: entry.get("default") for name, entry in head["spec"]["inputs"].items()} | {
+        "image": f"{kind.address}/{repository}",
+        "tag": tag,
+        "build_args": f"BASE={kind.address}/{BASE}",
+        **inputs,
+    }
+    (job,) = body.values()
+    variables = {
+        name: re.sub(r"\$\[\[ inputs\.(\w+) ]]", lambda found: str(values[found[1]]), value)
+        for name, value in job["variables"].items()
+    }
+    return Pipeline(
+        script=job["script"],
+        files=files,
+        image=job["image"]["name"],
+        variables=variables,
+    )
+
+
+def explained(message: str, trace: str) -> None:
+    """Claim that a trace says this, and that the README's Troubleshooting says what to do."""
+    assert message in trace
+    assert f"`{message}`" in _TABLE
+
+
+def run_image(node: Node, image: str, name: str) -> str:
+    """Run a pushed image in the target namespace, with the stack's pull secret."""
+    manifest = {
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "imagePullSecrets": [{"name": "registry-pull"}],
+            "containers": [{"name": "app", "image": image}],
+        },
+    }
+    with node.cluster.api() as api:
+        core = client.CoreV1Api(api)
+        core.create_namespaced_pod(APPS, manifest)
+        try:
+            deadline = time.monotonic() + 120
+            while core.read_namespaced_pod(name, APPS).status.phase not in ("Succeeded", "Failed"):
+                assert time.monotonic() < deadline, core.read_namespaced_pod(name, APPS).status
+                time.sleep(0.5)
+            return str(core.read_namespaced_pod_log(name, APPS))
+        finally:
+            core.delete_namespaced_pod(name, APPS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """What an image says of one of its files, links and folders."""
+
+    kind: bytes
+    mode: str
+    owner: str
+    content: str
+    """The SHA-256 of a file, and the target of a link."""
+
+
+def contents(node: Node, name: str, kind: Kind, folder: Path) -> dict[str, Member]:
+    """Return what is in a pushed image, all layers on top of each other, without times."""
+    node.registries.pull(name, kind, folder)
+    manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found: dict[str, Member] = {}
+    for layer in manifest["layers"]:
+        file = folder / layer["digest"].removeprefix("sha256:")
+        with tarfile.open(file) as tar:
+            for member in tar:
+                path = member.name.strip("./")
+                before, mark, after = path.rpartition(".wh.")
+                if mark:
+                    found.pop(before + after, None)
+                    continue
+                data = tar.extractfile(member) if member.isreg() else None
+                digest = hashlib.file_digest(data, "sha256").hexdigest() if data else ""
+                found[path] = Member(
+                    member.type,
+                    oct(member.mode & 0o7777),
+                    f"{member.uid}:{member.gid}",
+                    digest or member.linkname,
+                )
+    return {path: member for path, member in found.items() if path not in _MOUNTED}
