@@ -13,7 +13,7 @@ LOCAL := $(RUN) -m dev.local
 RUNNER ?=
 
 .PHONY: help up preview preview-report drift screenshot destroy clean cluster-up cluster-down cluster-status
-.PHONY: toolchain test test-unit test-newest lint schema bench explain templates readme policy runner-keys
+.PHONY: toolchain test test-unit test-newest lint schema bench explain templates reference policy runner-keys
 .PHONY: node-up node-down node-status test-node bench-builds
 
 help: ## Show the targets
@@ -114,7 +114,7 @@ schema: $(VENV)/installed ## Write schema/stack.json from the models
 templates: $(VENV)/installed ## Write the pipeline components of templates/ from the plans
 	@$(RUN) -m dev.generate.templates
 
-readme: $(VENV)/installed ## Write the tables of README.md from the plans
+reference: $(VENV)/installed ## Write the tables of docs/reference from models, plans and rules
 	@$(RUN) -m dev.generate.docs
 
 runner-keys: $(VENV)/installed ## Compare the keys of config.toml with the source in RUNNER

@@ -22,7 +22,7 @@ from tests.support.configured import SETTINGS
 from tests.support.pipelines import against_schema, resolved
 from tests.test_runner_toml import JOB
 
-PAGE = (CHECKOUT / "docs" / "migration.md").read_text(encoding="utf-8")
+PAGE = (CHECKOUT / "docs" / "how-to" / "move-a-pipeline.md").read_text(encoding="utf-8")
 DOCKER, KANIKO, SECRET, STACK = (
     yaml.safe_load(fence) for fence in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 )
@@ -172,7 +172,7 @@ def test_the_stack_file_of_the_page_is_one() -> None:
 def test_the_page_tells_of_every_strategy_for_each_of_both_pipelines() -> None:
     kinds = {strategy.kind for strategy in VARIANTS.values()} - {"none"}
     sections = re.findall(
-        r"^## (?:Docker|Kaniko)[^\n]*\n(.*?)^What may go", PAGE, re.DOTALL | re.MULTILINE
+        r"^## (?:Docker|Kaniko)[^\n]*\n(.*?)^You can delete", PAGE, re.DOTALL | re.MULTILINE
     )
 
     assert [kinds - set(re.findall(r"`([\w-]+)`", section)) for section in sections] == [set()] * 2

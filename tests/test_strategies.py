@@ -40,7 +40,7 @@ BUILDKIT = Buildkit()
 BUILDAH = Buildah()
 PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
 
-# What each variant costs, to be read as a whole; README.md has it too, written from the plans.
+# What each variant costs, to be read as a whole; docs/reference/strategies.md has it too, from the plans.
 SECURITY = """
 variant                          | Pod Security | privileged        | uid  | capabilities | seccomp        | AppArmor   | hostUsers | hostPath             | escalation | login in        | API rights
 kaniko                           | baseline     | -                 | -    | -            | -              | -          | -         | -                    | -          | /kaniko/.docker | none

@@ -81,7 +81,7 @@ def _read(
     """Validate ``value`` and append one line for each mistake to ``lines``."""
     if value is None:
         if not any(line.startswith(f"{prefix}:") for line in lines):
-            lines.append(f"{prefix}: is missing; add it, see README.md, The stack file")
+            lines.append(f"{prefix}: is missing; add it, see docs/reference/stack-file.md")
         return None
     for path in _templates(value):
         separator = ":" if prefix == PROJECT else "."

@@ -1,7 +1,6 @@
-"""Write the tables of README.md that follow from the code: what variants cost, Role and policies.
+"""Write the tables of ``docs/reference`` that follow from the code.
 
-A table stands between two comments that name it; the rest of the page is nobody's but its
-writers'.
+A table stands between two comments that name it; people write the rest of the page.
 """
 
 import re
@@ -24,7 +23,7 @@ from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from report.analysis.rules import RULES
 
-FILE = Path(__file__).resolve().parent.parent.parent / "README.md"
+FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 
 _PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
 VARIANTS: dict[str, Strategy] = {
@@ -143,20 +142,24 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def written(text: str) -> str:
-    """Return the page with its tables as they should be."""
-    for name, table in {"variants": _variants(), "role": _role(), "policies": _policies()}.items():
-        start = f"<!-- {name}: written by `make readme` -->"
-        end = f"<!-- end of {name} -->"
+BLOCKS = {"variants": _variants, "role": _role, "policies": _policies}
+"""The tables, by the name that pages give them."""
+
+
+def update(text: str) -> str:
+    """Return a page with its tables as they must be."""
+    for name, table in BLOCKS.items():
+        start, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
+        block = f"{start}\n\n{table()}\n\n{end}"
         pattern = f"{re.escape(start)}.*?{re.escape(end)}"
-        block = f"{start}\n\n{table}\n\n{end}"
         text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
     return text
 
 
 def main() -> None:
-    """Write the page."""
-    FILE.write_text(written(FILE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write the pages."""
+    for page in FOLDER.glob("*.md"):
+        page.write_text(update(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -195,7 +195,7 @@ def _manager() -> tuple[Entry, ...]:
 
 def _kaniko(name: str) -> Image:
     return Image(
-        # The pipelines of docs/migration.md name the image by its tag.
+        # The pipelines of docs/how-to/move-a-pipeline.md name the image by its tag.
         (name, name.partition("@")[0]),
         (
             _program("executor", "/kaniko/executor"),

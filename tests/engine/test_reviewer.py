@@ -1,4 +1,4 @@
-"""The account of previews on a real API server, with the kubeconfig that the README makes."""
+"""The account of previews on a real API server, with the kubeconfig that docs/how-to/set-up-ci.md makes."""
 
 import os
 import re
@@ -22,8 +22,8 @@ from tests.engine.conftest import (
 from tests.support.configured import STRATEGIES
 
 COMMANDS = re.findall(
-    r"^kubectl .*reviewer\.kubeconfig.*$",
-    (CHECKOUT / "README.md").read_text(encoding="utf-8"),
+    r"^kubectl .*preview\.kubeconfig.*$",
+    (CHECKOUT / "docs" / "how-to" / "set-up-ci.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
 
@@ -59,7 +59,7 @@ def reviewer(deployed: Site) -> Site:
     stack = LocalStack(
         "test",
         deployed.stack.state,
-        deployed.folder / "reviewer.kubeconfig",
+        deployed.folder / "preview.kubeconfig",
         stack_file=deployed.stack.stack_file,
     )
     return Site(deployed.prefix, deployed.folder, stack)

@@ -1,4 +1,4 @@
-"""What a job gets to, tried from inside it: README.md, What a job may do, has the answers."""
+"""What a job gets to, tried from inside it: docs/reference/strategies.md has the answers."""
 
 import re
 import shlex
@@ -45,9 +45,9 @@ TRIED = [name for name in WITHIN_REACH if name != "dind-rootless"]
 
 
 def _answers() -> dict[str, dict[str, str]]:
-    """Read the README's table: a row for some variants, a column for each thing that is tried."""
-    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- tries: compared by `make test-node` -->")[2].partition(
+    """Read the page's table: a row for some variants, a column for each thing that is tried."""
+    text = (CHECKOUT / "docs" / "reference" / "strategies.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- tries: compared by make test-node -->")[2].partition(
         "<!-- end of tries -->"
     )[0]
     head, _, *rows = (
@@ -68,7 +68,7 @@ def test_the_table_has_every_variant_and_everything_that_is_tried() -> None:
 
 
 @pytest.mark.parametrize("name", TRIED)
-def test_a_job_gets_to_what_the_readme_says_and_to_nothing_else(
+def test_a_job_reaches_what_the_page_says_and_nothing_else(
     name: str,
     node: Node,
     runner: Callable[..., Runner],

@@ -1,4 +1,4 @@
-"""The pipelines of blog posts in docs/migration.md run as they stand there."""
+"""The pipelines of blog posts in docs/how-to/move-a-pipeline.md run as they stand there."""
 
 from collections.abc import Callable
 from typing import Any

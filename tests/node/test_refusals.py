@@ -1,4 +1,4 @@
-"""What must not work, and what the trace says of it; README.md, Troubleshooting, explains it."""
+"""What must not work, and what the trace says of it; docs/how-to/troubleshoot.md explains it."""
 
 import dataclasses
 import time

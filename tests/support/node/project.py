@@ -37,7 +37,7 @@ _MOUNTED = {
 }
 """What runc and Buildah make where a base has none to mount on; some tools note the root itself."""
 
-_TABLE = (CHECKOUT / "README.md").read_text("utf-8").partition("## Troubleshooting")[2]
+_TROUBLESHOOTING = (CHECKOUT / "docs" / "how-to" / "troubleshoot.md").read_text("utf-8")
 
 
 def pipeline(
@@ -71,9 +71,9 @@ def pipeline(
 
 
 def explained(message: str, trace: str) -> None:
-    """Claim that a trace says this, and that the README's Troubleshooting says what to do."""
+    """Claim that a trace says this, and that the page on troubleshooting says what to do."""
     assert message in trace
-    assert f"`{message}`" in _TABLE
+    assert f"`{message}`" in _TROUBLESHOOTING
 
 
 def run_image(node: Node, image: str, name: str) -> str:

@@ -1,0 +1,30 @@
+"""The pages that people read, and what in them tests run or compare."""
+
+import re
+from pathlib import Path
+
+from dev.local import CHECKOUT
+
+DOCS = CHECKOUT / "docs"
+README = CHECKOUT / "README.md"
+CHINESE = CHECKOUT / "README.zh-TW.md"
+TASKS = (README, DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
+"""The pages whose commands a test runs."""
+PAGES = (README, CHINESE, *sorted(DOCS.rglob("*.md")))
+TROUBLESHOOTING = DOCS / "how-to" / "troubleshoot.md"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code blocks of a page in this language."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    """Return the lines of a page that users type into a shell."""
+    return [line for block in blocks(page, "sh") for line in block.splitlines()]
+
+
+def name(page: Path) -> str:
+    """Return what tests call a page."""
+    return str(page.relative_to(CHECKOUT).with_suffix(""))

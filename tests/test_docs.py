@@ -1,0 +1,128 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from components.settings.models import AcceptedRisks, Settings
+from components.strategies.kaniko import Kaniko
+from dev.generate import docs
+from tests.support.configured import SETTINGS
+from tests.support.pages import CHINESE, DOCS, PAGES, README, blocks, name
+
+REFERENCE = sorted((DOCS / "reference").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=name)
+def test_generated_tables_are_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+
+    assert docs.update(text) == text
+
+
+@pytest.mark.parametrize("block", docs.BLOCKS)
+def test_every_generated_table_has_its_page(block: str) -> None:
+    texts = [page.read_text(encoding="utf-8") for page in REFERENCE]
+
+    assert sum(f"<!-- generated: {block} -->" in text for text in texts) == 1
+
+
+def test_a_stale_table_is_replaced_and_nothing_else() -> None:
+    text = (DOCS / "reference" / "permissions.md").read_text(encoding="utf-8")
+    stale = text.replace("| pods/log |", "| old |")
+
+    assert stale != text
+    assert docs.update(f"before{stale}after") == f"before{text}after"
+
+
+def test_the_readme_has_at_most_150_lines() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def _links(page: Path) -> list[str]:
+    return re.findall(r"]\(([^)]*)\)", page.read_text(encoding="utf-8"))
+
+
+def test_the_chinese_readme_has_the_commands_of_the_english_one() -> None:
+    for language in ("sh", "yaml"):
+        assert blocks(CHINESE, language) == blocks(README, language)
+
+
+def test_the_chinese_readme_has_the_links_of_the_english_one() -> None:
+    assert set(_links(CHINESE)) - {README.name} == set(_links(README)) - {CHINESE.name}
+
+
+def test_the_chinese_readme_has_the_strategies_of_the_english_one() -> None:
+    english, chinese = (
+        re.findall(r"^\| `([\w-]+)`", page.read_text(encoding="utf-8"), re.MULTILINE)
+        for page in (README, CHINESE)
+    )
+
+    assert chinese == english
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that GitLab and GitHub give the headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))
+    broken = [
+        f"{path}#{anchor}"
+        for path, anchor in links
+        if "://" not in path
+        and (
+            not (target := page.parent / path if path else page).is_file()
+            or (anchor and anchor not in _anchors(target))
+        )
+    ]
+
+    assert broken == []
+
+
+def test_the_index_links_to_every_page() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    expected = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
+    # The decisions have an index of their own.
+    missing = {path for path in expected if not path.startswith("adr/0")} - {"index.md"}
+
+    assert {path for path in missing if f"({path})" not in index} == set()
+
+
+def _fragments() -> Iterator[Any]:
+    """Yield what pages show of stack files."""
+    keys = {"config", "strategy", "runners", "registries", "targetNamespaces"}
+    for page in PAGES:
+        # The page has the names that the strategy gets.
+        marks = [pytest.mark.xfail(strict=False)] if page.stem == "deploy-jobs" else []
+        for number, block in enumerate(blocks(page, "yaml")):
+            parsed: object = yaml.safe_load(block)
+            if isinstance(parsed, dict) and keys & set(cast("dict[str, object]", parsed)):
+                yield pytest.param(cast("Any", parsed), id=f"{name(page)}-{number}", marks=marks)
+
+
+@pytest.mark.parametrize("fragment", list(_fragments()))
+def test_parts_of_stack_files_are_valid(fragment: dict[str, Any]) -> None:
+    config: dict[str, Any] = fragment.get("config", {})
+    AcceptedRisks.model_validate(config.get("image-builds:acceptedRisks", {}))
+    settings = config.get("image-builds:settings", {**SETTINGS, **fragment})
+    if "strategy" in fragment:
+        settings = {**SETTINGS, "runners": {"builds": {"tags": ["x"], **fragment}}}
+    settings.pop("config", None)
+    settings.pop("strategy", None)
+
+    assert Settings.model_validate(settings).runners
+
+
+def test_the_page_names_the_default_image_of_kaniko() -> None:
+    # The digest would make the example hard to read.
+    tagged = Kaniko().image.partition("@")[0]
+    page = DOCS / "how-to" / "write-a-build-job.md"
+
+    assert f"name: {tagged}\n" in page.read_text(encoding="utf-8")
