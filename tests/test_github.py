@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,6 +24,24 @@ def test_githubs_schema_takes_the_workflow() -> None:
     answer = subprocess.run(command, check=False, capture_output=True, text=True)
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def _against_zizmor(file: Path) -> str:
+    command = [Path(sys.prefix) / "bin" / "zizmor", "--offline", "--no-progress", "--quiet", file]
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
+    return "" if answer.returncode == 0 else answer.stdout + answer.stderr
+
+
+def test_zizmor_finds_no_weakness_in_the_workflow() -> None:
+    assert _against_zizmor(FILE) == ""
+
+
+def test_zizmor_finds_an_action_that_is_not_pinned(tmp_path: Path) -> None:
+    file = tmp_path / ".github" / "workflows" / "bad.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(re.sub(r"@[0-9a-f]{40} # v", "@v", TEXT), encoding="utf-8")
+
+    assert "unpinned-uses" in _against_zizmor(file)
 
 
 def test_every_script_is_a_sound_one() -> None:
