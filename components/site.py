@@ -1,5 +1,7 @@
 """What the stack file says of the site: cluster, nodes, registries, and what containers get."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -64,6 +66,18 @@ class Registry(Model):
             )
             raise ValueError(message)
         return self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Site:
+    """What a strategy reads: the cluster, and the registries and mirrors that builds reach.
+
+    ``mirrors`` are hosts that serve the images of Docker Hub, in the order in which they are tried.
+    """
+
+    cluster: Cluster
+    registries: Sequence[Registry] = ()
+    mirrors: Sequence[str] = ()
 
 
 class Amounts(Model):

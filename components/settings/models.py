@@ -9,7 +9,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from components.site import Cluster, Registry, Resources
+from components.site import Cluster, Registry, Resources, Site
 from components.strategies import AnyStrategy
 from components.strategies.auto import Auto
 from components.types import (
@@ -163,6 +163,15 @@ class Settings(Model):
         default_factory=dict[str, TargetNamespace],
     )
     runners: dict[DnsLabel, Runner] = Field(min_length=1)
+
+    @property
+    def site(self) -> Site:
+        """What strategies read of the stack file."""
+        return Site(
+            cluster=self.cluster,
+            registries=self.registries,
+            mirrors=self.registry_mirrors,
+        )
 
     def job_namespace(self, runner: str) -> str:
         """The runner's job namespace; by default the stack's namespace and the runner's name."""
