@@ -258,8 +258,8 @@ def _resources(name: str, runner: RunnerArgs) -> Iterator[tuple[Place, dict[str,
     yield Place(NAMESPACE, f"{name}-jobs", name), _namespace(home, runner["pod_security"])
     if runner["job_rules"]:
         yield Place(ROLE, f"{name}-job", name), _role(account, home, runner["job_rules"])
-    for target, rights in runner["rights"].items():
-        yield Place(ROLE, f"{name}.{target}", name), _role(account, target, rights)
+    for target, permissions in runner["permissions"].items():
+        yield Place(ROLE, f"{name}.{target}", name), _role(account, target, permissions)
     yield (
         Place(RELEASE, name, name),
         {

@@ -64,7 +64,7 @@ class Placement:
         }
         self.environment = {
             "namespace": settings.namespace,
-            "reviewer": "reviewer" if settings.reviewer else None,
+            "preview_account": "reviewer" if settings.preview_account else None,
             "targets": {
                 name: {"create": target.create, "adopt": target.adopt_pull_secret}
                 for name, target in settings.target_namespaces.items()
@@ -158,16 +158,16 @@ def _runner(
             {"api_groups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
             for rule in plan.account_rules
         ],
-        "rights": {
+        "permissions": {
             target: [
                 {
-                    "api_groups": right.api_groups,
-                    "resources": right.resources,
-                    "verbs": right.verbs,
+                    "api_groups": permission.api_groups,
+                    "resources": permission.resources,
+                    "verbs": permission.verbs,
                 }
-                for right in rights
+                for permission in permissions
             ]
-            for target, rights in plan.rights.items()
+            for target, permissions in plan.permissions.items()
         },
         "names": names,
         "pod_security": plan.pod_security,
@@ -288,7 +288,8 @@ def _gitlab_certificates(settings: Settings) -> dict[str, str]:
     It takes the host in the URL's own case, which ``hostname`` would lower.
     """
     host = urlsplit(settings.gitlab.url).netloc.split(":")[0]
-    return {f"{host}.crt": settings.gitlab.certificates} if settings.gitlab.certificates else {}
+    text = settings.gitlab.ca_certificates
+    return {f"{host}.crt": text} if text else {}
 
 
 def _chart(settings: Settings) -> ChartArgs:

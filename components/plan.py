@@ -11,9 +11,9 @@ from typing import Literal
 from components.site import (
     Cluster,
     NodeProfiles,
+    Permission,
     PodSecurity,
     Registry,
-    Right,
 )
 
 CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
@@ -130,7 +130,7 @@ class BuildPlan:
     ``build`` is of the build container and ``service`` of the services; no other container is ever
     privileged. At the level restricted every container runs as the user of ``build``.
     ``allow_privilege_escalation`` is of all and None where Kubernetes' default must stay.
-    ``account_token`` mounts the token of the jobs' account, whose ``rights`` are by target
+    ``account_token`` mounts the token of the jobs' account, whose ``permissions`` are by target
     namespace, and whose ``account_rules`` hold in the job namespace. ``resources`` are what the
     containers ask for unless the stack file says otherwise, by the runner's key. ``host_users``
     False gives the pod a user namespace, and ``unshares`` says that the tool makes user namespaces
@@ -147,8 +147,8 @@ class BuildPlan:
     build: Security = Security()
     service: Security = Security()
     account_token: bool = False
-    rights: Mapping[str, Sequence[Right]] = dataclasses.field(
-        default_factory=dict[str, Sequence[Right]],
+    permissions: Mapping[str, Sequence[Permission]] = dataclasses.field(
+        default_factory=dict[str, Sequence[Permission]],
     )
     account_rules: tuple[AccountRule, ...] = ()
     resources: Mapping[str, str] = dataclasses.field(default_factory=lambda: BUILDS)
@@ -241,9 +241,9 @@ def file_key(path: str) -> str:
 def certificate_files(registries: Sequence[Registry]) -> dict[str, str]:
     """The registries' own CAs by file name."""
     return {
-        certificate_file(registry.host): registry.certificates
+        certificate_file(registry.host): registry.ca_certificates
         for registry in registries
-        if registry.certificates
+        if registry.ca_certificates
     }
 
 

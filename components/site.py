@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from components.types import (
     ApiGroup,
     ApiResource,
-    Certificates,
+    CaCertificates,
     LabelKey,
     LabelValue,
     Model,
@@ -53,16 +53,16 @@ class Registry(Model):
 
     host: RegistryHost
     insecure: bool = False
-    certificates: Certificates | None = None
+    ca_certificates: CaCertificates | None = None
     pull: str | None = None
     push: str | None = None
 
     @model_validator(mode="after")
     def _one_kind_of_trust(self) -> Self:
-        if self.insecure and self.certificates:
+        if self.insecure and self.ca_certificates:
             message = (
-                "is insecure and has certificates, which contradict each other; remove 'insecure' "
-                "to check the certificate, or 'certificates' to use plain HTTP"
+                "is insecure and has caCertificates, which contradict each other; remove "
+                "'insecure' to check the certificate, or 'caCertificates' to use plain HTTP"
             )
             raise ValueError(message)
         return self
@@ -170,7 +170,7 @@ _NEVER_GRANTED: dict[tuple[str, str], str] = {
 }
 
 
-class Right(Model):
+class Permission(Model):
     """What a deployment may do in a target namespace: a rule of a Role, without wildcards."""
 
     api_groups: list[ApiGroup] = Field(min_length=1)

@@ -63,7 +63,7 @@ def _registry_host(value: str) -> str:
     return value
 
 
-def _certificates(value: str) -> str:
+def _ca_certificates(value: str) -> str:
     try:
         ssl.create_default_context().load_verify_locations(cadata=value)
     except (ssl.SSLError, ValueError) as error:
@@ -225,7 +225,7 @@ DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 Image = Annotated[str, AfterValidator(_image)]
 Url = Annotated[str, AfterValidator(_url)]
 RegistryHost = Annotated[str, AfterValidator(_registry_host)]
-Certificates = Annotated[str, AfterValidator(_certificates)]
+CaCertificates = Annotated[str, AfterValidator(_ca_certificates)]
 Quantity = Annotated[str, BeforeValidator(_quantity, json_schema_input_type=str | float)]
 ChartVersion = Annotated[str, AfterValidator(_chart_version)]
 Tag = Annotated[str, AfterValidator(_tag)]

@@ -61,7 +61,7 @@ class TestReviewer:
     def test_it_has_a_role_in_each_namespace_of_the_stack_and_nowhere_else(self) -> None:
         registered = _deploy(
             {
-                "reviewer": True,
+                "previewAccount": True,
                 "targetNamespaces.theirs": {"create": False},
                 "runners.main.strategy": "buildkit-service",
             },
@@ -83,7 +83,7 @@ class TestReviewer:
         assert all(item["roleRef"]["name"] == "reviewer" for item in bindings)
 
     def test_it_gets_everything_but_secrets_and_does_nothing_else(self) -> None:
-        registered = _deploy({"reviewer": True})
+        registered = _deploy({"previewAccount": True})
 
         role = _one(registered, ROLE, "reviewer.jobs-main")
         assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get"}
@@ -225,7 +225,7 @@ DEPLOYS: dict[str, Any] = {
     "targetNamespaces": {"apps": {"create": True}, "there": {}},
     "runners.deploy": {
         "tags": ["deploy"],
-        "strategy": {"kind": "none", "rights": {"apps": [RIGHT], "there": [RIGHT, RIGHT]}},
+        "strategy": {"kind": "deploy", "permissions": {"apps": [RIGHT], "there": [RIGHT, RIGHT]}},
     },
 }
 BOTH_TOKENS = bent(SECRETS, {"runnerTokens.deploy": "glrt-PlantedToken0002"})
@@ -262,7 +262,7 @@ class TestDeployments:
         assert bound == {"builds-main"}
 
     def test_unless_they_are_listed_a_deployment_has_no_rights(self) -> None:
-        registered = _deploy({"runners.main.strategy": "none"})
+        registered = _deploy({"runners.main.strategy": "deploy"})
 
         assert _names(registered, ROLE) == ["main-manager"]
 
@@ -344,7 +344,7 @@ class TestRegistries:
         assert _names(registered, SECRET) == ["main-token"]
 
     def test_certificates_are_a_config_map_of_the_jobs(self) -> None:
-        registered = _deploy({"registries": [{"host": "r:5000", "certificates": CERTIFICATE}]})
+        registered = _deploy({"registries": [{"host": "r:5000", "caCertificates": CERTIFICATE}]})
 
         config_map = _one(registered, "kubernetes:core/v1:ConfigMap", "main-files")
 
@@ -376,7 +376,7 @@ class TestRunner:
         assert len(first["image-builds/token-digest"]) == 16
 
     def test_gitlabs_certificates_are_named_by_its_host(self) -> None:
-        registered = _deploy({"gitlab.certificates": CERTIFICATE})
+        registered = _deploy({"gitlab.caCertificates": CERTIFICATE})
 
         secret = _one(registered, SECRET, "main-gitlab-certificates")
         values = _one(registered, RELEASE, "main")["values"]
@@ -468,9 +468,9 @@ def test_a_callers_parent_does_not_take_the_children_away() -> None:
 
 
 EVERYTHING: dict[str, Any] = {
-    "gitlab.certificates": CERTIFICATE,
+    "gitlab.caCertificates": CERTIFICATE,
     "registries": [
-        {"host": "ca.example.com:5000", "certificates": CERTIFICATE, "pull": "in", "push": "out"},
+        {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE, "pull": "in", "push": "out"},
     ],
     "runners.main.registration": {
         "kind": "userRunner",

@@ -26,11 +26,11 @@ NODES = "cluster.nodes"
 KEY = "-----BEGIN " + "PRIVATE KEY-----\nAAAA\n-----END " + "PRIVATE KEY-----\n"
 
 RIGHT = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
-RIGHTS = f"{RUNNER}.strategy.rights.apps[0]"
+RIGHTS = f"{RUNNER}.strategy.permissions.apps[0]"
 
 
 def _deploys(rights: object) -> dict[str, Any]:
-    return {"runners.main.strategy": {"kind": "none", "rights": rights}}
+    return {"runners.main.strategy": {"kind": "deploy", "permissions": rights}}
 
 
 def _grants(right: object) -> dict[str, Any]:
@@ -41,6 +41,12 @@ def _grants(right: object) -> dict[str, Any]:
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown-key": ({"gitlub": 1}, "image-builds:settings.gitlub", "did you mean gitlab?"),
     "unknown-key-unlike-any": ({"zzz": 1}, "image-builds:settings.zzz", "remove it"),
+    "renamed-gitlab-ca": ({"gitlab.certificates": CERTIFICATE}, "image-builds:settings.gitlab.certificates", "was renamed to caCertificates"),
+    "renamed-registry-ca": ({"registries.0.certificates": CERTIFICATE}, "image-builds:settings.registries[0].certificates", "was renamed to caCertificates"),
+    "renamed-preview-account": ({"reviewer": True}, "image-builds:settings.reviewer", "was renamed to previewAccount"),
+    "renamed-kind": ({"runners.main.strategy": {"kind": "none", "rights": {}}}, f"{RUNNER}.strategy", "is none, which was renamed to deploy"),
+    "renamed-kind-by-name": ({"runners.main.strategy": "none"}, f"{RUNNER}.strategy", "is none, which was renamed to deploy"),
+    "renamed-permissions": ({"runners.main.strategy": {"kind": "deploy", "rights": {"apps": [RIGHT]}}}, f"{RUNNER}.strategy.rights", "was renamed to permissions"),
     "unknown-gitlab-key": ({"gitlab.uri": "x"}, "image-builds:settings.gitlab.uri", "url?"),
     "unknown-nodes-key": ({f"{NODES}.sockets": 1}, "image-builds:settings.cluster.nodes.sockets", "remove it"),
     "unknown-registry-key": ({"registries.0.insecur": True}, "image-builds:settings.registries[0].insecur", "insecure?"),
@@ -131,13 +137,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "dood-on-openshift": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "openShift"}, f"{RUNNER}.strategy", "CRI-O has none"),
     "dood-on-fargate": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "host paths"),
     "same-tags-another-strategy": ({"runners.other": {"tags": ["build"], "strategy": "buildkit"}}, "image-builds:settings.runners.other.tags", "give one of them another tag"),
-    "rights-of-a-build-runner": ({"runners.main.strategy": {"kind": "kaniko", "rights": {"apps": [RIGHT]}}}, f"{RUNNER}.strategy.rights", "remove it"),
-    "rights-outside-the-targets": (_deploys({"other": [RIGHT]}), f"{RUNNER}.strategy.rights.other", "add other there"),
-    "rights-with-the-managers": (_deploys({"builds": [RIGHT]}), f"{RUNNER}.strategy.rights.builds", "is the managers' namespace, where a job could take over"),
-    "rights-with-the-daemon": ({**_deploys({"builds-buildkitd": [RIGHT]}), "runners.other": {"tags": ["x"], "strategy": "buildkit-service"}}, f"{RUNNER}.strategy.rights.builds-buildkitd", "rely on; deploy to"),
-    "rights-in-the-own-job-namespace": (_deploys({"builds-main": [RIGHT]}), f"{RUNNER}.strategy.rights.builds-main", "logins of others; deploy to"),
-    "rights-in-kube-system": ({**_deploys({"kube-system": [RIGHT]}), "targetNamespaces.kube-system": {}}, f"{RUNNER}.strategy.rights.kube-system", "a namespace of your own"),
-    "rights-without-a-rule": (_deploys({"apps": []}), f"{RUNNER}.strategy.rights.apps", "add at least one"),
+    "rights-of-a-build-runner": ({"runners.main.strategy": {"kind": "kaniko", "permissions": {"apps": [RIGHT]}}}, f"{RUNNER}.strategy.permissions", "remove it"),
+    "rights-outside-the-targets": (_deploys({"other": [RIGHT]}), f"{RUNNER}.strategy.permissions.other", "add other there"),
+    "rights-with-the-managers": (_deploys({"builds": [RIGHT]}), f"{RUNNER}.strategy.permissions.builds", "is the managers' namespace, where a job could take over"),
+    "rights-with-the-daemon": ({**_deploys({"builds-buildkitd": [RIGHT]}), "runners.other": {"tags": ["x"], "strategy": "buildkit-service"}}, f"{RUNNER}.strategy.permissions.builds-buildkitd", "rely on; deploy to"),
+    "rights-in-the-own-job-namespace": (_deploys({"builds-main": [RIGHT]}), f"{RUNNER}.strategy.permissions.builds-main", "logins of others; deploy to"),
+    "rights-in-kube-system": ({**_deploys({"kube-system": [RIGHT]}), "targetNamespaces.kube-system": {}}, f"{RUNNER}.strategy.permissions.kube-system", "a namespace of your own"),
+    "rights-without-a-rule": (_deploys({"apps": []}), f"{RUNNER}.strategy.permissions.apps", "add at least one"),
     "right-without-verbs": (_grants({"apiGroups": [""], "resources": ["pods"]}), f"{RIGHTS}.verbs", "add it"),
     "right-with-empty-groups": (_grants({**RIGHT, "apiGroups": []}), f"{RIGHTS}.apiGroups", "add at least one"),
     "right-with-unknown-key": (_grants({**RIGHT, "verb": ["get"]}), f"{RIGHTS}.verb", "did you mean verbs?"),
@@ -159,7 +165,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "right-to-exec": (_grants({"apiGroups": [""], "resources": ["pods", "pods/exec"], "verbs": ["create"]}), RIGHTS, "deploy a Job in its place"),
     "right-to-roles": (_grants({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["create"]}), RIGHTS, "have the cluster's owner make roles"),
     "right-to-bindings": (_grants({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["rolebindings"], "verbs": ["get"]}), RIGHTS, "have the cluster's owner make roles"),
-    "deploys-untagged-jobs": ({"runners.main.strategy": "none", "runners.main.registration": {"kind": "userRunner", "runnerType": "instance_type", "untagged": True}}, f"{RUNNER}.registration.untagged", "give the deploy job the runner's tag"),
+    "deploys-untagged-jobs": ({"runners.main.strategy": "deploy", "runners.main.registration": {"kind": "userRunner", "runnerType": "instance_type", "untagged": True}}, f"{RUNNER}.registration.untagged", "give the deploy job the runner's tag"),
     "selector-against-the-strategy": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, "runners.main.nodeSelector": {"image-builds/docker-socket": "false"}}, f"{RUNNER}.nodeSelector", "so no node would do; remove one"),
     "selector-of-a-runner": ({"runners.main.nodeSelector": {"pool": "a b"}}, f"{RUNNER}.nodeSelector.pool", "63 letters"),
     "runtime-class-with-the-nodes-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "runners.main.runtimeClassName": "gvisor"}, f"{RUNNER}.runtimeClassName", "remove it, or use kaniko"),
@@ -206,11 +212,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "chart-too-old": ({"chart": {"version": "0.85.0"}}, "image-builds:settings.chart.version", "raise it"),
     "chart-archive-empty": ({"chart": {"archive": ""}}, "image-builds:settings.chart.archive", "remove the key"),
     "chart-repository": ({"chart": {"repository": "charts"}}, "image-builds:settings.chart.repository", "https://"),
-    "gitlab-certificates": ({"gitlab.certificates": "nonsense"}, "image-builds:settings.gitlab.certificates", "paste the CA"),
-    "certificates-for-ipv6": ({"gitlab": {"url": "https://[2001:db8::1]", "certificates": CERTIFICATE}}, "image-builds:settings.gitlab.certificates", "DNS name"),
-    "registry-certificates": ({"registries.0": {"host": "r", "certificates": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"}}, "image-builds:settings.registries[0].certificates", "paste the CA"),
-    "certificates-with-key": ({"gitlab.certificates": CERTIFICATE + KEY}, "image-builds:settings.gitlab.certificates", "remove it"),
-    "insecure-with-certificates": ({"registries.0.certificates": CERTIFICATE}, "image-builds:settings.registries[0]", "remove 'insecure'"),
+    "gitlab-certificates": ({"gitlab.caCertificates": "nonsense"}, "image-builds:settings.gitlab.caCertificates", "paste the CA"),
+    "certificates-for-ipv6": ({"gitlab": {"url": "https://[2001:db8::1]", "caCertificates": CERTIFICATE}}, "image-builds:settings.gitlab.caCertificates", "DNS name"),
+    "registry-certificates": ({"registries.0": {"host": "r", "caCertificates": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"}}, "image-builds:settings.registries[0].caCertificates", "paste the CA"),
+    "certificates-with-key": ({"gitlab.caCertificates": CERTIFICATE + KEY}, "image-builds:settings.gitlab.caCertificates", "remove it"),
+    "insecure-with-certificates": ({"registries.0.caCertificates": CERTIFICATE}, "image-builds:settings.registries[0]", "remove 'insecure'"),
     "quantity-suffix": ({"runners.main.resources": {"limits": {"memory": "1GB"}}}, f"{RUNNER}.resources.limits.memory", "500m, 2, 1Gi"),
     "quantity-zero": ({"runners.main.resources": {"limits": {"cpu": 0}}}, f"{RUNNER}.resources.limits.cpu", "leave the key out"),
     "quantity-negative": ({"runners.main.resources": {"limits": {"cpu": "-1"}}}, f"{RUNNER}.resources.limits.cpu", "500m, 2, 1Gi"),
@@ -390,9 +396,9 @@ def test_a_strategy_is_given_by_name_or_with_options() -> None:
 
 
 def test_a_deploy_runner_has_no_rights_unless_they_are_listed() -> None:
-    by_name = Runner.model_validate({"tags": ["x"], "strategy": "none"})
+    by_name = Runner.model_validate({"tags": ["x"], "strategy": "deploy"})
 
-    assert by_name.strategy == Deploy(rights={})
+    assert by_name.strategy == Deploy(permissions={})
 
 
 def test_rights_of_a_deployment_are_taken_as_they_are_listed() -> None:
@@ -407,7 +413,7 @@ def test_rights_of_a_deployment_are_taken_as_they_are_listed() -> None:
     strategy = stack.load()[0].runners["main"].strategy
 
     assert isinstance(strategy, Deploy)
-    assert [right.model_dump(by_alias=True) for right in strategy.rights["apps"]] == listed
+    assert [right.model_dump(by_alias=True) for right in strategy.permissions["apps"]] == listed
 
 
 def test_a_node_selector_may_repeat_what_the_strategy_needs() -> None:
@@ -429,8 +435,8 @@ def test_a_quantity_may_be_a_number() -> None:
 
 def test_good_certificates_and_a_kubeconfig_are_taken() -> None:
     changes = {
-        "gitlab.certificates": CERTIFICATE,
-        "registries": [{"host": "r:5000", "certificates": CERTIFICATE}],
+        "gitlab.caCertificates": CERTIFICATE,
+        "registries": [{"host": "r:5000", "caCertificates": CERTIFICATE}],
         "chart": {"version": "0.88.0"},
         "runners.main.seccompProfile": "RuntimeDefault",
         "runners.main.registration": {
@@ -444,4 +450,4 @@ def test_good_certificates_and_a_kubeconfig_are_taken() -> None:
 
     settings, _ = stack.load()
 
-    assert settings.registries[0].certificates == CERTIFICATE
+    assert settings.registries[0].ca_certificates == CERTIFICATE

@@ -18,13 +18,13 @@ def test_every_strategy_is_judged_once_and_the_chosen_one_first(strategy: object
 
 
 def test_a_deploy_runner_has_no_alternative_and_is_none_of_a_build_runners() -> None:
-    deploying = _verdicts({"runners.main.strategy": "none"})
+    deploying = _verdicts({"runners.main.strategy": "deploy"})
 
-    assert {name: verdict.chosen for name, verdict in deploying.items()} == {"none": True}
-    assert deploying["none"].privilege == (
+    assert {name: verdict.chosen for name, verdict in deploying.items()} == {"deploy": True}
+    assert deploying["deploy"].privilege == (
         "none: uid 1000 in an ordinary container, with its account's rights in target namespaces"
     )
-    assert "none" not in _verdicts({})
+    assert "deploy" not in _verdicts({})
 
 
 def test_auto_says_why_it_takes_dood() -> None:

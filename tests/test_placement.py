@@ -173,7 +173,7 @@ class TestCertificates:
             _placed(
                 {
                     "registries": [
-                        {"host": "ca.example.com:5000", "certificates": CERTIFICATE},
+                        {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE},
                         {"host": "public.example.com"},
                     ],
                 },
@@ -184,7 +184,7 @@ class TestCertificates:
         assert runner["names"]["files"] == "registry-files"
 
     def test_gitlabs_file_name_has_no_port(self) -> None:
-        gitlab = {"url": "https://gitlab.example.com:8443/gitlab", "certificates": CERTIFICATE}
+        gitlab = {"url": "https://gitlab.example.com:8443/gitlab", "caCertificates": CERTIFICATE}
 
         runner = _main(_placed({"gitlab": gitlab}))
 
@@ -192,7 +192,7 @@ class TestCertificates:
         assert runner["gitlab_certificates"] == {"gitlab.example.com.crt": CERTIFICATE}
 
     def test_gitlabs_file_name_keeps_the_case_of_the_url(self) -> None:
-        gitlab = {"url": "https://GitLab.example.com", "certificates": CERTIFICATE}
+        gitlab = {"url": "https://GitLab.example.com", "caCertificates": CERTIFICATE}
 
         assert _main(_placed({"gitlab": gitlab}))["gitlab_certificates"] == {
             "GitLab.example.com.crt": CERTIFICATE,
@@ -448,9 +448,9 @@ class TestReport:
         [
             ("kaniko", ["--force"]),
             ({"kind": "buildkit", "variant": "rootful", "hostUsers": False}, ["Kata"]),
-            ("none", []),
+            ("deploy", []),
         ],
-        ids=["kaniko", "buildkit-rootful", "none"],
+        ids=["kaniko", "buildkit-rootful", "deploy"],
     )
     def test_what_a_sandbox_changes_is_told_where_there_may_be_one(
         self,

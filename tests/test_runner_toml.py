@@ -29,7 +29,7 @@ from tests.support.pipelines import against_shell
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
 REGISTRIES = (
     Registry(host="lan.example.com:5000", insecure=True),
-    Registry(host="ca.example.com:5000").model_copy(update={"certificates": "PEM"}),
+    Registry(host="ca.example.com:5000").model_copy(update={"ca_certificates": "PEM"}),
 )
 PLAN = plan_for(Kaniko(), CLUSTER, REGISTRIES, ())
 JOB = JobSettings(
@@ -93,7 +93,7 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
         "buildx",
         "buildah",
         "buildah-root",
-        "none",
+        "deploy",
     ],
 )
 def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion) -> None:

@@ -60,7 +60,7 @@ def test_prod_builds_with_kaniko_and_deploys_apart_from_it() -> None:
     assert strategies["builds"] == Kaniko()
     deploy = strategies["deploy"]
     assert isinstance(deploy, Deploy)
-    assert deploy.rights.keys() == settings.target_namespaces.keys()
+    assert deploy.permissions.keys() == settings.target_namespaces.keys()
 
 
 def test_the_project_declares_no_key_which_pulumi_would_then_require() -> None:

@@ -10,8 +10,8 @@ from components.site import (
     Cluster,
     NodeProfiles,
     Nodes,
+    Permission,
     Registry,
-    Right,
 )
 from components.strategies import Strategy, choose, plan_for
 from components.strategies.auto import Auto
@@ -34,7 +34,7 @@ KANIKO = Kaniko()
 DOOD = Dood(accept_node_root=True)
 DIND = Dind(accept_privileged=True)
 INSECURE = Registry(host="lan.example.com:5000", insecure=True)
-PRIVATE = Registry(host="ca.example.com:5000").model_copy(update={"certificates": "PEM"})
+PRIVATE = Registry(host="ca.example.com:5000").model_copy(update={"ca_certificates": "PEM"})
 
 BUILDKIT = Buildkit()
 BUILDAH = Buildah()
@@ -61,7 +61,7 @@ buildah                          | privileged   | -                 | 1000 | -  
 buildah-profiles                 | baseline     | -                 | 1000 | -            | Localhost      | Localhost  | -         | -                    | -          | /tmp/.docker    | none
 buildah-root                     | privileged   | -                 | 0    | SETFCAP      | Unconfined     | Unconfined | -         | -                    | -          | /tmp/.docker    | none
 buildah-privileged               | privileged   | build             | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
-none                             | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | -               | as listed
+deploy                           | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | -               | as listed
 """
 HEADINGS, *ROWS = [re.split(r" +\| ", line) for line in SECURITY.strip().splitlines()]
 COSTS = {name: costs for name, *costs in ROWS}
@@ -127,15 +127,15 @@ def test_a_restricted_plan_names_a_user_and_neither_escalates_nor_adds(strategy:
 def test_only_jobs_with_rights_have_a_token_and_only_builds_have_a_push_login(name: str) -> None:
     plan = _plan(VARIANTS[name])
 
-    assert plan.account_token is (name in {"none", "buildx"})
-    assert bool(plan.credentials_folder) is (name != "none")
-    assert plan.rights == {}
+    assert plan.account_token is (name in {"deploy", "buildx"})
+    assert bool(plan.credentials_folder) is (name != "deploy")
+    assert plan.permissions == {}
 
 
 def test_the_plan_of_a_deployment_has_the_rights_that_are_listed() -> None:
-    right = Right(api_groups=["apps"], resources=["deployments"], verbs=["get"])
+    right = Permission(api_groups=["apps"], resources=["deployments"], verbs=["get"])
 
-    assert _plan(Deploy(rights={"apps": [right]})).rights == {"apps": [right]}
+    assert _plan(Deploy(permissions={"apps": [right]})).permissions == {"apps": [right]}
 
 
 @pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
@@ -340,7 +340,7 @@ def test_what_unshares_needs_something_of_ubuntus_nodes(strategy: Strategy) -> N
         ("kaniko", "anyuid"),
         ("buildah", "nested-container"),
         ("dind", "privileged"),
-        ("none", "nonroot-v2"),
+        ("deploy", "nonroot-v2"),
     ],
 )
 def test_openshift_is_told_its_security_context_constraint(name: str, constraint: str) -> None:

@@ -29,7 +29,7 @@ from tests.support.harness import deploy
 REGISTRY = {"host": "ca.example.com:5000", "pull": "in", "push": "out"}
 REGISTRIES: dict[str, list[dict[str, Any]]] = {
     "plain": [REGISTRY],
-    "private CA": [{**REGISTRY, "certificates": CERTIFICATE}],
+    "private CA": [{**REGISTRY, "caCertificates": CERTIFICATE}],
 }
 LEVEL = "metadata.labels.pod-security.kubernetes.io/enforce"
 # What Kubernetes, and so the provider, changes in place; all else would be a replacement or is

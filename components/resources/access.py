@@ -37,10 +37,10 @@ def rules(*, pod_disruption_budget: bool) -> list[PolicyRuleArgsDict]:
 
 
 class AccessArgs(TypedDict):
-    """Where the manager and the jobs run, which features the manager uses, and the jobs' rights.
+    """Where the manager and the jobs run, which features the manager uses, and the jobs' rules.
 
-    ``job_rules`` hold in the job namespace; ``rights`` are by target namespace, and ``targets``
-    holds those namespaces.
+    ``job_rules`` hold in the job namespace; ``permissions`` are by target namespace, and
+    ``targets`` holds those namespaces.
     """
 
     manager_namespace: pulumi.Input[str]
@@ -50,7 +50,7 @@ class AccessArgs(TypedDict):
     pod_disruption_budget: bool
     job_rules: Sequence[PolicyRuleArgsDict]
     targets: Mapping[str, pulumi.Input[str]]
-    rights: Mapping[str, Sequence[PolicyRuleArgsDict]]
+    permissions: Mapping[str, Sequence[PolicyRuleArgsDict]]
 
 
 class Access(pulumi.ComponentResource):
@@ -94,7 +94,7 @@ class Access(pulumi.ComponentResource):
                 args["job_namespace"],
                 args["job_rules"],
             )
-        for target, granted in args["rights"].items():
+        for target, granted in args["permissions"].items():
             self._grant(
                 f"{name}.{target}",  # neither name has a dot, so no two pairs share this one
                 args["job_account"],

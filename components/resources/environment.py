@@ -22,11 +22,11 @@ class TargetArgs(TypedDict):
 class EnvironmentArgs(TypedDict):
     """What the stack holds, each mapping by the user's own name.
 
-    ``reviewer`` is the account of previews, None where there is to be none.
+    ``preview_account`` is the account of previews, None where there is to be none.
     """
 
     namespace: str
-    reviewer: str | None
+    preview_account: str | None
     targets: Mapping[str, TargetArgs]
     pull_secret: str
     pull_logins: Mapping[str, Login]
@@ -93,14 +93,14 @@ class Environment(pulumi.ComponentResource):
             )
             for runner, wanted in args["runners"].items()
         }
-        if args["reviewer"]:
+        if args["preview_account"]:
             ours = {
                 name: target for name, target in targets.items() if args["targets"][name]["create"]
             }
             Reviewer(
                 "reviewer",
                 {
-                    "account": args["reviewer"],
+                    "account": args["preview_account"],
                     "home": managers.namespace,
                     "namespaces": {
                         "managers": managers.namespace,

@@ -42,15 +42,15 @@ class RunnerNames(TypedDict):
 class RunnerArgs(TypedDict):
     """Everything that one runner is made of.
 
-    ``rights`` of its jobs are by target namespace. ``daemon`` is the one that its jobs use, and
-    ``daemon_certificates`` are of all, by daemon.
+    ``permissions`` of its jobs are by target namespace. ``daemon`` is the one that its jobs use,
+    and ``daemon_certificates`` are of all, by daemon.
     """
 
     release: str
     manager_namespace: pulumi.Input[str]
     targets: Mapping[str, pulumi.Input[str]]
     job_rules: Sequence[PolicyRuleArgsDict]
-    rights: Mapping[str, Sequence[PolicyRuleArgsDict]]
+    permissions: Mapping[str, Sequence[PolicyRuleArgsDict]]
     daemon: str | None
     daemon_certificates: Mapping[str, pulumi.Output[Mapping[str, str]]]
     names: RunnerNames
@@ -100,7 +100,7 @@ class Runner(pulumi.ComponentResource):
                 "pod_disruption_budget": args["pod_disruption_budget"],
                 "job_rules": args["job_rules"],
                 "targets": args["targets"],
-                "rights": args["rights"],
+                "permissions": args["permissions"],
             },
             child,
         )

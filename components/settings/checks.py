@@ -67,10 +67,10 @@ def setting_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
                     f"is read from chart {version} on, and chart.version {settings.chart.version} "
                     f"would ignore it; remove it or raise chart.version",
                 )
-    if settings.gitlab.certificates and "[" in settings.gitlab.url:
+    if settings.gitlab.ca_certificates and "[" in settings.gitlab.url:
         # The manager looks for <host>.crt, and a Secret's key allows no colon.
         yield (
-            "gitlab.certificates",
+            "gitlab.caCertificates",
             "cannot be given for an IPv6 address, since the runner looks for the CA under a "
             "name that no Secret can hold; use a DNS name in gitlab.url",
         )
@@ -97,7 +97,7 @@ def _daemon_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
             yield (
                 f"runners.{name}.environment.BUILDKITD_FLAGS",
                 f"is read by a daemon in the job, and {daemon.name} runs outside of it; remove it, "
-                "and set registries[].insecure or certificates, which reach the daemon",
+                "and set registries[].insecure or caCertificates, which reach the daemon",
             )
         if runner.environment.get(daemon.address):
             yield (
@@ -131,8 +131,8 @@ def _deploy_mistakes(
 ) -> Iterator[tuple[str, str]]:
     owners = _own_namespaces(settings)
     jobs = {settings.job_namespace(runner): runner for runner in settings.runners}
-    for target in strategy.rights:
-        path = f"strategy.rights.{target}"
+    for target in strategy.permissions:
+        path = f"strategy.permissions.{target}"
         if target in owners:
             yield (
                 path,

@@ -14,7 +14,7 @@ from components.strategies import AnyStrategy
 from components.strategies.auto import Auto
 from components.types import (
     PROJECT,
-    Certificates,
+    CaCertificates,
     ChartVersion,
     DnsLabel,
     DnsName,
@@ -36,7 +36,7 @@ class GitLab(Model):
     """The GitLab instance that the runners serve, and the CA that signed its certificate."""
 
     url: Url
-    certificates: Certificates | None = None
+    ca_certificates: CaCertificates | None = None
 
 
 class Chart(Model):
@@ -122,7 +122,7 @@ class Runner(Model):
         BeforeValidator(
             named_kind,
             json_schema_input_type=AnyStrategy
-            | Literal["auto", "buildah", "buildkit", "buildkit-service", "kaniko", "none"],
+            | Literal["auto", "buildah", "buildkit", "buildkit-service", "deploy", "kaniko"],
         ),
     ] = Auto()
     registration: Annotated[
@@ -149,13 +149,13 @@ class Runner(Model):
 class Settings(Model):
     """Everything in ``image-builds:settings``.
 
-    ``reviewer`` makes an account for the previews of merge requests, which reads no Secret.
+    ``previewAccount`` makes an account for the previews of merge requests, which reads no Secret.
     """
 
     gitlab: GitLab
     cluster: Cluster
     namespace: DnsLabel
-    reviewer: bool = False
+    preview_account: bool = False
     chart: Chart = Chart()
     registries: list[Registry] = Field(default_factory=list[Registry])
     registry_mirrors: list[RegistryHost] = Field(default_factory=list[str])

@@ -91,9 +91,9 @@ def _security(options: Buildah, cluster: Cluster) -> tuple[Security, PodSecurity
 def _files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:
     """registries.conf in its second form, and CAs by host (containers-certs.d)."""
     files = {
-        f"certs.d/{registry.host}/ca.crt": registry.certificates
+        f"certs.d/{registry.host}/ca.crt": registry.ca_certificates
         for registry in registries
-        if registry.certificates
+        if registry.ca_certificates
     }
     tables: list[dict[str, Any]] = [
         {"location": registry.host, "insecure": True}

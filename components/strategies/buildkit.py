@@ -126,7 +126,7 @@ def daemon_files(
     for registry in registries:
         if registry.insecure:
             hosts[registry.host] = {"http": True}
-        if registry.certificates:
+        if registry.ca_certificates:
             hosts[registry.host] = {"ca": [_certificate(registry)]}
     if mirrors:
         hosts.setdefault("docker.io", {})["mirrors"] = list(mirrors)
@@ -141,13 +141,13 @@ def client_flags(registries: Sequence[Registry]) -> list[str]:
     return [
         f"--registry-auth-tlscontext=host={registry.host},ca={_certificate(registry)}"
         for registry in registries
-        if registry.certificates
+        if registry.ca_certificates
     ]
 
 
 def buildx_environment(registries: Sequence[Registry]) -> dict[str, str]:
     """For a CA, buildx has no flag; Go adds this folder to the system's bundle."""
-    return {"SSL_CERT_DIR": FILES if any(entry.certificates for entry in registries) else ""}
+    return {"SSL_CERT_DIR": FILES if any(entry.ca_certificates for entry in registries) else ""}
 
 
 def _certificate(registry: Registry) -> str:

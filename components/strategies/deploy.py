@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.plan import CLIENT, BuildPlan, Security
-from components.site import Right
+from components.site import Permission
 from components.types import DnsLabel, Image, Model
 
 
@@ -21,12 +21,12 @@ class Deploy(Model):
     content/en/docs/concepts/security/rbac-good-practices.md).
     """
 
-    kind: Literal["none"] = "none"
+    kind: Literal["deploy"] = "deploy"
     image: Image = (
         "alpine/k8s:1.34.1@sha256:ec714df3813b5405292860f8a1c55c5727bf8c33c88992f1e981efad8065547f"
     )
-    rights: dict[DnsLabel, Annotated[list[Right], Field(min_length=1)]] = Field(
-        default_factory=dict[str, list[Right]],
+    permissions: dict[DnsLabel, Annotated[list[Permission], Field(min_length=1)]] = Field(
+        default_factory=dict[str, list[Permission]],
     )
 
 
@@ -39,7 +39,7 @@ def plan(options: Deploy) -> BuildPlan:
         allow_privilege_escalation=False,
         build=Security(user=1000),
         account_token=True,
-        rights=options.rights,
+        permissions=options.permissions,
         resources=CLIENT,
         credentials_folder="",
         environment={},

@@ -34,9 +34,9 @@ HOSTS_FILE = "docker.io/hosts.toml"
 def files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:
     """Return each file's text by its name there (docs.docker.com: engine/security/certificates)."""
     found = {
-        f"{registry.host}/ca.crt": registry.certificates
+        f"{registry.host}/ca.crt": registry.ca_certificates
         for registry in registries
-        if registry.certificates
+        if registry.ca_certificates
     }
     hosts = _hosts(registries, mirrors)
     return {**found, HOSTS_FILE: hosts} if hosts else found
@@ -48,14 +48,14 @@ def _hosts(registries: Sequence[Registry], mirrors: Sequence[str]) -> str:
     Its form is containerd's (containerd: docs/hosts.md); paths are relative to the file.
     """
     known = {registry.host: registry for registry in registries}
-    if not any(mirror in known and known[mirror].certificates for mirror in mirrors):
+    if not any(mirror in known and known[mirror].ca_certificates for mirror in mirrors):
         return ""
     return tomlkit.dumps({"host": dict(_host(mirror, known.get(mirror)) for mirror in mirrors)})
 
 
 def _host(mirror: str, registry: Registry | None) -> tuple[str, dict[str, Any]]:
     table: dict[str, Any] = {"capabilities": ["pull", "resolve"]}
-    if registry and registry.certificates:
+    if registry and registry.ca_certificates:
         table["ca"] = f"../{mirror}/ca.crt"
     if registry and registry.insecure:
         # HTTPS is tried first even so, since there is a setting of TLS.

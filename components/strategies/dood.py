@@ -75,7 +75,7 @@ def _node_setup(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[
     lines += [
         f"/etc/docker/certs.d/{registry.host}/ca.crt must hold the CA of {registry.host}"
         for registry in registries
-        if registry.certificates
+        if registry.ca_certificates
     ]
     if hosts := files(registries, mirrors).get(HOSTS_FILE):
         lines.append(f"/etc/docker/certs.d/{HOSTS_FILE} must hold\n{hosts.strip()}")

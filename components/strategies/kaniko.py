@@ -61,7 +61,7 @@ def _flags(options: Kaniko, registries: Sequence[Registry], mirrors: Sequence[st
     for registry in registries:
         if registry.insecure:
             flags.append(f"--insecure-registry={registry.host}")
-        if registry.certificates:
+        if registry.ca_certificates:
             file = f"{_CERTIFICATES}/{certificate_file(registry.host)}"
             flags.append(f"--registry-certificate={registry.host}={file}")
     flags += [f"--registry-mirror={mirror}" for mirror in mirrors]

@@ -43,7 +43,7 @@ VARIANTS: dict[str, Strategy] = {
     "buildah-profiles": Buildah(node_profiles=_PROFILES),
     "buildah-root": Buildah(variant="root"),
     "buildah-privileged": Buildah(variant="privileged", accept_privileged=True),
-    "none": Deploy(),
+    "deploy": Deploy(),
 }
 """Every strategy in each of its forms that differ in what they cost."""
 

@@ -85,7 +85,7 @@ def start_docker(
 
     Its settings are those that a preview with DooD asks the nodes' owner for.
     """
-    private = [Registry(host=host, certificates=text) for host, text in certificates.items()]
+    private = [Registry(host=host, ca_certificates=text) for host, text in certificates.items()]
     for name, text in files(private, [mirror]).items():
         file = Path("/etc/docker/certs.d") / name
         machine.call("sh", "-c", f"mkdir -p {file.parent} && cat > {file}", text=text)

@@ -64,7 +64,11 @@ def _runners(site: Site, **strategy: Any) -> dict[str, Any]:  # noqa: ANN401 - Y
     rights = {f"{site.prefix}-apps": LISTED}
     return {
         "builds": {"tags": ["build"], "strategy": "kaniko"},
-        "deploy": {"tags": ["deploy"], "strategy": {"kind": "none", "rights": rights}, **strategy},
+        "deploy": {
+            "tags": ["deploy"],
+            "strategy": {"kind": "deploy", "permissions": rights},
+            **strategy,
+        },
     }
 
 
@@ -179,7 +183,7 @@ def test_a_build_runner_that_deploys_from_now_on_loses_its_push_login_and_nothin
 ) -> None:
     site.write("kaniko")
     site.up()
-    site.write({"kind": "none", "rights": {f"{site.prefix}-apps": LISTED}})
+    site.write({"kind": "deploy", "permissions": {f"{site.prefix}-apps": LISTED}})
 
     operations = site.up().operations
 

@@ -30,7 +30,7 @@ def test_destroy_leaves_nothing_and_says_no_secret(
     }
     site.plant(**planted)
     registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
-    site.write(STRATEGIES[strategy], registries=[{**registry, "certificates": CERTIFICATE}])
+    site.write(STRATEGIES[strategy], registries=[{**registry, "caCertificates": CERTIFICATE}])
     site.up()
 
     destroyed = site.destroy()

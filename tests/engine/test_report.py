@@ -117,8 +117,8 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
         _strategy("builds", STRATEGIES["buildah-privileged"]),
         RISK_RAISED,
     ),
-    "kaniko-to-none": (
-        _strategy("builds", {"kind": "none", "rights": {"SITE-apps": RIGHTS}}),
+    "kaniko-to-deploy": (
+        _strategy("builds", {"kind": "deploy", "permissions": {"SITE-apps": RIGHTS}}),
         RISK_RAISED,
     ),
     "accepted-in-writing": (

@@ -34,7 +34,7 @@ def deployed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     with fresh_site(control_plane, tmp_path_factory.mktemp("reviewer")) as site:
-        site.write("kaniko", reviewer=True)
+        site.write("kaniko", previewAccount=True)
         assert "failed" not in site.up().operations
         yield site
 
@@ -80,12 +80,12 @@ def test_its_preview_tells_what_that_of_an_administrator_tells(
     reviewer: Site,
     strategy: str,
 ) -> None:
-    deployed.write(STRATEGIES[strategy], reviewer=True)
+    deployed.write(STRATEGIES[strategy], previewAccount=True)
     told: list[object] = []
     for site in (deployed, reviewer):
         with site.stack.open() as stack:
             told.append(preview.run(stack, Charts(None)).plan)
-    deployed.write("kaniko", reviewer=True)
+    deployed.write("kaniko", previewAccount=True)
 
     assert told[0] == told[1]
     asked = control_plane.asked("reviewer", deployed.prefix)
@@ -120,10 +120,11 @@ def test_its_update_is_refused_and_changes_nothing(
 ) -> None:
     with control_plane.api() as api:
         before = client.CoreV1Api(api).read_namespace(f"{reviewer.prefix}-builds").metadata.labels
-    reviewer.write("kaniko", reviewer=True, runner={"jobNamespace": f"{reviewer.prefix}-renamed"})
+    runner = {"jobNamespace": f"{reviewer.prefix}-renamed"}
+    reviewer.write("kaniko", previewAccount=True, runner=runner)
 
     outcome = reviewer.up()
-    deployed.write("kaniko", reviewer=True)
+    deployed.write("kaniko", previewAccount=True)
 
     assert "is forbidden" in outcome.operations["failed"][0]
     with control_plane.api() as api:

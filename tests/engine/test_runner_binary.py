@@ -65,7 +65,7 @@ def everything(
         registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
         site.write(
             "kaniko",
-            registries=[{**registry, "certificates": CERTIFICATE}],
+            registries=[{**registry, "caCertificates": CERTIFICATE}],
             runners={
                 name: {"tags": [name], "strategy": strategy}
                 for name, strategy in STRATEGIES.items()

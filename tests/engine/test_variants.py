@@ -76,7 +76,7 @@ class Walk:
         runners = {
             name: {"tags": [name], "strategy": STRATEGIES[self.variant(name)]} for name in RUNNERS
         }
-        registries = [{**registry, "certificates": CERTIFICATE}]
+        registries = [{**registry, "caCertificates": CERTIFICATE}]
         self.site.write(None, registries=registries, runners=runners)
         return self.plans()
 

@@ -19,7 +19,7 @@ AMOUNTS = {"cpu": "1", "memory": "1Gi", "ephemeralStorage": "1Gi"}
 BOUNDS = {"requests": AMOUNTS, "limits": AMOUNTS}
 OLD: dict[str, Any] = {
     "registries": [
-        {"host": "ca.example.com:5000", "certificates": CERTIFICATE, "pull": "in", "push": "out"},
+        {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE, "pull": "in", "push": "out"},
     ],
     "runners.main.resources": {**BOUNDS, "service": BOUNDS},
     "runners.main.environment": {"GREETING": "hello"},
@@ -41,7 +41,7 @@ def test_the_table_holds_every_key_that_is_rendered_and_no_other() -> None:
         for key in keys_of(config_toml(strategy, {**OLD, **NEW}))
     }
     in_sandbox = keys_of(config_toml("kaniko", SANDBOX))
-    of_deployments = keys_of(config_toml({"kind": "none"}, {}))
+    of_deployments = keys_of(config_toml({"kind": "deploy"}, {}))
 
     assert rendered | in_sandbox | of_deployments == set(KEYS)
 

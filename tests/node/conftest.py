@@ -131,8 +131,8 @@ def _settings(node: Node) -> dict[str, Any]:
         "registries": [
             {"host": OPEN.address, "insecure": True},
             {"host": LOGIN.address, "insecure": True, "pull": "in", "push": "out"},
-            {"host": PRIVATE.address, "certificates": certificate, "pull": "in", "push": "out"},
-            {"host": MIRROR.address, "certificates": certificate},
+            {"host": PRIVATE.address, "caCertificates": certificate, "pull": "in", "push": "out"},
+            {"host": MIRROR.address, "caCertificates": certificate},
         ],
         "registryMirrors": [MIRROR.address],
         "targetNamespaces": {APPS: {"create": True}},

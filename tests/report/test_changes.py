@@ -67,7 +67,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     "kaniko-to-buildkit-service": (_to("buildkit-service"), RISK_RAISED),
     "kaniko-to-buildkit-service-buildx": (_to("buildkit-service-buildx"), RISK_RAISED),
     "kaniko-to-buildx": (_to("buildx"), RISK_RAISED),
-    "kaniko-to-none": (Change(after={STRATEGY: "none"}), RISK_RAISED),
+    "kaniko-to-deploy": (Change(after={STRATEGY: "deploy"}), RISK_RAISED),
     "buildkit-service-to-kaniko": (_from("buildkit-service"), RISK_RAISED),
     "kaniko-to-buildah-root": (_to("buildah-root"), RISK_RAISED),
     "kaniko-to-buildah-privileged": (_to("buildah-privileged"), RISK_RAISED),

@@ -158,11 +158,11 @@ class TestWhatIsTold:
         clone: Clone,
     ) -> None:
         right = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}
-        runner = {"runners.main.strategy": {"kind": "none", "rights": {"apps": [right]}}}
+        runner = {"runners.main.strategy": {"kind": "deploy", "permissions": {"apps": [right]}}}
         clone.write(runner)
         clone.commit()
         wider = {**right, "verbs": ["get", "delete"]}
-        clone.write({"runners.main.strategy": {"kind": "none", "rights": {"apps": [wider]}}})
+        clone.write({"runners.main.strategy": {"kind": "deploy", "permissions": {"apps": [wider]}}})
 
         report = _look()
 

@@ -1,0 +1,125 @@
+"""From pydantic's errors to lines: where a mistake is, what is wrong, and what to do."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import pydantic
+from pydantic_core import ErrorDetails
+
+from components.settings.checks import ACCEPTANCES
+
+RENAMED = {
+    ("gitlab", "certificates"): "caCertificates",
+    ("registries", "*", "certificates"): "caCertificates",
+    ("reviewer",): "previewAccount",
+    ("runners", "*", "strategy", "none"): "deploy",
+    ("runners", "*", "strategy", "deploy", "rights"): "permissions",
+}
+"""The keys and kinds of ``image-builds:settings`` that have a new name, by their old location.
+
+``*`` stands for any name or index.
+"""
+
+
+def path(location: Sequence[int | str], value: object) -> str:
+    """Spell an error's location as the stack file does, without the names of union members."""
+    path = ""
+    kind: object = None
+    for position, part in enumerate(location):
+        current = cast("Any", value)
+        last = position == len(location) - 1
+        if isinstance(current, list) and isinstance(part, int):
+            path += f"[{part}]"
+            value = cast("list[object]", current)[part]
+        elif isinstance(current, Mapping) and part in current:
+            path += f".{part}"
+            value = cast("Mapping[str, object]", current)[str(part)]
+        elif last and part not in (kind, "[key]"):
+            path += f".{part}"
+        kind = cast("dict[str, object]", value).get("kind") if isinstance(value, dict) else value
+    return path.lstrip(".")
+
+
+_ADVICE = {
+    "missing": "is required; add it",
+    "string_type": "is no text; put it in quotes",
+    "int_type": "is no whole number; write it without quotes",
+    "bool_type": "is neither true nor false; write one of them, without quotes",
+    "list_type": "is no list; write each entry on a line of its own after '- '",
+    "dict_type": "is no mapping; write it as 'key: value' lines",
+    "model_type": "is no mapping; write it as 'key: value' lines",
+    "model_attributes_type": "is no mapping; write it as 'key: value' lines",
+    "too_short": "is empty; add at least one entry or give it a value",
+    "string_too_short": "is empty; give it a value or remove the key",
+    "union_tag_not_found": "names no kind; add 'kind: …'",
+}
+
+
+def explain(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:  # noqa: PLR0911 - one for each type of error
+    """Say what is wrong and what to do, never quoting a value that was given."""
+    context = error.get("ctx", {})
+    acceptance = ACCEPTANCES.get(str(error["loc"][-1]) if error["loc"] else "")
+    if acceptance and error["type"] != "extra_forbidden":
+        return acceptance.format(kind=error["loc"][-2])
+    match error["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "extra_forbidden":
+            if renamed := _renamed(error["loc"]):
+                return f"was renamed to {renamed}; write {renamed}"
+            key = str(error["loc"][-1])
+            keys = _keys(model, error["loc"][:-1])
+            if key in keys:
+                return "is an unknown key of this kind; remove it"
+            close = difflib.get_close_matches(key, keys, n=1)
+            advice = f"did you mean {close[0]}?" if close else "remove it"
+            return f"is an unknown key; {advice}"
+        case "literal_error":
+            return f"is not one of the values allowed; use {context['expected']}"
+        case "union_tag_invalid":
+            if renamed := _renamed((*error["loc"], context["tag"])):
+                return f"is {context['tag']}, which was renamed to {renamed}; write {renamed}"
+            return f"is no known kind; use one of {context['expected_tags']}"
+        case "greater_than_equal":
+            return f"is too small; use {context['ge']} or more"
+        case kind:
+            return _ADVICE[kind]
+
+
+def _renamed(location: Sequence[int | str]) -> str | None:
+    """Return the new name of what was at ``location``, or None where nothing was."""
+    for old, new in RENAMED.items():
+        if len(location) == len(old) and all(
+            wanted in ("*", part) for part, wanted in zip(location, old, strict=True)
+        ):
+            return new
+    return None
+
+
+def _keys(model: type[pydantic.BaseModel], location: Sequence[int | str]) -> set[str]:
+    """All keys that may stand where an error's location ends; a union's members count together."""
+    schema = model.model_json_schema()
+    places: list[dict[str, Any]] = [schema]
+    for part in location:
+        places = list(_expanded(places, schema))
+        below = [
+            place.get("properties", {}).get(part)
+            or (place.get("items") if isinstance(part, int) else place.get("additionalProperties"))
+            for place in places
+        ]
+        # Nothing below: the part is the name of a union's member.
+        places = [place for place in below if place] or places
+    return {key for place in _expanded(places, schema) for key in place.get("properties", {})}
+
+
+def _expanded(places: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each schema itself, or the ones that it refers to or chooses from."""
+    for place in places:
+        if "$ref" in place:
+            name = place["$ref"].rpartition("/")[2]
+            yield from _expanded([schema["$defs"][name]], schema)
+        elif chosen := place.get("oneOf") or place.get("anyOf"):
+            yield from _expanded(chosen, schema)
+        else:
+            yield place
