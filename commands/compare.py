@@ -31,7 +31,7 @@ from components.resources.runner import RunnerArgs, chart_values
 from components.settings import load as stack
 from components.settings.models import ACCEPTED_RISKS, Settings, TokenRegistration
 from components.types import PROJECT
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from report.analysis import assemble
 from report.analysis.facts import ENFORCE
 from report.analysis.rules import NAMESPACE, ROLE

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     """Look, write the outputs where something differs, bring the issue up to date, and judge."""
     options = _options(arguments)
     try:
-        helm = toolchain.find("helm").file
+        helm = toolchain.ensure("helm").file
         with opened(options.stack, local=options.local) as stack:
             found = look(stack, helm)
     except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:

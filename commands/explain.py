@@ -10,7 +10,7 @@ from rich.table import Table
 
 from components.settings.explain import explain
 from components.settings.models import Settings
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from report.stack_file import SETTINGS, StackFileError, read_config
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dev.local import CHECKOUT, checkpoint
+from dev.paths import CHECKOUT, checkpoint
 from report.analysis import violations as policies
 from report.analysis.rules import RULES
 from report.inputs import state

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from components.types import PROJECT
 from dev import cluster, toolchain
-from dev.local import CHECKOUT, LocalStack, state_folder
+from dev.local import LocalStack
+from dev.paths import CHECKOUT, state_folder
 from report.analysis import assemble
 from report.inputs import preview
 from report.inputs.charts import Charts
@@ -122,7 +123,7 @@ def tell(
     note_limit: int = note.LIMIT,
 ) -> Report:
     """Preview, and tell it on the terminal and in a folder; ``file`` is the stack's own."""
-    found = toolchain.look("helm")
+    found = toolchain.installed("helm")
     with Charts(found.file if found else None) as charts:
         seen = preview.run(stack, charts)
         text = file.read_text(encoding="utf-8") if file.is_file() else ""

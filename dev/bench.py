@@ -28,12 +28,8 @@ from rich.table import Table
 from commands.preview import tell
 from dev import toolchain
 from dev.cluster import Cluster
-from dev.local import (
-    CHART_VARIABLE,
-    CHECKOUT,
-    STAND_IN_CHART,
-    LocalStack,
-)
+from dev.local import CHART_VARIABLE, LocalStack
+from dev.paths import CHECKOUT, STAND_IN_CHART
 
 RUNS = 5
 SIZES = (1, 10, 50)
@@ -222,7 +218,7 @@ class Bench:
         file = self.folder / "manifests.yaml"
         file.write_text("---\n".join(manifests), encoding="utf-8")
         environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)}
-        kubectl, helm = (str(toolchain.find(name).file) for name in ("kubectl", "helm"))
+        kubectl, helm = (str(toolchain.ensure(name).file) for name in ("kubectl", "helm"))
         commands = [[kubectl, "apply", "--server-side", "--filename", str(file)]]
         commands += [[helm, "upgrade", "--install", "--wait", *release] for release in releases]
 

@@ -254,7 +254,7 @@ class Cluster:
     def _spawn(self, name: str) -> None:
         if name in self._running():
             return
-        program = toolchain.find(name).file
+        program = toolchain.ensure(name).file
         command = [str(program), *self._arguments(name)]
         environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         with (self.state / f"{name}.log").open("ab") as log:

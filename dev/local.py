@@ -32,24 +32,12 @@ from rich.table import Table
 from components.types import PROJECT
 from dev import cluster, toolchain
 from dev.files import write_privately
+from dev.paths import CHECKOUT, STAND_IN_CHART, state_folder
 from report.stack_file import SETTINGS, StackFileError, read_config
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-STATE_VARIABLE = "IMAGE_BUILDS_STATE"
 CHART_VARIABLE = "IMAGE_BUILDS_CHART"
-STAND_IN_CHART = CHECKOUT / "tests" / "charts" / "gitlab-runner"
 USERNAME = "registry-user"
 """That of every made-up login; not a word of everyday, since reports blot it out as a secret."""
-
-
-def state_folder() -> Path:
-    """The folder that holds everything of the local run."""
-    return Path(os.environ.get(STATE_VARIABLE) or CHECKOUT / ".state").absolute()
-
-
-def checkpoint(name: str) -> Path:
-    """The file that holds a stack's state in the local run; only one that is up has it."""
-    return state_folder() / "backend" / ".pulumi" / "stacks" / PROJECT / f"{name}.json"
 
 
 class _Command(auto.PulumiCommand):
@@ -168,7 +156,7 @@ class LocalStack:
         programs = self._programs()
         programs.mkdir(parents=True, exist_ok=True)
         self._backend().mkdir(parents=True, exist_ok=True)
-        pulumi, provider = map(toolchain.find, ("pulumi", "pulumi-resource-kubernetes"))
+        pulumi, provider = map(toolchain.ensure, ("pulumi", "pulumi-resource-kubernetes"))
         for found in (pulumi, provider):
             link = programs / found.program.name
             link.unlink(missing_ok=True)
@@ -396,8 +384,7 @@ def _run(command: str, state: Path, name: str, strategy: str) -> None:
     if command == "clean":
         clean(state)
         return
-    for program in toolchain.PROGRAMS:
-        toolchain.find(program)
+    toolchain.ensure_all("cluster")
     control_plane = cluster.Cluster(state / "cluster")
     control_plane.up()
     stack = LocalStack(name, state, control_plane.kubeconfig)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import settings
 
 from dev import browser
-from dev.gitlab_runner import PINNED, VARIABLE
+from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.executor.binary import find
 
 TESTS = Path(__file__).parent
@@ -43,9 +43,9 @@ def pytest_report_header() -> list[str]:
 
 def _jobs() -> str:
     if real := find():
-        return f"jobs: run by gitlab-runner {PINNED} ({real}); beside it by tests/executor"
+        return f"jobs: run by gitlab-runner {pinned()} ({real}); beside it by tests/executor"
     stand_ins = "run by tests/executor and, on a node, by tests/support/node/jobs.py"
     return (
-        f"jobs: {stand_ins}, which stand in for gitlab-runner {PINNED}; "
+        f"jobs: {stand_ins}, which stand in for gitlab-runner {pinned()}; "
         f"no real one is on PATH or in {VARIABLE}"
     )

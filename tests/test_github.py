@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from report.outputs.markdown import marker
 from tests.support.pipelines import against_shell
 

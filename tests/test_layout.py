@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 
 PURE = [
     "plan",

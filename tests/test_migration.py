@@ -17,7 +17,7 @@ from components.site import Cluster
 from components.strategies import Strategy, plan_for
 from components.strategies.kaniko import Kaniko
 from dev.generate.docs import VARIANTS
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from tests.support.configured import SETTINGS
 from tests.support.pipelines import against_schema, resolved
 from tests.test_runner_toml import JOB

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands import policies as policy
-from dev.local import STATE_VARIABLE
+from dev.paths import STATE_VARIABLE
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 TOML = """\

@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from tests.support.configured import (
     PULL,
     PUSH,

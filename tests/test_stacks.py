@@ -12,7 +12,7 @@ from components.strategies.deploy import Deploy
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from dev.generate import schema
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from report.stack_file import SETTINGS, StackFileError, read_config
 
 

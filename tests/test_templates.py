@@ -11,7 +11,7 @@ import yaml
 from components.site import Cluster
 from components.strategies import plan_for
 from dev.generate import templates
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from tests.support.pipelines import against_schema, against_shell, resolved
 
 SHELL = shutil.which("dash") or "/bin/sh"

@@ -1,7 +1,12 @@
+import dataclasses
 import functools
 import hashlib
 import http.server
 import io
+import os
+import re
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -10,18 +15,21 @@ from pathlib import Path
 import pytest
 
 from dev import toolchain
-from dev.archives import Archive
-from dev.toolchain import Program, ToolchainError
+from dev.paths import CHECKOUT
+from dev.toolchain import ToolchainError, cache, programs
+from dev.toolchain.programs import Archive
 
-HELLO = Program(
-    name="hello",
-    module="hello",
-    source="example.com/hello",
-    package="example.com/local",
-    accepts=">=1.2,<2",
-    version_command=("--version",),
-    ldflags="-X main.version={version}",
-)
+HELLO = """
+[[programs]]
+names = ["hello"]
+module = "hello"
+source = "example.com/hello"
+package = "example.com/local"
+accepts = ">=1.2,<2"
+version_command = ["--version"]
+needed_for = "cluster"
+ldflags = "-X main.version={version}"
+"""
 GO_MOD = "module example.com/local\n\ngo 1.24\n\n// require example.com/hello v1.2.3\n"
 MAIN = """package main
 
@@ -34,15 +42,16 @@ func main() { fmt.Println("hello version v" + version) }
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own, a module to build, and nothing suitable on PATH."""
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, a catalogue with a module to build, and nothing suitable on PATH."""
     modules = tmp_path / "modules" / "hello"
     modules.mkdir(parents=True)
     (modules / "go.mod").write_text(GO_MOD.replace("// ", ""))
     (modules / "go.sum").touch()
     (modules / "main.go").write_text(MAIN)
-    monkeypatch.setattr(toolchain, "MODULES", tmp_path / "modules")
-    monkeypatch.setitem(toolchain.PROGRAMS, "hello", HELLO)
+    (tmp_path / "programs.toml").write_text(HELLO)
+    monkeypatch.setattr(programs, "CATALOGUE", tmp_path / "programs.toml")
+    monkeypatch.setattr(programs, "MODULES", tmp_path / "modules")
     monkeypatch.setenv(toolchain.CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.delenv(toolchain.SOURCE_VARIABLE, raising=False)
     return tmp_path / "cache"
@@ -82,9 +91,11 @@ def release(tmp_path: Path) -> Iterator[Archive]:
         yield Archive(f"{address}/hello-{{version}}.tar.gz", digest, "hello/hello")
 
 
-def _publish(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    for system in ("linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64"):
-        monkeypatch.setitem(toolchain.ARCHIVES, ("hello", system), archive)
+def _publish(archive: Archive) -> None:
+    table = "\n".join(f'{key} = "{value}"' for key, value in dataclasses.asdict(archive).items())
+    with programs.CATALOGUE.open("a") as catalogue:
+        for system in ("linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64"):
+            catalogue.write(f"[programs.archives.{system}]\n{table}\n")
 
 
 def test_a_suitable_program_on_path_comes_first(
@@ -93,7 +104,7 @@ def test_a_suitable_program_on_path_comes_first(
 ) -> None:
     file = _on_path(tmp_path, "1.9.0", monkeypatch)
 
-    found = toolchain.find("hello")
+    found = toolchain.ensure("hello")
 
     assert (found.source, found.version, found.file) == ("path", "1.9.0", file)
 
@@ -106,79 +117,78 @@ def test_a_program_of_another_range_on_path_is_not_taken(
     monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "path")
 
     with pytest.raises(ToolchainError, match=r"PATH: no hello >=1\.2,<2"):
-        toolchain.find("hello")
+        toolchain.ensure("hello")
 
 
 def test_an_archive_with_the_pinned_checksum_is_installed(
     release: Archive,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _publish(release, monkeypatch)
+    _publish(release)
 
-    found = toolchain.find("hello")
+    found = toolchain.ensure("hello")
 
     assert found.source == "archive"
     assert found.file.read_text().endswith("echo archived\n")
-    assert toolchain.look("hello") == found
+    assert toolchain.installed("hello") == found
 
 
-def test_an_archive_with_another_checksum_is_thrown_away(
+def test_an_archive_with_another_checksum_is_deleted(
     release: Archive,
-    cache: Path,
+    cache_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _publish(Archive(release.url, "0" * 64, release.member), monkeypatch)
+    _publish(Archive(release.url, "0" * 64, release.member))
     monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "archive")
 
-    with pytest.raises(ToolchainError, match="pinned is 0000"):
-        toolchain.find("hello")
+    with pytest.raises(ToolchainError, match="but 0000"):
+        toolchain.ensure("hello")
 
-    assert [file for file in cache.rglob("*") if file.name == "hello"] == []
-    assert list(cache.rglob("*.part")) == []
+    assert [file for file in cache_folder.rglob("*") if file.name == "hello"] == []
+    assert list(cache_folder.rglob("*.part")) == []
 
 
-def test_a_program_without_an_archive_is_built_from_its_module(cache: Path) -> None:
-    found = toolchain.find("hello")
+def test_a_program_without_an_archive_is_built_from_its_module(cache_folder: Path) -> None:
+    found = toolchain.ensure("hello")
 
     assert found.source == "modules"
-    assert cache in found.file.parents
-    assert toolchain.look("hello") == found
+    assert cache_folder in found.file.parents
+    assert toolchain.installed("hello") == found
 
 
 def test_the_chosen_source_is_the_only_one(
     release: Archive,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _publish(release, monkeypatch)
+    _publish(release)
     monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "modules")
 
-    assert toolchain.find("hello").source == "modules"
+    assert toolchain.ensure("hello").source == "modules"
 
 
 def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "magic")
 
     with pytest.raises(ToolchainError, match="set it to one of path, archive, modules"):
-        toolchain.find("hello")
+        toolchain.ensure("hello")
 
 
-def test_what_an_interrupted_build_left_is_removed(cache: Path) -> None:
-    built = toolchain.find("hello").file.parent
+def test_what_an_interrupted_build_left_is_removed(cache_folder: Path) -> None:
+    built = toolchain.ensure("hello").file.parent
     stale = built.with_name(f"{built.name}.left.part")
     stale.mkdir()
     (built / "hello").unlink()
     built.rmdir()
 
-    toolchain.find("hello")
+    toolchain.ensure("hello")
 
     assert not stale.exists()
-    assert list(cache.rglob("*.part")) == []
+    assert list(cache_folder.rglob("*.part")) == []
 
 
-def test_two_at_once_build_once() -> None:
+def test_two_that_start_at_once_build_once() -> None:
     found: list[Path] = []
     threads = [
-        threading.Thread(target=lambda: found.append(toolchain.find("hello").file))
+        threading.Thread(target=lambda: found.append(toolchain.ensure("hello").file))
         for _ in range(2)
     ]
     for thread in threads:
@@ -190,15 +200,107 @@ def test_two_at_once_build_once() -> None:
     assert found[0] == found[1]
 
 
-def test_a_build_that_fails_says_what_go_said(tmp_path: Path) -> None:
+def test_a_failed_build_shows_what_go_printed(tmp_path: Path) -> None:
     (tmp_path / "modules" / "hello" / "main.go").write_text("package main\n\nfunc main() { x }\n")
 
     with pytest.raises(ToolchainError, match="undefined: x"):
-        toolchain.find("hello")
+        toolchain.ensure("hello")
 
 
 def test_without_go_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(ToolchainError, match="install Go"):
-        toolchain.find("hello")
+        toolchain.ensure("hello")
+
+
+def test_an_unknown_program_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ToolchainError, match=r"hallo: dev/programs\.toml has no .* it has hello"):
+        toolchain.ensure("hallo")
+
+
+def test_a_go_mod_without_the_source_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "modules" / "hello" / "go.mod").write_text("module example.com/local\n")
+
+    with pytest.raises(ToolchainError, match=r"hello/go\.mod: must require example\.com/hello"):
+        toolchain.ensure("hello")
+
+
+def test_the_name_of_a_cache_entry_stays(
+    cache_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under another name every program would be built again, which takes half an hour."""
+    monkeypatch.setattr(cache, "platform_name", lambda: "linux-amd64")
+    _publish(Archive("https://example.com/{version}.tar.gz", "ab" * 32, "hello/hello"))
+
+    hello = programs.load()["hello"]
+
+    folder = cache_folder / "toolchain"
+    assert cache.entry(hello, "modules") == folder / "hello-1.2.3-linux-amd64-modules-38405179b134"
+    assert cache.entry(hello, "archive") == folder / "hello-1.2.3-linux-amd64-archive-1853fbe6cd1f"
+
+
+def test_a_stamp_sets_the_version_in_each_of_its_packages() -> None:
+    stamped = HELLO.replace("ldflags = ", "stamp = ['example.com/a', 'example.com/b'] #")
+    programs.CATALOGUE.write_text(stamped.replace(">=1.2,<2", "=={major}.{minor}.*"))
+
+    hello = programs.load()["hello"]
+
+    variables = "{0}.gitVersion=v1.2.3 -X {0}.gitMajor=1 -X {0}.gitMinor=2"
+    assert hello.linker_flags == (
+        f"-X {variables.format('example.com/a')} -X {variables.format('example.com/b')}"
+    )
+    assert hello.accepted == "==1.2.*"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "module"),
+    [("pinned", "hello"), ("newest", "hello-newest")],
+)
+def test_the_environment_chooses_the_newest_kubernetes(
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    module: str,
+) -> None:
+    programs.CATALOGUE.write_text(f'{HELLO}newest = "hello-newest"\n')
+    monkeypatch.setenv(programs.KUBERNETES_VARIABLE, wanted)
+
+    assert programs.load()["hello"].module == module
+
+
+def test_an_unknown_kubernetes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(programs.KUBERNETES_VARIABLE, "oldest")
+
+    with pytest.raises(ToolchainError, match="set it to 'pinned' or 'newest'"):
+        programs.load()
+
+
+def test_every_program_of_the_catalogue_has_a_pinned_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = CHECKOUT / "dev"
+    monkeypatch.setattr(programs, "CATALOGUE", folder / "programs.toml")
+    monkeypatch.setattr(programs, "MODULES", folder / "modules")
+
+    catalogue = programs.load().values()
+
+    assert {program.needed_for for program in catalogue} == {"cluster", "report", "bench", "node"}
+    assert [item.name for item in catalogue if not re.match(r"\d+\.\d+\.\d+", item.version)] == []
+    assert {item.module for item in catalogue} | {"kubernetes-newest"} == {
+        path.name for path in (folder / "modules").iterdir()
+    }
+
+
+def test_importing_the_toolchain_reads_nothing() -> None:
+    """A wrong value in the environment is a message of the command, not a traceback."""
+    answer = subprocess.run(
+        [sys.executable, "-c", "import dev.toolchain.gitlab_runner"],
+        cwd=CHECKOUT,
+        env={**os.environ, programs.KUBERNETES_VARIABLE: "oldest"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (answer.returncode, answer.stderr) == (0, "")

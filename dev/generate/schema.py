@@ -3,7 +3,7 @@
 import json
 
 from components.settings.schema import json_schema
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 
 FILE = CHECKOUT / "schema" / "stack.json"
 

@@ -3,10 +3,10 @@
 import sys
 
 from dev import cluster, toolchain
-from dev.local import state_folder
 from dev.node.machine import NodeError
 from dev.node.node import Node, check
 from dev.node.programs import missing_packages
+from dev.paths import state_folder
 
 
 def main(arguments: list[str]) -> int:

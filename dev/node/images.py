@@ -29,7 +29,7 @@ from components.strategies.buildkit_service import BuildkitService
 from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
-from dev import gitlab_runner, toolchain
+from dev import toolchain
 from dev.node.machine import Machine, NodeError
 from dev.node.registry import (
     KINDS,
@@ -38,6 +38,7 @@ from dev.node.registry import (
     Registries,
 )
 from dev.node.settings import DOCKER, PAUSE, SOCKET
+from dev.toolchain import gitlab_runner
 
 BASE = "base:1"
 """A Dockerfile's FROM: a shell and its tools, which the registry gets."""
@@ -94,7 +95,7 @@ class Image:
 
 def images() -> list[Image]:
     """Return every image that the node, the managers and the jobs of each strategy need."""
-    version = gitlab_runner.PINNED
+    version = gitlab_runner.pinned()
     gitlab = "registry.gitlab.com/gitlab-org/gitlab-runner"
     clients = {Dood(accept_node_root=True).image, Dind(accept_privileged=True).image}
     clients.add(BuildkitService(client="buildx").image)
@@ -167,7 +168,7 @@ def _helper() -> tuple[Entry, ...]:
     what it makes be anybody's, who then runs the job (helpers/container/helperimage/linux_info.go).
     The runner's own program has the helper's commands too (main.go).
     """
-    runner = gitlab_runner.find()
+    runner = gitlab_runner.installed()
     return (
         Entry("/usr/bin/gitlab-runner-build", content='#!/bin/sh\numask 0\nexec bash "$@"\n'),
         *([Entry("/usr/bin/gitlab-runner-helper", file=runner)] if runner else ()),
@@ -175,7 +176,7 @@ def _helper() -> tuple[Entry, ...]:
 
 
 def _program(name: str, path: str = "") -> Entry:
-    return Entry(path or f"/usr/bin/{name}", file=toolchain.find(name).file)
+    return Entry(path or f"/usr/bin/{name}", file=toolchain.ensure(name).file)
 
 
 def _script(name: str, path: str) -> Entry:
@@ -219,7 +220,7 @@ def _kaniko(name: str) -> Image:
 
 
 def _buildkit() -> tuple[Entry, ...]:
-    module = _module_folder("buildkit", "github.com/moby/buildkit")
+    module = toolchain.source_folder("buildkitd")
     script = module / "examples" / "buildctl-daemonless" / "buildctl-daemonless.sh"
     return (
         _program("buildkitd"),
@@ -308,7 +309,7 @@ def _docker_client() -> tuple[Entry, ...]:
 
 def _docker_engine(folder: str) -> tuple[Entry, ...]:
     """The engine, which reads ``daemon.json`` in ``folder``."""
-    module = _module_folder("moby", "github.com/moby/moby/v2")
+    module = toolchain.source_folder("dockerd")
     rootless = module / "contrib" / "dockerd-rootless.sh"
     return (
         *(
@@ -324,18 +325,6 @@ def _docker_engine(folder: str) -> tuple[Entry, ...]:
         Entry("/certs", folder=True, mode=0o1777),
         Entry("/certs/client", folder=True, mode=0o1777),
     )
-
-
-def _module_folder(module: str, source: str) -> Path:
-    """The folder of a Go module that a program was built from; it holds its scripts too."""
-    answer = subprocess.run(
-        ["go", "mod", "download", "-json", source],  # noqa: S607 - Go is found on PATH
-        cwd=toolchain.MODULES / module,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return Path(json.loads(answer.stdout)["Dir"])
 
 
 class Store:

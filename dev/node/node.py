@@ -25,8 +25,7 @@ class Node:
             NodeError: this machine cannot have a node, or a program did not start.
         """
         check(self)
-        for name in (*toolchain.PROGRAMS, *toolchain.NODE_PROGRAMS):
-            toolchain.find(name)
+        toolchain.ensure_all("cluster", "node")
         hosts = self.registries.hosts()
         self.machine.up()
         programs.start(self.machine, hosts)

@@ -157,7 +157,7 @@ def forget(cluster: Cluster) -> None:
 
 
 def _program(name: str) -> str:
-    return str(toolchain.find(name).file)
+    return str(toolchain.ensure(name).file)
 
 
 def _write(file: Path, content: str) -> None:

@@ -162,7 +162,7 @@ class Session:
         if strategy in (_ENGINE, _SERVICE):
             self._primed = {entry for entry in self._primed if entry[0] != strategy}
         if strategy == _ENGINE:
-            docker = str(toolchain.find("docker").file)
+            docker = str(toolchain.ensure("docker").file)
             reference = f"reference={OPEN.address}/{_NAMESPACE}/*/*"
             listing = self._node.machine.call(docker, "images", "--quiet", "--filter", reference)
             if images := set(listing.split()):
@@ -171,7 +171,7 @@ class Session:
         elif strategy == _SERVICE:
             subprocess.run(
                 [
-                    str(toolchain.find("kubectl").file),
+                    str(toolchain.ensure("kubectl").file),
                     f"--kubeconfig={self._node.cluster.kubeconfig}",
                     *("--namespace", _DAEMONS, "exec", "deployment/buildkitd", "--"),
                     *("buildctl", "prune", "--all"),

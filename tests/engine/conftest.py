@@ -21,7 +21,8 @@ from pulumi.automation import events
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 from dev.cluster import Cluster
-from dev.local import CHECKOUT, USERNAME, LocalStack
+from dev.local import USERNAME, LocalStack
+from dev.paths import CHECKOUT
 from tests.executor.binary import Manager
 from tests.executor.job import Account, Call, Run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dev import toolchain
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from tests.support.pages import README, TASKS, commands, name
 
 # These would run the tests within the tests; `.ci/run` runs the first two, people the third.
@@ -102,7 +102,7 @@ def test_a_second_up_changes_nothing(state: dict[str, str]) -> None:
 def test_the_pulumi_cli_accepts_the_commands(page: Path, tmp_path: Path) -> None:
     for file in ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml"):
         shutil.copyfile(CHECKOUT / file, tmp_path / file)
-    program = toolchain.find("pulumi").file.parent
+    program = toolchain.ensure("pulumi").file.parent
     environment = {
         **os.environ,
         "PATH": f"{program}:{os.environ['PATH']}",

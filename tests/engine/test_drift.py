@@ -30,7 +30,7 @@ RELEASE = "gitlab-runner-builds"
 
 def look(site: Site) -> Report:
     with site.stack.open() as stack:
-        return drift.look(stack, toolchain.find("helm").file)
+        return drift.look(stack, toolchain.ensure("helm").file)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_the_commands_that_are_told_take_all_of_it_back(deployed: Site, drifted:
     kubeconfig = {"KUBECONFIG": str(deployed.stack.kubeconfig)}
     for command in others:
         program, *words = command.split()
-        file = str(toolchain.find(program).file)
+        file = str(toolchain.ensure(program).file)
         subprocess.run([file, *words], env={**os.environ, **kubeconfig}, check=True)
     assert update == "PULUMI_K8S_ENABLE_PATCH_FORCE=true pulumi up --stack test --refresh"
     with deployed.stack.open() as stack:

@@ -14,7 +14,8 @@ from pulumi import automation as auto
 
 from commands import policies as policy
 from dev import toolchain
-from dev.local import CHECKOUT, LocalStack
+from dev.local import LocalStack
+from dev.paths import CHECKOUT
 from report.analysis.rules import RULES
 from tests.engine.conftest import Site
 from tests.support.configured import STRATEGIES
@@ -137,7 +138,7 @@ def test_a_real_state_violates_the_same_by_the_pack_and_by_the_check_without_an_
 
     code = policy.main(["--state", str(file)])
     checked = capsys.readouterr().out
-    program = str(toolchain.find("pulumi").file)
+    program = str(toolchain.ensure("pulumi").file)
     analyzed = subprocess.run(
         [program, "policy", "analyze", "--policy-pack", str(pack), "--file", str(file)],
         cwd=prod.folder,

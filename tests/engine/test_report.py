@@ -16,7 +16,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from dev import toolchain
 from dev.cluster import Cluster
-from dev.local import STAND_IN_CHART
+from dev.paths import STAND_IN_CHART
 from report.analysis import assemble
 from report.inputs import preview
 from report.inputs.charts import Charts
@@ -229,7 +229,7 @@ def _newer_chart(folder: Path) -> None:
 
 
 def _report(site: Site) -> Report:
-    with Charts(toolchain.find("helm").file) as charts:
+    with Charts(toolchain.ensure("helm").file) as charts:
         with site.stack.open() as stack:
             seen = preview.run(stack, charts)
         file = site.stack.stack_file

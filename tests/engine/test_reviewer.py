@@ -10,7 +10,8 @@ from kubernetes import client, config
 
 from dev import toolchain
 from dev.cluster import NAME
-from dev.local import CHECKOUT, LocalStack
+from dev.local import LocalStack
+from dev.paths import CHECKOUT
 from report.inputs import preview
 from report.inputs.charts import Charts
 from tests.engine.conftest import (
@@ -42,7 +43,7 @@ def deployed(
 @pytest.fixture(scope="module")
 def reviewer(deployed: Site) -> Site:
     """The same stack with the reviewer's kubeconfig."""
-    kubectl = toolchain.find("kubectl").file.parent
+    kubectl = toolchain.ensure("kubectl").file.parent
     environment = {
         **os.environ,
         "KUBECONFIG": str(deployed.stack.kubeconfig),

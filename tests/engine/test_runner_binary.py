@@ -15,7 +15,7 @@ from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Settings
 from components.strategies import plan_for
-from dev.gitlab_runner import PINNED, VARIABLE
+from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.engine.conftest import (
     AuditedCluster,
     Site,
@@ -39,7 +39,7 @@ from tests.support.configured import CERTIFICATE, STRATEGIES
 BINARY = find()
 pytestmark = pytest.mark.skipif(
     BINARY is None,
-    reason=f"no gitlab-runner {PINNED} is on PATH; name one in {VARIABLE}",
+    reason=f"no gitlab-runner {pinned()} is on PATH; name one in {VARIABLE}",
 )
 REVIEWS = "authorization.k8s.io"
 """The API group in which anyone may ask what they may do."""
@@ -113,7 +113,7 @@ def jobs(
     known = account(control_plane, release, everything.prefix)
     outcome = take_job(BINARY, manager, known, tmp_path_factory.mktemp(name))
     asked = control_plane.asked(release, everything.prefix)
-    stand_in = Job(manager.template, PINNED, known).run(Request(fails=True))
+    stand_in = Job(manager.template, pinned(), known).run(Request(fails=True))
     return Jobs(everything, name, manager, outcome, asked, stand_in)
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dev import gitlab_runner
-from dev.toolchain import ToolchainError
+from dev.toolchain import ToolchainError, gitlab_runner
 from tests.executor.coordinator import JOB_TOKEN, Coordinator, coordinating
 from tests.executor.job import Account
 from tests.executor.pod import JOB, PROJECT
@@ -87,7 +86,7 @@ def find() -> Path | None:
         UsageError: the one that was named cannot be used.
     """
     try:
-        return gitlab_runner.find()
+        return gitlab_runner.installed()
     except ToolchainError as error:
         raise pytest.UsageError(str(error)) from None
 

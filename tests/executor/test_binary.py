@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from components.settings.models import Chart
-from dev.gitlab_runner import PINNED, VARIABLE
+from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.executor.binary import find
 from tests.executor.keys import RUNNERS
 
@@ -16,10 +16,10 @@ def _program(folder: Path, version: str) -> Path:
 
 
 def test_the_pinned_version_is_what_the_pinned_chart_deploys() -> None:
-    assert RUNNERS[Chart().version] == PINNED
+    assert RUNNERS[Chart().version] == pinned()
 
 
-@pytest.mark.parametrize(("version", "taken"), [(PINNED, True), ("17.0.0", False)])
+@pytest.mark.parametrize(("version", "taken"), [(pinned(), True), ("17.0.0", False)])
 def test_only_the_pinned_version_is_taken_from_path(
     version: str,
     taken: bool,  # noqa: FBT001 - a column of the table
@@ -38,9 +38,9 @@ def test_a_program_that_is_named_and_cannot_be_taken_is_an_error(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "gitlab-runner"))
-    with pytest.raises(pytest.UsageError, match=rf"is not there; name gitlab-runner {PINNED}"):
+    with pytest.raises(pytest.UsageError, match=rf"is missing; name gitlab-runner {pinned()}"):
         find()
 
     monkeypatch.setenv(VARIABLE, str(_program(tmp_path, "17.0.0")))
-    with pytest.raises(pytest.UsageError, match=rf"is 17\.0\.0; name gitlab-runner {PINNED}"):
+    with pytest.raises(pytest.UsageError, match=rf"is 17\.0\.0; name gitlab-runner {pinned()}"):
         find()

@@ -25,7 +25,7 @@ import yaml
 from kubernetes import client
 from pulumi import automation as auto
 
-from dev.local import STATE_VARIABLE, LocalStack, state_folder
+from dev.local import LocalStack
 from dev.node.images import Store
 from dev.node.node import Node
 from dev.node.registry import (
@@ -35,6 +35,7 @@ from dev.node.registry import (
     PRIVATE,
     USER,
 )
+from dev.paths import STATE_VARIABLE, state_folder
 from tests.engine.conftest import account, deployed_manager
 from tests.executor.binary import find as find_binary
 from tests.support.configured import SETTINGS, STRATEGIES

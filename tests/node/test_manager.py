@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator
 import pytest
 from kubernetes import client
 
-from dev.gitlab_runner import PINNED, VARIABLE
 from dev.node.node import Node
+from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.executor.binary import Managed
 from tests.node.conftest import BINARY
 from tests.support.node.jobs import Control, Pipeline
@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.parametrize("name", ["kaniko"]),
     pytest.mark.skipif(
         BINARY is None,
-        reason=f"no gitlab-runner {PINNED} is on PATH; name one in {VARIABLE}",
+        reason=f"no gitlab-runner {pinned()} is on PATH; name one in {VARIABLE}",
     ),
 ]
 WAITS = Pipeline(script=["until test -e /builds/go-on; do sleep 1; done", "echo went on"], files={})

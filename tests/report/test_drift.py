@@ -255,7 +255,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
     monkeypatch.delenv("CI_PROJECT_ID", raising=False)
     monkeypatch.setattr(drift, "opened", opened)
     monkeypatch.setattr(drift, "look", look)
-    monkeypatch.setattr(drift.toolchain, "find", lambda _: SimpleNamespace(file=Path("helm")))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+    monkeypatch.setattr(drift.toolchain, "ensure", lambda _: SimpleNamespace(file=Path("helm")))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from commands import compare as offline
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from report.model import (
     CHANGES,
     FAILED,

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from pulumi.automation import events
 
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from report.analysis import assemble
 from report.inputs.charts import Charts
 from report.inputs.events import read

@@ -332,7 +332,7 @@ class Runner:
 
     def _command(self, pod: str, container: str, command: str, *flags: str) -> list[str]:
         return [
-            str(toolchain.find("kubectl").file),
+            str(toolchain.ensure("kubectl").file),
             f"--kubeconfig={self._kubeconfig}",
             *("--namespace", self.namespace, "exec", pod, "--container", container),
             *(*flags, "--", "sh", "-c", command),

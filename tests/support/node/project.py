@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 from kubernetes import client
 
-from dev.local import CHECKOUT
 from dev.node.images import BASE
 from dev.node.node import Node
 from dev.node.registry import Kind
+from dev.paths import CHECKOUT
 from tests.node.conftest import APPS
 from tests.support.configured import STRATEGIES
 from tests.support.node.jobs import Pipeline

@@ -8,27 +8,30 @@ from pathlib import Path
 
 import yaml
 
-from dev.local import STAND_IN_CHART
-from dev.toolchain import ToolchainError
+from dev.paths import STAND_IN_CHART
+from dev.toolchain.programs import ToolchainError
 
 VARIABLE = "GITLAB_RUNNER_BIN"
-PINNED: str = yaml.safe_load((STAND_IN_CHART / "Chart.yaml").read_text("utf-8"))["appVersion"]
-"""The version that the pinned chart deploys."""
 
 
-def find() -> Path | None:
+def pinned() -> str:
+    """Return the version that the pinned chart deploys."""
+    return yaml.safe_load((STAND_IN_CHART / "Chart.yaml").read_text("utf-8"))["appVersion"]
+
+
+def installed() -> Path | None:
     """Return the pinned version's program, if there is one.
 
     Raises:
-        ToolchainError: the one that was named is not there, or is another version.
+        ToolchainError: the one that ``VARIABLE`` names is missing, or has another version.
     """
     named = os.environ.get(VARIABLE, "")
     file = shutil.which(named or "gitlab-runner")
     found = _version(file) if file else ""
-    if named and found != PINNED:
-        message = f"{VARIABLE}={named}: is {found or 'not there'}; name gitlab-runner {PINNED}"
+    if named and found != pinned():
+        message = f"{VARIABLE}={named}: is {found or 'missing'}; name gitlab-runner {pinned()}"
         raise ToolchainError(message)
-    return Path(file) if file and found == PINNED else None
+    return Path(file) if file and found == pinned() else None
 
 
 def _version(file: str) -> str:
