@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 import json5
 import pytest
 
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 from tests.support import renovate
 
 CHANGELOG = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 
 import json5
 
-from dev.local import CHECKOUT
+from dev.paths import CHECKOUT
 
 FILE = CHECKOUT / "renovate.json5"
 CONFIG: Mapping[str, Any] = json5.loads(FILE.read_text(encoding="utf-8"))
