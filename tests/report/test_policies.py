@@ -24,14 +24,9 @@ from report.outputs import (
 from report.outputs import (
     terminal,
 )
-from tests.support.configured import STRATEGIES
-from tests.support.previewed import (
-    RIGHT,
-    Change,
-    bent,
-    previewed,
-    stack_file,
-)
+from tests.support.changes import ONE_RUNNER, Change
+from tests.support.configured import STRATEGIES, bent
+from tests.support.previewed import previewed, stack_file
 
 STRATEGY = "runners.main.strategy"
 DOOD = {STRATEGY: STRATEGIES["dood"]}
@@ -110,7 +105,7 @@ def test_a_finding_is_on_the_line_of_the_strategy(
     accepted: tuple[str, ...],
     severity: str,
 ) -> None:
-    file = stack_file(bent(RIGHT, DOOD), accepted)
+    file = stack_file(bent(ONE_RUNNER.settings, DOOD), accepted)
     report = _report(*accepted)
     (finding,) = [
         item

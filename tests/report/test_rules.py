@@ -15,8 +15,9 @@ from report.analysis.rules import (
 )
 from report.inputs.events import DAEMON, RUNNER
 from report.values import Scrubber, clean
+from tests.support.changes import Change
 from tests.support.configured import STRATEGIES
-from tests.support.previewed import Change, previewed
+from tests.support.previewed import previewed
 
 BY_NAME = {rule.name: rule for rule in RULES}
 SERVICE = {"name": "docker:29.7.2-dind", "alias": "docker"}

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -90,9 +91,9 @@ MISSING = object()
 """The value that takes a key out."""
 
 
-def bent(original: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def bent(original: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy with the values at dotted paths replaced; ``0`` is a list's first."""
-    result = copy.deepcopy(original)
+    result = copy.deepcopy(dict(original))
     for path, value in changes.items():
         *parents, last = path.split(".")
         target: Any = result

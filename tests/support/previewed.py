@@ -5,11 +5,10 @@ tests in tests/engine/test_report.py compare with the real one.
 """
 
 import copy
-import dataclasses
 import functools
 import json
 import runpy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import pulumi
@@ -24,53 +23,40 @@ from report.inputs.events import read
 from report.model import Report
 from report.stack_file import SETTINGS, StackFile
 from report.values import Scrubber, differences, inside
-from tests.support.configured import SECRETS, bent, configure
-from tests.support.configured import SETTINGS as UNLIMITED
+from tests.support.changes import ONE_RUNNER, Change, Deployed, with_transforms
+from tests.support.configured import bent, configure
 from tests.support.harness import Registered, deploy
 
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
-# Without a limit, each note would advise one.
-RIGHT = bent(UNLIMITED, {"runners.main.resources.limits": {"memory": "1Gi"}})
-Transform = Callable[[dict[str, Any]], None]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Change:
-    """What differs from the config that is right: settings and secrets before and after it.
-
-    ``transforms`` bend the inputs of a type and name afterwards, as a transform of the program
-    would. ``accepted`` are the identities of risks that the stack file accepts, and ``environment``
-    is the name of the stack.
-    """
-
-    before: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    after: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    secrets_before: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    secrets: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    transforms: Mapping[tuple[str, str], Transform] = dataclasses.field(
-        default_factory=dict[tuple[str, str], Transform],
-    )
-    accepted: tuple[str, ...] = ()
-    environment: str = "test"
-    first: bool = False
-    last: bool = False
 
 
 def _registered(
-    settings: dict[str, Any],
-    secrets: dict[str, Any],
+    settings: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    change: Change,
 ) -> tuple[dict[str, Registered], dict[str, Any]]:
-    return copy.deepcopy(_run(json.dumps(settings), json.dumps(secrets)))
+    sides = json.dumps(settings), json.dumps(secrets)
+    return copy.deepcopy(_run(*sides) if not change.transforms else _transformed(*sides, change))
 
 
 @functools.cache
 def _run(settings: str, secrets: str) -> tuple[dict[str, Registered], dict[str, Any]]:
     """Run the program, once for equal configs: most changes start from the same one."""
+    return _transformed(settings, secrets, Change())
+
+
+def _transformed(
+    settings: str,
+    secrets: str,
+    change: Change,
+) -> tuple[dict[str, Registered], dict[str, Any]]:
+    """Run the program with the transforms of a change."""
     outputs: dict[str, Any] = {}
     configure(json.loads(settings), json.loads(secrets))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pulumi, "export", outputs.__setitem__)
-        items = deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
+        program = functools.partial(runpy.run_path, str(CHECKOUT / "__main__.py"))
+        items = deploy(with_transforms(program, change))
     for item in items:
         # The SDK says where a release is from in a key that no user sets.
         item.inputs.pop("compat", None)
@@ -81,14 +67,12 @@ def _run(settings: str, secrets: str) -> tuple[dict[str, Registered], dict[str, 
     return {item.urn: item for item in items}, outputs
 
 
-def previewed(change: Change) -> Report:
-    """Return the report of a change."""
-    before, after = bent(RIGHT, dict(change.before)), bent(RIGHT, dict(change.after))
-    old, old_outputs = _registered(before, bent(SECRETS, dict(change.secrets_before)))
-    new, new_outputs = _registered(after, bent(SECRETS, dict(change.secrets)))
-    for (kind, name), transform in change.transforms.items():
-        (item,) = [i for i in new.values() if i.kind.endswith(f":{kind}") and i.name == name]
-        transform(item.inputs)
+def previewed(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
+    """Return the report of a change of what is deployed."""
+    before, after = (bent(deployed.settings, side) for side in (change.before, change.after))
+    old, old_outputs = _registered(before, deployed.secrets_for(before), Change())
+    secrets = bent(deployed.secrets_for(after), change.secrets)
+    new, new_outputs = _registered(after, secrets, change)
     old = {} if change.first else old
     new = {} if change.last else new
     sent = [event(urn, old.get(urn), new.get(urn)) for urn in dict.fromkeys((*old, *new))]
