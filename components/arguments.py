@@ -19,7 +19,7 @@ from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerArgs, RunnerNames
 from components.runner_toml import JobSettings, render
 from components.settings.explain import explain
-from components.settings.models import Runner, Settings, TokenRegistration
+from components.settings.models import RunnerSettings, Settings, TokenRegistration
 from components.settings.secrets import Secrets
 from components.site import Bounds, Resources
 from components.strategies import plan_for
@@ -111,7 +111,7 @@ class Placement:
             pulumi.log.warn(line)
 
 
-def _sandbox_warnings(plan: BuildPlan, runner: Runner) -> list[str]:
+def _sandbox_warnings(plan: BuildPlan, runner: RunnerSettings) -> list[str]:
     return [plan.in_sandbox] if runner.runtime_class_name and plan.in_sandbox else []
 
 

@@ -5,7 +5,7 @@ import pulumi
 import pytest
 
 from components.settings import load as stack
-from components.settings.models import Chart, Runner, Settings
+from components.settings.models import Chart, RunnerSettings, Settings
 from components.site import Amounts
 from components.strategies.deploy import Deploy
 from components.strategies.kaniko import Kaniko
@@ -389,14 +389,14 @@ def test_what_is_left_out_gets_its_default() -> None:
 
 
 def test_a_strategy_is_given_by_name_or_with_options() -> None:
-    by_name = Runner.model_validate({"tags": ["x"], "strategy": "kaniko"})
-    with_kind = Runner.model_validate({"tags": ["x"], "strategy": {"kind": "kaniko"}})
+    by_name = RunnerSettings.model_validate({"tags": ["x"], "strategy": "kaniko"})
+    with_kind = RunnerSettings.model_validate({"tags": ["x"], "strategy": {"kind": "kaniko"}})
 
     assert by_name == with_kind
 
 
 def test_a_deploy_runner_has_no_rights_unless_they_are_listed() -> None:
-    by_name = Runner.model_validate({"tags": ["x"], "strategy": "deploy"})
+    by_name = RunnerSettings.model_validate({"tags": ["x"], "strategy": "deploy"})
 
     assert by_name.strategy == Deploy(permissions={})
 

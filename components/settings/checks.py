@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from components.plan import BuildPlan, Daemon
 from components.settings.models import (
-    Runner,
+    RunnerSettings,
     Settings,
     TokenRegistration,
     UserRunner,
@@ -106,7 +106,7 @@ def _daemon_mistakes(settings: Settings) -> Iterator[tuple[str, str]]:
             )
 
 
-def _scheduling_mistakes(runner: Runner, cluster: Cluster) -> Iterator[tuple[str, str]]:
+def _scheduling_mistakes(runner: RunnerSettings, cluster: Cluster) -> Iterator[tuple[str, str]]:
     plan = plan_for(runner.strategy, cluster, (), ())
     for label, value in runner.node_selector.items():
         needed = plan.node_selector.get(label, value)

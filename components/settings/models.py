@@ -112,7 +112,7 @@ def _one_effect_each(tolerations: list[Toleration]) -> list[Toleration]:
     return tolerations
 
 
-class Runner(Model):
+class RunnerSettings(Model):
     """One GitLab runner: its tags, how its jobs build images, and where they run."""
 
     tags: list[Tag] = Field(min_length=1)
@@ -162,7 +162,7 @@ class Settings(Model):
     target_namespaces: dict[DnsLabel, TargetNamespace] = Field(
         default_factory=dict[str, TargetNamespace],
     )
-    runners: dict[DnsLabel, Runner] = Field(min_length=1)
+    runners: dict[DnsLabel, RunnerSettings] = Field(min_length=1)
 
     @property
     def site(self) -> Site:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from components.types import Model
 
 
-class RegistryLogin(Model):
+class Credentials(Model):
     """A user name and a password or token."""
 
     username: str = Field(min_length=1)
@@ -38,6 +38,6 @@ class Secrets(Model):
     runner_tokens: dict[str, Annotated[SecretStr, AfterValidator(_runner_token)]] = Field(
         default_factory=dict[str, SecretStr],
     )
-    registry_credentials: dict[str, RegistryLogin] = Field(
-        default_factory=dict[str, RegistryLogin],
+    registry_credentials: dict[str, Credentials] = Field(
+        default_factory=dict[str, Credentials],
     )

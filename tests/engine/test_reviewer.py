@@ -1,4 +1,4 @@
-"""The account of previews on a real API server, with the kubeconfig that docs/how-to/set-up-ci.md makes."""
+"""The preview account on a real API server, with the kubeconfig of docs/how-to/set-up-ci.md."""
 
 import os
 import re
