@@ -13,7 +13,7 @@ LOCAL := $(RUN) -m dev.local
 RUNNER ?=
 
 .PHONY: help up preview preview-report drift screenshot destroy clean cluster-up cluster-down cluster-status
-.PHONY: toolchain test test-unit test-newest lint schema bench explain templates reference policy runner-keys
+.PHONY: toolchain test test-unit test-newest lint schema bench explain templates reference docs policy runner-keys
 .PHONY: node-up node-down node-status test-node bench-builds
 
 help: ## Show the targets
@@ -116,6 +116,10 @@ templates: $(VENV)/installed ## Write the pipeline components of templates/ from
 
 reference: $(VENV)/installed ## Write the tables of docs/reference from models, plans and rules
 	@$(RUN) -m dev.generate.docs
+
+docs: $(VENV)/installed ## Build the site of the pages of docs/ in build/docs
+	@$(VENV)/bin/zensical build --clean --strict >/dev/null
+	@echo "build/docs is a site; to search it: $(RUN) -m http.server --bind 127.0.0.1 --directory build/docs"
 
 runner-keys: $(VENV)/installed ## Compare the keys of config.toml with the source in RUNNER
 	@$(RUN) -m tests.executor.source '$(RUNNER)'

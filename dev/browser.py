@@ -9,7 +9,7 @@ from pathlib import Path
 MISSING = "no Chromium is on PATH; install it, on Debian and Ubuntu with: apt-get install chromium"
 # Chromium is to reach no other machine, whatever the page holds; root, as which CI runs, can have
 # no sandbox.
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -50,7 +50,7 @@ def picture(page: Path, image: Path, *, width: int, height: int, dark: bool = Fa
             subprocess.run(
                 [
                     chromium,
-                    *_FLAGS,
+                    *FLAGS,
                     f"--user-data-dir={profile}",
                     f"--blink-settings=preferredColorScheme={scheme}",
                     f"--window-size={width},{height}",

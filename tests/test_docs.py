@@ -10,7 +10,7 @@ from components.settings.models import AcceptedRisks, Settings
 from components.strategies.kaniko import Kaniko
 from dev.generate import docs
 from tests.support.configured import SETTINGS
-from tests.support.pages import CHINESE, DOCS, PAGES, README, blocks, name
+from tests.support.pages import CHINESE, DOCS, PAGES, README, anchor, blocks, name
 
 REFERENCE = sorted((DOCS / "reference").glob("*.md"))
 
@@ -67,7 +67,7 @@ def _anchors(page: Path) -> set[str]:
     """Return the anchors that GitLab and GitHub give the headings of a page."""
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    return {anchor(heading) for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -99,12 +99,10 @@ def _fragments() -> Iterator[Any]:
     """Yield what pages show of stack files."""
     keys = {"config", "strategy", "runners", "registries", "targetNamespaces"}
     for page in PAGES:
-        # The page has the names that the strategy gets.
-        marks = [pytest.mark.xfail(strict=False)] if page.stem == "deploy-jobs" else []
         for number, block in enumerate(blocks(page, "yaml")):
             parsed: object = yaml.safe_load(block)
             if isinstance(parsed, dict) and keys & set(cast("dict[str, object]", parsed)):
-                yield pytest.param(cast("Any", parsed), id=f"{name(page)}-{number}", marks=marks)
+                yield pytest.param(cast("Any", parsed), id=f"{name(page)}-{number}")
 
 
 @pytest.mark.parametrize("fragment", list(_fragments()))

@@ -5,9 +5,10 @@ A table stands between two comments that name it; people write the rest of the p
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import cast
+
+import yaml
 
 from components.plan import BuildPlan, Daemon, Security
 from components.resources.access import rules
@@ -21,9 +22,12 @@ from components.strategies.deploy import Deploy
 from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
+from dev.generate import keys
+from dev.generate.keys import table
+from dev.paths import CHECKOUT
 from report.analysis.rules import RULES
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
+FOLDER = CHECKOUT / "docs" / "reference"
 
 _PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
 VARIANTS: dict[str, Strategy] = {
@@ -112,7 +116,7 @@ def _container(security: Security) -> dict[str, str]:
 
 def _variants() -> str:
     rows = [{"variant": f"`{name}`", **row} for name, row in costs().items()]
-    return _table(list(rows[0]), (list(row.values()) for row in rows))
+    return table(list(rows[0]), (list(row.values()) for row in rows))
 
 
 def _role() -> str:
@@ -121,7 +125,7 @@ def _role() -> str:
     for rule in cast("list[dict[str, list[str]]]", rules(pod_disruption_budget=True)):
         needed = "always" if rule in always else "with `podDisruptionBudget: true`"
         rows.append([", ".join(rule["resources"]), ", ".join(rule["verbs"]), needed])
-    return _table(["resource", "verbs", "needed"], rows)
+    return table(["resource", "verbs", "needed"], rows)
 
 
 def _policies() -> str:
@@ -134,23 +138,42 @@ def _policies() -> str:
         ]
         for rule in RULES
     ]
-    return _table(["policy", "what it demands", "level", "severity"], rows)
+    return table(["policy", "what it demands", "level", "severity"], rows)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def _inputs() -> str:
+    file = CHECKOUT / "templates" / "kaniko.yml"
+    head = next(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    rows = [
+        [
+            f"`{name}`",
+            "required" if "default" not in entry else _given(entry["default"]),
+            entry["description"],
+        ]
+        for name, entry in head["spec"]["inputs"].items()
+    ]
+    return table(["input", "default", "meaning"], rows)
 
 
-BLOCKS = {"variants": _variants, "role": _role, "policies": _policies}
+def _given(default: object) -> str:
+    return f"`{keys.plain(default)}`" if default else ""
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "keys": keys.write,
+    "variants": _variants,
+    "role": _role,
+    "policies": _policies,
+    "inputs": _inputs,
+}
 """The tables, by the name that pages give them."""
 
 
 def update(text: str) -> str:
     """Return a page with its tables as they must be."""
-    for name, table in BLOCKS.items():
+    for name, write in BLOCKS.items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
-        block = f"{start}\n\n{table()}\n\n{end}"
+        block = f"{start}\n\n{write()}\n\n{end}"
         pattern = f"{re.escape(start)}.*?{re.escape(end)}"
         text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
     return text

@@ -28,3 +28,8 @@ def commands(page: Path) -> list[str]:
 def name(page: Path) -> str:
     """Return what tests call a page."""
     return str(page.relative_to(CHECKOUT).with_suffix(""))
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor that GitLab, GitHub and the site give a heading."""
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")

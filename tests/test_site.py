@@ -1,0 +1,108 @@
+"""The site that `make docs` builds, in Chromium."""
+
+import functools
+import http.server
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev import browser
+from dev.paths import CHECKOUT
+from tests.support.chromium import Page, chromium
+from tests.support.pages import TROUBLESHOOTING, anchor
+
+SITE = CHECKOUT / "build" / "docs"
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The address of the site, on loopback."""
+    build = [str(Path(sys.executable).parent / "zensical"), "build", "--clean", "--strict"]
+    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
+    handler = functools.partial(_Handler, directory=str(SITE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def page(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    if browser.find() is None:
+        pytest.skip(f"THE SITE WAS NOT OPENED IN A BROWSER: {browser.MISSING}")
+    with chromium(tmp_path_factory.mktemp("chromium")) as opened:
+        opened.open(f"{site}/index.html")
+        yield opened
+
+
+def test_the_site_loads_nothing_from_another_host(site: str) -> None:
+    assert site
+    pages = [file.read_text(encoding="utf-8") for file in SITE.rglob("*.html")]
+    loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*", str(pages))
+
+    assert pages
+    assert loaded == []
+
+
+def _entries() -> dict[str, set[str]]:
+    """Return the anchors of the entries that explain each error text, or one that contains it."""
+    text = TROUBLESHOOTING.read_text(encoding="utf-8")
+    found = [
+        (message, anchor(heading))
+        for heading, line in re.findall(r"^### (.*)\n\n(`.*)$", text, re.MULTILINE)
+        for message in re.findall(r"`([^`]*)`", line)
+    ]
+    return {text: {entry for message, entry in found if text in message} for text, _ in found}
+
+
+FIELD = "document.activeElement.shadowRoot.activeElement"
+LINKS = "[...document.activeElement.shadowRoot.querySelectorAll('a')].map(link => link.href)"
+
+
+def _open_search(page: Page, site: str) -> None:
+    page.open(f"{site}/index.html")
+    page.wait("document.querySelector('.md-search__button')")
+    page.evaluate("document.querySelector('.md-search__button').click()")
+    page.wait("document.activeElement.shadowRoot?.activeElement?.tagName == 'INPUT'")
+
+
+def _results(page: Page, text: str) -> list[str]:
+    """Search a text, and return where the results lead, the best first."""
+    page.evaluate(f"{FIELD}.value = ''; {FIELD}.dispatchEvent(new Event('input'))")
+    page.wait(f"{LINKS}.length == 0")
+    page.type(text)
+    page.wait(f"{LINKS}.length > 0")
+    return [link.partition("/how-to/troubleshoot.html")[2] for link in page.evaluate(LINKS)]
+
+
+def test_a_search_for_an_error_text_finds_its_entry(site: str, page: Page) -> None:
+    _open_search(page, site)
+    for message, entries in _entries().items():
+        # What differs from case to case is no part of what is searched.
+        links = _results(page, message.replace("…", " "))
+        assert links[0].rpartition("#")[2] in entries, message
+
+
+def test_a_result_leads_to_its_entry(site: str, page: Page) -> None:
+    _open_search(page, site)
+    assert _results(page, "x509: certificate signed by unknown authority")
+
+    page.press("Enter", 13)
+
+    page.wait("location.pathname == '/how-to/troubleshoot.html'")
+    assert page.evaluate("location.hash") == "#gitlabs-certificate-is-not-trusted"
+    top = "document.querySelector(location.hash)?.getBoundingClientRect().top"
+    page.wait(f"{top} < 200")
+    assert page.evaluate(top) >= 0
