@@ -53,9 +53,10 @@ class Program:
 
     @property
     def version(self) -> str:
-        """The pinned version without its leading ``v``, read from the program's go.mod."""
+        """The version in the program's go.mod, without what Go adds: ``v``, ``+incompatible``."""
         text = (MODULES / self.module / "go.mod").read_text(encoding="utf-8")
-        found = re.search(rf"^\s*(?:require )?{re.escape(self.source)} v(\S+)", text, re.MULTILINE)
+        pattern = rf"^\s*(?:require )?{re.escape(self.source)} v([^+\s]+)"
+        found = re.search(pattern, text, re.MULTILINE)
         if found is None:
             message = (
                 f"dev/modules/{self.module}/go.mod: must require {self.source}, whose version it "
