@@ -47,6 +47,9 @@ from report.outputs import (
 from report.stack_file import StackFile, StackFileError
 
 TOKEN = "IMAGE_BUILDS_NOTE_TOKEN"  # noqa: S105 - the name of a variable
+"""A project access token with the role Reporter and the scope ``api``. Without it, no note and no
+drift issue is written.
+"""
 
 
 def main(arguments: Sequence[str]) -> int:

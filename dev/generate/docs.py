@@ -22,7 +22,7 @@ from components.strategies.deploy import Deploy
 from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
-from dev.generate import keys
+from dev.generate import keys, variables
 from dev.generate.keys import table
 from dev.paths import CHECKOUT
 from report.analysis.rules import RULES
@@ -165,6 +165,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "role": _role,
     "policies": _policies,
     "inputs": _inputs,
+    "variables": variables.write,
 }
 """The tables, by the name that pages give them."""
 

@@ -91,7 +91,8 @@ class _Page:
         shared = not kind and self._references.count(f'"#/$defs/{name}"') > 1
         label = words(name) if shared else label
         if name not in self._headings:
-            self._headings[name] = f"`{path}`: {label}" if kind else label
+            key = path.rpartition(".")[2].capitalize()
+            self._headings[name] = f"{key} {label}" if kind else label
             section = _Section(self._headings[name], path, schema)
             (self._shared if shared else self._queue).append(section)
         return f"[{label}](#{anchor(self._headings[name])})"

@@ -25,6 +25,10 @@ from dev.toolchain.programs import Program, ToolchainError
 
 SOURCES = ("path", "archive", "modules")
 SOURCE_VARIABLE = "IMAGE_BUILDS_TOOLCHAIN"
+"""The only source of programs: ``path`` (those on ``PATH``), ``archive`` (official archives with a
+pinned checksum) or ``modules`` (builds from pinned Go modules). Unset tries them in this order. The
+Kubernetes provider cannot report its version, so one on ``PATH`` is never used.
+"""
 
 
 def ensure(name: str) -> Found:

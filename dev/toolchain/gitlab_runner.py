@@ -12,6 +12,9 @@ from dev.paths import STAND_IN_CHART
 from dev.toolchain.programs import ToolchainError
 
 VARIABLE = "GITLAB_RUNNER_BIN"
+"""The ``gitlab-runner`` that runs jobs in the tests, of the version that the pinned chart deploys.
+Unset means the one on ``PATH``, if it has that version.
+"""
 
 
 def pinned() -> str:

@@ -12,6 +12,7 @@ _DEV = Path(__file__).parent.parent
 CATALOGUE = _DEV / "programs.toml"
 MODULES = _DEV / "modules"
 KUBERNETES_VARIABLE = "IMAGE_BUILDS_KUBERNETES"
+"""The Kubernetes version of the control plane: ``pinned`` (the default) or ``newest``."""
 
 
 class ToolchainError(Exception):
