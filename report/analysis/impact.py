@@ -28,7 +28,7 @@ COMMANDS = {
     "buildx": "docker buildx build",
     "buildah": "buildah build",
 }
-"""What a job's script calls, by strategy (README.md, A job in a pipeline).
+"""What a job's script calls, by strategy (docs/how-to/write-a-build-job.md).
 
 A strategy that is not here builds nothing.
 """
@@ -126,7 +126,7 @@ def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
             f"jobs go on calling {will}, so projects change nothing"
             if was == will
             else f"a project that includes build-image sets strategy: {new} there, and one with a "
-            f"script of its own calls {will} in place of {was} (README.md, A job in a pipeline)"
+            f"script of its own calls {will} in place of {was} (docs/how-to/write-a-build-job.md)"
         )
         yield f"Runner {name} changes from {old} to {new}: {advice}."
 
