@@ -1,51 +1,37 @@
 """Say what a change of a stack file does, without an engine, a cluster, a state or a secret.
 
-It is for merge requests of forks, which may have none of these. The stack files of the base and of
-this checkout are laid out by this checkout's own components, and what they lay out is compared:
-namespaces, the rights of jobs, the values of releases, and config.toml in them. All else is told
-as a gap.
+It is for merge requests of forks, which get none of these. The program of this checkout runs on
+the stack file of the base and on this checkout's, with placeholders for secrets; the resources
+that it registers are compared like the steps of a preview. The report lists what only a preview
+can know.
 
-Exit codes: 0 nothing changes, 1 a stack file cannot be laid out, 2 something changes, 3 the risk
+Exit codes: 0 nothing changes, 1 the program refuses a stack file, 2 something changes, 3 the risk
 rises and the stack file does not accept it.
 """
 
 import argparse
-import asyncio
 import dataclasses
 import json
+import runpy
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pulumi
 import pydantic
-from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
-from pydantic.alias_generators import to_camel
 from rich.console import Console
 
-from components.arguments import Placement
-from components.plan import PodSecurity
-from components.resources.runner import RunnerArgs, chart_values
-from components.settings import load as stack
 from components.settings.models import ACCEPTED_RISKS, Settings, TokenRegistration
 from components.types import PROJECT
 from dev.paths import CHECKOUT
 from report.analysis import assemble
-from report.analysis.facts import ENFORCE
-from report.analysis.rules import NAMESPACE, ROLE
+from report.inputs import registrations
 from report.inputs.charts import Charts
-from report.inputs.events import (
-    RELEASE,
-    RUNNER,
-    Plan,
-    Step,
-)
+from report.inputs.registrations import Recorder, RegisteredResource
 from report.model import FAILED, NO_CHANGE, Report
-from report.outputs import html as page
-from report.outputs import markdown as note
-from report.outputs import terminal
+from report.outputs import html, markdown, terminal
 from report.stack_file import (
     SETTINGS,
     StackFile,
@@ -53,57 +39,53 @@ from report.stack_file import (
     parse_config,
     read_config,
 )
-from report.values import Scrubber, clean, differences
+from report.values import Scrubber
 
+_TOKENS = f"{PROJECT}:runnerTokens"
+_CREDENTIALS = f"{PROJECT}:registryCredentials"
 _CONTEXT = "kubernetes:context"
 _KUBECONFIG = "kubernetes:kubeconfig"
-_STAND_IN = "glrt-stands-in"
-"""What stands for each secret; it has the form of a token, which the program asks for."""
+_EMPTY = {
+    SETTINGS: "null",
+    ACCEPTED_RISKS: "null",
+    _TOKENS: "null",
+    _CREDENTIALS: "null",
+    _CONTEXT: "",
+    _KUBECONFIG: "",
+}
+"""Every key of the program, since the SDK looks for a missing one in the environment."""
+_PLACEHOLDER = "glrt-placeholder"
+"""What stands in for each secret; it has the form of a token, which the program checks."""
+_PROGRAM_FILE = CHECKOUT / "__main__.py"
 _PROGRAM = ("__main__.py", "components", "requirements.txt")
-"""What decides on how a stack file is laid out."""
+"""What decides which resources follow from a stack file."""
+_SENTENCE = "Only the stack files are compared: the program ran on both, without a cluster."
 _GAPS = (
-    "the cluster and the state: it is taken that what the base says is deployed",
-    "the rights of managers, network policies, logins and daemons, and whether they violate "
-    "policies; the preview of a merge request from within the project has them",
-    "what the chart renders, and the stack's secrets, of which not even the names were compared",
+    "the cluster and the state: the comparison assumes that what the base declares is deployed",
+    "the objects that charts render from the values of releases",
+    "the stack's secrets: placeholders stand in for them, and for what is made of them",
 )
 _OTHER_PROGRAM = (
-    f"the program of the base: {', '.join(_PROGRAM)} are not the same there, and both stack files "
-    "were laid out by this change's own"
+    f"the program of the base: {', '.join(_PROGRAM)} differ there, and this change's own ran on "
+    "both stack files"
 )
 
 
-class Place(NamedTuple):
-    """Which resource it is; ``runner`` is the component that it belongs to, if it does."""
-
-    type: str
-    name: str
-    runner: str = ""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Side:
-    """One stack file laid out: the inputs of resources, and what the stack says of its runners."""
-
-    inputs: Mapping[Place, Mapping[str, Any]]
-    outputs: Mapping[str, Any]
-
-
-class OfflineError(Exception):
-    """A side of the change cannot be laid out; the message says where, why and what to do."""
+class CompareError(Exception):
+    """A side of the change cannot be recorded; the message says where, why and what to do."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Compare, write the outputs, and judge."""
     options = _options(arguments)
     try:
-        found = look(options.stack, options.base)
-    except (OfflineError, StackFileError) as error:
+        found = build_report(options.stack, options.base)
+    except (CompareError, StackFileError) as error:
         print(error, file=sys.stderr)
         return FAILED
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "note.md").write_text(note.write(found), encoding="utf-8")
-    (options.output / "report.html").write_text(page.write(found), encoding="utf-8")
+    (options.output / "note.md").write_text(markdown.write(found), encoding="utf-8")
+    (options.output / "report.html").write_text(html.write(found), encoding="utf-8")
     terminal.write(found, Console())
     if found.exit_code != NO_CHANGE:
         print(f"The whole report, for a browser: {options.output / 'report.html'}")
@@ -122,36 +104,41 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def look(environment: str, revision: str) -> Report:
+def build_report(stack: str, revision: str) -> Report:
     """Return what this checkout's stack file changes.
 
+    Args:
+        stack: the stack's name.
+        revision: the commit that is the base, in any spelling that git knows.
+
     Raises:
-        OfflineError: if the base is no commit, or a stack file has mistakes.
-        StackFileError: if this checkout has no such stack file, or one of them is no YAML.
+        CompareError: if there is no such commit, or the program refuses a stack file.
+        StackFileError: if this checkout has no such stack file, or one of them is not YAML.
     """
-    file = CHECKOUT / f"Pulumi.{environment}.yaml"
-    new = laid_out(read_config(file), file.name, file.name)
+    file = CHECKOUT / f"Pulumi.{stack}.yaml"
+    config = read_config(file)
     base = _commit(revision)
     before, after = _text(base, file.name), file.read_text(encoding="utf-8")
-    old = Side(inputs={}, outputs={})
+    old: list[RegisteredResource] = []
     if before is not None:
         where = f"{file.name} of the base, {base}"
-        old = laid_out(parse_config(before, where), file.name, where)
+        old = _record(parse_config(before, where), where, Recorder(stack))
+    new = _record(config, file.name, Recorder(stack, preview=True, state=old))
     stack_file = StackFile(file.name, after)
+    scrub = Scrubber([_PLACEHOLDER])
     found = assemble.report(
-        _plan(old, new),
-        environment=environment,
+        registrations.plan(old, new, scrub),
+        environment=stack,
         stack_file=stack_file,
         settings=stack_file.settings,
         charts=Charts(None),
-        scrub=Scrubber(),
+        scrub=scrub,
         base=base,
     )
-    told = ("Only the stack files are compared here, by what they decide without a cluster.",)
     gaps = _GAPS if before != after else ()
     if _git("diff", "--quiet", base, "--", *_PROGRAM).returncode:
         gaps = (_OTHER_PROGRAM, *gaps)
-    return dataclasses.replace(found, sentences=(*told, *found.sentences), gaps=gaps)
+    return dataclasses.replace(found, sentences=(_SENTENCE, *found.sentences), gaps=gaps)
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -168,10 +155,10 @@ def _commit(revision: str) -> str:
     answer = _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if answer.returncode:
         message = (
-            f"--base: {revision!r} is no commit of this clone; name one, or fetch it: "
+            f"--base: {revision!r} must be a commit of this clone; name one, or fetch it: "
             f"git fetch --unshallow ({answer.stderr.strip()})"
         )
-        raise OfflineError(message)
+        raise CompareError(message)
     return answer.stdout.strip()
 
 
@@ -181,16 +168,22 @@ def _text(commit: str, name: str) -> str | None:
     return None if answer.returncode else answer.stdout
 
 
-def laid_out(config: Mapping[str, Any], file: str, where: str) -> Side:
-    """Lay out the config of a stack file, with stand-ins for its secrets.
+def _record(
+    config: Mapping[str, Any],
+    where: str,
+    recorder: Recorder,
+) -> list[RegisteredResource]:
+    """Run the program on the config of a stack file, and return what it registers.
+
+    The stack file is the first of the resources, since not every key of it ends in another one.
 
     Args:
         config: what is in the stack file; of its secrets nothing is read.
-        file: its name.
-        where: the same for a message.
+        where: its name, for messages.
+        recorder: what the program runs in.
 
     Raises:
-        OfflineError: if the config has mistakes, in the words of the program.
+        CompareError: if the config has mistakes, in the words of the program.
     """
     known = {key: config[key] for key in (SETTINGS, ACCEPTED_RISKS, _CONTEXT) if config.get(key)}
     try:
@@ -201,38 +194,41 @@ def laid_out(config: Mapping[str, Any], file: str, where: str) -> Side:
             f"{where}: a key is a date, or a value holds itself; put the key in quotes, and write "
             "the value out"
         )
-        raise OfflineError(message) from None
-    secrets = _stand_ins(known.get(SETTINGS))
+        raise CompareError(message) from None
+    secrets = _placeholders(known.get(SETTINGS))
     if _KUBECONFIG in config:
-        secrets[_KUBECONFIG] = _STAND_IN
-    values = {
+        secrets[_KUBECONFIG] = _PLACEHOLDER
+    values = _EMPTY | {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in {**known, **secrets}.items()
     }
-    pulumi.runtime.set_all_config(values, list(secrets))
+
+    def program() -> None:
+        pulumi.runtime.set_all_config(values, list(secrets))
+        runpy.run_path(str(_PROGRAM_FILE))
+
     try:
-        placement = asyncio.run(_placed())
+        recorder.run(program)
     except pulumi.RunError as error:
         message = f"{where}: {error}"
-        raise OfflineError(message) from None
-    runners = placement.environment["runners"]
-    inputs = {place: item for name in runners for place, item in _resources(name, runners[name])}
-    for target, wanted in placement.environment["targets"].items():
-        if wanted["create"]:
-            inputs[Place(NAMESPACE, f"target-{target}")] = _namespace(target, "baseline")
-    inputs[Place("StackFile", file)] = known
-    return Side(
-        inputs={place: clean(item, Scrubber()) for place, item in inputs.items()},
-        outputs={"runners": placement.summary},
+        raise CompareError(message) from None
+    return [_stack_file(recorder.stack, known), *recorder.registered]
+
+
+def _stack_file(stack: str, config: dict[str, Any]) -> RegisteredResource:
+    name = f"Pulumi.{stack}.yaml"
+    return RegisteredResource(
+        type="StackFile",
+        name=name,
+        urn=f"StackFile::{name}",
+        inputs=config,
+        parent="",
+        provider="",
+        dependencies=[],
     )
 
 
-async def _placed() -> Placement:
-    """Place what the config says; secrets are outputs, which need an event loop, not an engine."""
-    return Placement(*stack.load())
-
-
-def _stand_ins(settings: object) -> dict[str, Any]:
+def _placeholders(settings: object) -> dict[str, Any]:
     """Return secrets of the names that the settings need; for settings with mistakes none."""
     try:
         right = Settings.model_validate(settings)
@@ -240,92 +236,15 @@ def _stand_ins(settings: object) -> dict[str, Any]:
         return {}
     logins = {name for item in right.registries for name in (item.pull, item.push) if name}
     return {
-        f"{PROJECT}:runnerTokens": {
-            name: _STAND_IN
+        _TOKENS: {
+            name: _PLACEHOLDER
             for name, runner in right.runners.items()
             if isinstance(runner.registration, TokenRegistration)
         },
-        f"{PROJECT}:registryCredentials": {
-            name: {"username": _STAND_IN, "password": _STAND_IN} for name in sorted(logins)
+        _CREDENTIALS: {
+            name: {"username": _PLACEHOLDER, "password": _PLACEHOLDER} for name in sorted(logins)
         },
     }
-
-
-def _resources(name: str, runner: RunnerArgs) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Yield those inputs of a runner's resources that no cluster decides on."""
-    names = runner["names"]
-    home, account = names["job_namespace"], names["job_account"]
-    yield Place(NAMESPACE, f"{name}-jobs", name), _namespace(home, runner["pod_security"])
-    if runner["job_rules"]:
-        yield Place(ROLE, f"{name}-job", name), _role(account, home, runner["job_rules"])
-    for target, permissions in runner["permissions"].items():
-        yield Place(ROLE, f"{name}.{target}", name), _role(account, target, permissions)
-    yield (
-        Place(RELEASE, name, name),
-        {
-            "name": runner["release"],
-            "namespace": runner["manager_namespace"],
-            **runner["chart"],
-            "values": chart_values(runner),
-        },
-    )
-
-
-def _namespace(name: str, level: PodSecurity) -> dict[str, Any]:
-    return {"kind": "Namespace", "metadata": {"name": name, "labels": {ENFORCE: level}}}
-
-
-def _role(account: str, namespace: str, rules: Sequence[PolicyRuleArgsDict]) -> dict[str, Any]:
-    return {
-        "kind": "Role",
-        "metadata": {"name": account, "namespace": namespace},
-        "rules": [{to_camel(key): value for key, value in rule.items()} for rule in rules],
-    }
-
-
-def _plan(old: Side, new: Side) -> Plan:
-    places = sorted({*old.inputs, *new.inputs})
-    runners = sorted({place.runner for place in places if place.runner})
-    return Plan(
-        steps=(
-            *(_step(Place(RUNNER, name), "same", None, None) for name in runners),
-            *(_compared(place, old.inputs.get(place), new.inputs.get(place)) for place in places),
-        ),
-        old_outputs=old.outputs,
-        new_outputs=new.outputs,
-        errors=(),
-    )
-
-
-def _compared(
-    place: Place,
-    old: Mapping[str, Any] | None,
-    new: Mapping[str, Any] | None,
-) -> Step:
-    if old is None or new is None:
-        return _step(place, "create" if old is None else "delete", old, new)
-    paths = {change.path for change in differences(old, new)}
-    if paths & {"metadata.name", "metadata.namespace", "namespace"}:
-        # Kubernetes renames nothing.
-        return _step(place, "replace", old, new)
-    return _step(place, "update" if paths else "same", old, new)
-
-
-def _step(
-    place: Place,
-    operation: str,
-    old: Mapping[str, Any] | None,
-    new: Mapping[str, Any] | None,
-) -> Step:
-    return Step(
-        operation=operation,
-        type=place.type,
-        name=place.name,
-        urn=f"{place.type}::{place.name}",
-        parent=f"{RUNNER}::{place.runner}" if place.runner else "",
-        old=old,
-        new=new,
-    )
 
 
 if __name__ == "__main__":

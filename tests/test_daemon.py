@@ -7,6 +7,7 @@ from cryptography import x509
 from components.arguments import Placement
 from components.resources.environment import Environment
 from components.settings import load as stack
+from report.inputs.registrations import plain
 from tests.support.configured import (
     SECRETS,
     SETTINGS,
@@ -14,20 +15,14 @@ from tests.support.configured import (
     bent,
     configure,
 )
-from tests.support.harness import (
-    Registered,
-    deploy,
-    is_secret,
-    plain,
-    unmarked,
-)
+from tests.support.harness import RegisteredResource, deploy, is_secret, unmarked
 
 CORE = "kubernetes:core/v1"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 SERVICE = {"runners.main.strategy": "buildkit-service"}
 
 
-def _deploy(changes: dict[str, Any] | None = None) -> list[Registered]:
+def _deploy(changes: dict[str, Any] | None = None) -> list[RegisteredResource]:
     tokens = {name: f"glrt-a-token-of-{name}" for name in ("main", "second", "third")}
     configured = bent(SETTINGS, {**SERVICE, **(changes or {})})
     used = {name: tokens[name] for name in configured["runners"]}
@@ -36,8 +31,8 @@ def _deploy(changes: dict[str, Any] | None = None) -> list[Registered]:
     return deploy(lambda: Environment("test", Placement(settings, known).environment))
 
 
-def _one(registered: list[Registered], kind: str, name: str) -> dict[str, Any]:
-    (found,) = [item for item in registered if (item.kind, item.name) == (kind, name)]
+def _one(registered: list[RegisteredResource], kind: str, name: str) -> dict[str, Any]:
+    (found,) = [item for item in registered if (item.type, item.name) == (kind, name)]
     return found.inputs
 
 
@@ -45,7 +40,7 @@ def _this_year() -> str:
     return f"buildkitd-{dt.datetime.now(dt.UTC).year}"
 
 
-def _pod(registered: list[Registered]) -> dict[str, Any]:
+def _pod(registered: list[RegisteredResource]) -> dict[str, Any]:
     return _one(registered, DEPLOYMENT, "buildkitd")["spec"]["template"]["spec"]
 
 
@@ -59,7 +54,7 @@ def test_only_the_daemons_namespace_admits_what_it_needs() -> None:
     levels = {
         item.name: item.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
         for item in registered
-        if item.kind == f"{CORE}:Namespace"
+        if item.type == f"{CORE}:Namespace"
     }
     assert levels == {
         "managers": "restricted",
@@ -235,10 +230,10 @@ def test_keys_are_secret_everywhere() -> None:
 def test_the_manager_waits_for_the_daemon() -> None:
     registered = _deploy()
 
-    (release,) = [item for item in registered if item.kind == "kubernetes:helm.sh/v3:Release"]
+    (release,) = [item for item in registered if item.type == "kubernetes:helm.sh/v3:Release"]
     (secret,) = [item for item in registered if item.name == "main-daemon"]
-    assert secret.urn in release.after
-    assert any(urn.endswith("Deployment::buildkitd") for urn in secret.after)
+    assert secret.urn in release.dependencies
+    assert any(urn.endswith("Deployment::buildkitd") for urn in secret.dependencies)
 
 
 def test_without_a_runner_that_uses_it_there_is_none() -> None:

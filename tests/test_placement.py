@@ -9,6 +9,7 @@ from components.arguments import Placement
 from components.resources.registry import Login
 from components.resources.runner import RunnerArgs
 from components.settings import load as stack
+from report.inputs.registrations import plain
 from tests.support.configured import (
     CERTIFICATE,
     PULL,
@@ -20,7 +21,7 @@ from tests.support.configured import (
     bent,
     configure,
 )
-from tests.support.harness import deploy, is_secret, plain
+from tests.support.harness import deploy, is_secret
 
 DOOD = {"kind": "dood", "acceptNodeRoot": True}
 ARCHIVED = {"kind": "kaniko", "image": "gcr.io/kaniko-project/executor:v1.24.0-debug"}

@@ -6,6 +6,7 @@ import pulumi
 import pytest
 
 from dev.paths import CHECKOUT
+from report.inputs.registrations import Recorder, RegisteredResource
 from tests.support.configured import (
     PULL,
     PUSH,
@@ -16,10 +17,10 @@ from tests.support.configured import (
     bent,
     configure,
 )
-from tests.support.harness import Registered, deploy, unmarked
+from tests.support.harness import deploy, unmarked
 
 
-def _run(strategy: object) -> list[Registered]:
+def _run(strategy: object) -> list[RegisteredResource]:
     configure(bent(SETTINGS, {"runners.main.strategy": strategy}), SECRETS)
     return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
@@ -56,7 +57,7 @@ def test_the_whole_program_keeps_secrets_marked(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_binding_is_of_the_jobs_account_but_where_jobs_make_pods(strategy: str) -> None:
-    bindings = [item for item in _run(STRATEGIES[strategy]) if item.kind.endswith("Binding")]
+    bindings = [item for item in _run(STRATEGIES[strategy]) if item.type.endswith("Binding")]
 
     subjects = [subject["name"] for item in bindings for subject in item.inputs["subjects"]]
     makes_pods = ["gitlab-job-main"] if strategy == "buildx" else []
@@ -105,11 +106,11 @@ def test_a_mistake_registers_nothing() -> None:
 def test_every_object_goes_to_the_cluster_that_is_named(strategy: str) -> None:
     registered = _run(STRATEGIES[strategy])
 
-    (cluster,) = [item for item in registered if item.kind == "pulumi:providers:kubernetes"]
+    (cluster,) = [item for item in registered if item.type == "pulumi:providers:kubernetes"]
     elsewhere = [
         item.name
         for item in registered
-        if item.kind.startswith("kubernetes:") and "kubernetes::cluster::" not in item.provider
+        if item.type.startswith("kubernetes:") and "kubernetes::cluster::" not in item.provider
     ]
 
     assert cluster.inputs["context"] == "a-cluster"
@@ -130,15 +131,15 @@ def test_a_preview_registers_what_an_update_does(strategy: str) -> None:
 
     previewed = deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), preview=True)
 
-    assert [item.urn for item in previewed if "Unknown" in unmarked(item.inputs)] == []
+    assert [item.urn for item in previewed if pulumi.runtime.rpc.UNKNOWN in str(item.inputs)] == []
     assert {item.urn for item in previewed} == {item.urn for item in _run(STRATEGIES[strategy])}
 
 
 def test_a_mistake_leaves_nothing_but_the_stack() -> None:
     configure(bent(SETTINGS, {"namespace": "X"}), SECRETS)
-    registered: list[Registered] = []
+    recorder = Recorder("test")
 
     with pytest.raises(pulumi.RunError, match="1 mistake"):
-        deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), into=registered)
+        recorder.run(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
-    assert [item.kind for item in registered] == ["pulumi:pulumi:Stack"]
+    assert [item.type for item in recorder.registered] == ["pulumi:pulumi:Stack"]

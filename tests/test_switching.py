@@ -57,7 +57,7 @@ def _registered(variant: str, registries: str) -> dict[str, dict[str, Any]]:
     configure(bent(SETTINGS, changes), SECRETS)
     settings, known = stack.load()
     registered = deploy(lambda: Environment("test", Placement(settings, known).environment))
-    return {f"{item.kind.rpartition(':')[2]} {item.name}": item.inputs for item in registered}
+    return {f"{item.type.rpartition(':')[2]} {item.name}": item.inputs for item in registered}
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON

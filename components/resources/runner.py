@@ -193,7 +193,7 @@ class Runner(pulumi.ComponentResource):
             # The chart's first readiness probe comes after a minute.
             timeout=600,
             values={
-                **chart_values(args),
+                **_chart_values(args),
                 # Nothing in the chart restarts the manager when only the token changes.
                 "podAnnotations": {"image-builds/token-digest": _digest(token)},
             },
@@ -205,7 +205,7 @@ def _gitlab_certificates(args: RunnerArgs) -> str:
     return f"{args['release']}-gitlab-certificates"
 
 
-def chart_values(args: RunnerArgs) -> dict[str, Any]:
+def _chart_values(args: RunnerArgs) -> dict[str, Any]:
     """Return the release's values but for its annotation, which alone depends on a secret."""
     values: dict[str, Any] = {
         "gitlabUrl": args["gitlab_url"],

@@ -1,85 +1,39 @@
-"""Previews without an engine: the program's own registrations under two configs, as events.
+"""Previews without an engine: what the program registers under two configs, and single events.
 
-What the engine would say of two sets of inputs is simple where nothing but inputs count; the
-tests in tests/engine/test_report.py compare with the real one.
+The tests in tests/engine/test_report.py compare the reports with those of the real engine.
 """
 
-import copy
 import functools
 import json
 import runpy
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-import pulumi
-import pytest
 import yaml
 from pulumi.automation import events
 
 from dev.paths import CHECKOUT
 from report.analysis import assemble
 from report.inputs.charts import Charts
-from report.inputs.events import read
+from report.inputs.registrations import Recorder, RegisteredResource, plan
 from report.model import Report
 from report.stack_file import SETTINGS, StackFile
-from report.values import Scrubber, differences, inside
+from report.values import Scrubber
 from tests.support.changes import ONE_RUNNER, Change, Deployed, with_transforms
 from tests.support.configured import bent, configure
-from tests.support.harness import Registered, deploy
 
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
-
-
-def _registered(
-    settings: Mapping[str, Any],
-    secrets: Mapping[str, Any],
-    change: Change,
-) -> tuple[dict[str, Registered], dict[str, Any]]:
-    sides = json.dumps(settings), json.dumps(secrets)
-    return copy.deepcopy(_run(*sides) if not change.transforms else _transformed(*sides, change))
-
-
-@functools.cache
-def _run(settings: str, secrets: str) -> tuple[dict[str, Registered], dict[str, Any]]:
-    """Run the program, once for equal configs: most changes start from the same one."""
-    return _transformed(settings, secrets, Change())
-
-
-def _transformed(
-    settings: str,
-    secrets: str,
-    change: Change,
-) -> tuple[dict[str, Registered], dict[str, Any]]:
-    """Run the program with the transforms of a change."""
-    outputs: dict[str, Any] = {}
-    configure(json.loads(settings), json.loads(secrets))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pulumi, "export", outputs.__setitem__)
-        program = functools.partial(runpy.run_path, str(CHECKOUT / "__main__.py"))
-        items = deploy(with_transforms(program, change))
-    for item in items:
-        # The SDK says where a release is from in a key that no user sets.
-        item.inputs.pop("compat", None)
-        # Certificates are made once; the engine ignores their changes, and mocks do not.
-        data = inside(item.inputs, "data")
-        if "ca.pem" in inside(data, "value"):
-            item.inputs["data"] = {**data, "value": {}}
-    return {item.urn: item for item in items}, outputs
 
 
 def previewed(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
     """Return the report of a change of what is deployed."""
     before, after = (bent(deployed.settings, side) for side in (change.before, change.after))
-    old, old_outputs = _registered(before, deployed.secrets_for(before), Change())
+    old = () if change.first else _deployed(_config(before, deployed.secrets_for(before)))
     secrets = bent(deployed.secrets_for(after), change.secrets)
-    new, new_outputs = _registered(after, secrets, change)
-    old = {} if change.first else old
-    new = {} if change.last else new
-    sent = [event(urn, old.get(urn), new.get(urn)) for urn in dict.fromkeys((*old, *new))]
-    outputs = ({} if change.first else old_outputs, {} if change.last else new_outputs)
+    new = () if change.last else _run(_config(after, secrets), change, old)
     file = stack_file(after, change.accepted)
     return assemble.report(
-        read([*sent, stack(*outputs)], Scrubber()),
+        plan(old, new, Scrubber()),
         environment=change.environment,
         stack_file=file,
         settings=file.settings,
@@ -90,6 +44,29 @@ def previewed(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
     )
 
 
+def _config(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:
+    return json.dumps([settings, secrets])
+
+
+@functools.cache
+def _deployed(config: str) -> tuple[RegisteredResource, ...]:
+    """Deploy once for equal configs: most changes start from the same one."""
+    return _run(config, Change(), None)
+
+
+def _run(
+    config: str,
+    change: Change,
+    state: tuple[RegisteredResource, ...] | None,
+) -> tuple[RegisteredResource, ...]:
+    """Run the program with the transforms of a change; with a state it is a preview."""
+    configure(*json.loads(config))
+    recorder = Recorder("test", preview=state is not None, state=state or ())
+    program = functools.partial(runpy.run_path, str(CHECKOUT / "__main__.py"))
+    recorder.run(with_transforms(program, change))
+    return tuple(recorder.registered)
+
+
 def stack_file(settings: Mapping[str, Any], accepted: Iterable[str] = ()) -> StackFile:
     """The stack file that says this."""
     config: dict[str, Any] = {SETTINGS: settings}
@@ -97,39 +74,6 @@ def stack_file(settings: Mapping[str, Any], accepted: Iterable[str] = ()) -> Sta
         config["image-builds:acceptedRisks"] = dict.fromkeys(accepted, "a reason")
     text = yaml.safe_dump({"config": config}, sort_keys=False)
     return StackFile("Pulumi.test.yaml", text)
-
-
-def event(urn: str, old: Registered | None, new: Registered | None) -> events.EngineEvent:
-    """What the engine says of one resource."""
-    item = new or old
-    assert item
-    sides = [side and _stated(side) for side in (old, new)]
-    diff = [
-        change.path.replace(".value[", "[")
-        for change in differences(old and old.inputs, new and new.inputs)
-        if old and new
-    ]
-    return pre_event(
-        _operation(old, new, diff),
-        urn,
-        item.kind,
-        item.parent,
-        sides[0] and sides[0]["inputs"],
-        sides[1] and sides[1]["inputs"],
-        diff,
-    )
-
-
-def _stated(item: Registered) -> dict[str, Any]:
-    return {"inputs": json.loads(json.dumps(item.inputs))}
-
-
-def _operation(old: Registered | None, new: Registered | None, diff: list[str]) -> str:
-    if old is None or new is None:
-        return "create" if old is None else "delete"
-    if {"metadata.name", "metadata.namespace", "name", "namespace"} & set(diff):
-        return "replace"
-    return "update" if diff else "same"
 
 
 def pre_event(  # noqa: PLR0913, PLR0917 - the fields of an event

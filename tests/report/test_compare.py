@@ -82,7 +82,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
 
 
 def _look(stack: str = "dev") -> Report:
-    return offline.look(stack, "HEAD")
+    return offline.build_report(stack, "HEAD")
 
 
 def _mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -186,7 +186,7 @@ class TestWhatIsTold:
 
         report = _look("new")
 
-        assert str(report.counts) == "4 to create"
+        assert str(report.counts) == "13 to create"
 
     def test_a_runner_that_goes_takes_its_namespace_along(self, clone: Clone) -> None:
         other = {"tags": ["other"], "strategy": "kaniko", "registration": "token"}
@@ -196,14 +196,14 @@ class TestWhatIsTold:
 
         report = _look()
 
-        assert str(report.counts) == "1 to update, 2 to delete"
+        assert str(report.counts) == "1 to update, 9 to delete"
         loud = [item.text for item in report.effects if item.loud]
         assert loud[0].startswith("Namespace builds-other goes")
 
     def test_a_namespace_with_another_name_is_a_replacement(self, clone: Clone) -> None:
         clone.write({"runners.main.jobNamespace": "elsewhere"})
 
-        assert str(_look().counts) == "2 to update, 1 to replace"
+        assert str(_look().counts) == "2 to update, 6 to replace"
 
     def test_a_runner_that_the_stack_makes_in_gitlab_needs_no_token(self, clone: Clone) -> None:
         registration = {"kind": "userRunner", "runnerType": "group_type", "groupId": 1}
@@ -227,7 +227,7 @@ class TestWhatIsNotLookedAt:
 
         gaps = "\n".join(_look().gaps)
 
-        for gap in ("the state", "rights of managers", "what the chart renders", "secrets"):
+        for gap in ("the state", "the objects that charts render", "secrets"):
             assert gap in gaps
         assert "the program of the base" not in gaps
 
@@ -324,7 +324,7 @@ class TestMistakes:
 
         said = _mistake(capsys, "--base", "0123abc")
 
-        assert said.startswith("--base: '0123abc' is no commit of this clone; name one, or fetch")
+        assert said.startswith("--base: '0123abc' must be a commit of this clone; name one")
 
 
 class TestCommand:
