@@ -17,15 +17,13 @@ from components.site import Cluster
 from components.strategies import Strategy, plan_for
 from components.strategies.kaniko import Kaniko
 from dev.generate.docs import VARIANTS
-from dev.paths import CHECKOUT
 from tests.support.configured import SETTINGS
+from tests.support.job_settings import JOB
+from tests.support.pages import MOVE_A_PIPELINE, blocks
 from tests.support.pipelines import against_schema, resolved
-from tests.test_runner_toml import JOB
 
-PAGE = (CHECKOUT / "docs" / "how-to" / "move-a-pipeline.md").read_text(encoding="utf-8")
-DOCKER, KANIKO, SECRET, STACK = (
-    yaml.safe_load(fence) for fence in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-)
+PAGE = MOVE_A_PIPELINE.read_text(encoding="utf-8")
+DOCKER, KANIKO, SECRET, STACK = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
 ENGINES = ["dind", "dind-socket"]
 
 

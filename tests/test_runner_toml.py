@@ -24,6 +24,7 @@ from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from dev.generate.docs import VARIANTS
+from tests.support.job_settings import JOB
 from tests.support.pipelines import against_shell
 
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
@@ -32,23 +33,6 @@ REGISTRIES = (
     Registry(host="ca.example.com:5000").model_copy(update={"ca_certificates": "PEM"}),
 )
 PLAN = plan_for(Kaniko(), CLUSTER, REGISTRIES, ())
-JOB = JobSettings(
-    namespace="builds-main",
-    service_account="gitlab-job-main",
-    pull_secret="registry-pull",
-    push_secret="registry-push",
-    daemon_secret="daemon-certificates",
-    files="registry-files",
-    concurrent=10,
-    environment={"GREETING": "hello"},
-    resources={"cpu_request": "500m", "memory_limit": "1Gi"},
-    node_selector={},
-    tolerations={},
-    runtime_class=None,
-    priority_class=None,
-    seccomp_profile=None,
-    pod_disruption_budget=False,
-)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 

@@ -10,6 +10,9 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# Matplotlib leaves its keyword arguments without types.
+# pyright: reportUnknownMemberType=false
+
 State = Literal["cold", "cached", "control"]
 
 STRATEGIES = ("kaniko", "dood", "dind", "buildkit", "buildkit-service", "buildx", "buildah")

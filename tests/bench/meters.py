@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import psutil
-from kubernetes import client
 
 from dev.node.machine import CGROUP, Machine
 from dev.node.node import Node
 from dev.node.registry import Kind
 from dev.node.settings import SOCKET
+from tests.support.kubernetes import core_v1
 
 _INTERVAL = 0.25
 _TURNS = 8
@@ -46,7 +46,7 @@ class Workers:
     def pods(self) -> list[Any]:
         """Return the pods as the API has them now."""
         with self._node.cluster.api() as api:
-            core = cast("Any", client.CoreV1Api(api))
+            core = core_v1(api)
             return [
                 pod
                 for namespace in self._namespaces

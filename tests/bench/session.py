@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import yaml
-from kubernetes import client
 
 from dev import toolchain
 from dev.local import LocalStack
@@ -27,8 +26,9 @@ from tests.bench.meters import (
     Workers,
     volumes,
 )
-from tests.engine.conftest import account, runner_config
+from tests.support.cluster import account, runner_config
 from tests.support.configured import SETTINGS, STRATEGIES
+from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Pipeline, Result, Runner
 from tests.support.node.project import TEMPLATES, pipeline
 
@@ -208,7 +208,7 @@ class Session:
     def _runner(self, strategy: str, watch: Callable[[str], None]) -> Runner:
         """Return the runner, with a new token of its manager, whose tokens end."""
         with self._node.cluster.api() as api:
-            text = runner_config(client.CoreV1Api(api), _NAMESPACE, strategy)
+            text = runner_config(core_v1(api), _NAMESPACE, strategy)
         manager = account(self._node.cluster, f"gitlab-runner-{strategy}", _NAMESPACE)
         runner = WatchedRunner(text, manager, self._folder, {})
         runner.watch = watch
@@ -230,7 +230,7 @@ class Session:
     def _scripts(self, strategy: str, pod: str) -> Path:
         """The volume in which a script's beginning and end leave their files."""
         with self._node.cluster.api() as api:
-            found = client.CoreV1Api(api).read_namespaced_pod(pod, f"{_NAMESPACE}-{strategy}")
+            found = core_v1(api).read_namespaced_pod(pod, f"{_NAMESPACE}-{strategy}")
         return volumes(self._node.machine, found.metadata.uid) / "scripts"
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from ssl import create_default_context
 
 import pytest
-from kubernetes import client
 
 from dev import toolchain
 from dev.cluster import Cluster
+from tests.support.kubernetes import core_v1
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def test_stopping_keeps_the_state_and_the_address(other: Cluster) -> None:
         server = other.server
         with other.api() as api:
             body = {"metadata": {"name": "kept"}, "data": {"a": "b"}}
-            client.CoreV1Api(api).create_namespaced_config_map("default", body)
+            core_v1(api).create_namespaced_config_map("default", body)
         other.down()
         other.up()
         with other.api() as api:
-            kept = client.CoreV1Api(api).read_namespaced_config_map("kept", "default")
+            kept = core_v1(api).read_namespaced_config_map("kept", "default")
     finally:
         other.down()
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from kubernetes import client
 
 from dev.cluster import Cluster
-from tests.engine.conftest import Site
 from tests.support.configured import STRATEGIES
+from tests.support.kubernetes import Api, apps_v1
+from tests.support.stacks import Site
 
 SERVICE = STRATEGIES["buildkit-service"]
 
@@ -18,14 +18,14 @@ def _names(urns: list[str]) -> set[str]:
     return {"::".join((urn.split("::")[2].rpartition(":")[2], urn.split("::")[3])) for urn in urns}
 
 
-def _secret(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, bytes]:
-    data = core.read_namespaced_secret(name, namespace).data or {}
+def _secret(core: Api, namespace: str, name: str) -> dict[str, bytes]:
+    data: dict[str, str] = core.read_namespaced_secret(name, namespace).data or {}
     return {key: base64.b64decode(value) for key, value in data.items()}
 
 
 def test_it_appears_with_the_strategy_and_goes_with_it(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
     control_plane: Cluster,
 ) -> None:
     jobs, own = f"{site.prefix}-builds", f"{site.prefix}-buildkitd"
@@ -40,7 +40,7 @@ def test_it_appears_with_the_strategy_and_goes_with_it(
     assert _names(appeared.operations["update"]) == {"Namespace::builds-jobs", "Release::builds"}
     assert site.preview().operations == {}
     with control_plane.api() as api:
-        daemon = client.AppsV1Api(api).read_namespaced_deployment("buildkitd", own)
+        daemon = apps_v1(api).read_namespaced_deployment("buildkitd", own)
     assert daemon.status.available_replicas == 1
 
     site.write("kaniko")
@@ -55,7 +55,7 @@ def test_it_appears_with_the_strategy_and_goes_with_it(
 
 def test_certificates_stay_and_a_new_year_brings_others_of_the_same_ca(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own, jobs = f"{site.prefix}-buildkitd", f"{site.prefix}-builds"
@@ -86,7 +86,7 @@ def test_certificates_stay_and_a_new_year_brings_others_of_the_same_ca(
 
 def test_whoever_has_no_certificate_of_the_ca_is_turned_away(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,15 +8,11 @@ from kubernetes.client.exceptions import ApiException
 
 from components.settings.models import Chart
 from dev.cluster import Cluster
-from tests.engine.conftest import (
-    Site,
-    account,
-    account_api,
-    allowed,
-    runner_config,
-)
 from tests.executor.job import Job, Run
 from tests.executor.keys import RUNNERS
+from tests.support.cluster import account, account_api, allowed, runner_config
+from tests.support.kubernetes import Api, apps_v1, core_v1
+from tests.support.stacks import Site
 
 LISTED = [
     {
@@ -106,11 +102,11 @@ def test_a_deployment_may_do_what_is_listed_and_a_build_nothing(
         assert _allowed(build, target) == set()
         assert _allowed(build, other) == set()
         with pytest.raises(ApiException, match="forbidden"):
-            client.AppsV1Api(build).list_namespaced_deployment(target)
+            apps_v1(build).list_namespaced_deployment(target)
 
 
 def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> None:
-    apps = client.AppsV1Api(api)
+    apps = apps_v1(api)
     labels = {"app": "hello"}
     app = {
         "metadata": {"name": "hello"},
@@ -128,13 +124,13 @@ def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> No
     with pytest.raises(ApiException, match="forbidden"):
         apps.delete_namespaced_deployment("hello", target)
     with pytest.raises(ApiException, match="forbidden"):
-        client.CoreV1Api(api).read_namespaced_secret("registry-pull", target)
+        core_v1(api).read_namespaced_secret("registry-pull", target)
 
 
 def test_the_pod_of_a_deployment_needs_each_key_to_fit_restricted_and_alone_has_a_token(
     site: Site,
     control_plane: Cluster,
-    core: client.CoreV1Api,
+    core: Api,
 ) -> None:
     site.write("kaniko", runners=_runners(site))
     site.up()

@@ -21,8 +21,9 @@ from report.model import (
     Report,
 )
 from report.outputs import markdown as note
-from tests.engine.conftest import Site, fresh_site
 from tests.support.configured import STRATEGIES
+from tests.support.kubernetes import apps_v1, core_v1, networking_v1, rbac_v1
+from tests.support.stacks import Site, fresh_site
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 RELEASE = "gitlab-runner-builds"
@@ -59,29 +60,29 @@ def test_what_nobody_changed_has_not_drifted(deployed: Site) -> None:
 
 
 def label_namespace(api: client.ApiClient, site: Site) -> None:
-    core = client.CoreV1Api(api)
+    core = core_v1(api)
     core.patch_namespace(f"{site.prefix}-builds", {"metadata": {"labels": {LEVEL: "privileged"}}})
 
 
 def widen_role(api: client.ApiClient, site: Site) -> None:
-    access = client.RbacAuthorizationV1Api(api)
+    access = rbac_v1(api)
     rule = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["*"]}
     add = [{"op": "add", "path": "/rules/-", "value": rule}]
     access.patch_namespaced_role(RELEASE, f"{site.prefix}-builds", add)
 
 
 def bind_another(api: client.ApiClient, site: Site) -> None:
-    access = client.RbacAuthorizationV1Api(api)
+    access = rbac_v1(api)
     subject = {"kind": "ServiceAccount", "name": "default", "namespace": "default"}
     add = [{"op": "add", "path": "/subjects/-", "value": subject}]
     access.patch_namespaced_role_binding(RELEASE, f"{site.prefix}-builds", add)
 
 
 def open_policy(api: client.ApiClient, site: Site) -> None:
-    network = client.NetworkingV1Api(api)
+    network = networking_v1(api)
     namespace = f"{site.prefix}-buildkitd"
     (policy,) = network.list_namespaced_network_policy(namespace).items
-    add = [{"op": "add", "path": "/spec/ingress/-", "value": {}}]
+    add: list[dict[str, object]] = [{"op": "add", "path": "/spec/ingress/-", "value": {}}]
     network.patch_namespaced_network_policy(policy.metadata.name, namespace, add)
 
 
@@ -92,11 +93,11 @@ def edit_deployment(api: client.ApiClient, site: Site) -> None:
     ]
     container = {"name": RELEASE, "image": "registry.example.com/other:1", "env": variables}
     spec = {"replicas": 3, "template": {"spec": {"containers": [container]}}}
-    client.AppsV1Api(api).patch_namespaced_deployment(RELEASE, site.prefix, {"spec": spec})
+    apps_v1(api).patch_namespaced_deployment(RELEASE, site.prefix, {"spec": spec})
 
 
 def edit_config_toml(api: client.ApiClient, site: Site) -> None:
-    core = client.CoreV1Api(api)
+    core = core_v1(api)
     text = core.read_namespaced_config_map(RELEASE, site.prefix).data["config.template.toml"]
     data = {
         "config.template.toml": text.replace("privileged = false", "privileged = true"),
@@ -106,16 +107,16 @@ def edit_config_toml(api: client.ApiClient, site: Site) -> None:
 
 
 def delete_secret(api: client.ApiClient, site: Site) -> None:
-    client.CoreV1Api(api).delete_namespaced_secret("registry-push", f"{site.prefix}-builds")
+    core_v1(api).delete_namespaced_secret("registry-push", f"{site.prefix}-builds")
 
 
 def edit_secret(api: client.ApiClient, site: Site) -> None:
     data = {"stringData": {".dockerconfigjson": '{"auths": {"planted-by-hand": {}}}'}}
-    client.CoreV1Api(api).patch_namespaced_secret("registry-pull", f"{site.prefix}-builds", data)
+    core_v1(api).patch_namespaced_secret("registry-pull", f"{site.prefix}-builds", data)
 
 
 def delete_deployment(api: client.ApiClient, site: Site) -> None:
-    client.AppsV1Api(api).delete_namespaced_deployment("gitlab-runner-shared", site.prefix)
+    apps_v1(api).delete_namespaced_deployment("gitlab-runner-shared", site.prefix)
 
 
 CONTAINER = f"spec.template.spec.containers[{RELEASE}]"
@@ -227,7 +228,7 @@ def test_a_release_that_is_gone_is_told_as_a_whole(
     deployed: Site,
     api: client.ApiClient,
 ) -> None:
-    core = client.CoreV1Api(api)
+    core = core_v1(api)
     selector = f"owner=helm,name={RELEASE}"
     kept = core.list_namespaced_secret(deployed.prefix, label_selector=selector).items
     core.delete_collection_namespaced_secret(deployed.prefix, label_selector=selector)

@@ -1,11 +1,11 @@
 import time
 
 import pytest
-from kubernetes import client
 
 from dev.cluster import Cluster
-from tests.engine.conftest import Site, encoded
 from tests.support.configured import CERTIFICATE, STRATEGIES
+from tests.support.kubernetes import Api, apps_v1, core_v1
+from tests.support.stacks import Site, encoded
 
 
 def test_auto_follows_what_the_cluster_is_said_to_be(site: Site) -> None:
@@ -20,7 +20,7 @@ def test_auto_follows_what_the_cluster_is_said_to_be(site: Site) -> None:
 @pytest.mark.parametrize("strategy", ["dood", "buildkit-service"])
 def test_destroy_leaves_nothing_and_says_no_secret(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
     strategy: str,
 ) -> None:
     planted = {
@@ -60,7 +60,7 @@ def test_a_rotated_token_restarts_the_manager(
     kinds = sorted(urn.split("::")[2].rpartition(":")[2] for urn in operations["update"])
     assert kinds == ["Release", "Secret"]
     with control_plane.api() as api:
-        deployment = client.AppsV1Api(api).read_namespaced_deployment(
+        deployment = apps_v1(api).read_namespaced_deployment(
             "gitlab-runner-builds",
             site.prefix,
         )
@@ -69,7 +69,7 @@ def test_a_rotated_token_restarts_the_manager(
 
 def test_a_pull_secret_made_by_hand_is_adopted_where_the_config_says_so(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
 ) -> None:
     target = f"{site.prefix}-by-hand"
     core.create_namespace({"metadata": {"name": target}})
@@ -103,8 +103,8 @@ def test_two_runners_share_a_stack(site: Site, control_plane: Cluster) -> None:
     site.up()
 
     with control_plane.api() as api:
-        managers = client.AppsV1Api(api).list_namespaced_deployment(site.prefix).items
-        namespaces = client.CoreV1Api(api).list_namespace().items
+        managers = apps_v1(api).list_namespaced_deployment(site.prefix).items
+        namespaces = core_v1(api).list_namespace().items
     levels = {
         item.metadata.name: item.metadata.labels["pod-security.kubernetes.io/enforce"]
         for item in namespaces

@@ -6,11 +6,11 @@ from collections.abc import Generator
 
 import psutil
 import pytest
-from kubernetes import client
 
 from dev.cluster import Cluster
-from tests.engine.conftest import Site
 from tests.support.harness import eventually
+from tests.support.kubernetes import Api
+from tests.support.stacks import Site
 
 
 def _read_until(process: subprocess.Popen[str], text: str) -> list[str]:
@@ -44,7 +44,7 @@ def _plugins(site: Site) -> list[psutil.Process]:
 @pytest.mark.parametrize("moment", ["Namespace managers", "Secret builds-token", "Role builds"])
 def test_an_up_that_was_killed_is_finished_by_the_next(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
     moment: str,
 ) -> None:
     site.write("kaniko")
@@ -64,7 +64,7 @@ def test_an_up_that_was_killed_is_finished_by_the_next(
     assert core.read_namespace(f"{site.prefix}-builds").status.phase == "Active"
 
 
-def _pending(core: client.CoreV1Api, namespace: str, status: str) -> bool:
+def _pending(core: Api, namespace: str, status: str) -> bool:
     selector = f"owner=helm,status={status}"
     return bool(core.list_namespaced_secret(namespace, label_selector=selector).items)
 
@@ -79,7 +79,7 @@ def _pending(core: client.CoreV1Api, namespace: str, status: str) -> bool:
 )
 def test_an_up_that_was_killed_while_helm_waited_for_the_manager_is_finished_by_the_next(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
     control_plane: Cluster,
     status: str,
     goes_on: bool,  # noqa: FBT001 - a parameter of the test
@@ -141,7 +141,7 @@ def test_an_up_without_an_api_server_says_so_and_the_next_finishes_it(
 
 def test_a_mistake_ends_without_a_traceback_before_anything_is_changed(
     site: Site,
-    core: client.CoreV1Api,
+    core: Api,
 ) -> None:
     site.write("podman", namespace="Not_A_Label")
 

@@ -17,8 +17,8 @@ from dev import toolchain
 from dev.local import LocalStack
 from dev.paths import CHECKOUT
 from report.analysis.rules import RULES
-from tests.engine.conftest import Site
 from tests.support.configured import STRATEGIES
+from tests.support.stacks import Site
 
 LIMITS = {"resources": {"limits": {"memory": "1Gi"}}}
 IDENTITY = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"

@@ -27,7 +27,6 @@ from report.model import FAILED, Report
 from report.outputs import code_quality as quality
 from report.outputs import markdown as note
 from report.stack_file import SETTINGS, StackFile
-from tests.engine.conftest import Site, fresh_site
 from tests.support.changes import (
     CHANGES_AND_CODES,
     FOUR_RUNNERS,
@@ -37,6 +36,7 @@ from tests.support.changes import (
 )
 from tests.support.configured import bent
 from tests.support.previewed import previewed
+from tests.support.stacks import Site, fresh_site
 
 # What repeats the kind of another change for an engine: values of one release, or its jobs' level.
 REPEATED = {
@@ -88,7 +88,7 @@ def _by_path(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in values.items():
         path = f"{above}{key}"
-        found.update(_by_path(value, f"{path}__") if isinstance(value, dict) else {path: value})
+        found.update(_by_path(value, f"{path}__") if not isinstance(value, str) else {path: value})
     return found
 
 
@@ -258,8 +258,8 @@ def test_a_mistake_in_the_config_is_told_on_its_line(deployed: Site) -> None:
 
     findings = json.loads(quality.write(report, StackFile(file.name, text)))
 
-    line = text.splitlines()[findings[0]["location"]["lines"]["begin"] - 1]
-    assert line.strip() == "strategy: dood"
+    line: int = findings[0]["location"]["lines"]["begin"]
+    assert text.splitlines()[line - 1].strip() == "strategy: dood"
 
 
 def test_a_program_that_fails_shows_no_value(

@@ -15,7 +15,7 @@ from pulumi import automation as auto
 from commands import preview as command
 from report.model import FAILED, RISK_RAISED
 from report.outputs import gitlab
-from tests.engine.conftest import Site
+from tests.support.stacks import Site
 
 # One for each place below, in state alone and in the config.
 KEPT = [f"planted-in-state-{number:02}" for number in range(14)]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from kubernetes import client, config
@@ -14,13 +15,10 @@ from dev.local import LocalStack
 from dev.paths import CHECKOUT
 from report.inputs import preview
 from report.inputs.charts import Charts
-from tests.engine.conftest import (
-    AuditedCluster,
-    Site,
-    allowed,
-    fresh_site,
-)
+from tests.support.cluster import AuditedCluster, allowed
 from tests.support.configured import STRATEGIES
+from tests.support.kubernetes import core_v1
+from tests.support.stacks import Site, fresh_site
 
 COMMANDS = re.findall(
     r"^kubectl .*preview\.kubeconfig.*$",
@@ -98,7 +96,7 @@ def test_its_preview_tells_what_that_of_an_administrator_tells(
 def test_it_can_read_everything_but_secrets_and_change_nothing(reviewer: Site) -> None:
     jobs = f"{reviewer.prefix}-builds"
     file, context = str(reviewer.stack.kubeconfig), NAME
-    with config.new_client_from_config(file, context) as api:
+    with cast("Any", config).new_client_from_config(file, context) as api:
         for group, resource in (("", "configmaps"), ("rbac.authorization.k8s.io", "roles")):
             assert allowed(api, jobs, ("get", group, resource))
         for verb in ("get", "list", "watch", "create", "update", "patch", "delete"):
@@ -106,7 +104,7 @@ def test_it_can_read_everything_but_secrets_and_change_nothing(reviewer: Site) -
                 assert not allowed(api, namespace, (verb, "", "secrets"))
         for call in (("create", "", "pods"), ("create", "", "pods/exec"), ("list", "", "pods")):
             assert not allowed(api, jobs, call)
-        core = client.CoreV1Api(api)
+        core = core_v1(api)
         with pytest.raises(client.ApiException, match="Forbidden"):
             core.read_namespaced_secret("gitlab-runner-builds-token", reviewer.prefix)
         with pytest.raises(client.ApiException, match="Forbidden"):
@@ -120,7 +118,7 @@ def test_its_update_is_refused_and_changes_nothing(
     reviewer: Site,
 ) -> None:
     with control_plane.api() as api:
-        before = client.CoreV1Api(api).read_namespace(f"{reviewer.prefix}-builds").metadata.labels
+        before = core_v1(api).read_namespace(f"{reviewer.prefix}-builds").metadata.labels
     runner = {"jobNamespace": f"{reviewer.prefix}-renamed"}
     reviewer.write("kaniko", previewAccount=True, runner=runner)
 
@@ -129,7 +127,7 @@ def test_its_update_is_refused_and_changes_nothing(
 
     assert "is forbidden" in outcome.operations["failed"][0]
     with control_plane.api() as api:
-        core = client.CoreV1Api(api)
+        core = core_v1(api)
         assert core.read_namespace(f"{reviewer.prefix}-builds").metadata.labels == before
         names = {item.metadata.name for item in core.list_namespace().items}
     assert f"{reviewer.prefix}-renamed" not in names

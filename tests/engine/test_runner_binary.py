@@ -9,22 +9,12 @@ from typing import Any, cast
 
 import pytest
 import yaml
-from kubernetes import client
 
 from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Settings
 from components.strategies import plan_for
 from dev.toolchain.gitlab_runner import VARIABLE, pinned
-from tests.engine.conftest import (
-    AuditedCluster,
-    Site,
-    account,
-    as_manifest,
-    deployed_manager,
-    fresh_site,
-    grant,
-)
 from tests.executor.binary import (
     Manager,
     Outcome,
@@ -34,7 +24,10 @@ from tests.executor.binary import (
 from tests.executor.job import Call, Job, Run
 from tests.executor.pod import Request
 from tests.executor.promise import promised, seen
+from tests.support.cluster import AuditedCluster, account, as_manifest, deployed_manager, grant
 from tests.support.configured import CERTIFICATE, STRATEGIES
+from tests.support.kubernetes import core_v1
+from tests.support.stacks import Site, fresh_site
 
 BINARY = find()
 pytestmark = pytest.mark.skipif(
@@ -109,7 +102,7 @@ def jobs(
     assert BINARY
     name, release = request.param, f"gitlab-runner-{request.param}"
     with control_plane.api() as api:
-        manager = deployed_manager(client.CoreV1Api(api), everything.prefix, name)
+        manager = deployed_manager(core_v1(api), everything.prefix, name)
     known = account(control_plane, release, everything.prefix)
     outcome = take_job(BINARY, manager, known, tmp_path_factory.mktemp(name))
     asked = control_plane.asked(release, everything.prefix)
@@ -149,11 +142,11 @@ def test_the_real_runner_finds_no_fault_with_its_config(jobs: Jobs) -> None:
 def _lost(rendered: Any, registered: Any, path: str = "runners") -> list[str]:  # noqa: ANN401 - TOML
     """Return the paths of what is not there any more, or is not the same."""
     if isinstance(rendered, dict):
-        table = cast("dict[str, Any]", rendered)
+        table, there = cast("dict[str, Any]", rendered), cast("dict[str, Any]", registered or {})
         return [
             lost
             for key, value in table.items()
-            for lost in _lost(value, (registered or {}).get(key), f"{path}.{key}")
+            for lost in _lost(value, there.get(key), f"{path}.{key}")
         ]
     if isinstance(rendered, list) and isinstance(registered, list):
         pairs = zip(cast("list[Any]", rendered), cast("list[Any]", registered), strict=True)
@@ -203,7 +196,7 @@ def test_without_a_right_the_real_runner_misses_it(
 ) -> None:
     assert BINARY
     with control_plane.api() as api:
-        manager = deployed_manager(client.CoreV1Api(api), everything.prefix, "kaniko")
+        manager = deployed_manager(core_v1(api), everything.prefix, "kaniko")
     rights = [
         rule
         for rule in as_manifest(rules(pod_disruption_budget=False))

@@ -7,20 +7,14 @@ from kubernetes.client.exceptions import ApiException
 from components.resources.access import rules
 from components.settings.models import Chart
 from dev.cluster import Cluster
-from tests.engine.conftest import (
-    Site,
-    account,
-    account_api,
-    allowed,
-    as_manifest,
-    grant,
-    runner_config,
-)
 from tests.executor.job import Call, Job, Run
 from tests.executor.keys import RUNNERS
 from tests.executor.pod import Request
 from tests.executor.rendered import config_toml
+from tests.support.cluster import account, account_api, allowed, as_manifest, grant, runner_config
 from tests.support.configured import STRATEGIES
+from tests.support.kubernetes import Api, core_v1, node_v1, scheduling_v1
+from tests.support.stacks import Site
 
 PINNED = RUNNERS[Chart().version]
 NEWEST = list(RUNNERS)[-1]
@@ -144,7 +138,7 @@ def test_the_manager_reads_no_secret_that_it_does_not_know_and_not_its_own_token
     site: Site,
     manager: client.ApiClient,
 ) -> None:
-    own = client.CoreV1Api(manager)
+    own = core_v1(manager)
 
     with pytest.raises(ApiException, match="forbidden"):
         own.list_namespaced_secret(f"{site.prefix}-builds")
@@ -155,13 +149,13 @@ def test_the_manager_reads_no_secret_that_it_does_not_know_and_not_its_own_token
 def test_a_job_asks_for_the_nodes_and_classes_of_its_runner(
     site: Site,
     control_plane: Cluster,
-    core: client.CoreV1Api,
+    core: Api,
 ) -> None:
     with control_plane.api() as api:
-        client.NodeV1Api(api).create_runtime_class(
+        node_v1(api).create_runtime_class(
             {"metadata": {"name": f"{site.prefix}-sandbox"}, "handler": "sandbox"},
         )
-        client.SchedulingV1Api(api).create_priority_class(
+        scheduling_v1(api).create_priority_class(
             {"metadata": {"name": f"{site.prefix}-low"}, "value": -5},
         )
     site.write(

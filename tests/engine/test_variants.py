@@ -14,26 +14,19 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client
 
 from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Chart, Settings
 from components.strategies import plan_for
 from dev.cluster import Cluster
-from tests.engine.conftest import (
-    Site,
-    account,
-    as_manifest,
-    encoded,
-    fresh_site,
-    grant,
-    runner_config,
-)
 from tests.executor.job import Job
 from tests.executor.keys import RUNNERS as RUNNER_VERSIONS
 from tests.executor.promise import promised, seen
+from tests.support.cluster import account, as_manifest, grant, runner_config
 from tests.support.configured import CERTIFICATE, STRATEGIES
+from tests.support.kubernetes import Api, apps_v1, core_v1
+from tests.support.stacks import Site, encoded, fresh_site
 
 VARIANTS = list(STRATEGIES)
 RUNNERS = [f"r{number:02}" for number in range(len(VARIANTS))]
@@ -138,7 +131,7 @@ def step(walk: Walk, control_plane: Cluster, request: pytest.FixtureRequest) -> 
 def _kept(control_plane: Cluster, prefix: str) -> set[str]:
     """Return the uids of namespaces, accounts and our Secrets, which jobs and people rely on."""
     with control_plane.api() as api:
-        core = client.CoreV1Api(api)
+        core = core_v1(api)
         items: list[Any] = [
             *core.list_namespace().items,
             *core.list_service_account_for_all_namespaces().items,
@@ -196,11 +189,11 @@ def test_the_manager_is_available_under_restricted(
     control_plane: Cluster,
 ) -> None:
     with control_plane.api() as api:
-        deployment = client.AppsV1Api(api).read_namespaced_deployment(
+        deployment = apps_v1(api).read_namespaced_deployment(
             f"gitlab-runner-{walk.runner(variant)}",
             walk.site.prefix,
         )
-        namespace = client.CoreV1Api(api).read_namespace(walk.site.prefix)
+        namespace = core_v1(api).read_namespace(walk.site.prefix)
 
     assert deployment.status.available_replicas == 1
     assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -211,7 +204,7 @@ def test_the_manager_runs_a_job_whose_pod_is_what_the_plan_promised(
     variant: str,
     walk: Walk,
     control_plane: Cluster,
-    core: client.CoreV1Api,
+    core: Api,
 ) -> None:
     prefix, runner = walk.site.prefix, walk.runner(variant)
     plan = walk.plans()[runner]
@@ -231,7 +224,7 @@ def test_what_needs_the_level_of_its_namespace_is_refused_one_level_stricter(
     variant: str,
     walk: Walk,
     control_plane: Cluster,
-    core: client.CoreV1Api,
+    core: Api,
 ) -> None:
     prefix, runner = walk.site.prefix, walk.runner(variant)
     plan = walk.plans()[runner]
@@ -278,7 +271,7 @@ def test_a_second_preview_and_up_change_nothing(walk: Walk) -> None:
     assert walk.site.up().operations == {}
 
 
-def _texts(core: client.CoreV1Api, prefix: str) -> Iterator[str]:
+def _texts(core: Api, prefix: str) -> Iterator[str]:
     """Everything readable in the stack's namespaces that should hold no secret."""
     for item in core.list_config_map_for_all_namespaces().items:
         if item.metadata.namespace.startswith(prefix):
@@ -291,7 +284,7 @@ def _texts(core: client.CoreV1Api, prefix: str) -> Iterator[str]:
         yield from (str(i) for i in listed().items if i.metadata.namespace.startswith(prefix))
 
 
-def test_no_secret_is_in_plain_anywhere(walk: Walk, core: client.CoreV1Api) -> None:
+def test_no_secret_is_in_plain_anywhere(walk: Walk, core: Api) -> None:
     site = walk.site
     places = {
         "output": walk.output,

@@ -6,8 +6,6 @@ have one node and one stack, and take turns at each variant.
 """
 
 import contextlib
-import copy
-import dataclasses
 import functools
 import json
 import os
@@ -16,36 +14,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from kubernetes import client
-from pulumi import automation as auto
 
 from dev.local import LocalStack
 from dev.node.images import Store
 from dev.node.node import Node
 from dev.node.registry import (
     LOGIN,
-    MIRROR,
-    OPEN,
-    PRIVATE,
     USER,
 )
 from dev.paths import STATE_VARIABLE, state_folder
-from tests.engine.conftest import account, deployed_manager
-from tests.executor.binary import find as find_binary
-from tests.support.configured import SETTINGS, STRATEGIES
+from tests.support.cluster import account, deployed_manager
+from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Runner
-from tests.support.node.real import RealRunner
+from tests.support.node.real import BINARY, RealRunner
 from tests.support.node.shared import Shared
-
-BINARY = find_binary()
-MANAGERS = "node"
-APPS = "node-apps"
+from tests.support.node.stack import MANAGERS, NodeStack, stack_settings
 
 
 @pytest.fixture(scope="session")
@@ -88,65 +75,12 @@ def node(shared: Shared) -> Iterator[Node]:
         yield fresh
 
 
-@dataclasses.dataclass
-class Deployed:
-    """The stack of the tests, as the code of ``make up`` brings it up."""
-
-    local: LocalStack
-    settings: dict[str, Any]
-
-    def up(self, *, refresh: bool = False) -> None:
-        with self._open() as opened:
-            # All at once, since a manager is ready a minute after it has started.
-            opened.up(on_output=print, refresh=refresh, parallel=2 * len(self.settings["runners"]))
-
-    def down(self) -> None:
-        """Remove it, which another worker may have brought up."""
-        with self._open() as opened:
-            opened.destroy(on_output=print, remove=True)
-
-    @contextlib.contextmanager
-    def _open(self) -> Generator[auto.Stack]:
-        content = {"config": {"image-builds:settings": self.settings}}
-        self.local.stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
-        with self.local.open() as opened:
-            yield opened
-
-
-def _settings(node: Node) -> dict[str, Any]:
-    """Return a stack with each variant, a runner with little memory, and one that changes."""
-    certificate = node.registries.certificate
-    runners: dict[str, Any] = {name: {"strategy": entry} for name, entry in STRATEGIES.items()} | {
-        "small": {"strategy": "kaniko"},
-        "switching": {"strategy": "kaniko"},
-    }
-    # So that six jobs at once find room on a node with two processors.
-    little: dict[str, Any] = {"requests": {"cpu": "50m"}}
-    for runner in runners.values():
-        runner["resources"] = {**little, "service": little}
-    runners["small"]["resources"]["limits"] = {"memory": "128Mi"}
-    return {
-        "gitlab": {"url": "https://gitlab.example.com"},
-        "cluster": copy.deepcopy(SETTINGS["cluster"]),
-        "namespace": MANAGERS,
-        "registries": [
-            {"host": OPEN.address, "insecure": True},
-            {"host": LOGIN.address, "insecure": True, "pull": "in", "push": "out"},
-            {"host": PRIVATE.address, "caCertificates": certificate, "pull": "in", "push": "out"},
-            {"host": MIRROR.address, "caCertificates": certificate},
-        ],
-        "registryMirrors": [MIRROR.address],
-        "targetNamespaces": {APPS: {"create": True}},
-        "runners": {name: {"tags": [name], **entry} for name, entry in runners.items()},
-    }
-
-
 @pytest.fixture(scope="session")
 def stack(
     node: Node,
     shared: Shared,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Deployed]:
+) -> Iterator[NodeStack]:
     # Beside the cluster's, since it is of the objects there: a node that goes leaves both.
     state = node.cluster.state.parent / "node-tests"
     local = LocalStack(
@@ -155,7 +89,7 @@ def stack(
         node.cluster.kubeconfig,
         stack_file=tmp_path_factory.mktemp("stack") / "Pulumi.node.yaml",
     )
-    deployed = Deployed(local, _settings(node))
+    deployed = NodeStack(local, stack_settings(node))
 
     def up() -> None:
         state.mkdir(parents=True, exist_ok=True)
@@ -166,7 +100,7 @@ def stack(
             for key, value in login.items()
         }
         file = state / "secrets.json"
-        known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        known: dict[str, str] = json.loads(file.read_bytes()) if file.exists() else {}
         file.write_text(json.dumps({**known, **planted}), encoding="utf-8")
         # A run that was killed may have removed half of it.
         deployed.up(refresh=True)
@@ -182,7 +116,7 @@ def stack(
 @pytest.fixture(scope="session")
 def runner(
     node: Node,
-    stack: Deployed,  # noqa: ARG001 - it deploys the runners
+    stack: NodeStack,  # noqa: ARG001 - it deploys the runners
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Runner]:
     """Find a runner by its name, with the credentials of its manager."""
@@ -190,7 +124,7 @@ def runner(
 
     def find(name: str, registry: str = LOGIN.address) -> Runner:
         with node.cluster.api() as api:
-            deployed = deployed_manager(client.CoreV1Api(api), MANAGERS, name)
+            deployed = deployed_manager(core_v1(api), MANAGERS, name)
         of_gitlab = {
             "CI_REGISTRY": registry,
             "CI_REGISTRY_IMAGE": f"{registry}/group/app",

@@ -12,7 +12,7 @@ from dev.node.images import BASE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from dev.paths import CHECKOUT
-from tests.engine.conftest import account
+from tests.support.cluster import account
 from tests.support.node.jobs import Pipeline, Runner
 from tests.support.node.project import TEMPLATES, WITHIN_REACH
 

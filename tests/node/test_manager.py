@@ -6,15 +6,14 @@ import time
 from collections.abc import Callable, Generator
 
 import pytest
-from kubernetes import client
 
 from dev.node.node import Node
 from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.executor.binary import Managed
-from tests.node.conftest import BINARY
+from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Control, Pipeline
 from tests.support.node.project import explained
-from tests.support.node.real import RealRunner, follow, trace_of
+from tests.support.node.real import BINARY, RealRunner, follow, trace_of
 
 pytestmark = [
     pytest.mark.parametrize("name", ["kaniko"]),
@@ -40,7 +39,7 @@ def _running(found: RealRunner) -> Generator[tuple[Managed, str]]:
 
 def _pods(node: Node, namespace: str) -> list[str]:
     with node.cluster.api() as api:
-        found = client.CoreV1Api(api).list_namespaced_pod(namespace).items
+        found = core_v1(api).list_namespaced_pod(namespace).items
         return [str(item.metadata.name) for item in found if not item.metadata.deletion_timestamp]
 
 
@@ -90,7 +89,7 @@ def test_a_manager_that_is_killed_leaves_a_pod_that_ends_with_the_jobs_time(
         managed.process.wait(60)
         assert managed.gitlab.states[-1]["state"] == "running"
         with node.cluster.api() as api:
-            core = client.CoreV1Api(api)
+            core = core_v1(api)
             left = core.read_namespaced_pod(pod, found.namespace)
             core.delete_namespaced_pod(pod, found.namespace)
 

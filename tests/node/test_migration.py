@@ -4,13 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from dev.node.images import BASE
 from dev.node.machine import NODE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from tests.support.node.jobs import Pipeline, Runner
-from tests.test_migration import DOCKER, KANIKO
+from tests.support.pages import MOVE_A_PIPELINE, blocks
+
+DOCKER, KANIKO, *_ = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
 
 
 def _pipeline(job: dict[str, Any], registry: str, tag: str) -> Pipeline:
@@ -18,7 +21,7 @@ def _pipeline(job: dict[str, Any], registry: str, tag: str) -> Pipeline:
     return Pipeline(
         script=job["script"],
         files={"Dockerfile": f"FROM {registry}/{BASE}\nRUN echo hello > /hello\n"},
-        image=image["name"] if isinstance(image, dict) else image,
+        image=image if isinstance(image, str) else image["name"],
         services=[{"name": name} for name in job.get("services", [])],
         variables=job["variables"],
         commit=tag,

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-from kubernetes import client
 
 from dev.node.node import Node
 from dev.node.registry import LOGIN, OPEN, Kind
+from tests.support.kubernetes import apps_v1, core_v1
 from tests.support.node.jobs import Control, Pipeline, Runner
 from tests.support.node.project import (
     TEMPLATES,
@@ -61,7 +61,7 @@ def test_a_stricter_namespace_refuses_the_jobs_pod(
     found = runner(name)
     label = "pod-security.kubernetes.io/enforce"
     with node.cluster.api() as api:
-        core = client.CoreV1Api(api)
+        core = core_v1(api)
         before = core.read_namespace(found.namespace).metadata.labels[label]
         core.patch_namespace(found.namespace, {"metadata": {"labels": {label: level}}})
         try:
@@ -196,7 +196,7 @@ def test_a_cancelled_job_of_buildx_leaves_its_buildkit_pod_as_its_plan_warns(
     assert pod.startswith("build-")
     with node.cluster.api() as api:
         deployment = pod.rpartition("-")[0].rpartition("-")[0]
-        client.AppsV1Api(api).delete_namespaced_deployment(deployment, "node-buildx")
+        apps_v1(api).delete_namespaced_deployment(deployment, "node-buildx")
 
 
 def _left_by_a_cancelled_job(
@@ -234,7 +234,7 @@ def _left(node: Node, namespace: str) -> list[str]:
     """Return what is in a job namespace a minute later, beside what the stack put there."""
     deadline = time.monotonic() + 60
     with node.cluster.api() as api:
-        core = client.CoreV1Api(api)
+        core = core_v1(api)
         while True:
             pods = [str(item.metadata.name) for item in core.list_namespaced_pod(namespace).items]
             secrets = core.list_namespaced_secret(namespace).items

@@ -15,16 +15,13 @@ from dev.node.registry import (
 )
 from tests.support.node.jobs import Runner
 from tests.support.node.project import (
+    FILES,
     TEMPLATES,
     TOOLS,
     pipeline,
     run_image,
 )
 from tests.support.node.shared import Shared
-
-FILES: dict[str, str | bytes] = {
-    "Dockerfile": 'ARG BASE\nFROM ${BASE}\nRUN echo hello > /hello\nCMD ["cat", "/hello"]\n',
-}
 
 
 @pytest.fixture(params=[OPEN, PRIVATE], ids=["plain-http-for-all", "private-ca-login"])

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from dev.node.registry import LOGIN
-from tests.node.conftest import Deployed
-from tests.node.test_registries import FILES
 from tests.support.configured import STRATEGIES
 from tests.support.node.jobs import Control, Runner
-from tests.support.node.project import pipeline
+from tests.support.node.project import FILES, pipeline
+from tests.support.node.stack import NodeStack
 
 
 def test_a_running_job_ends_with_its_strategy_and_the_next_one_has_the_new(
-    stack: Deployed,
+    stack: NodeStack,
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
@@ -38,6 +37,6 @@ def test_a_running_job_ends_with_its_strategy_and_the_next_one_has_the_new(
     assert runner("switching").run(after).status == "success"
 
 
-def _switch(stack: Deployed, name: str) -> None:
+def _switch(stack: NodeStack, name: str) -> None:
     stack.settings["runners"]["switching"]["strategy"] = STRATEGIES[name]
     stack.up()

@@ -11,6 +11,7 @@ CHINESE = CHECKOUT / "README.zh-TW.md"
 TASKS = (README, DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
 """The pages whose commands a test runs."""
 PAGES = (README, CHINESE, *sorted(DOCS.rglob("*.md")))
+MOVE_A_PIPELINE = DOCS / "how-to" / "move-a-pipeline.md"
 TROUBLESHOOTING = DOCS / "how-to" / "troubleshoot.md"
 
 

@@ -18,7 +18,7 @@ import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -32,6 +32,7 @@ from tests.executor.pod import (
     Request,
     job_pod,
 )
+from tests.support.kubernetes import core_v1
 
 PATIENCE = 180.0
 """The runner's default ``poll_timeout``."""
@@ -91,7 +92,7 @@ class Runner:
         configuration.host = account.server
         configuration.ssl_ca_cert = account.certificates
         configuration.api_key = {"authorization": f"Bearer {account.token}"}
-        self._core = client.CoreV1Api(client.ApiClient(configuration))
+        self._core = core_v1(client.ApiClient(configuration))
         self._kubeconfig = folder / f"{secrets.token_hex(4)}.kubeconfig"
         self._kubeconfig.write_text(
             json.dumps(
@@ -139,7 +140,8 @@ class Runner:
             trace.append("ERROR: Job failed: canceled\n")
         except (ApiException, PreparationError) as failure:
             refused = isinstance(failure, ApiException)
-            reason = json.loads(failure.body)["message"] if refused else str(failure)
+            body = str(cast("Any", failure).body) if refused else ""
+            reason = json.loads(body)["message"] if refused else str(failure)
             status = "system failure"
             trace.append(f"ERROR: Job failed (system failure): prepare environment: {reason}\n")
             trace += self._warnings(pod)
@@ -251,7 +253,8 @@ class Runner:
     def _why(self, pod: str) -> str:
         """Tell which container ended; services may (podContainerStatusChecker)."""
         found = self._core.read_namespaced_pod(pod, self.namespace)
-        for status in found.status.container_statuses or []:
+        statuses: list[Any] = found.status.container_statuses or []
+        for status in statuses:
             if status.name in ("build", "helper") and (ended := status.state.terminated):
                 return (
                     f"Error in container {status.name}: "
@@ -266,16 +269,20 @@ class Runner:
             found = self._core.read_namespaced_pod(pod, self.namespace)
             if found.status.phase == "Running":
                 return
-            states = found.status.container_statuses or []
+            states: list[Any] = [
+                *(found.status.init_container_statuses or []),
+                *(found.status.container_statuses or []),
+            ]
             reasons = [
                 f"{state.name}: {state.state.waiting.reason}: {state.state.waiting.message}"
-                for state in [*(found.status.init_container_statuses or []), *states]
+                for state in states
                 if state.state.waiting and "Err" in str(state.state.waiting.reason)
             ]
             if reasons or found.status.phase in ("Failed", "Succeeded"):
+                reported: list[Any] = found.status.conditions or []
                 conditions = [
                     f"{item.reason}: {item.message}"
-                    for item in found.status.conditions or []
+                    for item in reported
                     if item.status != "True" and item.message
                 ]
                 message = [*reasons, *conditions, str(found.status.message or "")]
@@ -344,7 +351,7 @@ class Runner:
         try:
             self._core.delete_namespaced_pod(pod, self.namespace, **at_once)
         except ApiException as failure:
-            if failure.status != 404:
+            if cast("Any", failure).status != 404:
                 raise
 
     def predefined(self, pipeline: Pipeline) -> dict[str, str]:

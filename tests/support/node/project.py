@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes import client
 
 from dev.node.images import BASE
 from dev.node.node import Node
 from dev.node.registry import Kind
 from dev.paths import CHECKOUT
-from tests.node.conftest import APPS
 from tests.support.configured import STRATEGIES
+from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Pipeline
+from tests.support.node.stack import APPS
+from tests.support.pages import TROUBLESHOOTING
 
 TEMPLATES = {
     "buildkit-service-buildx": "buildx",
@@ -31,13 +32,18 @@ WITHIN_REACH = [name for name in STRATEGIES if name not in OUT_OF_REACH]
 TOOLS = ["kaniko", "dood", "dind", "buildkit", "buildkit-service", "buildx", "buildah"]
 """One variant of each, where all variants of a tool would do the same."""
 
+FILES: dict[str, str | bytes] = {
+    "Dockerfile": 'ARG BASE\nFROM ${BASE}\nRUN echo hello > /hello\nCMD ["cat", "/hello"]\n',
+}
+"""A project whose image says hello."""
+
 _MOUNTED = {
     *("", "dev", "proc", "sys", "run", "run/.containerenv"),
     *("etc", "etc/hostname", "etc/hosts", "etc/resolv.conf"),
 }
 """What runc and Buildah make where a base has none to mount on; some tools note the root itself."""
 
-_TROUBLESHOOTING = (CHECKOUT / "docs" / "how-to" / "troubleshoot.md").read_text("utf-8")
+_TROUBLESHOOTING = TROUBLESHOOTING.read_text("utf-8")
 
 
 def pipeline(
@@ -87,7 +93,7 @@ def run_image(node: Node, image: str, name: str) -> str:
         },
     }
     with node.cluster.api() as api:
-        core = client.CoreV1Api(api)
+        core = core_v1(api)
         core.create_namespaced_pod(APPS, manifest)
         try:
             deadline = time.monotonic() + 120
@@ -125,7 +131,7 @@ def contents(node: Node, name: str, kind: Kind, folder: Path) -> dict[str, Membe
                     found.pop(before + after, None)
                     continue
                 data = tar.extractfile(member) if member.isreg() else None
-                digest = hashlib.file_digest(data, "sha256").hexdigest() if data else ""
+                digest = hashlib.sha256(data.read()).hexdigest() if data else ""
                 found[path] = Member(
                     member.type,
                     oct(member.mode & 0o7777),

@@ -19,6 +19,7 @@ from tests.executor.binary import (
     JOB_PAYLOAD,
     Managed,
     Manager,
+    find,
     managing,
 )
 from tests.executor.coordinator import Coordinator
@@ -31,6 +32,8 @@ from tests.support.node.jobs import (
     Runner,
 )
 
+BINARY = find()
+"""The real gitlab-runner, where there is one."""
 _ENDS = 1500.0
 _STATUS = {
     "runner_system_failure": "system failure",

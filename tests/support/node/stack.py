@@ -1,0 +1,71 @@
+"""The stack that the node tests deploy: a runner for each variant."""
+
+import contextlib
+import copy
+import dataclasses
+from collections.abc import Generator
+from typing import Any
+
+import yaml
+from pulumi import automation as auto
+
+from dev.local import LocalStack
+from dev.node.node import Node
+from dev.node.registry import LOGIN, MIRROR, OPEN, PRIVATE
+from tests.support.configured import SETTINGS, STRATEGIES
+
+MANAGERS = "node"
+APPS = "node-apps"
+
+
+@dataclasses.dataclass
+class NodeStack:
+    """The stack of the tests, as the code of ``make up`` brings it up."""
+
+    local: LocalStack
+    settings: dict[str, Any]
+
+    def up(self, *, refresh: bool = False) -> None:
+        with self._open() as opened:
+            # All at once, since a manager is ready a minute after it has started.
+            opened.up(on_output=print, refresh=refresh, parallel=2 * len(self.settings["runners"]))
+
+    def down(self) -> None:
+        """Remove it, which another worker may have brought up."""
+        with self._open() as opened:
+            opened.destroy(on_output=print, remove=True)
+
+    @contextlib.contextmanager
+    def _open(self) -> Generator[auto.Stack]:
+        content = {"config": {"image-builds:settings": self.settings}}
+        self.local.stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        with self.local.open() as opened:
+            yield opened
+
+
+def stack_settings(node: Node) -> dict[str, Any]:
+    """Return a stack with each variant, a runner with little memory, and one that changes."""
+    certificate = node.registries.certificate
+    runners: dict[str, Any] = {name: {"strategy": entry} for name, entry in STRATEGIES.items()} | {
+        "small": {"strategy": "kaniko"},
+        "switching": {"strategy": "kaniko"},
+    }
+    # So that six jobs at once find room on a node with two processors.
+    little: dict[str, Any] = {"requests": {"cpu": "50m"}}
+    for runner in runners.values():
+        runner["resources"] = {**little, "service": little}
+    runners["small"]["resources"]["limits"] = {"memory": "128Mi"}
+    return {
+        "gitlab": {"url": "https://gitlab.example.com"},
+        "cluster": copy.deepcopy(SETTINGS["cluster"]),
+        "namespace": MANAGERS,
+        "registries": [
+            {"host": OPEN.address, "insecure": True},
+            {"host": LOGIN.address, "insecure": True, "pull": "in", "push": "out"},
+            {"host": PRIVATE.address, "caCertificates": certificate, "pull": "in", "push": "out"},
+            {"host": MIRROR.address, "caCertificates": certificate},
+        ],
+        "registryMirrors": [MIRROR.address],
+        "targetNamespaces": {APPS: {"create": True}},
+        "runners": {name: {"tags": [name], **entry} for name, entry in runners.items()},
+    }

@@ -1,0 +1,155 @@
+"""Stacks on the cluster of the engine tests, each with namespaces under a prefix."""
+
+import base64
+import contextlib
+import dataclasses
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import yaml
+from pulumi import automation as auto
+from pulumi.automation import events
+
+from dev.cluster import Cluster
+from dev.local import USERNAME, LocalStack
+from dev.paths import CHECKOUT
+from tests.support.kubernetes import core_v1
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What one operation of the engine did, and everything that it printed."""
+
+    operations: dict[str, list[str]]
+    output: str
+
+
+@dataclasses.dataclass
+class Site:
+    """A stack on the session's cluster, whose namespaces begin with a prefix."""
+
+    prefix: str
+    folder: Path
+    stack: LocalStack
+
+    def write(self, strategy: Any, **changes: Any) -> None:  # noqa: ANN401 - YAML
+        """Write the stack file."""
+        runner = {"tags": ["build"], "strategy": strategy, **changes.pop("runner", {})}
+        settings = {
+            "gitlab": {"url": "https://gitlab.example.com"},
+            "cluster": {
+                "kind": "onPrem",
+                "nodes": {
+                    "os": "ubuntu",
+                    "dockerSocket": True,
+                    "trusted": True,
+                    "userNamespaces": True,
+                    "selector": {"image-builds/docker-socket": "true"},
+                },
+            },
+            "namespace": self.prefix,
+            "registries": [{"host": "registry.example.com:5000", "pull": "in", "push": "out"}],
+            "targetNamespaces": {f"{self.prefix}-apps": {"create": True}},
+            "runners": {"builds": runner},
+            **changes,
+        }
+        content = {"config": {"image-builds:settings": settings}}
+        self.stack.stack_file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    def plant(self, **values: str) -> None:
+        """Choose the secrets' values by config path, with ``__`` for the dot."""
+        self.stack.state.mkdir(parents=True, exist_ok=True)
+        planted = {path.replace("__", "."): value for path, value in values.items()}
+        file = self.stack.state / "secrets.json"
+        known: dict[str, str] = json.loads(file.read_bytes()) if file.exists() else {}
+        file.write_text(json.dumps({**known, **planted}), encoding="utf-8")
+
+    def up(self) -> Outcome:
+        return self._run(lambda stack, see, say: stack.up(on_event=see, on_output=say))
+
+    def preview(self) -> Outcome:
+        return self._run(
+            lambda stack, see, say: stack.preview(on_event=see, on_output=say, diff=True),
+        )
+
+    def destroy(self) -> Outcome:
+        return self._run(
+            lambda stack, see, say: stack.destroy(on_event=see, on_output=say, remove=True),
+        )
+
+    def state(self) -> str:
+        """The stack's state as it lies in the backend, with its history and backups."""
+        files = (self.stack.state / "backend").rglob("*.json*")
+        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start ``up`` in another process group, so that a test can kill all of it."""
+        return subprocess.Popen(
+            [
+                sys.executable,
+                *("-m", "tests.support.drive"),
+                str(self.stack.state),
+                str(self.stack.kubeconfig),
+                str(self.stack.stack_file),
+            ],
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _run(
+        self,
+        operation: Callable[
+            [auto.Stack, Callable[[events.EngineEvent], Any], Callable[[str], Any]],
+            object,
+        ],
+    ) -> Outcome:
+        operations: dict[str, list[str]] = {}
+        lines: list[str] = []
+
+        def see(event: events.EngineEvent) -> None:
+            done = event.resource_pre_event
+            if done and done.metadata.op != events.OpType.SAME:
+                operations.setdefault(done.metadata.op, []).append(done.metadata.urn)
+
+        try:
+            # After each operation the SDK asks for these, which takes three processes.
+            unread = {"outputs": dict, "info": mock.Mock()}
+            with self.stack.open() as stack, mock.patch.multiple(stack, **unread):
+                operation(stack, see, lines.append)
+        except auto.CommandError as error:
+            lines.append(str(error))
+            return Outcome({**operations, "failed": [str(error)]}, "\n".join(lines))
+        return Outcome(operations, "\n".join(lines))
+
+
+@contextlib.contextmanager
+def fresh_site(control_plane: Cluster, folder: Path) -> Generator[Site]:
+    """Yield a fresh stack; whatever it left behind is removed."""
+    prefix = f"t{secrets.token_hex(4)}"
+    stack = LocalStack(
+        "test",
+        folder / "state",
+        control_plane.kubeconfig,
+        stack_file=folder / "Pulumi.test.yaml",
+    )
+    yield Site(prefix, folder, stack)
+    with control_plane.api() as api:
+        namespaces = core_v1(api)
+        for namespace in namespaces.list_namespace().items:
+            if namespace.metadata.name.startswith(prefix):
+                namespaces.delete_namespace(namespace.metadata.name)
+
+
+def encoded(planted: list[str]) -> list[str]:
+    """Return each secret as it is, and as Secrets and Docker's config.json encode it."""
+    texts = [text for secret in planted for text in (secret, f"{USERNAME}:{secret}")]
+    return [*planted, *(base64.b64encode(text.encode()).decode() for text in texts)]
