@@ -36,7 +36,7 @@ from dev.paths import CHECKOUT, STAND_IN_CHART, state_folder
 from report.stack_file import SETTINGS, StackFileError, read_config
 
 CHART_VARIABLE = "IMAGE_BUILDS_CHART"
-"""A chart archive or folder, which is deployed in place of the stand-in for the official chart."""
+"""A chart archive or folder, which is deployed instead of the stand-in for the official chart."""
 USERNAME = "registry-user"
 """That of every made-up login; not a word of everyday, since reports blot it out as a secret."""
 

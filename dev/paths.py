@@ -9,7 +9,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 STAND_IN_CHART = CHECKOUT / "tests" / "charts" / "gitlab-runner"
 """The chart that the tests deploy in place of GitLab's, which no package registry carries."""
 STATE_VARIABLE = "IMAGE_BUILDS_STATE"
-"""The folder of the local run's state, in place of ``.state``."""
+"""The folder of the local run's state, instead of ``.state``."""
 
 
 def state_folder() -> Path:

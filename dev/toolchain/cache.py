@@ -15,7 +15,7 @@ from dev.toolchain import programs
 from dev.toolchain.programs import Program
 
 CACHE_VARIABLE = "IMAGE_BUILDS_CACHE"
-"""The folder of programs, in place of ``image-builds`` in the user's cache folder."""
+"""The folder of programs, instead of ``image-builds`` in the user's cache folder."""
 
 
 @dataclasses.dataclass(frozen=True)
