@@ -70,7 +70,7 @@ def test_a_state_that_violates_nothing_is_one_line(
     assert capsys.readouterr().out == "dev: 10 rules, 0 mandatory violations\n"
 
 
-def test_a_violation_is_told_with_what_to_do_and_how_it_is_accepted(
+def test_a_violation_says_what_to_do_and_how_to_accept_it(
     checkout: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -95,10 +95,11 @@ def test_what_is_accepted_in_writing_is_shown_and_does_not_fail(
     assert "accepted" in capsys.readouterr().out
 
 
-def test_a_value_that_the_state_holds_encrypted_is_a_secret_in_values(
+def test_a_value_encrypted_in_the_state_counts_as_a_secret(
     checkout: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """It is a secret in plain values, which the policy forbids."""
     encrypted = {**SECRET, "ciphertext": "v1:planted"}
     found = resources("dev", TOML, runnerToken=encrypted)
 

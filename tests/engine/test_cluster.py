@@ -19,7 +19,7 @@ def other(tmp_path: Path) -> Cluster:
     return Cluster(tmp_path / "other")
 
 
-def test_a_cluster_comes_up_beside_another_and_goes_without_a_trace(
+def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
     control_plane: Cluster,
     other: Cluster,
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_process_that_is_not_ours_is_never_signalled(other: Cluster, tmp_path:
     assert not other.status()[0].pid
 
 
-def test_a_process_whose_starter_was_killed_is_known_all_the_same(other: Cluster) -> None:
+def test_a_process_is_known_after_its_starter_was_killed(other: Cluster) -> None:
     other.state.mkdir()
     # What a starter does that is killed at once: nothing after the start.
     with subprocess.Popen(["etcd", "60"], executable="/bin/sleep", cwd=other.state) as started:

@@ -53,11 +53,12 @@ def test_it_appears_with_the_strategy_and_goes_with_it(
     assert own not in [item.metadata.name for item in core.list_namespace().items]
 
 
-def test_certificates_stay_and_a_new_year_brings_others_of_the_same_ca(
+def test_a_new_year_brings_other_certificates_of_the_same_ca(
     site: Site,
     core: Api,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Until then they stay as they are."""
     own, jobs = f"{site.prefix}-buildkitd", f"{site.prefix}-builds"
     monkeypatch.setattr("components.arguments._year", lambda: 2026)
     site.write(SERVICE)

@@ -127,11 +127,12 @@ def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> No
         core_v1(api).read_namespaced_secret("registry-pull", target)
 
 
-def test_the_pod_of_a_deployment_needs_each_key_to_fit_restricted_and_alone_has_a_token(
+def test_a_deploying_pod_needs_each_key_to_fit_restricted(
     site: Site,
     control_plane: Cluster,
     core: Api,
 ) -> None:
+    """It is also the only pod with an account token."""
     site.write("kaniko", runners=_runners(site))
     site.up()
     jobs = f"{site.prefix}-deploy"
@@ -174,7 +175,7 @@ def _without(text: str, key: str) -> str:
     return tomlkit.dumps(settings)
 
 
-def test_a_build_runner_that_deploys_from_now_on_loses_its_push_login_and_nothing_else(
+def test_a_switch_to_deploy_removes_only_the_push_login(
     site: Site,
 ) -> None:
     site.write("kaniko")

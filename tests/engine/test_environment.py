@@ -67,7 +67,7 @@ def test_a_rotated_token_restarts_the_manager(
     assert deployment.status.observed_generation == 2
 
 
-def test_a_pull_secret_made_by_hand_is_adopted_where_the_config_says_so(
+def test_a_pull_secret_made_by_hand_is_adopted_if_configured(
     site: Site,
     core: Api,
 ) -> None:

@@ -77,13 +77,14 @@ def _pending(core: Api, namespace: str, status: str) -> bool:
         pytest.param("pending-upgrade", False, id="upgrade"),
     ],
 )
-def test_an_up_that_was_killed_while_helm_waited_for_the_manager_is_finished_by_the_next(
+def test_the_next_up_finishes_one_that_was_killed(
     site: Site,
     core: Api,
     control_plane: Cluster,
     status: str,
     goes_on: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
+    """It was killed while Helm waited for the manager."""
     site.write("kaniko")
     if status == "pending-upgrade":
         site.up()
@@ -109,7 +110,7 @@ def test_an_up_that_was_killed_while_helm_waited_for_the_manager_is_finished_by_
     assert not _pending(core, site.prefix, status)
 
 
-def test_a_checkpoint_that_was_being_written_does_not_stop_the_next_up(site: Site) -> None:
+def test_a_half_written_checkpoint_does_not_stop_the_next_up(site: Site) -> None:
     site.write("kaniko")
     site.up()
     checkpoint = next((site.stack.state / "backend").glob(".pulumi/stacks/**/test.json"))
@@ -119,10 +120,11 @@ def test_a_checkpoint_that_was_being_written_does_not_stop_the_next_up(site: Sit
     assert site.up().operations == {}
 
 
-def test_an_up_without_an_api_server_says_so_and_the_next_finishes_it(
+def test_an_up_without_an_api_server_names_the_cause(
     site: Site,
     control_plane: Cluster,
 ) -> None:
+    """The next up finishes it."""
     site.write("kaniko")
     with _running(site) as process:
         _read_until(process, "Secret builds-token")
@@ -139,7 +141,7 @@ def test_an_up_without_an_api_server_says_so_and_the_next_finishes_it(
     assert site.preview().operations == {}
 
 
-def test_a_mistake_ends_without_a_traceback_before_anything_is_changed(
+def test_a_mistake_changes_nothing_and_shows_no_traceback(
     site: Site,
     core: Api,
 ) -> None:

@@ -90,7 +90,7 @@ def test_dood_is_refused_in_prod_by_the_pack_and_kaniko_is_not(prod: Site, pack:
     assert "can't run policy" not in quiet
 
 
-def test_what_is_accepted_in_writing_is_told_by_the_pack_and_not_refused(
+def test_the_pack_names_an_accepted_risk_and_lets_it_pass(
     prod: Site,
     pack: Path,
 ) -> None:
@@ -120,13 +120,14 @@ def test_a_secret_in_values_is_refused_without_a_word_of_it(prod: Site, pack: Pa
         ("dind", {"no-dind-in-prod", "job-memory-limits"}),
     ],
 )
-def test_a_real_state_violates_the_same_by_the_pack_and_by_the_check_without_an_engine(
+def test_the_pack_and_the_offline_check_find_the_same(
     strategy: str,
     violated: set[str],
     prod: Site,
     pack: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """Both judge the state of a real deployment."""
     _write(prod, STRATEGIES[strategy])
     assert "failed" not in prod.up().operations
     with prod.stack.open() as stack:

@@ -251,7 +251,7 @@ def test_previews_of_other_changes_have_other_digests(deployed: Site) -> None:
     assert len(digests) == 3
 
 
-def test_a_mistake_in_the_config_is_told_on_its_line(deployed: Site) -> None:
+def test_a_config_error_is_reported_on_its_line(deployed: Site) -> None:
     report = _report(deployed, CONFIG_ERROR)
     file = deployed.stack.stack_file
     text = file.read_text(encoding="utf-8")
@@ -290,7 +290,7 @@ def unreachable(deployed: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", ["kaniko-to-dood", "registry-added"])
-def test_updates_are_previewed_the_same_while_the_api_server_is_down(
+def test_a_preview_is_the_same_while_the_api_server_is_down(
     unreachable: Site,
     name: str,
 ) -> None:

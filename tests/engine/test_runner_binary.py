@@ -110,7 +110,8 @@ def jobs(
     return Jobs(everything, name, manager, outcome, asked, stand_in)
 
 
-def test_the_real_runner_takes_the_job_and_stops_where_a_node_would_be_needed(jobs: Jobs) -> None:
+def test_the_real_runner_takes_a_job_as_far_as_a_node(jobs: Jobs) -> None:
+    """The pod is made; it would need a node to run."""
     gitlab = jobs.outcome.gitlab
 
     assert gitlab.refused == []
@@ -174,9 +175,10 @@ def _comparable(pod: dict[str, Any]) -> dict[str, Any]:
     return {**spec, **seen(pod)}
 
 
-def test_nothing_is_forbidden_and_the_stand_in_asks_for_the_same_in_the_same_order(
+def test_the_stand_in_asks_what_the_real_runner_asks(
     jobs: Jobs,
 ) -> None:
+    """In the same order, and nothing is forbidden."""
     real, stand_in = (
         list(dict.fromkeys(call for call in run.calls if call[1] != REVIEWS))
         for run in (jobs.asked, jobs.stand_in)

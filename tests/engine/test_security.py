@@ -115,7 +115,7 @@ def manager(site: Site, control_plane: Cluster) -> Iterator[client.ApiClient]:
         yield api
 
 
-def test_the_manager_may_do_what_the_runner_does_and_nothing_else(
+def test_the_manager_may_do_only_what_the_runner_does(
     site: Site,
     manager: client.ApiClient,
 ) -> None:
@@ -134,7 +134,7 @@ def test_the_manager_may_do_what_the_runner_does_and_nothing_else(
     assert [call for call in CLUSTER_WIDE if allowed(manager, "", call)] == []
 
 
-def test_the_manager_reads_no_secret_that_it_does_not_know_and_not_its_own_token(
+def test_the_manager_reads_neither_its_token_nor_unknown_secrets(
     site: Site,
     manager: client.ApiClient,
 ) -> None:

@@ -200,12 +200,13 @@ def test_the_manager_is_available_under_restricted(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_manager_runs_a_job_whose_pod_is_what_the_plan_promised(
+def test_the_pod_of_a_job_is_what_the_plan_promised(
     variant: str,
     walk: Walk,
     control_plane: Cluster,
     core: Api,
 ) -> None:
+    """The manager's account makes it."""
     prefix, runner = walk.site.prefix, walk.runner(variant)
     plan = walk.plans()[runner]
     manager = account(control_plane, f"gitlab-runner-{runner}", prefix)
@@ -220,12 +221,13 @@ def test_the_manager_runs_a_job_whose_pod_is_what_the_plan_promised(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_needs_the_level_of_its_namespace_is_refused_one_level_stricter(
+def test_a_pod_is_refused_one_level_stricter(
     variant: str,
     walk: Walk,
     control_plane: Cluster,
     core: Api,
 ) -> None:
+    """So no namespace admits more than its runner needs."""
     prefix, runner = walk.site.prefix, walk.runner(variant)
     plan = walk.plans()[runner]
     level = STRICTER.get(plan.pod_security)
@@ -247,9 +249,10 @@ def test_what_needs_the_level_of_its_namespace_is_refused_one_level_stricter(
         assert run.pod == {}
 
 
-def test_a_switch_updates_in_place_and_only_what_is_a_strategys_own_comes_and_goes(
+def test_a_switch_updates_in_place(
     step: Step,
 ) -> None:
+    """Only a strategy's own resources come and go."""
     assert "failed" not in step.operations, step.output
     expected = [SHARED, *(_expected(name, step.old[name], step.new[name]) for name in RUNNERS)]
 

@@ -39,12 +39,13 @@ REUSED = {
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_a_second_build_reuses_the_costly_step_and_builds_what_changed(
+def test_a_second_build_reuses_the_costly_step(
     name: str,
     node: Node,
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
+    """It builds what changed."""
     results = [
         runner(name).run(
             pipeline(

@@ -60,7 +60,7 @@ def _answers() -> dict[str, dict[str, str]]:
     }
 
 
-def test_the_table_has_every_variant_and_everything_that_is_tried() -> None:
+def test_the_table_has_every_variant_and_every_attempt() -> None:
     answers = _answers()
 
     assert sorted(answers) == sorted(TRIED)
@@ -103,7 +103,7 @@ def _said(trace: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w ]+): (yes|no)$", trace, re.MULTILINE))
 
 
-def test_only_a_job_with_a_certificate_of_the_stack_commands_the_shared_daemon(
+def test_the_shared_daemon_obeys_only_certificates_of_the_stack(
     runner: Callable[..., Runner],
 ) -> None:
     """Without a network plugin that enforces policies, nothing else stops the others."""

@@ -62,7 +62,7 @@ def test_a_manager_that_is_to_stop_ends_its_job_first(
     assert pod not in _pods(node, found.namespace)
 
 
-def test_a_manager_that_is_terminated_fails_its_job_and_removes_the_pod(
+def test_a_terminated_manager_fails_its_job_and_removes_the_pod(
     name: str,
     node: Node,
     runner: Callable[..., RealRunner],
@@ -77,7 +77,7 @@ def test_a_manager_that_is_terminated_fails_its_job_and_removes_the_pod(
     assert pod not in _pods(node, found.namespace)
 
 
-def test_a_manager_that_is_killed_leaves_a_pod_that_ends_with_the_jobs_time(
+def test_the_pod_of_a_killed_manager_ends_with_the_jobs_time(
     name: str,
     node: Node,
     runner: Callable[..., RealRunner],

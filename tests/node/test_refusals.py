@@ -93,11 +93,12 @@ def test_what_the_node_has_not_ends_the_job_with_its_name(
 
 
 @pytest.mark.parametrize("name", ["dood"])
-def test_a_dood_job_on_a_node_without_an_engine_does_not_start_and_says_why(
+def test_a_dood_job_without_an_engine_does_not_start(
     name: str,
     node: Node,
     runner: Callable[..., Runner],
 ) -> None:
+    """It says why."""
     node.stop_docker()
     try:
         result = runner(name).run(Pipeline(script=["true"], files={}), patience=15)
@@ -118,7 +119,7 @@ UNREACHABLE = {
 
 @pytest.mark.parametrize("name", TOOLS)
 @pytest.mark.parametrize("wrong", UNREACHABLE)
-def test_a_registry_that_is_not_there_fails_the_push_and_is_named(
+def test_a_missing_registry_fails_the_push_and_is_named(
     wrong: str,
     name: str,
     runner: Callable[..., Runner],
@@ -160,7 +161,7 @@ def test_a_full_disk_fails_the_build_and_says_so(
     explained("no space left on device", result.trace.lower())
 
 
-def test_a_build_that_needs_more_memory_than_it_may_have_is_killed_and_says_so(
+def test_a_build_over_its_memory_limit_is_killed_and_says_so(
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
@@ -185,12 +186,13 @@ def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
 
 
 @pytest.mark.parametrize("name", ["buildx"])
-def test_a_cancelled_job_of_buildx_leaves_its_buildkit_pod_as_its_plan_warns(
+def test_a_cancelled_buildx_job_leaves_its_buildkit_pod(
     name: str,
     node: Node,
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
+    """Its plan warns of that."""
     (pod,) = _left_by_a_cancelled_job(name, node, runner, tag)
 
     assert pod.startswith("build-")
@@ -256,7 +258,7 @@ BROKEN_OFF = (
 
 
 @pytest.mark.parametrize("name", ["kaniko", "dood", "buildkit", "buildah"])
-def test_a_registry_that_goes_in_the_middle_of_a_push_fails_the_job(
+def test_a_registry_that_stops_during_a_push_fails_the_job(
     name: str,
     node: Node,
     shared: Shared,

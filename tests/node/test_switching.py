@@ -11,11 +11,12 @@ from tests.support.node.project import FILES, pipeline
 from tests.support.node.stack import NodeStack
 
 
-def test_a_running_job_ends_with_its_strategy_and_the_next_one_has_the_new(
+def test_a_running_job_keeps_its_strategy_during_a_switch(
     stack: NodeStack,
     runner: Callable[..., Runner],
     tag: str,
 ) -> None:
+    """The next job has the new one."""
     """From dind, so that all that it had is taken away, and its level is lowered."""
     _switch(stack, "dind")
     before = pipeline("dind", "switching", f"{tag}-before", LOGIN, FILES)

@@ -39,7 +39,7 @@ def test_the_note_is_as_reviewed(
     assert report.exit_code == CHANGES_AND_CODES[name][1]
 
 
-def test_secrets_that_change_are_told_without_their_values() -> None:
+def test_a_secret_that_changes_shows_no_value() -> None:
     text = note.write(_report("password-rotated"))
 
     assert "AnotherPassword" not in text
@@ -52,7 +52,7 @@ def test_equal_plans_have_equal_digests_and_others_do_not() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_every_strategy_that_builds_has_a_command_to_tell() -> None:
+def test_every_strategy_that_builds_has_a_command() -> None:
     kinds = {strategy.kind for strategy in templates.STRATEGIES.values()}
 
     assert kinds <= set(jobs.COMMANDS)
