@@ -27,7 +27,7 @@ LONGEST = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whatever is below tests/engine and tests/node by its folder; begin with what is long."""
+    """Mark what is in tests/engine and tests/node by its folder; begin with what is long."""
     for item in items:
         for tier in ("engine", "node"):
             if tier in item.path.parts:

@@ -57,7 +57,7 @@ def exported(folder: Path, found: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of its own, which holds the stack files."""
+    """A checkout that holds the stack files."""
     monkeypatch.setattr(policy, "CHECKOUT", tmp_path)
     return tmp_path
 
@@ -147,7 +147,7 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "is no JSON; write it by: pulumi stack export --file state.json"),
         ("{}", "is no state of a stack; write one by: pulumi stack export --file state.json"),
@@ -157,7 +157,7 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
 )
 def test_what_is_no_state_is_told_without_a_traceback(
     text: str | None,
-    told: str,
+    message: str,
     checkout: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -166,7 +166,7 @@ def test_what_is_no_state_is_told_without_a_traceback(
         file.write_text(text, encoding="utf-8")
 
     assert policy.main(["--state", str(file)]) == 1
-    assert f"{file}: {told}" in capsys.readouterr().err
+    assert f"{file}: {message}" in capsys.readouterr().err
 
 
 def test_a_stack_that_is_not_up_says_what_to_run(

@@ -1,4 +1,4 @@
-"""Drift on a real API server: what others change is told, and nothing else."""
+"""Drift on a real API server: a report has what others change, and nothing else."""
 
 import os
 import re
@@ -171,7 +171,7 @@ RISKS = {
 
 @pytest.fixture(scope="module")
 def drifted(control_plane: Cluster, deployed: Site) -> Report:
-    """What is told after all of that."""
+    """The report after all of that."""
     with control_plane.api() as api:
         for change in CHANGED:
             change(api, deployed)

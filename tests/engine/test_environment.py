@@ -5,7 +5,7 @@ import pytest
 from dev.cluster import Cluster
 from tests.support.configured import CERTIFICATE, STRATEGIES
 from tests.support.kubernetes import Api, apps_v1, core_v1
-from tests.support.stacks import Site, encoded
+from tests.support.stacks import Site, encodings
 
 
 def test_auto_follows_what_the_cluster_is_said_to_be(site: Site) -> None:
@@ -36,7 +36,7 @@ def test_destroy_leaves_nothing_and_says_no_secret(
     destroyed = site.destroy()
 
     assert "failed" not in destroyed.operations
-    assert [form for form in encoded([*planted.values()]) if form in destroyed.output] == []
+    assert [form for form in encodings([*planted.values()]) if form in destroyed.output] == []
     deadline = time.monotonic() + 30
     left = [site.prefix]
     while left and time.monotonic() < deadline:

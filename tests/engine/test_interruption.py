@@ -58,7 +58,7 @@ def test_an_up_that_was_killed_is_finished_by_the_next(
     assert "failed" not in site.up().operations
 
     assert site.preview().operations == {}
-    # The provider is in a process group of its own and survived; the next run ends it.
+    # The provider is in another process group and survived; the next run ends it.
     assert left
     assert _plugins(site) == []
     assert core.read_namespace(f"{site.prefix}-builds").status.phase == "Active"

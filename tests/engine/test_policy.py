@@ -59,31 +59,31 @@ def _write(site: Site, strategy: Any, **accepted: str) -> None:  # noqa: ANN401 
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
-def _previewed(site: Site, pack: Path) -> tuple[bool, str]:
+def _preview(site: Site, pack: Path) -> tuple[bool, str]:
     """Whether a preview with the pack succeeds, and all that it prints on one line."""
     lines: list[str] = []
     with site.stack.open() as stack:
         try:
             stack.preview(policy_packs=[str(pack)], on_output=lines.append)
         except auto.CommandError as error:
-            return False, _joined(*lines, str(error))
-    return True, _joined(*lines)
+            return False, _join(*lines, str(error))
+    return True, _join(*lines)
 
 
-def _joined(*lines: str) -> str:
+def _join(*lines: str) -> str:
     return " ".join(" ".join(lines).split())
 
 
 def test_dood_is_refused_in_prod_by_the_pack_and_kaniko_is_not(prod: Site, pack: Path) -> None:
     _write(prod, STRATEGIES["dood"])
-    refused, told = _previewed(prod, pack)
+    refused, output = _preview(prod, pack)
     _write(prod, "kaniko")
-    passed, quiet = _previewed(prod, pack)
+    passed, quiet = _preview(prod, pack)
 
     assert not refused
-    assert "[mandatory] [severity: critical] no-dood-in-prod" in told
-    assert f"{WHAT}; choose a strategy that needs no root on the node" in told
-    assert f'or accept it as "{IDENTITY}"' in told
+    assert "[mandatory] [severity: critical] no-dood-in-prod" in output
+    assert f"{WHAT}; choose a strategy that needs no root on the node" in output
+    assert f'or accept it as "{IDENTITY}"' in output
     assert passed
     assert "image-builds@v" in quiet
     assert [rule.name for rule in RULES if rule.name in quiet] == []
@@ -94,22 +94,22 @@ def test_the_pack_names_an_accepted_risk_and_lets_it_pass(
     prod: Site,
     pack: Path,
 ) -> None:
-    _write(prod, STRATEGIES["dood"], **{IDENTITY: "a site of its own"})
+    _write(prod, STRATEGIES["dood"], **{IDENTITY: "a separate site"})
 
-    passed, told = _previewed(prod, pack)
+    passed, output = _preview(prod, pack)
 
     assert passed
-    assert f"no-dood-in-prod: {WHAT}; accepted: a site of its own" in told
+    assert f"no-dood-in-prod: {WHAT}; accepted: a separate site" in output
 
 
 def test_a_secret_in_values_is_refused_without_a_word_of_it(prod: Site, pack: Path) -> None:
     prod.write("kaniko", runner={**LIMITS, "environment": {"NPM_TOKEN": "planted-secret"}})
 
-    passed, told = _previewed(prod, pack)
+    passed, output = _preview(prod, pack)
 
     assert not passed
-    assert "values.runners.config of release builds holds a secret" in told
-    assert "planted-secret" not in told
+    assert "values.runners.config of release builds holds a secret" in output
+    assert "planted-secret" not in output
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def _note(site: Site, report: Report) -> str:
     return re.sub(r"(checksum/.*?|token-digest.*?): [0-9a-f]{16,}", r"\1: <checksum>", text)
 
 
-def _compared(report: Report, prefix: str) -> dict[str, list[str]]:
+def _comparable(report: Report, prefix: str) -> dict[str, list[str]]:
     """Return what an engine and the chart have no part in, one entry for each thing."""
     parts: dict[str, list[Any]] = {
         "risk changes": [item for item in report.deltas if not _is_rendered(item.identity)],
@@ -178,7 +178,9 @@ def test_an_engine_and_the_recorded_program_agree(deployed: Site, name: str) -> 
 
     report = _report(deployed, change)
 
-    assert _compared(report, deployed.prefix) == _compared(previewed(change, FOUR_RUNNERS), "site")
+    assert _comparable(report, deployed.prefix) == _comparable(
+        previewed(change, FOUR_RUNNERS), "site"
+    )
     assert (report.exit_code, report.gaps) == (code, ())
 
 
@@ -203,7 +205,7 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
         report = _report(site, change)
 
     assert _note(site, report) == snapshot(extension_class=Markdown)
-    assert _compared(report, site.prefix) == _compared(previewed(change, FOUR_RUNNERS), "site")
+    assert _comparable(report, site.prefix) == _comparable(previewed(change, FOUR_RUNNERS), "site")
     assert (report.exit_code, report.gaps) == (code, ())
 
 
@@ -298,6 +300,6 @@ def test_a_preview_is_the_same_while_the_api_server_is_down(
 
     report = _report(unreachable, change)
 
-    without_engine = _compared(previewed(change, FOUR_RUNNERS), "site")
-    assert _compared(report, unreachable.prefix) == without_engine
+    without_engine = _comparable(previewed(change, FOUR_RUNNERS), "site")
+    assert _comparable(report, unreachable.prefix) == without_engine
     assert (report.exit_code, report.gaps) == (code, ())

@@ -199,5 +199,5 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
     assert {name for name, text in outputs.items() for secret in PLANTED if secret in text} == set()
     encoded = [base64.b64encode(secret.encode()).decode().rstrip("=") for secret in PLANTED]
     assert {name for name, text in outputs.items() for item in encoded if item in text} == set()
-    # What was swept is there: each place is told of, without its value.
+    # What was swept is there: the report names each place, without its value.
     assert fails or outputs["note.md"].count("[secret]") > len(PLANTED)

@@ -80,14 +80,14 @@ def test_its_preview_tells_what_that_of_an_administrator_tells(
     strategy: str,
 ) -> None:
     deployed.write(STRATEGIES[strategy], previewAccount=True)
-    told: list[object] = []
+    plans: list[object] = []
     for site in (deployed, reviewer):
         with site.stack.open() as stack:
-            told.append(preview.run(stack, Charts(None)).plan)
+            plans.append(preview.run(stack, Charts(None)).plan)
     deployed.write("kaniko", previewAccount=True)
 
-    assert told[0] == told[1]
-    asked = control_plane.asked("reviewer", deployed.prefix)
+    assert plans[0] == plans[1]
+    asked = control_plane.requests_of("reviewer", deployed.prefix)
     assert {call[0] for call in asked.calls} <= {"get", "patch"}
     # The dry runs of what would be changed, which it may not do for real either.
     assert {call[0] for call in asked.forbidden} == {"patch"}

@@ -105,7 +105,7 @@ def jobs(
         manager = deployed_manager(core_v1(api), everything.prefix, name)
     known = account(control_plane, release, everything.prefix)
     outcome = take_job(BINARY, manager, known, tmp_path_factory.mktemp(name))
-    asked = control_plane.asked(release, everything.prefix)
+    asked = control_plane.requests_of(release, everything.prefix)
     stand_in = Job(manager.template, pinned(), known).run(Request(fails=True))
     return Jobs(everything, name, manager, outcome, asked, stand_in)
 
@@ -207,8 +207,8 @@ def test_without_a_right_the_real_runner_misses_it(
     with grant(control_plane, rights, "baseline", "gitlab-job-kaniko") as (namespace, known):
         text = manager.template.replace(f"{everything.prefix}-kaniko", namespace)
         take_job(BINARY, dataclasses.replace(manager, template=text), known, tmp_path)
-        asked = control_plane.asked("gitlab-runner-builds", namespace)
+        asked = control_plane.requests_of("gitlab-runner-builds", namespace)
 
-    # A runner whose pod was refused looks for the events of none, in all namespaces.
+    # A runner whose pod was refused asks for the events of no pod, in all namespaces.
     aside = {("list", "", "events")} if right == ("create", "", "pods") else set[Call]()
     assert set(asked.forbidden) == {right} | aside

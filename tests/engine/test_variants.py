@@ -1,6 +1,6 @@
 """Every variant on the real engine, and the switch from each to each other.
 
-One stack has as many runners as there are variants, each in one of its own. Then all move at once:
+One stack has a runner for each variant. Then all of them switch at once:
 in the update of a step, each runner moves as many places on in the list. The steps of every
 length, from one place to one less than the list has, take a runner from each variant to each other.
 """
@@ -26,7 +26,7 @@ from tests.executor.promise import promised, seen
 from tests.support.cluster import account, as_manifest, grant, runner_config
 from tests.support.configured import CERTIFICATE, STRATEGIES
 from tests.support.kubernetes import Api, apps_v1, core_v1
-from tests.support.stacks import Site, encoded, fresh_site
+from tests.support.stacks import Site, encodings, fresh_site
 
 VARIANTS = list(STRATEGIES)
 RUNNERS = [f"r{number:02}" for number in range(len(VARIANTS))]
@@ -301,5 +301,8 @@ def test_no_secret_is_in_plain_anywhere(walk: Walk, core: Api) -> None:
     assert "gitlab-runner-r00-token" in places["cluster"]
     assert "registry-pull" in places["state"]
     assert [
-        (place, form) for place, text in places.items() for form in encoded(planted) if form in text
+        (place, form)
+        for place, text in places.items()
+        for form in encodings(planted)
+        if form in text
     ] == []

@@ -12,7 +12,7 @@ from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.executor.binary import Managed
 from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Control, Pipeline
-from tests.support.node.project import explained
+from tests.support.node.project import assert_explained
 from tests.support.node.real import BINARY, RealRunner, follow, trace_of
 
 pytestmark = [
@@ -73,7 +73,7 @@ def test_a_terminated_manager_fails_its_job_and_removes_the_pod(
         managed.process.wait(60)
 
     assert managed.gitlab.states[-1]["failure_reason"] == "runner_system_failure"
-    explained("aborted: terminated", trace_of(managed.gitlab))
+    assert_explained("aborted: terminated", trace_of(managed.gitlab))
     assert pod not in _pods(node, found.namespace)
 
 

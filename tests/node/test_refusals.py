@@ -15,7 +15,7 @@ from tests.support.node.jobs import Control, Pipeline, Runner
 from tests.support.node.project import (
     TEMPLATES,
     TOOLS,
-    explained,
+    assert_explained,
     pipeline,
 )
 from tests.support.node.shared import Shared
@@ -48,7 +48,7 @@ def test_a_push_without_the_login_fails_and_says_so(
     result = runner(name).run(without)
 
     assert result.status == "failed"
-    explained(NO_LOGIN[name], result.trace)
+    assert_explained(NO_LOGIN[name], result.trace)
 
 
 @pytest.mark.parametrize(("name", "level"), [("kaniko", "restricted"), ("buildkit", "baseline")])
@@ -108,7 +108,7 @@ def test_a_dood_job_without_an_engine_does_not_start(
 
     assert result.status == "system failure"
     message = "hostPath type check failed: /var/run/docker.sock is not a socket file"
-    explained(message, result.trace)
+    assert_explained(message, result.trace)
 
 
 UNREACHABLE = {
@@ -134,7 +134,7 @@ def test_a_missing_registry_fails_the_push_and_is_named(
 
     assert result.status == "failed"
     assert host in result.trace
-    explained(message, result.trace)
+    assert_explained(message, result.trace)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_full_disk_fails_the_build_and_says_so(
     result = found.run(pipeline(TEMPLATES[name], name, tag, LOGIN, files, cache="false"))
 
     assert result.status == "failed"
-    explained("no space left on device", result.trace.lower())
+    assert_explained("no space left on device", result.trace.lower())
 
 
 def test_a_build_over_its_memory_limit_is_killed_and_says_so(
@@ -172,7 +172,7 @@ def test_a_build_over_its_memory_limit_is_killed_and_says_so(
     result = runner("small").run(pipeline("kaniko", "small", tag, LOGIN, files, cache="false"))
 
     assert result.status == "failed"
-    explained("signal: killed", result.trace)
+    assert_explained("signal: killed", result.trace)
 
 
 @pytest.mark.parametrize("name", ["dind"])
@@ -241,7 +241,7 @@ def _left(node: Node, namespace: str) -> list[str]:
             pods = [str(item.metadata.name) for item in core.list_namespaced_pod(namespace).items]
             secrets = core.list_namespaced_secret(namespace).items
             logins = [str(item.metadata.name) for item in secrets]
-            # The runner's Secrets have names of their own, which begin as those of its pods.
+            # The names of the runner's Secrets begin as those of its pods.
             left = [*pods, *(name for name in logins if name.startswith("runner-"))]
             if not left or time.monotonic() > deadline:
                 return left
@@ -284,4 +284,4 @@ def test_a_registry_that_stops_during_a_push_fails_the_job(
     assert result.status == "failed"
     # It depends on what the registry was about to do.
     (said, *_) = [message for message in BROKEN_OFF if message in result.trace]
-    explained(said, result.trace)
+    assert_explained(said, result.trace)

@@ -38,7 +38,7 @@ class AuditedCluster(Cluster):
         log = str(self.state / "audit.log")
         return {**super()._apiserver(), "audit-policy-file": str(file), "audit-log-path": log}
 
-    def asked(self, name: str, namespace: str) -> Run:
+    def requests_of(self, name: str, namespace: str) -> Run:
         """Return what this account has asked for; its last pod is the one that counts."""
         user = f"system:serviceaccount:{namespace}:{name}"
         run = Run()

@@ -133,7 +133,7 @@ class Site:
 
 @contextlib.contextmanager
 def fresh_site(control_plane: Cluster, folder: Path) -> Generator[Site]:
-    """Yield a fresh stack; whatever it left behind is removed."""
+    """Yield a fresh stack, and remove what it left."""
     prefix = f"t{secrets.token_hex(4)}"
     stack = LocalStack(
         "test",
@@ -149,7 +149,7 @@ def fresh_site(control_plane: Cluster, folder: Path) -> Generator[Site]:
                 namespaces.delete_namespace(namespace.metadata.name)
 
 
-def encoded(planted: list[str]) -> list[str]:
+def encodings(planted: list[str]) -> list[str]:
     """Return each secret as it is, and as Secrets and Docker's config.json encode it."""
     texts = [text for secret in planted for text in (secret, f"{USERNAME}:{secret}")]
     return [*planted, *(base64.b64encode(text.encode()).decode() for text in texts)]

@@ -62,7 +62,7 @@ class Pipeline:
 
 @dataclasses.dataclass
 class Control:
-    """What other threads learn of a job, and tell it."""
+    """What other threads learn of a job, and how they control it."""
 
     pod: str = ""
     began: threading.Event = dataclasses.field(default_factory=threading.Event)
@@ -83,7 +83,7 @@ class Runner:
     ) -> None:
         """Read the config.
 
-        ``folder`` is for a kubeconfig of the account, ``registry`` what GitLab sends of its own.
+        ``folder`` is for a kubeconfig of the account, ``registry`` what GitLab itself sends.
         """
         self.table: dict[str, Any] = tomllib.loads(config_toml)["runners"][0]
         self._registry = registry
@@ -243,7 +243,7 @@ class Runner:
         return text.decode(errors="replace")
 
     def _warnings(self, pod: str) -> list[str]:
-        """Tell the pod's events, as the runner does of a job that failed."""
+        """Return the pod's events as log lines, as the runner does of a job that failed."""
         selector = f"involvedObject.name={pod},type=Warning"
         found = self._core.list_namespaced_event(self.namespace, field_selector=selector)
         return [
@@ -251,7 +251,7 @@ class Runner:
         ]
 
     def _why(self, pod: str) -> str:
-        """Tell which container ended; services may (podContainerStatusChecker)."""
+        """Say which container ended; services may (podContainerStatusChecker)."""
         found = self._core.read_namespaced_pod(pod, self.namespace)
         statuses: list[Any] = found.status.container_statuses or []
         for status in statuses:
@@ -354,7 +354,7 @@ class Runner:
             if cast("Any", failure).status != 404:
                 raise
 
-    def predefined(self, pipeline: Pipeline) -> dict[str, str]:
+    def predefined_variables(self, pipeline: Pipeline) -> dict[str, str]:
         """Return the variables that GitLab adds to a job's own."""
         return {
             "CI": "true",
@@ -369,7 +369,7 @@ class Runner:
 
     def _variables(self, pipeline: Pipeline) -> dict[str, str]:
         """Return what a job gets, with references in its own variables expanded."""
-        variables = {**self.predefined(pipeline), "CI_PROJECT_DIR": self.folder()}
+        variables = {**self.predefined_variables(pipeline), "CI_PROJECT_DIR": self.folder()}
         for name, value in pipeline.variables.items():
             expanded = value
             for known in sorted(variables, key=len, reverse=True):

@@ -76,7 +76,7 @@ def pipeline(
     )
 
 
-def explained(message: str, trace: str) -> None:
+def assert_explained(message: str, trace: str) -> None:
     """Claim that a trace says this, and that the page on troubleshooting says what to do."""
     assert message in trace
     assert f"`{message}`" in _TROUBLESHOOTING

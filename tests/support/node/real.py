@@ -1,7 +1,7 @@
 """A whole job on a real node, run by the real gitlab-runner.
 
 The manager runs on this machine, since the node has no way to any GitLab, with the token of its
-account. Whatever else it needs is what was deployed.
+account. Everything else that it needs was deployed.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ class RealRunner(Runner):
         from; the script waits for them.
         """
         variables = {
-            **self.predefined(pipeline),
+            **self.predefined_variables(pipeline),
             "FF_TIMESTAMPS": "false",
             "GIT_STRATEGY": "none",
             **pipeline.variables,
@@ -132,7 +132,7 @@ def trace_of(gitlab: Coordinator) -> str:
 
 
 def follow(gitlab: Coordinator, control: Control) -> None:
-    """Tell others how far the job is, and GitLab that somebody cancels it."""
+    """Follow a job for other threads, and cancel it in GitLab when one of them asks."""
     trace = trace_of(gitlab)
     if found := re.search(r"Running on (\S+) via", trace):
         control.pod = found[1]
