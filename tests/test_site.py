@@ -3,6 +3,7 @@
 import functools
 import http.server
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,8 +17,6 @@ from dev.paths import CHECKOUT
 from tests.support.chromium import Page, chromium
 from tests.support.pages import TROUBLESHOOTING, anchor
 
-SITE = CHECKOUT / "build" / "docs"
-
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
@@ -25,11 +24,20 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built apart from the one that `make docs` builds meanwhile."""
+    project = tmp_path_factory.mktemp("project")
+    shutil.copyfile(CHECKOUT / "mkdocs.yml", project / "mkdocs.yml")
+    shutil.copytree(CHECKOUT / "docs", project / "docs")
+    build = [str(Path(sys.executable).parent / "zensical"), "build", "--strict"]
+    subprocess.run(build, cwd=project, check=True, capture_output=True)
+    return project / "build" / "docs"
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path) -> Iterator[str]:
     """The address of the site, on loopback."""
-    build = [str(Path(sys.executable).parent / "zensical"), "build", "--clean", "--strict"]
-    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
-    handler = functools.partial(_Handler, directory=str(SITE))
+    handler = functools.partial(_Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -47,9 +55,8 @@ def page(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         yield opened
 
 
-def test_the_site_loads_nothing_from_another_host(site: str) -> None:
-    assert site
-    pages = [file.read_text(encoding="utf-8") for file in SITE.rglob("*.html")]
+def test_pages_name_nothing_of_another_host_to_load(folder: Path) -> None:
+    pages = [file.read_text(encoding="utf-8") for file in folder.rglob("*.html")]
     loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*", str(pages))
 
     assert pages
@@ -95,9 +102,11 @@ def test_a_search_for_an_error_text_finds_its_entry(site: str, page: Page) -> No
         assert links[0].rpartition("#")[2] in entries, message
 
 
-def test_a_result_leads_to_its_entry(site: str, page: Page) -> None:
+def test_a_result_leads_to_its_entry_from_this_host_alone(site: str, page: Page) -> None:
     _open_search(page, site)
     assert _results(page, "x509: certificate signed by unknown authority")
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert [address for address in loaded if not address.startswith(site)] == []
 
     page.press("Enter", 13)
 
