@@ -63,6 +63,21 @@ def test_pages_name_nothing_of_another_host_to_load(folder: Path) -> None:
     assert loaded == []
 
 
+def test_links_of_the_site_lead_somewhere(folder: Path) -> None:
+    """The site and GitLab name headings alike; of the page 404 links are from the host's root."""
+    broken: list[str] = []
+    for file in folder.rglob("*.html"):
+        links = re.findall(r'href="([^":#]*)(?:#([^"]*))?"', file.read_text(encoding="utf-8"))
+        for path, fragment in links if file.name != "404.html" else []:
+            target = file.parent / path if path else file
+            known = target.is_file() and (
+                not fragment or f'id="{fragment}"' in target.read_text(encoding="utf-8")
+            )
+            broken += [] if known else [f"{file.name}: {path}#{fragment}"]
+
+    assert broken == []
+
+
 def _entries() -> dict[str, set[str]]:
     """Return the anchors of the entries that explain each error text, or one that contains it."""
     text = TROUBLESHOOTING.read_text(encoding="utf-8")
