@@ -11,26 +11,29 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 LOCAL := $(RUN) -m dev.local
 RUNNER ?=
+UPGRADE ?=
+# For every platform, and the oldest Python that is supported; pins stay unless UPGRADE names them.
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(UPGRADE:%=--upgrade-package %)
 
 .PHONY: help up preview preview-report drift screenshot destroy clean cluster-up cluster-down cluster-status
-.PHONY: toolchain test test-unit test-newest lint schema bench explain templates reference docs policy runner-keys
+.PHONY: toolchain test test-unit test-newest lint lock schema bench explain templates reference docs policy runner-keys
 .PHONY: node-up node-down node-status test-node bench-builds
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-$(VENV)/installed: requirements.txt tests/requirements.txt tests/requirements.lock
+$(VENV)/installed: tests/requirements.lock
 	@echo "installing Python packages into $(VENV)" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.lock
 	@touch $@
 
 # Apart, since pulumi-policy needs another protobuf.
 policy/.venv/installed: policy/requirements.txt
 	@echo "installing Python packages into policy/.venv" >&2
 	@$(PYTHON) -m venv policy/.venv
-	@policy/.venv/bin/pip install --quiet --disable-pip-version-check --requirement policy/requirements.txt
+	@policy/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement policy/requirements.txt
 	@touch $@
 
 # Apart, since only tests need them.
@@ -107,6 +110,11 @@ lint: $(VENV)/installed policy/.venv/installed ## Check style, format, types and
 	@$(VENV)/bin/pyright --warnings
 	@$(VENV)/bin/pyright --warnings --project policy
 	@$(VENV)/bin/yamllint --strict .
+
+lock: $(VENV)/installed ## Pin, with hashes, what the requirements ask for; UPGRADE=name takes its newest
+	@$(COMPILE) --output-file requirements.lock commands/requirements.txt
+	@$(COMPILE) --constraint requirements.lock --output-file tests/requirements.lock tests/requirements.txt
+	@$(COMPILE) --output-file policy/requirements.txt policy/requirements.in
 
 schema: $(VENV)/installed ## Write schema/stack.json from the models
 	@$(RUN) -m dev.generate.schema
