@@ -77,14 +77,14 @@ def _pending(core: Api, namespace: str, status: str) -> bool:
         pytest.param("pending-upgrade", False, id="upgrade"),
     ],
 )
-def test_the_next_up_finishes_one_that_was_killed(
+def test_the_next_up_finishes_a_release_that_was_interrupted(
     site: Site,
     core: Api,
     control_plane: Cluster,
     status: str,
     goes_on: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """It was killed while Helm waited for the manager."""
+    """The up was killed while Helm waited for the manager."""
     site.write("kaniko")
     if status == "pending-upgrade":
         site.up()
