@@ -51,25 +51,21 @@ preview: $(VENV)/installed ## Show what up would change
 	@$(LOCAL) preview --stack '$(STACK)' --strategy '$(STRATEGY)'
 
 preview-report: $(VENV)/installed ## Say what up would change, and what that does to security and jobs
-	@$(RUN) -m dev.toolchain install
-	@$(RUN) -m dev.toolchain install helm
-	@$(RUN) -m commands --local --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
+	@$(LOCAL) preview-report --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
 
 policy: $(VENV)/installed ## Check the local state of STACK against the rules, without a cluster
-	@$(RUN) -m commands.policies --stack '$(STACK)'
+	@$(LOCAL) policies --stack '$(STACK)'
 
 screenshot: $(VENV)/installed ## Write docs/preview.png: the report of a switch from Kaniko to DooD, in Chromium
 	@$(LOCAL) up --stack dev --strategy kaniko
-	@$(RUN) -m dev.toolchain install helm
-	@$(RUN) -m commands --local --stack dev || test $$? -eq 2
+	@$(LOCAL) preview-report --stack dev || test $$? -eq 2
 	@$(RUN) -m dev.browser build/preview/report.html docs/preview.png
 
 drift: $(VENV)/installed ## Say what of STACK was changed in the local cluster since up
-	@$(RUN) -m dev.toolchain install
-	@$(RUN) -m commands.drift --local --stack '$(STACK)' || test $$? -eq 2
+	@$(LOCAL) drift --stack '$(STACK)' || test $$? -eq 2
 
 explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
-	@STACK='$(STACK)' STRATEGY='$(STRATEGY)' $(RUN) -m commands.explain
+	@$(RUN) -m commands explain --stack '$(STACK)' --strategy '$(STRATEGY)'
 
 destroy: $(VENV)/installed ## Remove what STACK deployed locally
 	@$(LOCAL) destroy --stack '$(STACK)'
@@ -107,6 +103,7 @@ test-node: $(VENV)/installed ## Build and push images by each strategy on a real
 lint: $(VENV)/installed policy/.venv/installed ## Check style, format, types and YAML
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --quiet --check
+	@$(VENV)/bin/lint-imports --no-cache --no-logo >$(VENV)/imports || { cat $(VENV)/imports; false; }
 	@$(VENV)/bin/pyright --warnings
 	@$(VENV)/bin/pyright --warnings --project policy
 	@$(VENV)/bin/yamllint --strict .

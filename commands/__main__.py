@@ -2,6 +2,6 @@
 
 import sys
 
-from commands.preview import main
+from commands.app import main
 
 sys.exit(main(sys.argv[1:]))

@@ -4,18 +4,14 @@ It is for merge requests of forks, which get none of these. The program of this 
 the stack file of the base and on this checkout's, with placeholders for secrets; the resources
 that it registers are compared like the steps of a preview. The report lists what only a preview
 can know.
-
-Exit codes: 0 nothing changes, 1 the program refuses a stack file, 2 something changes, 3 the risk
-rises and the stack file does not accept it.
 """
 
-import argparse
 import dataclasses
 import json
 import runpy
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +19,15 @@ import pulumi
 import pydantic
 from rich.console import Console
 
+from commands.checkout import CHECKOUT
+from commands.exit_codes import ExitCode, exit_code
 from components.settings.models import ACCEPTED_RISKS, Settings, TokenRegistration
 from components.types import PROJECT
-from dev.paths import CHECKOUT
 from report.analysis import assemble
 from report.inputs import registrations
 from report.inputs.charts import Charts
 from report.inputs.registrations import Recorder, RegisteredResource
-from report.model import FAILED, NO_CHANGE, Report
+from report.model import Report
 from report.outputs import html, markdown, terminal
 from report.stack_file import (
     SETTINGS,
@@ -75,33 +72,21 @@ class CompareError(Exception):
     """A side of the change cannot be recorded; the message says where, why and what to do."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def run(stack: str, *, base: str, output: Path) -> ExitCode:
     """Compare, write the outputs, and judge."""
-    options = _options(arguments)
     try:
-        found = build_report(options.stack, options.base)
+        found = build_report(stack, base)
     except (CompareError, StackFileError) as error:
         print(error, file=sys.stderr)
-        return FAILED
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "note.md").write_text(markdown.write(found), encoding="utf-8")
-    (options.output / "report.html").write_text(html.write(found), encoding="utf-8")
+        return ExitCode.FAILED
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "note.md").write_text(markdown.write(found), encoding="utf-8")
+    (output / "report.html").write_text(html.write(found), encoding="utf-8")
     terminal.write(found, Console())
-    if found.exit_code != NO_CHANGE:
-        print(f"The whole report, for a browser: {options.output / 'report.html'}")
-    return found.exit_code
-
-
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="commands.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--stack", default="dev")
-    parser.add_argument("--base", required=True, help="the commit to compare with")
-    parser.add_argument("--output", type=Path, default=Path("build/offline"))
-    return parser.parse_args(arguments)
+    code = exit_code(found)
+    if code != ExitCode.NO_CHANGE:
+        print(f"The whole report, for a browser: {output / 'report.html'}")
+    return code
 
 
 def build_report(stack: str, revision: str) -> Report:
@@ -245,7 +230,3 @@ def _placeholders(settings: object) -> dict[str, Any]:
             name: {"username": _PLACEHOLDER, "password": _PLACEHOLDER} for name in sorted(logins)
         },
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

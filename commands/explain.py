@@ -1,6 +1,5 @@
-"""Print which strategy each runner of a stack has, why, and why not another."""
+"""Prints which strategy each runner of a stack has, why, and what rules out the others."""
 
-import os
 import sys
 
 import pydantic
@@ -8,22 +7,25 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
+from commands.checkout import stack_file
+from commands.exit_codes import ExitCode
 from components.settings.explain import explain
 from components.settings.models import Settings
-from dev.paths import CHECKOUT
 from report.stack_file import SETTINGS, StackFileError, read_config
 
 
-def main() -> None:
-    """Explain the stack that ``$STACK`` names, with ``$STRATEGY`` for every runner if it is set."""
-    file = CHECKOUT / f"Pulumi.{os.environ['STACK']}.yaml"
+def run(stack: str, strategy: str = "") -> ExitCode:
+    """Explain a stack file; ``strategy``, in YAML, takes the place of every runner's own."""
+    file = stack_file(stack)
     try:
-        config = read_config(file, os.environ.get("STRATEGY", ""))
+        config = read_config(file, strategy)
         settings = Settings.model_validate(config.get(SETTINGS))
     except StackFileError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        return ExitCode.FAILED
     except pydantic.ValidationError:
-        sys.exit(f"{file.name}: has mistakes, which make preview tells one by one")
+        print(f"{file.name}: has mistakes, which a preview lists one by one", file=sys.stderr)
+        return ExitCode.FAILED
     for name, verdicts in explain(settings).items():
         table = Table(title=f"runners.{name}", box=rich.box.SIMPLE, title_justify="left")
         for column in ("strategy", "Pod Security", "privilege of a job", "why"):
@@ -37,7 +39,4 @@ def main() -> None:
                 style="bold" if verdict.chosen else None,
             )
         Console().print(table)
-
-
-if __name__ == "__main__":
-    main()
+    return ExitCode.NO_CHANGE

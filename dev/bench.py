@@ -25,7 +25,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from commands.preview import tell
+from commands.preview import preview_and_write
 from dev import toolchain
 from dev.cluster import Cluster
 from dev.local import CHART_VARIABLE, LocalStack
@@ -140,7 +140,7 @@ def drive(arguments: Sequence[str]) -> None:
     with stack.open(strategy) as opened:
         started = time.perf_counter()
         if operation == "report":
-            tell(opened, name, stack.stack_file, Path(state) / "report")
+            preview_and_write(opened, stack.stack_file, Path(state) / "report")
         else:
             cast("Callable[[], object]", getattr(opened, operation))()
         seconds = time.perf_counter() - started

@@ -29,16 +29,20 @@ from pulumi.automation import events
 from rich.console import Console
 from rich.table import Table
 
+from commands import drift, policies
+from commands import preview as preview_report
 from components.types import PROJECT
 from dev import cluster, toolchain
 from dev.files import write_privately
-from dev.paths import CHECKOUT, STAND_IN_CHART, state_folder
+from dev.paths import CHECKOUT, STAND_IN_CHART, checkpoint, state_folder
 from report.stack_file import SETTINGS, StackFileError, read_config
 
 CHART_VARIABLE = "IMAGE_BUILDS_CHART"
 """A chart archive or folder, which is deployed instead of the stand-in for the official chart."""
 USERNAME = "registry-user"
 """That of every made-up login; not a word of everyday, since reports blot it out as a secret."""
+
+_TIMED = {"up", "preview", "destroy", "clean"}
 
 
 class _Command(auto.PulumiCommand):
@@ -329,6 +333,26 @@ def preview(stack: LocalStack, strategy: str) -> None:
         opened.preview(on_output=print, diff=True, suppress_progress=True)
 
 
+def check_policies(name: str) -> int:
+    """Check the local state of a stack against the policies, without a cluster."""
+    file = checkpoint(name)
+    if not file.is_file():
+        advice = f"run make up STACK={name} first"
+        print(f"{name}: is not up on the local control plane; {advice}", file=sys.stderr)
+        return 1
+    return policies.check_file(file)
+
+
+def _report(command: str, stack: LocalStack, strategy: str) -> int:
+    """Run one of the users' commands on a local stack, with the toolchain's helm on PATH."""
+    helm = toolchain.ensure("helm").file
+    os.environ["PATH"] = os.pathsep.join((str(helm.parent), os.environ["PATH"]))
+    with stack.open(strategy) as opened:
+        if command == "drift":
+            return drift.run(opened, output=Path("build/drift"))
+        return preview_report.run(opened, output=Path("build/preview"))
+
+
 def destroy(stack: LocalStack) -> None:
     """Remove everything that the stack deployed, and the stack."""
     with stack.open() as opened:
@@ -349,6 +373,9 @@ def main(arguments: list[str]) -> int:
         choices=(
             "up",
             "preview",
+            "preview-report",
+            "drift",
+            "policies",
             "destroy",
             "clean",
             "cluster-up",
@@ -365,7 +392,7 @@ def main(arguments: list[str]) -> int:
         return cluster.main([cluster_command], state / "cluster")
     started = time.monotonic()
     try:
-        _run(command, state, options.stack, options.strategy)
+        code = _run(command, state, options.stack, options.strategy)
     except (StackFileError, cluster.ClusterError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -377,14 +404,17 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    print(f"{options.stack}: {command} took {time.monotonic() - started:.0f} s")
-    return 0
+    if command in _TIMED:
+        print(f"{options.stack}: {command} took {time.monotonic() - started:.0f} s")
+    return code
 
 
-def _run(command: str, state: Path, name: str, strategy: str) -> None:
+def _run(command: str, state: Path, name: str, strategy: str) -> int:
     if command == "clean":
         clean(state)
-        return
+        return 0
+    if command == "policies":
+        return check_policies(name)
     toolchain.ensure_all("cluster")
     control_plane = cluster.Cluster(state / "cluster")
     control_plane.up()
@@ -394,8 +424,11 @@ def _run(command: str, state: Path, name: str, strategy: str) -> None:
             up(stack, control_plane, strategy)
         case "preview":
             preview(stack, strategy)
-        case _:
+        case "destroy":
             destroy(stack)
+        case _:
+            return _report(command, stack, strategy)
+    return 0
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from commands.checkout import CHECKOUT
 from components.types import PROJECT
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 STAND_IN_CHART = CHECKOUT / "tests" / "charts" / "gitlab-runner"
 """The chart that the tests deploy in place of GitLab's, which no package registry carries."""
 STATE_VARIABLE = "IMAGE_BUILDS_STATE"

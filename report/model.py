@@ -3,13 +3,6 @@
 import dataclasses
 from typing import Literal
 
-NO_CHANGE = 0
-FAILED = 1
-CHANGES = 2
-RISK_RAISED = 3
-STALE = 4
-"""The exit codes; ``STALE`` is that of a plan which is not the one that was reviewed."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PropertyChange:
@@ -192,12 +185,3 @@ class Report:
     def stops(self) -> bool:
         """Whether it may not be let through."""
         return not self.errors and bool(self.unaccepted)
-
-    @property
-    def exit_code(self) -> int:
-        """What a pipeline decides by."""
-        if self.errors:
-            return FAILED
-        if self.stops:
-            return RISK_RAISED
-        return CHANGES if self.counts.total else NO_CHANGE

@@ -6,14 +6,6 @@ import pytest
 
 from dev.paths import CHECKOUT
 
-PURE = [
-    "plan",
-    "site",
-    "types",
-    "runner_toml",
-    "resources/certificates",
-    *(f"strategies/{file.stem}" for file in (CHECKOUT / "components/strategies").glob("*.py")),
-]
 COMPONENTS = [
     file.stem
     for file in (CHECKOUT / "components/resources").glob("*.py")
@@ -26,34 +18,12 @@ def _tree(name: str) -> ast.Module:
     return ast.parse((CHECKOUT / "components" / f"{name}.py").read_text(encoding="utf-8"))
 
 
-def _imports(tree: ast.Module) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or "")
-    return found
-
-
 def _classes(name: str) -> list[ast.ClassDef]:
     return [
         node
         for node in _tree(name).body
         if isinstance(node, ast.ClassDef) and "ComponentResource" in ast.unparse(node.bases[0])
     ]
-
-
-@pytest.mark.parametrize("name", PURE)
-def test_plans_and_toml_know_nothing_of_pulumi(name: str) -> None:
-    assert [module for module in _imports(_tree(name)) if module.startswith("pulumi")] == []
-
-
-@pytest.mark.parametrize("name", COMPONENTS)
-def test_a_component_does_not_know_the_config(name: str) -> None:
-    ours = {module for module in _imports(_tree(f"resources/{name}")) if "components" in module}
-
-    assert [module for module in ours if "settings" in module or "strategies" in module] == []
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from commands import policies as policy
+from commands import checkout as where
+from commands.app import main
+from dev.local import main as local
 from dev.paths import STATE_VARIABLE
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
@@ -52,13 +54,13 @@ def exported(folder: Path, found: list[dict[str, Any]]) -> list[str]:
     """Write an export, and return the arguments that have it checked."""
     file = folder / "state.json"
     file.write_text(json.dumps({"version": 3, "deployment": {"resources": found}}), "utf-8")
-    return ["--state", str(file)]
+    return ["policies", "--state", str(file)]
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout that holds the stack files."""
-    monkeypatch.setattr(policy, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(where, "CHECKOUT", tmp_path)
     return tmp_path
 
 
@@ -66,7 +68,7 @@ def test_a_state_that_violates_nothing_is_one_line(
     checkout: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert policy.main(exported(checkout, resources("dev", TOML))) == 0
+    assert main(exported(checkout, resources("dev", TOML))) == 0
     assert capsys.readouterr().out == "dev: 10 rules, 0 mandatory violations\n"
 
 
@@ -74,7 +76,7 @@ def test_a_violation_says_what_to_do_and_how_to_accept_it(
     checkout: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert policy.main(exported(checkout, resources("prod", TOML))) == 3
+    assert main(exported(checkout, resources("prod", TOML))) == 3
 
     printed = " ".join(capsys.readouterr().out.split())
     assert "no-dood-in-prod, mandatory" in printed
@@ -91,7 +93,7 @@ def test_what_is_accepted_in_writing_is_shown_and_does_not_fail(
     text = f'config:\n  image-builds:acceptedRisks:\n    "{identity}": an isolated site\n'
     (checkout / "Pulumi.prod.yaml").write_text(text, encoding="utf-8")
 
-    assert policy.main(exported(checkout, resources("prod", TOML))) == 0
+    assert main(exported(checkout, resources("prod", TOML))) == 0
     assert "accepted" in capsys.readouterr().out
 
 
@@ -103,7 +105,7 @@ def test_a_value_encrypted_in_the_state_counts_as_a_secret(
     encrypted = {**SECRET, "ciphertext": "v1:planted"}
     found = resources("dev", TOML, runnerToken=encrypted)
 
-    assert policy.main(exported(checkout, found)) == 3
+    assert main(exported(checkout, found)) == 3
     printed = capsys.readouterr().out
     assert "no-secrets-in-values" in printed
     assert "planted" not in printed
@@ -116,7 +118,7 @@ def test_a_value_that_an_export_holds_in_plain_is_not_shown(
     plain = {**SECRET, "plaintext": json.dumps("planted-image")}
     found = resources("dev", TOML.replace("docker:29.7.2-cli", "planted-image"), other=plain)
 
-    assert policy.main(exported(checkout, found)) == 3
+    assert main(exported(checkout, found)) == 3
     assert "planted" not in capsys.readouterr().out
 
 
@@ -127,7 +129,7 @@ def test_what_a_killed_update_has_left_to_delete_does_not_count(
     found = resources("prod", TOML)
     found[-1]["delete"] = True
 
-    assert policy.main(exported(checkout, found)) == 0
+    assert main(exported(checkout, found)) == 0
     assert "0 mandatory violations" in capsys.readouterr().out
 
 
@@ -142,7 +144,7 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
     found = resources("prod", TOML)
     file.write_text(json.dumps({"checkpoint": {"latest": {"resources": found}}}), "utf-8")
 
-    assert policy.main(["--stack", "prod"]) == 3
+    assert local(["policies", "--stack", "prod"]) == 3
     assert "prod: 10 rules, 1 mandatory violation\n" in capsys.readouterr().out
 
 
@@ -165,7 +167,7 @@ def test_what_is_no_state_is_told_without_a_traceback(
     if text is not None:
         file.write_text(text, encoding="utf-8")
 
-    assert policy.main(["--state", str(file)]) == 1
+    assert main(["policies", "--state", str(file)]) == 1
     assert f"{file}: {message}" in capsys.readouterr().err
 
 
@@ -176,7 +178,7 @@ def test_a_stack_that_is_not_up_says_what_to_run(
 ) -> None:
     monkeypatch.setenv(STATE_VARIABLE, str(checkout))
 
-    assert policy.main(["--stack", "prod"]) == 1
+    assert local(["policies", "--stack", "prod"]) == 1
     assert "run make up STACK=prod first" in capsys.readouterr().err
 
 
@@ -187,5 +189,5 @@ def test_a_state_without_resources_is_said_to_be_one(
     file = checkout / "state.json"
     file.write_text('{"deployment": {"manifest": {}}}', encoding="utf-8")
 
-    assert policy.main(["--state", str(file)]) == 0
+    assert main(["policies", "--state", str(file)]) == 0
     assert "has no resources" in capsys.readouterr().out

@@ -1,6 +1,7 @@
-"""Runs helm for what it prints: Kubernetes objects."""
+"""Finds and runs helm, for what it prints: Kubernetes objects."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,12 @@ _TIMEOUT = 60.0
 
 class HelmError(Exception):
     """Helm failed or is not there; what it said can hold values, and is not told."""
+
+
+def find() -> Path | None:
+    """Return the helm that is on PATH."""
+    found = shutil.which("helm")
+    return Path(found) if found else None
 
 
 def run(helm: Path, arguments: Sequence[str], **environment: str) -> list[dict[str, Any]]:

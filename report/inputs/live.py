@@ -20,7 +20,6 @@ from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, Resour
 from kubernetes.utils import quantity
 from urllib3.exceptions import HTTPError
 
-from dev.files import write_privately
 from report.inputs.charts import Objects, identity, shown
 from report.inputs.helm import HelmError, run
 from report.model import ObjectChange, PropertyChange
@@ -59,7 +58,8 @@ def place(settings: Mapping[str, str], kubeconfig: str) -> Generator[Place]:
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(yaml.safe_load(given), Mapping):
             file = Path(folder) / "kubeconfig"
-            write_privately(file, given)
+            file.touch(mode=0o600)
+            file.write_text(given, encoding="utf-8")
             given = str(file)
         yield Place(given or kubeconfig, settings.get("kubernetes:context"))
 

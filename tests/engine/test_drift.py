@@ -11,15 +11,11 @@ import pytest
 from kubernetes import client
 
 from commands import drift
+from commands.exit_codes import ExitCode, exit_code
 from dev import toolchain
 from dev.cluster import Cluster
 from dev.local import LocalStack
-from report.model import (
-    FAILED,
-    NO_CHANGE,
-    RISK_RAISED,
-    Report,
-)
+from report.model import Report
 from report.outputs import markdown as note
 from tests.support.configured import STRATEGIES
 from tests.support.kubernetes import apps_v1, core_v1, networking_v1, rbac_v1
@@ -56,7 +52,7 @@ def test_what_nobody_changed_has_not_drifted(deployed: Site) -> None:
     report = look(deployed)
 
     assert (report.errors, report.resources, report.objects) == ((), (), ())
-    assert report.exit_code == NO_CHANGE
+    assert exit_code(report) == ExitCode.NO_CHANGE
 
 
 def label_namespace(api: client.ApiClient, site: Site) -> None:
@@ -198,7 +194,7 @@ def test_what_is_told_counts_and_says_what_it_does_to_security(
     assert drifted.errors == ()
     assert note.heading(drifted) == ("test: 7 changed and 2 deleted outside of Pulumi; risk RAISED")
     assert weighty >= RISKS
-    assert drifted.exit_code == RISK_RAISED
+    assert exit_code(drifted) == ExitCode.RISK_RAISED
 
 
 def test_a_value_that_somebody_put_into_a_secret_is_not_told(drifted: Report) -> None:
@@ -256,5 +252,5 @@ def test_a_cluster_that_cannot_be_reached_is_no_drift(deployed: Site, tmp_path: 
 
     report = look(Site(deployed.prefix, deployed.folder, stack))
 
-    assert report.exit_code == FAILED
+    assert exit_code(report) == ExitCode.FAILED
     assert "the Kubernetes API server cannot be reached" in report.errors[0]

@@ -137,7 +137,7 @@ def test_the_pack_and_the_offline_check_find_the_same(
     state = {"version": exported.version, "deployment": exported.deployment}
     file.write_text(json.dumps(state), encoding="utf-8")
 
-    code = policy.main(["--state", str(file)])
+    code = policy.check_file(file)
     checked = capsys.readouterr().out
     program = str(toolchain.ensure("pulumi").file)
     analyzed = subprocess.run(

@@ -18,13 +18,14 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
+from commands.exit_codes import ExitCode, exit_code
 from dev import toolchain
 from dev.cluster import Cluster
 from dev.paths import STAND_IN_CHART
 from report.analysis import assemble
 from report.inputs import preview
 from report.inputs.charts import Charts
-from report.model import FAILED, Report
+from report.model import Report
 from report.outputs import code_quality as quality
 from report.outputs import markdown as note
 from report.stack_file import SETTINGS, StackFile
@@ -177,7 +178,7 @@ def _comparable(report: Report, prefix: str) -> dict[str, list[str]]:
         "effects": [*report.effects],
         "resources": [(item.operation, item.type, item.name) for item in report.resources],
         "counts": [report.counts],
-        "exit code": [report.exit_code],
+        "exit code": [exit_code(report)],
     }
     return {
         part: sorted(str(item).replace(prefix, "site") for item in items)
@@ -202,7 +203,7 @@ def test_an_engine_and_the_recorded_program_agree(
 
     recorded = _comparable(previewed(change, FOUR_RUNNERS), "site")
     assert _comparable(report, deployed.prefix) == recorded
-    assert (report.exit_code, report.gaps) == (code, ())
+    assert (exit_code(report), report.gaps) == (code, ())
 
 
 @pytest.mark.parametrize("name", IN_FULL)
@@ -226,7 +227,7 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
 
     assert _note(site, report) == snapshot(extension_class=Markdown)
     assert _comparable(report, site.prefix) == _comparable(previewed(change, FOUR_RUNNERS), "site")
-    assert (report.exit_code, report.gaps) == (code, ())
+    assert (exit_code(report), report.gaps) == (code, ())
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_a_preview_that_fails_says_the_cause_and_nothing_else(
 ) -> None:
     report = _report(deployed, change)
 
-    assert report.exit_code == FAILED
+    assert exit_code(report) == ExitCode.FAILED
     (error,) = report.errors
     assert cause in error
     assert "the preview failed" in note.write(report).splitlines()[1]
@@ -296,7 +297,7 @@ def test_a_program_that_fails_shows_no_value(
 
     report = _report(deployed, Change(secrets={"runnerTokens.builds": "glrt-spilled-token-03"}))
 
-    assert report.exit_code == FAILED
+    assert exit_code(report) == ExitCode.FAILED
     assert report.errors[0].startswith("the program failed; what it says can hold a secret")
     assert "spilled" not in str(report)
 
@@ -322,4 +323,4 @@ def test_a_preview_is_the_same_while_the_api_server_is_down(
 
     without_engine = _comparable(previewed(change, FOUR_RUNNERS), "site")
     assert _comparable(report, unreachable.prefix) == without_engine
-    assert (report.exit_code, report.gaps) == (code, ())
+    assert (exit_code(report), report.gaps) == (code, ())

@@ -12,8 +12,11 @@ import pulumi_kubernetes as k8s
 import pytest
 from pulumi import automation as auto
 
-from commands import preview as command
-from report.model import FAILED, RISK_RAISED
+from commands import preview
+from commands.exit_codes import ExitCode
+from commands.publishing import TOKEN
+from dev import toolchain
+from report.inputs import helm
 from report.outputs import gitlab
 from tests.support.stacks import Site
 
@@ -25,8 +28,8 @@ LOGINS = {
     for login in ("in", "out")
     for field in ("username", "password")
 }
-TOKEN = {"runnerTokens__builds": "glrt-planted-token-0001"}
-PLANTED = [*KEPT, *CONFIGURED, *LOGINS.values(), *TOKEN.values()]
+RUNNER_TOKEN = {"runnerTokens__builds": "glrt-planted-token-0001"}
+PLANTED = [*KEPT, *CONFIGURED, *LOGINS.values(), *RUNNER_TOKEN.values()]
 
 
 def _config_map(secrets: Iterator[str]) -> None:
@@ -139,7 +142,7 @@ def _after(run: Callable[[], None], *, fails: bool) -> Callable[[], None]:
 @pytest.fixture
 def planted(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A stack whose config and state hold all of them, and which spills all of them."""
-    site.plant(**LOGINS, **TOKEN)
+    site.plant(**LOGINS, **RUNNER_TOKEN)
     open_alone = site.stack.open
 
     @contextlib.contextmanager
@@ -171,8 +174,9 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
 ) -> None:
     sent: list[str] = []
 
-    def opened(*_: object, **__: object) -> contextlib.AbstractContextManager[auto.Stack]:
-        return planted.stack.open()
+    def find() -> Path | None:
+        found = toolchain.installed("helm")
+        return found and found.file
 
     def publish(*given: object) -> None:
         sent.extend(map(str, given))
@@ -181,13 +185,14 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
         sent.append(f"{given} {wanted}")
 
     monkeypatch.setattr(planted.stack, "run", _after(planted.stack.run, fails=fails))
-    monkeypatch.setattr(command, "opened", opened)
+    monkeypatch.setattr(helm, "find", find)
     monkeypatch.setattr(gitlab, "publish", publish)
     monkeypatch.setattr(gitlab, "label", label)
-    for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", command.TOKEN):
+    for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", TOKEN):
         monkeypatch.setenv(name, "7")
 
-    code = command.main(["--output", str(tmp_path / "out")])
+    with planted.stack.open() as stack:
+        code = preview.run(stack, output=tmp_path / "out")
 
     printed = capfd.readouterr()
     outputs = {file.name: file.read_text("utf-8") for file in (tmp_path / "out").iterdir()}
@@ -195,7 +200,7 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
     assert len(PLANTED) > 30
     assert len(outputs) == 8
     # What is spilled into values is against a rule.
-    assert code == (FAILED if fails else RISK_RAISED)
+    assert code == (ExitCode.FAILED if fails else ExitCode.RISK_RAISED)
     assert {name for name, text in outputs.items() for secret in PLANTED if secret in text} == set()
     encoded = [base64.b64encode(secret.encode()).decode().rstrip("=") for secret in PLANTED]
     assert {name for name, text in outputs.items() for item in encoded if item in text} == set()

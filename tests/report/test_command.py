@@ -1,27 +1,19 @@
-import contextlib
 import dataclasses
 import json
 import runpy
-import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from pulumi import automation as auto
 
-from commands import preview as command
+from commands.app import main
+from commands.exit_codes import ExitCode
+from commands.publishing import TOKEN, is_stale, publish_note
 from report.inputs import preview
 from report.inputs.events import Plan
 from report.inputs.preview import Preview
-from report.model import (
-    CHANGES,
-    FAILED,
-    NO_CHANGE,
-    STALE,
-)
 from report.outputs import gitlab
-from report.stack_file import StackFileError
 from report.values import Scrubber
 from tests.report.test_outputs import RAISED, REPORT
 from tests.support.previewed import pre_event
@@ -29,7 +21,7 @@ from tests.support.previewed import pre_event
 
 @pytest.fixture(autouse=True)
 def _no_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CI_MERGE_REQUEST_IID", command.TOKEN, "CI_MERGE_REQUEST_DIFF_BASE_SHA"):
+    for name in ("CI_MERGE_REQUEST_IID", TOKEN, "CI_MERGE_REQUEST_DIFF_BASE_SHA"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -40,10 +32,16 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
         "CI_SERVER_URL": "https://gitlab.example.com",
         "CI_PROJECT_ID": "5",
         "CI_COMMIT_SHA": "abc",
-        command.TOKEN: "glpat-PlantedNoteToken",
+        TOKEN: "glpat-PlantedNoteToken",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
+
+
+class Stack:
+    """Takes the place of a stack."""
+
+    name = "dev"
 
 
 @pytest.fixture
@@ -51,21 +49,22 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Previews say what this list holds, in place of the engine's."""
     received: list[Any] = []
 
-    @contextlib.contextmanager
-    def opened(*_: object, **__: object) -> Generator[None]:
-        yield
+    def select(name: str, **_: object) -> Stack:
+        stack = Stack()
+        stack.name = name
+        return stack
 
     def run(*_: object) -> Preview:
         plan = preview.read(received, Scrubber())
         return Preview(plan=plan, settings={}, state="", scrub=Scrubber())
 
-    monkeypatch.setattr(command, "opened", opened)
+    monkeypatch.setattr(auto, "select_stack", select)
     monkeypatch.setattr(preview, "run", run)
     return received
 
 
 def _run(tmp_path: Path, *arguments: str) -> int:
-    return command.main(["--output", str(tmp_path / "out"), *arguments])
+    return main(["preview", "--output", str(tmp_path / "out"), *arguments])
 
 
 def _change() -> object:
@@ -73,15 +72,15 @@ def _change() -> object:
     return pre_event("create", f"urn:pulumi:dev::image-builds::{kind}::a", kind, new={"data": {}})
 
 
-def test_every_output_is_written_and_the_code_says_whether_something_changes(
+def test_every_output_is_written_and_the_code_tells_changes(
     tmp_path: Path,
     seen: list[Any],
 ) -> None:
-    assert _run(tmp_path) == NO_CHANGE
+    assert _run(tmp_path) == ExitCode.NO_CHANGE
 
     seen.append(_change())
 
-    assert _run(tmp_path) == CHANGES
+    assert _run(tmp_path) == ExitCode.CHANGES
     names = {file.name for file in (tmp_path / "out").iterdir()}
     assert names == {"plan.json", "quality.json", "note.md", "report.html", "digest.txt"}
     assert json.loads((tmp_path / "out" / "plan.json").read_text("utf-8"))["create"] == 1
@@ -93,73 +92,23 @@ def test_a_stack_without_a_file_is_reported_without_lines(
 ) -> None:
     seen.append(_change())
 
-    assert _run(tmp_path, "--stack", "nowhere") == CHANGES
+    assert _run(tmp_path, "--stack", "nowhere") == ExitCode.CHANGES
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        StackFileError("what to do"),
-        auto.CommandError(cast("Any", "no stack named; planted")),
-    ],
-)
-def test_what_stops_a_preview_is_one_line(
+def test_an_error_of_pulumi_is_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    error: Exception,
 ) -> None:
-    def opened(*_: object, **__: object) -> object:
-        raise error
+    def select(*_: object, **__: object) -> object:
+        raise auto.CommandError(cast("Any", "no stack named; planted"))
 
-    monkeypatch.setattr(command, "opened", opened)
+    monkeypatch.setattr(auto, "select_stack", select)
 
-    assert _run(tmp_path) == FAILED
+    assert _run(tmp_path) == ExitCode.FAILED
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "planted" not in said
-
-
-def test_the_local_stack_is_opened_on_the_local_control_plane(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    opened: list[Any] = []
-
-    class Local:
-        """Takes the place of the local stack."""
-
-        def __init__(self, *place: object) -> None:
-            """Keep what it was made of."""
-            opened.append(place)
-
-        @contextlib.contextmanager
-        def open(self, strategy: str) -> Generator[str]:
-            yield strategy
-
-    class Plane:
-        """Takes the place of the control plane."""
-
-        kubeconfig = "kubeconfig"
-
-        def __init__(self, _: object) -> None:
-            """Take a folder."""
-
-        def up(self) -> None:
-            opened.append("up")
-
-    def run(stack: object, _: object) -> Preview:
-        opened.append(stack)
-        plan = Plan(steps=(), old_outputs={}, new_outputs={}, errors=())
-        return Preview(plan=plan, settings={}, state="", scrub=Scrubber())
-
-    monkeypatch.setenv("IMAGE_BUILDS_STATE", str(tmp_path))
-    monkeypatch.setattr(command, "LocalStack", Local)
-    monkeypatch.setattr(command.cluster, "Cluster", Plane)
-    monkeypatch.setattr(preview, "run", run)
-
-    assert _run(tmp_path, "--local", "--strategy", "kaniko") == NO_CHANGE
-    assert opened == ["up", ("dev", tmp_path, "kubeconfig"), "kaniko"]
 
 
 def test_the_users_own_stack_is_selected_and_served_the_program(
@@ -168,12 +117,12 @@ def test_the_users_own_stack_is_selected_and_served_the_program(
 ) -> None:
     served: list[str] = []
 
-    def select(name: str, **arguments: Any) -> str:  # noqa: ANN401 - the SDK's
+    def select(name: str, **arguments: Any) -> Stack:  # noqa: ANN401 - the SDK's
         arguments["program"]()
-        return name
+        served.append(name)
+        return Stack()
 
-    def run(stack: object, _: object) -> Preview:
-        served.append(str(stack))
+    def run(*_: object) -> Preview:
         plan = Plan(steps=(), old_outputs={}, new_outputs={}, errors=("broken",))
         return Preview(plan=plan, settings={}, state="", scrub=Scrubber())
 
@@ -181,7 +130,7 @@ def test_the_users_own_stack_is_selected_and_served_the_program(
     monkeypatch.setattr(runpy, "run_path", served.append)
     monkeypatch.setattr(preview, "run", run)
 
-    assert _run(tmp_path, "--stack", "prod") == FAILED
+    assert _run(tmp_path, "--stack", "prod") == ExitCode.FAILED
     assert [Path(item).name for item in served] == ["__main__.py", "prod"]
 
 
@@ -202,7 +151,7 @@ def test_a_merge_request_gets_its_note_and_the_label_of_a_raised_risk(
     monkeypatch.setattr(gitlab, "publish", publish)
     monkeypatch.setattr(gitlab, "label", label)
 
-    command.publish(dataclasses.replace(REPORT, deltas=deltas))
+    publish_note(dataclasses.replace(REPORT, deltas=deltas))
 
     assert said == [("7", "dev"), ("7", "risk raised: dev", bool(deltas))]
 
@@ -218,7 +167,7 @@ def test_a_note_that_cannot_be_written_is_told_and_stops_nothing(
 
     monkeypatch.setattr(gitlab, "publish", refuse)
 
-    command.publish(REPORT)
+    publish_note(REPORT)
 
     assert "GitLab answers 401" in capsys.readouterr().err
 
@@ -229,9 +178,9 @@ def test_without_a_token_the_pipeline_says_so(
 ) -> None:
     monkeypatch.setenv("CI_MERGE_REQUEST_IID", "7")
 
-    command.publish(REPORT)
+    publish_note(REPORT)
 
-    assert command.TOKEN in capsys.readouterr().out
+    assert TOKEN in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("pipeline")
@@ -250,7 +199,7 @@ def test_only_the_plan_that_was_reviewed_is_let_through(
 
     monkeypatch.setattr(gitlab, "reviewed", seen)
 
-    assert command.stale(REPORT) is refused
+    assert is_stale(REPORT) is refused
 
 
 @pytest.mark.usefixtures("pipeline")
@@ -266,18 +215,9 @@ def test_what_was_reviewed_must_be_known_if_there_is_a_token(
     monkeypatch.delenv("CI_MERGE_REQUEST_IID")
     monkeypatch.setattr(gitlab, "reviewed", refuse)
 
-    assert _run(tmp_path, "--reviewed") == STALE
+    assert _run(tmp_path, "--reviewed") == ExitCode.STALE
     assert seen == []
 
 
 def test_without_a_token_nothing_is_compared() -> None:
-    assert command.stale(REPORT) is False
-
-
-def test_the_package_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["report", "--help"])
-
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_module("commands", run_name="__main__")
-
-    assert stopped.value.code == 0
+    assert is_stale(REPORT) is False

@@ -1,5 +1,4 @@
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -11,14 +10,10 @@ import pytest
 import yaml
 
 from commands import compare as offline
+from commands.app import main
+from commands.exit_codes import ExitCode, exit_code
 from dev.paths import CHECKOUT
-from report.model import (
-    CHANGES,
-    FAILED,
-    NO_CHANGE,
-    RISK_RAISED,
-    Report,
-)
+from report.model import Report
 from report.outputs import html as page
 from report.outputs import markdown as note
 from tests.support.configured import (
@@ -86,10 +81,10 @@ def _look(stack: str = "dev") -> Report:
 
 
 def _mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    code = offline.main(["--base", "HEAD", *arguments])
+    code = main(["compare", "--base", "HEAD", *arguments])
 
     said = capsys.readouterr().err
-    assert code == FAILED
+    assert code == ExitCode.FAILED
     assert "Traceback" not in said
     return said
 
@@ -100,7 +95,7 @@ class TestWhatIsTold:
 
         assert clone.folder == offline.CHECKOUT
         assert note.write(report).splitlines()[1].startswith("dev: nothing changes. Plan ")
-        assert report.exit_code == NO_CHANGE
+        assert exit_code(report) == ExitCode.NO_CHANGE
 
     def test_a_switch_is_told_with_its_keys_risks_level_and_what_projects_do(
         self,
@@ -117,14 +112,14 @@ class TestWhatIsTold:
         assert "podSecurity/Namespace-builds-main/privileged" in raised
         assert any("changes from kaniko to dood" in line for line in report.sentences)
         # The strategy accepts it, as in a preview.
-        assert (report.risk, report.exit_code) == ("accepted", CHANGES)
+        assert (report.risk, exit_code(report)) == ("accepted", ExitCode.CHANGES)
 
     def test_a_risk_that_is_not_accepted_stops(self, clone: Clone) -> None:
         clone.write({"runners.main.strategy": "buildkit"})
 
         report = _look()
 
-        assert report.exit_code == RISK_RAISED
+        assert exit_code(report) == ExitCode.RISK_RAISED
         assert "podSecurity/Namespace-builds-main/privileged" in report.unaccepted
 
     def test_an_acceptance_in_the_stack_file_counts_and_is_shown(self, clone: Clone) -> None:
@@ -135,7 +130,7 @@ class TestWhatIsTold:
         clone.write(changes, {"image-builds:acceptedRisks": accepted})
         report = _look()
 
-        assert report.exit_code == CHANGES
+        assert exit_code(report) == ExitCode.CHANGES
         (file,) = [item for item in report.resources if item.type == "StackFile"]
         assert any("acceptedRisks" in item.path for item in file.properties)
 
@@ -209,7 +204,7 @@ class TestWhatIsTold:
         registration = {"kind": "userRunner", "runnerType": "group_type", "groupId": 1}
         clone.write({"runners.main.registration": registration, "registries": []})
 
-        assert _look().exit_code == CHANGES
+        assert exit_code(_look()) == ExitCode.CHANGES
 
     def test_the_context_may_come_with_a_kubeconfig(self, clone: Clone) -> None:
         secret = {"secure": "v1:PlantedCiphertext"}
@@ -217,7 +212,7 @@ class TestWhatIsTold:
 
         report = _look()
 
-        assert report.exit_code == CHANGES
+        assert exit_code(report) == ExitCode.CHANGES
         assert "Planted" not in note.write(report) + page.write(report)
 
 
@@ -239,7 +234,7 @@ class TestWhatIsNotLookedAt:
         assert [gap.partition(":")[0] for gap in report.gaps] == ["the program of the base"]
         assert "- Not looked at: the program of the base" in note.write(report)
         assert "Not looked at: the program of the base" in page.write(report)
-        assert report.exit_code == NO_CHANGE
+        assert exit_code(report) == ExitCode.NO_CHANGE
 
     def test_a_secret_is_never_read_but_its_change_leaves_a_gap(self, clone: Clone) -> None:
         tokens = {"main": {"secure": "v1:PlantedCiphertext"}, "unknown": "PlantedInPlain"}
@@ -337,9 +332,9 @@ class TestCommand:
         clone.write(DOOD)
         output = tmp_path / "build" / "offline"
 
-        code = offline.main(["--base", "HEAD", "--output", str(output)])
+        code = offline.run("dev", base="HEAD", output=output)
 
-        assert code == CHANGES
+        assert code == ExitCode.CHANGES
         assert (output / "note.md").read_text(encoding="utf-8") == note.write(_look())
         assert (output / "report.html").read_text(encoding="utf-8") == page.write(_look())
         said = capsys.readouterr().out
@@ -354,9 +349,9 @@ class TestCommand:
     ) -> None:
         assert clone.folder.is_dir()
 
-        code = offline.main(["--base", "HEAD", "--output", str(tmp_path)])
+        code = offline.run("dev", base="HEAD", output=tmp_path)
 
-        assert code == NO_CHANGE
+        assert code == ExitCode.NO_CHANGE
         assert "browser" not in capsys.readouterr().out
 
     def test_it_needs_no_program_but_git_and_nothing_of_the_environment(
@@ -366,7 +361,7 @@ class TestCommand:
         git = tmp_path / "bin" / "git"
         git.parent.mkdir()
         git.symlink_to(shutil.which("git") or "")
-        command = [sys.executable, "-m", "commands.compare", "--base", "HEAD"]
+        command = [sys.executable, "-m", "commands", "compare", "--base", "HEAD"]
         answer = subprocess.run(
             [*command, "--output", str(tmp_path / "output")],
             cwd=CHECKOUT,
@@ -376,15 +371,8 @@ class TestCommand:
             encoding="utf-8",
         )
 
-        assert answer.returncode in {NO_CHANGE, CHANGES, RISK_RAISED}, answer.stderr
+        assert answer.returncode in {ExitCode.NO_CHANGE, ExitCode.CHANGES, ExitCode.RISK_RAISED}, (
+            answer.stderr
+        )
         assert answer.stderr == ""
         assert answer.stdout.startswith("dev: ")
-
-    def test_it_is_run_by_its_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sys, "argv", ["commands.compare", "--help"])
-        monkeypatch.delitem(sys.modules, "commands.compare")
-
-        with pytest.raises(SystemExit) as left:
-            runpy.run_module("commands.compare", run_name="__main__")
-
-        assert left.value.code == 0

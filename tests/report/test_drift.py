@@ -1,9 +1,5 @@
-import contextlib
 import dataclasses
 import io
-import runpy
-import sys
-from collections.abc import Generator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,18 +9,14 @@ from pulumi import automation as auto
 from rich.console import Console
 
 from commands import drift
-from commands import preview as command
-from report.inputs import live
+from commands.app import main
+from commands.exit_codes import ExitCode, exit_code
+from commands.publishing import TOKEN, publish_issue
+from report.analysis import drift as analysis
+from report.inputs import helm, live
 from report.inputs.events import read_refresh
 from report.inputs.preview import Preview
-from report.model import (
-    CHANGES,
-    FAILED,
-    NO_CHANGE,
-    RISK_RAISED,
-    ObjectChange,
-    Report,
-)
+from report.model import ObjectChange, Report
 from report.outputs import (
     gitlab,
     terminal,
@@ -35,7 +27,6 @@ from report.outputs import (
 from report.outputs import (
     markdown as note,
 )
-from report.stack_file import StackFileError
 from report.values import Scrubber
 from tests.support.previewed import diagnostic, pre_event, received
 
@@ -77,7 +68,7 @@ def refreshed(  # noqa: PLR0913 - the fields of an event
 def _report(events: list[Any], releases: dict[str, live.Release] | None = None) -> Report:
     plan = read_refresh(events, Scrubber())
     seen = Preview(plan=plan, settings={}, state="then", scrub=Scrubber())
-    return drift.report("test", seen, releases or {}, "ctx")
+    return analysis.report("test", seen, releases or {}, "ctx")
 
 
 def test_a_right_that_the_provider_overlooks_is_told_and_made_anew() -> None:
@@ -87,7 +78,7 @@ def test_a_right_that_the_provider_overlooks_is_told_and_made_anew() -> None:
 
     assert [item.path for item in report.resources[0].properties] == ["rules[0].verbs[1]"]
     assert report.undo == ("kubectl delete Role r --namespace n --context ctx", UPDATE)
-    assert report.exit_code == RISK_RAISED
+    assert exit_code(report) == ExitCode.RISK_RAISED
     assert "To accept" not in note.write(report)
 
 
@@ -104,7 +95,7 @@ def test_what_is_gone_counts_as_deleted() -> None:
     report = _report(refreshed(ROLE, "delete", {"kind": "Role"}, outputs=None))
 
     assert note.heading(report) == "test: 1 deleted outside of Pulumi; risk unchanged"
-    assert report.exit_code == CHANGES
+    assert exit_code(report) == ExitCode.CHANGES
 
 
 def test_a_resource_that_is_no_kubernetes_object_is_compared_by_its_inputs() -> None:
@@ -119,7 +110,7 @@ def test_a_resource_that_is_no_kubernetes_object_is_compared_by_its_inputs() -> 
 def test_a_resource_of_which_only_outputs_differ_has_not_drifted() -> None:
     report = _report(refreshed(USER_RUNNER, "update", {"tag": "a"}, outputs={"seen": "now"}))
 
-    assert (report.resources, report.undo, report.exit_code) == ((), (), NO_CHANGE)
+    assert (report.resources, report.undo, exit_code(report)) == ((), (), ExitCode.NO_CHANGE)
 
 
 def test_a_secret_that_only_the_provider_can_tell_apart_is_told() -> None:
@@ -161,7 +152,7 @@ def test_config_toml_is_told_key_by_key_with_its_risk() -> None:
 
     assert [item.change.path for item in report.keys] == ["kubernetes.privileged"]
     assert report.resources == ()
-    assert report.exit_code == RISK_RAISED
+    assert exit_code(report) == ExitCode.RISK_RAISED
     assert report.undo == ("helm uninstall r --namespace n --kube-context ctx", UPDATE)
 
 
@@ -211,8 +202,8 @@ def test_every_release_that_is_there_is_looked_at(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(live, "release", release)
     inputs = {"name": "r", "namespace": "n"}
 
-    assert _look(refreshed(RELEASE, "same", inputs, outputs={})).exit_code == NO_CHANGE
-    assert _look(refreshed(RELEASE, "delete", inputs, outputs=None)).exit_code == CHANGES
+    assert exit_code(_look(refreshed(RELEASE, "same", inputs, outputs={}))) == ExitCode.NO_CHANGE
+    assert exit_code(_look(refreshed(RELEASE, "delete", inputs, outputs=None))) == ExitCode.CHANGES
     assert asked == [(live.Place("theirs", "ctx"), "r", "n")]
 
 
@@ -225,14 +216,14 @@ def test_what_could_not_be_looked_at_is_a_failure(monkeypatch: pytest.MonkeyPatc
 
     report = _look(refreshed(RELEASE, "same", {"name": "r"}, outputs={}))
 
-    assert (report.errors, report.exit_code) == (("what to do",), FAILED)
+    assert (report.errors, exit_code(report)) == (("what to do",), ExitCode.FAILED)
     assert note.heading(report) == "test: it is not known whether the cluster has drifted"
 
 
 def test_a_refresh_that_fails_is_a_failure() -> None:
     report = _look([diagnostic("connection refused")])
 
-    assert report.exit_code == FAILED
+    assert exit_code(report) == ExitCode.FAILED
     assert "API server" in report.errors[0]
 
 
@@ -245,22 +236,24 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
     """What is found, in place of a look at a cluster."""
     found: list[Report] = []
 
-    @contextlib.contextmanager
-    def opened(_: str, *, local: bool) -> Generator[bool]:
-        yield local
-
     def look(*_: object) -> Report:
         return found[0]
 
+    def select(name: str, **_: object) -> str:
+        return name
+
+    def find() -> Path:
+        return Path("helm")
+
     monkeypatch.delenv("CI_PROJECT_ID", raising=False)
-    monkeypatch.setattr(drift, "opened", opened)
+    monkeypatch.setattr(auto, "select_stack", select)
     monkeypatch.setattr(drift, "look", look)
-    monkeypatch.setattr(drift.toolchain, "ensure", lambda _: SimpleNamespace(file=Path("helm")))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+    monkeypatch.setattr(helm, "find", find)
     return found
 
 
 @pytest.mark.parametrize("report", [QUIET, DRIFTED], ids=["quiet", "drifted"])
-def test_files_are_written_where_there_is_something_to_tell(
+def test_files_are_written_where_something_differs(
     tmp_path: Path,
     seen: list[Report],
     capsys: pytest.CaptureFixture[str],
@@ -269,7 +262,7 @@ def test_files_are_written_where_there_is_something_to_tell(
     seen.append(report)
     folder = tmp_path / "out"
 
-    assert drift.main(["--stack", "test", "--output", str(folder)]) == report.exit_code
+    assert main(["drift", "--stack", "test", "--output", str(folder)]) == exit_code(report)
 
     written = {file.name for file in folder.iterdir()} if folder.exists() else set[str]()
     assert written == ({"note.md", "report.html"} if report is DRIFTED else set())
@@ -277,25 +270,19 @@ def test_files_are_written_where_there_is_something_to_tell(
     assert report is DRIFTED or printed == "test: nothing has drifted; risk unchanged\n"
 
 
-@pytest.mark.parametrize(
-    "error",
-    [StackFileError("what to do"), auto.CommandError(cast("Any", "no stack named; planted"))],
-)
-def test_what_stops_a_look_is_one_line(
+@pytest.mark.usefixtures("seen")
+def test_without_helm_nothing_is_compared(
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    seen: list[Report],
     capsys: pytest.CaptureFixture[str],
-    error: Exception,
 ) -> None:
-    def look(*_: object) -> Report:
-        raise error
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", str(tmp_path))
 
-    monkeypatch.setattr(drift, "look", look)
+    code = drift.run(cast("auto.Stack", None), output=tmp_path / "out")
 
-    assert drift.main([]) == FAILED
-    said = capsys.readouterr().err
-    assert (said.count("\n"), seen) == (1, [])
-    assert "planted" not in said
+    assert code == ExitCode.FAILED
+    assert "install helm 3.17 or later" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -303,7 +290,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What GitLab is told in a pipeline."""
     told: list[Any] = []
     values = {"CI_SERVER_URL": "https://gitlab.example.com", "CI_PROJECT_ID": "5"}
-    for name, value in {**values, command.TOKEN: "glpat-PlantedNoteToken"}.items():
+    for name, value in {**values, TOKEN: "glpat-PlantedNoteToken"}.items():
         monkeypatch.setenv(name, value)
 
     def tell_issue(_: object, *given: object) -> None:
@@ -316,9 +303,9 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_the_issue_tells_what_has_drifted_and_is_closed_when_nothing_has(
     pipeline: list[Any],
 ) -> None:
-    drift.publish(DRIFTED)
-    drift.publish(QUIET)
-    drift.publish(dataclasses.replace(QUIET, errors=("not looked at",)))
+    publish_issue(DRIFTED)
+    publish_issue(QUIET)
+    publish_issue(dataclasses.replace(QUIET, errors=("not looked at",)))
 
     assert pipeline == [
         ("test", note.heading(DRIFTED), note.write(DRIFTED)),
@@ -331,11 +318,11 @@ def test_without_a_token_the_pipeline_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.delenv(command.TOKEN)
+    monkeypatch.delenv(TOKEN)
 
-    drift.publish(DRIFTED)
+    publish_issue(DRIFTED)
 
-    assert (pipeline, command.TOKEN in capsys.readouterr().out) == ([], True)
+    assert (pipeline, TOKEN in capsys.readouterr().out) == ([], True)
 
 
 @pytest.mark.usefixtures("pipeline")
@@ -349,16 +336,6 @@ def test_an_issue_that_cannot_be_written_is_told_and_stops_nothing(
 
     monkeypatch.setattr(gitlab, "tell_issue", refuse)
 
-    drift.publish(DRIFTED)
+    publish_issue(DRIFTED)
 
     assert "GitLab answers 401" in capsys.readouterr().err
-
-
-def test_the_module_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["commands.drift", "--help"])
-    monkeypatch.delitem(sys.modules, "commands.drift")
-
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_module("commands.drift", run_name="__main__")
-
-    assert stopped.value.code == 0

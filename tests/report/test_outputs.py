@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from commands.exit_codes import ExitCode, exit_code
 from dev import browser
 from report.analysis.runner_config import meaning, parsed
 from report.model import (
-    FAILED,
     Counts,
     Delta,
     JobEffect,
@@ -166,7 +166,7 @@ def test_a_failure_shows_its_errors_and_nothing_else() -> None:
     assert "the preview failed" in text
     assert MISTAKE in text
     assert "| resource |" not in text
-    assert BROKEN.exit_code == FAILED
+    assert exit_code(BROKEN) == ExitCode.FAILED
 
 
 def test_what_is_replaced_is_created_and_deleted_in_the_widget_which_holds_nothing_else() -> None:
@@ -320,7 +320,7 @@ def test_the_risk_and_the_exit_code_follow_from_what_weighs(
 ) -> None:
     report = dataclasses.replace(REPORT, deltas=deltas)
 
-    assert (report.risk, report.exit_code) == (risk, code)
+    assert (report.risk, exit_code(report)) == (risk, code)
 
 
 def test_counts_of_nothing_are_said() -> None:

@@ -6,12 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from report.model import (
-    CHANGES,
-    NO_CHANGE,
-    RISK_RAISED,
-    Report,
-)
+from commands.exit_codes import ExitCode, exit_code
+from report.model import Report
 from report.outputs import (
     code_quality as quality,
 )
@@ -49,9 +45,9 @@ def _printed(report: Report) -> str:
 
 
 def test_a_mandatory_violation_stops_a_change_until_it_is_accepted_by_its_name() -> None:
-    codes = [_report(*accepted).exit_code for accepted in ((), (ANOTHER,), (IDENTITY,))]
+    codes = [exit_code(_report(*accepted)) for accepted in ((), (ANOTHER,), (IDENTITY,))]
 
-    assert codes == [RISK_RAISED, RISK_RAISED, CHANGES]
+    assert codes == [ExitCode.RISK_RAISED, ExitCode.RISK_RAISED, ExitCode.CHANGES]
 
 
 def test_an_advisory_violation_stops_nothing() -> None:
@@ -59,16 +55,16 @@ def test_an_advisory_violation_stops_nothing() -> None:
     (violation,) = previewed(change).violations
 
     assert (violation.rule, violation.stops) == ("job-memory-limits", False)
-    assert previewed(change).exit_code == CHANGES
+    assert exit_code(previewed(change)) == ExitCode.CHANGES
 
 
 def test_what_was_there_before_stops_a_change_too_and_what_is_accepted_is_quiet() -> None:
     before = Change(before=DOOD, after=DOOD, environment="prod")
     accepted = Change(before=DOOD, after=DOOD, environment="prod", accepted=(IDENTITY,))
 
-    assert previewed(before).exit_code == RISK_RAISED
+    assert exit_code(previewed(before)) == ExitCode.RISK_RAISED
     assert WHAT in note.write(previewed(before))
-    assert previewed(accepted).exit_code == NO_CHANGE
+    assert exit_code(previewed(accepted)) == ExitCode.NO_CHANGE
     assert len(note.write(previewed(accepted)).splitlines()) == 2
 
 

@@ -1,9 +1,7 @@
 """Secrets planted wherever a user could put one, and every output swept for them."""
 
 import base64
-import contextlib
 import json
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -13,7 +11,8 @@ import pytest
 import tomlkit
 from pulumi import automation as auto
 
-from commands import preview as command
+from commands import preview
+from commands.publishing import TOKEN
 from report.outputs import gitlab
 from tests.support.harness import deploy
 from tests.support.previewed import (
@@ -57,6 +56,8 @@ def _everywhere(secrets: list[str]) -> dict[str, Any]:
 
 class PlantedStack:
     """A stack whose config and state know the secrets, and whose preview spills them."""
+
+    name = "dev"
 
     def __init__(self, *, fails: bool) -> None:
         """Say whether the program fails and prints them all."""
@@ -111,10 +112,6 @@ def test_no_planted_secret_is_in_any_output(
     *,
     fails: bool,
 ) -> None:
-    @contextlib.contextmanager
-    def opened(*_: object, **__: object) -> Generator[PlantedStack]:
-        yield PlantedStack(fails=fails)
-
     sent: list[str] = []
 
     def publish(*given: object) -> None:
@@ -123,13 +120,12 @@ def test_no_planted_secret_is_in_any_output(
     def label(*_: object, wanted: bool) -> None:
         sent.append(str(wanted))
 
-    monkeypatch.setattr(command, "opened", opened)
     monkeypatch.setattr(gitlab, "publish", publish)
     monkeypatch.setattr(gitlab, "label", label)
-    for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", command.TOKEN):
+    for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", TOKEN):
         monkeypatch.setenv(name, "7")
 
-    code = command.main(["--output", str(tmp_path)])
+    code = preview.run(cast("auto.Stack", PlantedStack(fails=fails)), output=tmp_path)
 
     printed = capsys.readouterr()
     outputs = {file.name: file.read_text(encoding="utf-8") for file in tmp_path.iterdir()}

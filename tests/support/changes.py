@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pulumi
 
-from report.model import CHANGES, NO_CHANGE, RISK_RAISED
+from commands.exit_codes import ExitCode
 from tests.support.configured import MISSING, SECRETS, SETTINGS, STRATEGIES, bent
 
 Inputs = dict[str, Any]
@@ -60,6 +60,7 @@ class Change:
 # Without a limit, each note would advise one.
 _LIMITS = {"limits": {"memory": "1Gi"}}
 
+NO_CHANGE, CHANGES, RISK_RAISED = ExitCode.NO_CHANGE, ExitCode.CHANGES, ExitCode.RISK_RAISED
 ONE_RUNNER = Deployed(bent(SETTINGS, {"runners.main.resources": _LIMITS}), SECRETS)
 
 _RUNNERS: dict[str, Any] = {

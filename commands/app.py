@@ -1,0 +1,142 @@
+"""The command line: ``python -m commands``.
+
+A command imports what it needs when it runs, so that the help and completion answer at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.checkout import CHECKOUT
+from commands.exit_codes import ExitCode
+
+_CODES = "\n\n".join(f"{code:d}  {code.meaning}" for code in ExitCode)
+
+app = typer.Typer(
+    help="Preview, compare and check the runners of a stack.",
+    epilog=f"Exit codes:\n\n{_CODES}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _stacks(incomplete: str) -> list[str]:
+    """Return what a shell offers for --stack: the stacks that have a file."""
+    names = [file.name.split(".")[1] for file in sorted(CHECKOUT.glob("Pulumi.?*.yaml"))]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+_Stack = Annotated[
+    str,
+    typer.Option("--stack", help="The stack, as in Pulumi.<stack>.yaml.", autocompletion=_stacks),
+]
+_Output = Annotated[Path, typer.Option("--output", help="The folder to write to.")]
+
+
+def main(arguments: Sequence[str], program: str = "python -m commands") -> int:
+    """Run a command and return its exit code; a usage error is a failure.
+
+    Args:
+        arguments: the words of the command line.
+        program: what the help calls it.
+    """
+    try:
+        return app(arguments, prog_name=program, standalone_mode=False)
+    except typer.TyperException as error:
+        message = error.format_message().strip().rstrip(".")
+        print(f"{message}; see {program} --help", file=sys.stderr)
+        return ExitCode.FAILED
+
+
+@app.command()
+def preview(
+    *,
+    stack: _Stack = "dev",
+    output: _Output = Path("build/preview"),
+    note_limit: Annotated[
+        int | None,
+        typer.Option(help="The most characters that note.md may have; by default GitLab's limit."),
+    ] = None,
+    reviewed: Annotated[
+        bool,
+        typer.Option(
+            "--reviewed", help="Fail if the merge request of this commit showed another plan."
+        ),
+    ] = False,
+) -> int:
+    """Show what a change does to a stack: resources, security, jobs and policies."""
+    from commands import preview
+    from commands.stacks import on_stack
+
+    return on_stack(
+        stack,
+        lambda opened: preview.run(opened, output=output, note_limit=note_limit, reviewed=reviewed),
+    )
+
+
+@app.command()
+def drift(
+    *,
+    stack: _Stack = "dev",
+    output: _Output = Path("build/drift"),
+) -> int:
+    """Show how the cluster differs from what was deployed, and keep a GitLab issue of it.
+
+    Nothing is changed, neither the cluster nor the state. Objects of a Helm release are compared
+    with what Helm deployed, which needs helm 3.17 or later on PATH.
+    """
+    from commands import drift
+    from commands.stacks import on_stack
+
+    return on_stack(stack, lambda opened: drift.run(opened, output=output))
+
+
+@app.command()
+def compare(
+    *,
+    base: Annotated[str, typer.Option(help="The commit to compare with.")],
+    stack: _Stack = "dev",
+    output: _Output = Path("build/offline"),
+) -> int:
+    """Show what a change of a stack file does, without an engine, a cluster, a state or a secret.
+
+    It is for merge requests from forks, which may have none of these.
+    """
+    from commands import compare
+
+    return compare.run(stack, base=base, output=output)
+
+
+@app.command()
+def explain(
+    *,
+    stack: _Stack = "dev",
+    strategy: Annotated[
+        str, typer.Option(help="In YAML: the strategy of every runner, to try it out.")
+    ] = "",
+) -> int:
+    """Show which strategy each runner of a stack file has, why, and what rules out the others."""
+    from commands import explain
+
+    return explain.run(stack, strategy)
+
+
+@app.command()
+def policies(
+    *,
+    stack: _Stack = "dev",
+    state: Annotated[
+        Path | None,
+        typer.Option(help="A file that pulumi stack export has written, in place of the backend."),
+    ] = None,
+) -> int:
+    """Check the state of a stack against the policies, without a cluster."""
+    from commands import policies
+    from commands.stacks import on_stack
+
+    if state:
+        return policies.check_file(state)
+    return on_stack(stack, policies.run)

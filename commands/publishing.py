@@ -1,0 +1,69 @@
+"""What commands write to GitLab, where a pipeline gives them a token."""
+
+import os
+import sys
+
+from report.model import Report
+from report.outputs import gitlab
+from report.outputs import markdown as note
+
+TOKEN = "IMAGE_BUILDS_NOTE_TOKEN"  # noqa: S105 - the name of a variable
+"""A project access token with the role Reporter and the scope ``api``. Without it, no note and no
+drift issue is written.
+"""
+
+
+def publish_note(report: Report) -> None:
+    """Write note and label, if this is the pipeline of a merge request and there is a token."""
+    merge_request = os.environ.get("CI_MERGE_REQUEST_IID")
+    if not merge_request or not (to := _address()):
+        return
+    name = f"risk raised: {report.environment}"
+    try:
+        gitlab.publish(to, merge_request, report.environment, note.write(report))
+        gitlab.label(to, merge_request, name, wanted=report.stops)
+    except gitlab.PublishError as error:
+        print(f"The note of the merge request is not up to date: {error}", file=sys.stderr)
+
+
+def publish_issue(report: Report) -> None:
+    """Open, edit or close the issue of a drift, if there is a token and it is known what is."""
+    if report.errors or "CI_PROJECT_ID" not in os.environ or not (to := _address()):
+        return
+    text = note.write(report) if report.counts.total else None
+    try:
+        gitlab.tell_issue(to, report.environment, note.heading(report), text)
+    except gitlab.PublishError as error:
+        print(f"The issue of the drift is not up to date: {error}", file=sys.stderr)
+
+
+def is_stale(report: Report) -> bool:
+    """Whether the merge request of this commit showed another plan than this one."""
+    if not (to := _address()):
+        return False
+    try:
+        seen = gitlab.reviewed(to, os.environ["CI_COMMIT_SHA"], report.environment)
+    except gitlab.PublishError as error:
+        print(f"It is not known what was reviewed: {error}", file=sys.stderr)
+        return True
+    if seen is None:
+        print("No merge request of this commit has a note of this environment")
+        return False
+    if seen == report.digest:
+        return False
+    print(
+        f"{report.environment}: plan {report.digest} is not the reviewed one, {seen}; look at this "
+        "one and deploy it by hand, or open a new merge request",
+        file=sys.stderr,
+    )
+    return True
+
+
+def _address() -> gitlab.Address | None:
+    """Return where this pipeline may write, which a project's own token decides."""
+    token = os.environ.get(TOKEN)
+    if not token:
+        print(f"GitLab is not told, since {TOKEN} is not set; the files are there all the same")
+        return None
+    url, project = os.environ["CI_SERVER_URL"], os.environ["CI_PROJECT_ID"]
+    return gitlab.Address(url=url, project=project, token=token)

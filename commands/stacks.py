@@ -1,0 +1,34 @@
+"""Opens the stack that a user names, by the CLI and the backend that the user has."""
+
+import runpy
+import sys
+from collections.abc import Callable
+
+from pulumi import automation as auto
+
+from commands.checkout import CHECKOUT
+from commands.exit_codes import ExitCode
+from components.types import PROJECT
+from report.inputs.events import told
+from report.values import Scrubber
+
+
+def on_stack(name: str, command: Callable[[auto.Stack], ExitCode]) -> ExitCode:
+    """Run a command on a stack; what Pulumi reports as an error becomes one line."""
+    try:
+        return command(
+            auto.select_stack(
+                name,
+                project_name=PROJECT,
+                program=_program,
+                opts=auto.LocalWorkspaceOptions(work_dir=str(CHECKOUT)),
+            ),
+        )
+    except auto.CommandError as error:
+        print(told(str(error), None, Scrubber()), file=sys.stderr)
+        return ExitCode.FAILED
+
+
+def _program() -> None:
+    """The program, served to the engine by this process, so that no language host is needed."""
+    runpy.run_path(str(CHECKOUT / "__main__.py"))

@@ -1,0 +1,129 @@
+"""From a refresh to the report of what others changed in the cluster."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from report.analysis import assemble
+from report.analysis import risks as security
+from report.analysis import runner_config as config_toml
+from report.inputs import live
+from report.inputs.events import Plan, Step, is_object
+from report.inputs.preview import Preview
+from report.model import Counts, Report, ResourceChange
+from report.stack_file import StackFile
+from report.values import differences, inside
+
+_CONFIG_TOML = "config.template.toml"
+"""The key of the chart's ConfigMap under which config.toml is."""
+_SIDES = ("old", "new")
+
+
+def report(
+    environment: str,
+    seen: Preview,
+    releases: Mapping[str, live.Release],
+    context: str | None,
+) -> Report:
+    """Make the report.
+
+    Args:
+        environment: the stack's name.
+        seen: its refresh.
+        releases: what was found of each, by its URN.
+        context: that of the kubeconfig, None where it is the kubeconfig's own.
+    """
+    plan = dataclasses.replace(seen.plan, steps=tuple(map(_judged, seen.plan.steps)))
+    resources = assemble.resources(plan)
+    objects = tuple(change for release in releases.values() for change in release.changes)
+    gone = sum(change.operation == "delete" for change in (*resources, *objects))
+    # What the strategy or the stack file accepts was not accepted for what others do.
+    stack_file = StackFile(f"Pulumi.{environment}.yaml", "")
+    with_config = dataclasses.replace(
+        plan,
+        steps=tuple(_with_config(step, releases.get(step.urn)) for step in plan.steps),
+    )
+    sides = [{urn: getattr(found, side) for urn, found in releases.items()} for side in _SIDES]
+    return Report(
+        environment=environment,
+        stack_file=stack_file.name,
+        base="",
+        state=seen.state,
+        digest=assemble.digest(plan),
+        counts=Counts(
+            create=0,
+            update=len(resources) + len(objects) - gone,
+            delete=gone,
+            replace=0,
+        ),
+        sentences=(),
+        deltas=security.deltas(with_config, (sides[0], sides[1]), stack_file, {}),
+        effects=(),
+        resources=resources,
+        keys=tuple(config_toml.changes(with_config)),
+        objects=objects,
+        gaps=(),
+        errors=plan.errors,
+        drift=True,
+        undo=tuple(_undo(environment, context, seen.plan, resources, releases)),
+    )
+
+
+def _judged(step: Step) -> Step:
+    """Say whether an object really differs, by all of it that was asked for."""
+    if step.old is None or step.new is None or step.is_component:
+        return step
+    if is_object(step):
+        step = dataclasses.replace(step, new=live.as_asked(step.old, step.new))
+    differs = step.moved or differences(step.old, step.new)
+    return dataclasses.replace(step, operation="update" if differs else "same")
+
+
+def _with_config(step: Step, release: live.Release | None) -> Step:
+    """Put config.toml as it is in the cluster where it is in the values, to be looked at."""
+    if release is None:
+        return step
+    sides = {side: _config(getattr(step, side), getattr(release, side)) for side in _SIDES}
+    return dataclasses.replace(step, **sides)
+
+
+def _config(inputs: Mapping[str, Any], objects: Mapping[str, Any]) -> Mapping[str, Any]:
+    texts = [
+        inside(item, "data").get(_CONFIG_TOML)
+        for item in objects.values()
+        if item.get("kind") == "ConfigMap"
+    ]
+    values = inside(inputs, "values")
+    runners = {**inside(values, "runners"), "config": next(filter(None, texts), None)}
+    return {**inputs, "values": {**values, "runners": runners}}
+
+
+def _undo(
+    environment: str,
+    context: str | None,
+    refreshed: Plan,
+    resources: tuple[ResourceChange, ...],
+    releases: Mapping[str, live.Release],
+) -> Iterator[str]:
+    """Yield the commands that bring back what was deployed.
+
+    What the provider does not see it would not update, but it makes again what is gone. The API
+    server lets nobody take over a field that another has set unless it is forced to, by a
+    variable that the provider reads (pulumi-kubernetes: provider/pkg/await/await.go).
+    """
+    steps = {step.urn: step for step in refreshed.steps}
+    for urn, release in releases.items():
+        if release.changes:
+            inputs = steps[urn].inputs_before
+            option = f" --kube-context {context}" if context else ""
+            where = f"--namespace {inputs.get('namespace')}{option}"
+            yield f"helm uninstall {inputs.get('name')} {where}"
+    for change in resources:
+        if steps[change.urn].operation == "same":
+            inputs = steps[change.urn].inputs_before
+            metadata = inside(inputs, "metadata")
+            option = f" --context {context}" if context else ""
+            where = f"--namespace {metadata.get('namespace')}{option}"
+            yield f"kubectl delete {inputs.get('kind')} {metadata.get('name')} {where}"
+    if resources or any(release.changes for release in releases.values()):
+        yield f"PULUMI_K8S_ENABLE_PATCH_FORCE=true pulumi up --stack {environment} --refresh"

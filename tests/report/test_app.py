@@ -1,0 +1,136 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi import automation as auto
+
+from commands.app import main
+from commands.checkout import CHECKOUT
+from commands.exit_codes import ExitCode
+
+COMMANDS = ["preview", "drift", "compare", "explain", "policies"]
+
+
+def test_the_help_lists_every_command_and_exit_code() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "commands", "--help"],
+        cwd=CHECKOUT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert answer.returncode == 0
+    words = " ".join(answer.stdout.split())
+    assert [name for name in COMMANDS if name not in words] == []
+    assert [code for code in ExitCode if f"{code:d} {code.meaning[:30]}" not in words] == []
+
+
+def test_the_help_imports_no_engine() -> None:
+    program = (
+        "import sys; from commands.app import main; main(['--help']); print(list(sys.modules))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert "'typer'" in answer.stdout
+    assert "'pulumi'" not in answer.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert "--stack" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["preview", "--stak"], ["look"], ["compare"]], ids=str)
+def test_a_usage_error_is_a_failure_and_never_a_change(
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(arguments) == ExitCode.FAILED
+    assert "--help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("image-builds p", ["preview", "policies"]),
+        ("image-builds explain --stack ", ["dev", "prod"]),
+        ("image-builds explain --stack p", ["prod"]),
+    ],
+)
+def test_a_shell_completes_commands_and_stacks(words: str, offered: list[str]) -> None:
+    at = str(len(words.split(" ")) - 1)
+    answer = subprocess.run(
+        [CHECKOUT / "image-builds"],
+        env={
+            **os.environ,
+            "_IMAGE_BUILDS_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": at,
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert answer.stdout.split() == offered
+
+
+def test_a_runner_is_explained_with_another_strategy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--stack", "dev", "--strategy", "kaniko"]) == 0
+    assert "kaniko" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "Pulumi.dev.yaml does not exist"),
+        ("config: {}", "Pulumi.dev.yaml: has mistakes, which a preview lists one by one"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(
+    text: str | None,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("commands.checkout.CHECKOUT", tmp_path)
+    if text:
+        (tmp_path / "Pulumi.dev.yaml").write_text(text, encoding="utf-8")
+
+    assert main(["explain"]) == ExitCode.FAILED
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+
+
+def test_policies_read_the_state_in_the_stacks_backend(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Stack:
+        """A stack whose backend has no resources of it."""
+
+        name = "empty"
+
+        def export_stack(self) -> auto.Deployment:
+            return auto.Deployment(version=3, deployment={"manifest": {}})
+
+    def select(*_: Any, **__: Any) -> Stack:  # noqa: ANN401 - the SDK's
+        return Stack()
+
+    monkeypatch.setattr(auto, "select_stack", select)
+
+    assert main(["policies", "--stack", "empty"]) == ExitCode.NO_CHANGE
+    assert "empty: has no resources" in capsys.readouterr().out
