@@ -24,6 +24,7 @@ from dev.node.registry import (
 )
 from dev.node.registry import settings as registry_settings
 
+DIGEST = f"sha256:{64 * '0'}"
 IMAGE = Image(
     ("example.com/tool:1",),
     (
@@ -66,8 +67,8 @@ def _layer(archive: Path) -> dict[str, tarfile.TarInfo]:
         ("moby/buildkit:v1", "docker.io/moby/buildkit:v1"),
         ("quay.io/containers/buildah:v1", "quay.io/containers/buildah:v1"),
         ("login.test:5001/base:1", "login.test:5001/base:1"),
-        ("docker:29-cli@sha256:ab", "docker.io/library/docker@sha256:ab"),
-        ("a.test:5000/tool@sha256:ab", "a.test:5000/tool@sha256:ab"),
+        (f"docker:29-cli@{DIGEST}", f"docker.io/library/docker@{DIGEST}"),
+        (f"a.test:5000/tool@{DIGEST}", f"a.test:5000/tool@{DIGEST}"),
     ],
 )
 def test_an_images_name_is_spelled_as_containerd_looks_it_up(name: str, spelled: str) -> None:

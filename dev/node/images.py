@@ -23,6 +23,7 @@ from typing import Any
 import filelock
 import tomlkit
 
+from components.image_reference import ImageReference
 from components.strategies.buildah import Buildah
 from components.strategies.buildkit import Buildkit
 from components.strategies.buildkit_service import BuildkitService
@@ -197,7 +198,7 @@ def _manager() -> tuple[Entry, ...]:
 def _kaniko(name: str) -> Image:
     return Image(
         # The pipelines of docs/how-to/move-a-pipeline.md name the image by its tag.
-        (name, name.partition("@")[0]),
+        (name, _without_digest(name)),
         (
             _program("executor", "/kaniko/executor"),
             *_busybox("/busybox/busybox", "/busybox"),
@@ -379,7 +380,7 @@ class Store:
         self._machine.call(*ctr, "import", "--no-unpack", str(archive))
         made = f"docker.io/{_tag(archive)}"
         # People name images without their digests.
-        tagged = (name.partition("@")[0] for name in image.names)
+        tagged = (_without_digest(name) for name in image.names)
         for name in dict.fromkeys((*image.names, *tagged)):
             self._machine.call(*ctr, "tag", "--force", made, reference(name))
         self._machine.call(*ctr, "rm", made)
@@ -422,16 +423,12 @@ def _copy(registries: Registries, target: str, kind: Kind, archive: Path) -> Non
 
 def reference(name: str) -> str:
     """Spell an image's name as containerd looks it up: with its registry, and digest over tag."""
-    repository, _, digest = name.partition("@")
-    first = repository.partition("/")[0]
-    if "/" not in repository:
-        repository = f"docker.io/library/{repository}"
-    elif not {".", ":"} & set(first):
-        repository = f"docker.io/{repository}"
-    if not digest:
-        return repository
-    path, _, last = repository.rpartition("/")
-    return f"{path}/{last.partition(':')[0]}@{digest}"
+    found = ImageReference.parse(name)
+    return dataclasses.replace(found, tag="" if found.digest else found.tag).canonical
+
+
+def _without_digest(name: str) -> str:
+    return str(dataclasses.replace(ImageReference.parse(name), digest=""))
 
 
 def _tag(archive: Path) -> str:

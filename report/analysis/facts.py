@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from components.image_reference import ImageReference
 from report.analysis.runner_config import parsed
 from report.inputs.charts import Objects
 from report.inputs.events import (
@@ -174,12 +175,15 @@ def of_container(name: str, context: Mapping[str, Any]) -> Iterator[_Fact]:
 def _image(name: str, image: object) -> Iterator[_Fact]:
     if not isinstance(image, str) or not image:
         return
-    tagged, _, digest = image.partition("@")
-    repository, colon, tag = tagged.rpartition(":")
-    if not colon or "/" in tag:
-        repository, tag = tagged, ""
-    yield ("imageSource", name), {repository}
-    yield ("undigested", name), () if digest else {repository}
+    try:
+        reference = ImageReference.parse(image)
+    except ValueError:
+        # A name with a variable, for example, which only a job resolves.
+        source, digest, tag = image, "", ""
+    else:
+        source, digest, tag = reference.name, reference.digest, reference.tag
+    yield ("imageSource", name), {source}
+    yield ("undigested", name), () if digest else {source}
     yield ("unpinned", name), {image} if not digest and tag in {"", "latest"} else ()
 
 

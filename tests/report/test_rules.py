@@ -191,7 +191,7 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             "dev",
             jobs(image="kaniko:latest"),
             "the build container of runner builds runs kaniko:latest, which is not pinned",
-            jobs(image="registry:5000/kaniko@sha256:0"),
+            jobs(image=f"registry:5000/kaniko@sha256:{64 * '0'}"),
         ),
         (
             "dev",

@@ -1,0 +1,1 @@
+../../components/image_reference.py
