@@ -13,7 +13,8 @@ LOCAL := $(RUN) -m dev.local
 RUNNER ?=
 UPGRADE ?=
 # For every platform, and the oldest Python that is supported; pins stay unless UPGRADE names them.
-COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(UPGRADE:%=--upgrade-package %)
+# Renovate repeats the command from a lock's head, and reads no option without an equals sign.
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version=3.11 --generate-hashes --no-strip-extras $(UPGRADE:%=--upgrade-package=%)
 
 .PHONY: help up preview preview-report drift screenshot destroy clean cluster-up cluster-down cluster-status
 .PHONY: toolchain test test-unit test-newest lint lock schema bench explain templates reference docs policy runner-keys
@@ -109,9 +110,9 @@ lint: $(VENV)/installed policy/.venv/installed ## Check style, format, types and
 	@$(VENV)/bin/yamllint --strict .
 
 lock: $(VENV)/installed ## Pin, with hashes, what the requirements ask for; UPGRADE=name takes its newest
-	@$(COMPILE) --output-file requirements.lock commands/requirements.txt
-	@$(COMPILE) --constraint requirements.lock --output-file tests/requirements.lock tests/requirements.txt
-	@$(COMPILE) --output-file policy/requirements.txt policy/requirements.in
+	@$(COMPILE) --output-file=requirements.lock commands/requirements.txt
+	@$(COMPILE) --constraint=requirements.lock --output-file=tests/requirements.lock tests/requirements.txt
+	@$(COMPILE) --output-file=policy/requirements.txt policy/requirements.in
 
 schema: $(VENV)/installed ## Write schema/stack.json from the models
 	@$(RUN) -m dev.generate.schema

@@ -138,6 +138,13 @@ def test_renovates_schema_takes_the_configuration() -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+@pytest.mark.parametrize(("option", "found"), [("--output-file=a", 1), ("--output-file a", 0)])
+def test_a_lock_is_read_if_its_options_have_equals_signs(option: str, found: int) -> None:
+    text = f"# made by uv:\n#    uv pip compile --universal {option} b.in\nsix==1.17.0 \\\n"
+
+    assert len(list(renovate.dependencies("tests/requirements.lock", text))) == found
+
+
 def test_an_image_without_a_manager_is_missed() -> None:
     assert list(renovate.dependencies("other/file.py", 'IMAGE = "docker:29.7.2"')) == []
 

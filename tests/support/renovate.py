@@ -108,8 +108,24 @@ def _go_modules(text: str) -> Iterator[Dependency]:
         yield max(owners, key=lambda item: len(item.name))
 
 
+_UV = {"--no-strip-extras", "--universal", "--generate-hashes"}
+_UV_WITH_VALUE = {"--constraint", "--python-version", "--output-file"}
+"""Of the options that Renovate knows, those that are used here; a value follows ``=``."""
+
+
+def _locked_packages(text: str) -> Iterator[Dependency]:
+    """Find the packages of a lock, if Renovate can repeat the command in its head."""
+    head = re.match(r"(?:#.*\n)+#    uv pip compile (.*)\n", text)
+    options = [word for word in head[1].split() if word.startswith("-")] if head else ["none"]
+    if all(
+        word in _UV or ("=" in word and word.split("=")[0] in _UV_WITH_VALUE) for word in options
+    ):
+        yield from _matches(
+            r"(?m)^(?P<depName>[\w.-]+)(?:\[.*\])?(?P<currentValue>==[^\s;]+)", text
+        )
+
+
 _IMAGE = r"(?P<depName>[\w./-]+):(?P<currentValue>[\w.-]+)(?:@(?P<currentDigest>sha256:\w{64}))?"
-_REQUIREMENT = _by(r"(?m)^(?P<depName>\w[\w.-]*)(?:\[[\w,]+\])?(?P<currentValue>[=><~!][^\s;\\]+)")
 _BUILT_IN: Mapping[str, tuple[Sequence[str], Callable[[str], Iterator[Dependency]]]] = {
     "devcontainer": (
         [r"/^\.devcontainer/devcontainer\.json$/"],
@@ -131,8 +147,7 @@ _BUILT_IN: Mapping[str, tuple[Sequence[str], Callable[[str], Iterator[Dependency
         [r"/(^|/)package\.json$/"],
         _by(r'"(?P<depName>[\w@/.-]+)": "(?P<currentValue>\d[^"]*)"'),
     ),
-    "pip-compile": ([], _REQUIREMENT),
-    "pip_requirements": ([r"/(^|/)[\w-]*requirements([-._]\w+)?\.(txt|pip)$/"], _REQUIREMENT),
+    "pip-compile": ([], _locked_packages),
     "pre-commit": (
         [r"/(^|/)\.pre-commit-config\.ya?ml$/"],
         _by(r"repo: https://(?P<depName>\S+)\n +rev: (?P<currentValue>\S+)"),
