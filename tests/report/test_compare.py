@@ -1,3 +1,5 @@
+"""The comparison of stack files for forks, in a clone of a project with one commit."""
+
 import os
 import shutil
 import subprocess
@@ -9,23 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
-from commands import compare as offline
-from commands.app import main
+from commands import compare
+from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode, exit_code
-from dev.paths import CHECKOUT
 from report.model import Report
-from report.outputs import html as page
-from report.outputs import markdown as note
-from tests.support.configured import (
-    MISSING,
-    SETTINGS,
-    STRATEGIES,
-    bent,
-)
+from report.outputs import html, markdown
+from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS, ONE_RUNNER
+from tests.support.configured import MISSING, STRATEGIES, bent
+from tests.support.previewed import previewed
 
-RIGHT = bent(SETTINGS, {"runners.main.resources.limits": {"memory": "1Gi"}})
 DIND = {"runners.main.strategy": STRATEGIES["dind"]}
 DOOD = {"runners.main.strategy": STRATEGIES["dood"]}
+SERVICE = {"runners.main.strategy": "buildkit-service"}
 
 
 class Clone:
@@ -45,7 +42,7 @@ class Clone:
 
     def commit(self) -> None:
         self._git("add", ".")
-        self._git("commit", "--quiet", "--message", "Base")
+        self._git("commit", "--quiet", "--allow-empty", "--message", "Base")
 
     def write(
         self,
@@ -54,15 +51,20 @@ class Clone:
         stack: str = "dev",
     ) -> None:
         """Write a stack file whose settings are right but for the changes."""
-        content = {
-            "kubernetes:context": "a-cluster",
-            "image-builds:settings": bent(RIGHT, dict(changes or {})),
-            **(config or {}),
-        }
-        self.write_text(yaml.safe_dump({"config": content}), stack)
+        settings = bent(ONE_RUNNER.settings, changes or {})
+        self.write_config({"image-builds:settings": settings, **(config or {})}, stack)
+
+    def write_config(self, config: Mapping[str, Any], stack: str = "dev") -> None:
+        content = {"config": {"kubernetes:context": "a-cluster", **config}}
+        self.write_text(yaml.safe_dump(content), stack)
 
     def write_text(self, text: str, stack: str = "dev") -> None:
         (self.folder / f"Pulumi.{stack}.yaml").write_text(text, encoding="utf-8")
+
+    def start_with(self, changes: Mapping[str, Any]) -> None:
+        """Commit a stack file with these changes."""
+        self.write(changes)
+        self.commit()
 
 
 @pytest.fixture
@@ -72,38 +74,34 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
     made = Clone(folder)
     made.write()
     made.commit()
-    monkeypatch.setattr(offline, "CHECKOUT", folder)
+    monkeypatch.setattr(compare, "CHECKOUT", folder)
     return made
 
 
-def _look(stack: str = "dev") -> Report:
-    return offline.build_report(stack, "HEAD")
+def _report(stack: str = "dev") -> Report:
+    return compare.build_report(stack, "HEAD")
 
 
-def _mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    code = main(["compare", "--base", "HEAD", *arguments])
-
-    said = capsys.readouterr().err
-    assert code == ExitCode.FAILED
-    assert "Traceback" not in said
-    return said
+def _texts(report: Report) -> str:
+    return markdown.write(report) + html.write(report)
 
 
-class TestWhatIsTold:
-    def test_a_stack_file_that_is_the_same_is_one_quiet_line(self, clone: Clone) -> None:
-        report = _look()
+def _resources(report: Report) -> set[tuple[str, str, str]]:
+    return {(item.operation, item.type.rpartition(":")[2], item.name) for item in report.resources}
 
-        assert clone.folder == offline.CHECKOUT
-        assert note.write(report).splitlines()[1].startswith("dev: nothing changes. Plan ")
+
+class TestReport:
+    def test_an_equal_stack_file_is_one_quiet_line(self, clone: Clone) -> None:
+        report = _report()
+
+        assert clone.folder == compare.CHECKOUT
+        assert markdown.write(report).splitlines()[1].startswith("dev: nothing changes. Plan ")
         assert exit_code(report) == ExitCode.NO_CHANGE
 
-    def test_a_switch_is_told_with_its_keys_risks_level_and_what_projects_do(
-        self,
-        clone: Clone,
-    ) -> None:
+    def test_a_switch_shows_keys_risks_and_what_projects_do(self, clone: Clone) -> None:
         clone.write(DOOD)
 
-        report = _look()
+        report = _report()
 
         keys = {(key.runner, key.change.path) for key in report.keys}
         assert ("main", "kubernetes.volumes.host_path[docker-socket].host_path") in keys
@@ -117,61 +115,90 @@ class TestWhatIsTold:
     def test_a_risk_that_is_not_accepted_stops(self, clone: Clone) -> None:
         clone.write({"runners.main.strategy": "buildkit"})
 
-        report = _look()
+        report = _report()
 
         assert exit_code(report) == ExitCode.RISK_RAISED
         assert "podSecurity/Namespace-builds-main/privileged" in report.unaccepted
 
-    def test_an_acceptance_in_the_stack_file_counts_and_is_shown(self, clone: Clone) -> None:
+    def test_an_acceptance_counts_and_is_shown(self, clone: Clone) -> None:
         changes = {"runners.main.strategy": "buildkit"}
         clone.write(changes)
-        accepted = dict.fromkeys(_look().unaccepted, "see the ticket")
+        accepted = dict.fromkeys(_report().unaccepted, "see the ticket")
 
         clone.write(changes, {"image-builds:acceptedRisks": accepted})
-        report = _look()
+        report = _report()
 
         assert exit_code(report) == ExitCode.CHANGES
         (file,) = [item for item in report.resources if item.type == "StackFile"]
         assert any("acceptedRisks" in item.path for item in file.properties)
 
-    def test_policies_are_those_of_the_stack_by_its_name(self, clone: Clone) -> None:
-        clone.write(DIND, stack="prod")
-
-        rules = {item.rule for item in _look("prod").violations if item.stops}
-
-        assert rules == {"no-dind-in-prod"}
-
-    def test_a_job_that_may_make_pods_in_production_is_one_too(self, clone: Clone) -> None:
-        clone.write({"runners.main.strategy": STRATEGIES["buildx"]}, stack="prod")
-
-        rules = {item.rule for item in _look("prod").violations if item.stops}
-
-        assert rules == {"no-buildx-in-prod"}
-
-    def test_a_right_that_jobs_gain_in_a_target_namespace_raises_the_risk(
+    @pytest.mark.parametrize(
+        ("strategy", "rule"), [("dind", "no-dind-in-prod"), ("buildx", "no-buildx-in-prod")]
+    )
+    def test_policies_go_by_the_name_of_the_stack(
         self,
+        strategy: str,
+        rule: str,
         clone: Clone,
     ) -> None:
-        right = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}
-        runner = {"runners.main.strategy": {"kind": "deploy", "permissions": {"apps": [right]}}}
-        clone.write(runner)
-        clone.commit()
-        wider = {**right, "verbs": ["get", "delete"]}
-        clone.write({"runners.main.strategy": {"kind": "deploy", "permissions": {"apps": [wider]}}})
+        clone.write({"runners.main.strategy": STRATEGIES[strategy]}, stack="prod")
 
-        report = _look()
+        assert {item.rule for item in _report("prod").violations if item.stops} == {rule}
+
+    def test_a_permission_of_jobs_in_a_target_raises_the_risk(self, clone: Clone) -> None:
+        permission = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}
+        key = "runners.main.strategy"
+        clone.start_with({key: {"kind": "deploy", "permissions": {"apps": [permission]}}})
+        wider = {**permission, "verbs": ["get", "delete"]}
+        clone.write({key: {"kind": "deploy", "permissions": {"apps": [wider]}}})
+
+        report = _report()
 
         assert report.unaccepted == ("right/Role-apps/gitlab-job-main/delete-deployments.apps",)
+
+    def test_a_permission_of_managers_raises_the_risk(self, clone: Clone) -> None:
+        newer = {"chart.version": "0.88.0"}
+        clone.start_with(newer)
+        clone.write({**newer, "runners.main.podDisruptionBudget": True})
+
+        report = _report()
+
+        (identity, *_) = report.unaccepted
+        assert identity.startswith("right/Role-builds-main/gitlab-runner-main/")
+        assert ("update", "Role", "main-manager") in _resources(report)
+
+    def test_an_opened_network_policy_raises_the_risk(self, clone: Clone) -> None:
+        clone.start_with(SERVICE)
+        second = {"tags": ["second"], "strategy": "buildkit-service", "registration": "token"}
+        clone.write({**SERVICE, "runners.second": second})
+
+        report = _report()
+
+        assert report.unaccepted == (
+            "reach/NetworkPolicy-builds-buildkitd/buildkitd/ingress-from-namespace-builds-second-on-port-1234",
+        )
+        assert ("update", "NetworkPolicy", "buildkitd") in _resources(report)
+
+    def test_a_daemon_is_compared_with_all_that_it_has(self, clone: Clone) -> None:
+        clone.start_with(SERVICE)
+        registry = {"host": "second.example.com", "insecure": True}
+        clone.write({**SERVICE, "registries": [*ONE_RUNNER.settings["registries"], registry]})
+
+        found = _resources(_report())
+
+        # Its certificates are made anew by each run of the program, and stay as they are.
+        assert {name for kind, name in _kinds(found) if kind == "Secret"} == set()
+        assert {("ConfigMap", "buildkitd"), ("Deployment", "buildkitd")} <= _kinds(found)
 
     def test_a_target_namespace_of_others_is_not_the_stacks(self, clone: Clone) -> None:
         clone.write({"targetNamespaces.apps.create": False})
 
-        assert str(_look().counts) == "1 to update, 1 to delete"
+        assert str(_report().counts) == "1 to update, 1 to delete"
 
     def test_a_stack_without_faults_violates_nothing(self, clone: Clone) -> None:
         clone.write({"runners.main.concurrent": 3})
 
-        report = _look()
+        report = _report()
 
         assert report.violations == ()
         assert "Runner main runs up to 3 jobs at a time, so far 10." in report.sentences
@@ -179,17 +206,14 @@ class TestWhatIsTold:
     def test_a_new_stack_is_all_new(self, clone: Clone) -> None:
         clone.write(stack="new")
 
-        report = _look("new")
-
-        assert str(report.counts) == "13 to create"
+        assert str(_report("new").counts) == "13 to create"
 
     def test_a_runner_that_goes_takes_its_namespace_along(self, clone: Clone) -> None:
         other = {"tags": ["other"], "strategy": "kaniko", "registration": "token"}
-        clone.write({"runners.other": other})
-        clone.commit()
+        clone.start_with({"runners.other": other})
         clone.write()
 
-        report = _look()
+        report = _report()
 
         assert str(report.counts) == "1 to update, 9 to delete"
         loud = [item.text for item in report.effects if item.loud]
@@ -198,84 +222,187 @@ class TestWhatIsTold:
     def test_a_namespace_with_another_name_is_a_replacement(self, clone: Clone) -> None:
         clone.write({"runners.main.jobNamespace": "elsewhere"})
 
-        assert str(_look().counts) == "2 to update, 6 to replace"
+        assert ("replace", "Namespace", "main-jobs") in _resources(_report())
 
-    def test_a_runner_that_the_stack_makes_in_gitlab_needs_no_token(self, clone: Clone) -> None:
+    def test_a_runner_made_in_gitlab_needs_no_token(self, clone: Clone) -> None:
         registration = {"kind": "userRunner", "runnerType": "group_type", "groupId": 1}
         clone.write({"runners.main.registration": registration, "registries": []})
 
-        assert exit_code(_look()) == ExitCode.CHANGES
+        report = _report()
+
+        assert ("create", "UserRunner", "main") in _resources(report)
+        assert "(known after the update)" in markdown.write(report)
 
     def test_the_context_may_come_with_a_kubeconfig(self, clone: Clone) -> None:
         secret = {"secure": "v1:PlantedCiphertext"}
         clone.write(config={"kubernetes:context": None, "kubernetes:kubeconfig": secret})
 
-        report = _look()
+        report = _report()
 
         assert exit_code(report) == ExitCode.CHANGES
-        assert "Planted" not in note.write(report) + page.write(report)
+        assert "Planted" not in _texts(report)
 
 
-class TestWhatIsNotLookedAt:
+def _kinds(resources: set[tuple[str, str, str]]) -> set[tuple[str, str]]:
+    return {(kind, name) for _, kind, name in resources}
+
+
+STACK_FILES_DECIDE = [
+    name
+    for name, (change, _) in CHANGES_AND_CODES.items()
+    if not (change.transforms or change.secrets or change.last)
+]
+
+
+@pytest.mark.parametrize("name", STACK_FILES_DECIDE)
+def test_a_comparison_agrees_with_the_preview(name: str, clone: Clone) -> None:
+    """But for changes of the program and of secrets, which are no part of a stack file.
+
+    tests/engine/test_report.py compares the same previews with those of an engine.
+    """
+    change, _ = CHANGES_AND_CODES[name]
+    stack = change.environment
+    if not change.first:
+        clone.write_config(_config(change.before), stack)
+        clone.commit()
+    clone.write_config(_config(change.after, change.accepted), stack)
+
+    assert _compared(_report(stack)) == _compared(previewed(change, FOUR_RUNNERS))
+
+
+def _config(changes: Mapping[str, Any], accepted: tuple[str, ...] = ()) -> dict[str, Any]:
+    settings = {"image-builds:settings": bent(FOUR_RUNNERS.settings, changes)}
+    risks = {"image-builds:acceptedRisks": dict.fromkeys(accepted, "a reason")}
+    return settings | (risks if accepted else {})
+
+
+def _compared(report: Report) -> dict[str, object]:
+    """Return what does not depend on lines of the stack file and on values of secrets."""
+    return {
+        "risk changes": [(item.direction, item.what, item.accepted) for item in report.deltas],
+        "violations": [(item.identity, item.accepted) for item in report.violations],
+        "effects": report.effects,
+        "keys": report.keys,
+        "resources": {item for item in _resources(report) if item[1] != "StackFile"},
+    }
+
+
+class TestGaps:
     def test_a_change_says_what_only_a_preview_can_see(self, clone: Clone) -> None:
         clone.write(DOOD)
 
-        gaps = "\n".join(_look().gaps)
+        gaps = "\n".join(_report().gaps)
 
-        for gap in ("the state", "the objects that charts render", "secrets"):
+        for gap in ("the cluster and the state", "the objects that charts render", "secrets"):
             assert gap in gaps
         assert "the program of the base" not in gaps
 
-    def test_another_program_is_told_though_the_stack_file_is_the_same(self, clone: Clone) -> None:
+    def test_another_program_is_said_of_equal_stack_files(self, clone: Clone) -> None:
         (clone.folder / "components" / "config.py").write_text("x = 1\n", encoding="utf-8")
 
-        report = _look()
+        report = _report()
 
         assert [gap.partition(":")[0] for gap in report.gaps] == ["the program of the base"]
-        assert "- Not looked at: the program of the base" in note.write(report)
-        assert "Not looked at: the program of the base" in page.write(report)
+        assert "the program of the base" in markdown.write(report)
+        assert "the program of the base" in html.write(report)
         assert exit_code(report) == ExitCode.NO_CHANGE
 
-    def test_a_secret_is_never_read_but_its_change_leaves_a_gap(self, clone: Clone) -> None:
+    def test_a_changed_secret_is_never_read_but_a_gap(self, clone: Clone) -> None:
         tokens = {"main": {"secure": "v1:PlantedCiphertext"}, "unknown": "PlantedInPlain"}
         clone.write(config={"image-builds:runnerTokens": tokens})
 
-        report = _look()
+        report = _report()
 
         assert report.counts.total == 0
         assert any("the stack's secrets" in gap for gap in report.gaps)
-        assert "Planted" not in note.write(report) + page.write(report)
+        assert "Planted" not in _texts(report)
+
+
+class TestIsolation:
+    def test_nothing_of_the_environment_is_read(
+        self,
+        clone: Clone,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The SDK looks for keys that the config lacks in the environment."""
+        for name in ("KUBECONFIG", "GITLAB_TOKEN", "PULUMI_K8S_CLUSTER_IDENTIFIER"):
+            monkeypatch.setenv(name, "Planted")
+        for name in ("SETTINGS", "ACCEPTEDRISKS", "RUNNERTOKENS", "REGISTRYCREDENTIALS"):
+            monkeypatch.setenv(f"PULUMI_CONFIG_IMAGE_BUILDS_{name}", '{"Planted": "Planted"}')
+        monkeypatch.setenv("PULUMI_CONFIG_KUBERNETES_KUBECONFIG", "Planted")
+        monkeypatch.setenv("PULUMI_CONFIG_KUBERNETES_CONTEXT", "Planted")
+        clone.write(SERVICE, stack="new")
+
+        assert "Planted" not in _texts(_report("new"))
+
+        clone.write_text("config: {}", stack="new")
+        with pytest.raises(compare.CompareError) as refused:
+            _report("new")
+        assert "image-builds:settings: is missing" in str(refused.value)
+        assert "kubernetes:context: is" in str(refused.value)
+        assert "Planted" not in str(refused.value)
+
+    def test_no_placeholder_is_shown_as_a_value(self, clone: Clone) -> None:
+        clone.write(stack="new")
+
+        text = _texts(_report("new"))
+
+        assert "[secret]" in text
+        assert "glrt-" not in text
+
+    def test_comparisons_in_one_process_are_equal(self, clone: Clone) -> None:
+        clone.write(SERVICE)
+
+        assert _report() == _report()
+
+    def test_the_sdk_and_the_program_print_nothing(
+        self,
+        clone: Clone,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        clone.write(SERVICE)
+
+        _report()
+
+        assert capfd.readouterr() == ("", "")
 
 
 class TestMistakes:
-    def test_one_in_the_stack_file_is_told_as_in_a_preview(
+    def _mistake(self, capfd: pytest.CaptureFixture[str], stack: str = "dev") -> str:
+        code = compare.run(stack, base="HEAD", output=Path("unused"))
+
+        said = capfd.readouterr()
+        assert (code, said.out) == (ExitCode.FAILED, "")
+        assert "Traceback" not in said.err
+        return said.err
+
+    def test_one_in_the_stack_file_reads_as_in_a_preview(
         self,
         clone: Clone,
-        capsys: pytest.CaptureFixture[str],
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
         clone.write({"runners.main.tagz": ["x"]})
 
-        assert _mistake(capsys) == (
+        assert self._mistake(capfd) == (
             "Pulumi.dev.yaml: 1 mistake in the config of this stack; nothing was changed:\n"
             "image-builds:settings.runners.main.tagz: is an unknown key; did you mean tags?\n"
         )
 
-    def test_one_in_the_base_says_of_which_commit(
+    def test_one_in_the_base_names_the_commit(
         self,
         clone: Clone,
-        capsys: pytest.CaptureFixture[str],
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
-        clone.write({"gitlab": MISSING})
-        clone.commit()
+        clone.start_with({"gitlab": MISSING})
         clone.write()
 
-        said = _mistake(capsys)
+        said = self._mistake(capfd)
 
         assert said.startswith("Pulumi.dev.yaml of the base, ")
         assert "image-builds:settings.gitlab: is required; add it" in said
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
             ("config: [", "Pulumi.dev.yaml is no YAML; correct it"),
             ("config:\n  image-builds:settings: x", "is no object; write it as a YAML mapping"),
@@ -291,39 +418,40 @@ class TestMistakes:
             ),
         ],
     )
-    def test_what_is_no_config_is_told_without_a_traceback(
+    def test_what_is_not_a_config_has_no_traceback(
         self,
         text: str,
-        told: str,
+        message: str,
         clone: Clone,
-        capsys: pytest.CaptureFixture[str],
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
         clone.write_text(text)
 
-        assert told in _mistake(capsys)
+        assert message in self._mistake(capfd)
 
-    def test_a_stack_without_a_file_is_told(
+    def test_a_stack_without_a_file_is_named(
         self,
         clone: Clone,
-        capsys: pytest.CaptureFixture[str],
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
         assert clone.folder.is_dir()
-        assert "Pulumi.none.yaml does not exist" in _mistake(capsys, "--stack", "none")
+        assert "Pulumi.none.yaml does not exist" in self._mistake(capfd, "none")
 
-    def test_a_base_that_is_not_there_says_how_to_get_it(
+    def test_a_missing_base_says_how_to_get_it(
         self,
         clone: Clone,
-        capsys: pytest.CaptureFixture[str],
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
-        assert clone.folder.is_dir()
+        code = compare.run("dev", base="0123abc", output=clone.folder)
 
-        said = _mistake(capsys, "--base", "0123abc")
-
-        assert said.startswith("--base: '0123abc' must be a commit of this clone; name one")
+        assert code == ExitCode.FAILED
+        assert capfd.readouterr().err.startswith(
+            "--base: '0123abc' must be a commit of this clone; name one, or fetch it: git fetch"
+        )
 
 
 class TestCommand:
-    def test_it_writes_note_and_page_and_prints_them(
+    def test_it_writes_and_prints_note_and_page(
         self,
         clone: Clone,
         tmp_path: Path,
@@ -332,11 +460,11 @@ class TestCommand:
         clone.write(DOOD)
         output = tmp_path / "build" / "offline"
 
-        code = offline.run("dev", base="HEAD", output=output)
+        code = compare.run("dev", base="HEAD", output=output)
 
         assert code == ExitCode.CHANGES
-        assert (output / "note.md").read_text(encoding="utf-8") == note.write(_look())
-        assert (output / "report.html").read_text(encoding="utf-8") == page.write(_look())
+        assert (output / "note.md").read_text(encoding="utf-8") == markdown.write(_report())
+        assert (output / "report.html").read_text(encoding="utf-8") == html.write(_report())
         said = capsys.readouterr().out
         assert "dev: 3 to update; risk raised, and accepted in the stack file" in said
         assert said.endswith(f"The whole report, for a browser: {output / 'report.html'}\n")
@@ -349,15 +477,12 @@ class TestCommand:
     ) -> None:
         assert clone.folder.is_dir()
 
-        code = offline.run("dev", base="HEAD", output=tmp_path)
+        code = compare.run("dev", base="HEAD", output=tmp_path)
 
         assert code == ExitCode.NO_CHANGE
         assert "browser" not in capsys.readouterr().out
 
-    def test_it_needs_no_program_but_git_and_nothing_of_the_environment(
-        self,
-        tmp_path: Path,
-    ) -> None:
+    def test_it_needs_no_program_but_git(self, tmp_path: Path) -> None:
         git = tmp_path / "bin" / "git"
         git.parent.mkdir()
         git.symlink_to(shutil.which("git") or "")
@@ -371,8 +496,10 @@ class TestCommand:
             encoding="utf-8",
         )
 
-        assert answer.returncode in {ExitCode.NO_CHANGE, ExitCode.CHANGES, ExitCode.RISK_RAISED}, (
-            answer.stderr
-        )
+        assert answer.returncode in {
+            ExitCode.NO_CHANGE,
+            ExitCode.CHANGES,
+            ExitCode.RISK_RAISED,
+        }, answer.stderr
         assert answer.stderr == ""
         assert answer.stdout.startswith("dev: ")
