@@ -15,8 +15,8 @@ from report.inputs.events import Plan
 from report.inputs.preview import Preview
 from report.outputs import gitlab
 from report.values import Scrubber
-from tests.report.test_outputs import RAISED, REPORT
 from tests.support.previewed import pre_event
+from tests.support.reports import RAISED, REPORT
 
 
 @pytest.fixture(autouse=True)
