@@ -26,7 +26,7 @@ from components.types import PROJECT
 from report.analysis import assemble
 from report.inputs import registrations
 from report.inputs.charts import Charts
-from report.inputs.registrations import Recorder, RegisteredResource
+from report.inputs.recorder import Recorder, RegisteredResource
 from report.model import Report
 from report.outputs import html, markdown, terminal
 from report.stack_file import (
@@ -54,7 +54,7 @@ _EMPTY = {
 _PLACEHOLDER = "glrt-placeholder"
 """What stands in for each secret; it has the form of a token, which the program checks."""
 _PROGRAM_FILE = CHECKOUT / "__main__.py"
-_PROGRAM = ("__main__.py", "components", "requirements.txt")
+_PROGRAM = ("__main__.py", "components", "requirements.lock")
 """What decides which resources follow from a stack file."""
 _SENTENCE = "Only the stack files are compared: the program ran on both, without a cluster."
 _GAPS = (

@@ -7,7 +7,7 @@ from cryptography import x509
 from components.arguments import Placement
 from components.resources.environment import Environment
 from components.settings import load as stack
-from report.inputs.registrations import plain
+from report.inputs.recorder import plain
 from tests.support.configured import (
     SECRETS,
     SETTINGS,

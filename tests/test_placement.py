@@ -9,7 +9,7 @@ from components.arguments import Placement
 from components.resources.registry import Login
 from components.resources.runner import RunnerArgs
 from components.settings import load as stack
-from report.inputs.registrations import plain
+from report.inputs.recorder import plain
 from tests.support.configured import (
     CERTIFICATE,
     PULL,

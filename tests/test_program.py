@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from dev.paths import CHECKOUT
-from report.inputs.registrations import Recorder, RegisteredResource
+from report.inputs.recorder import Recorder, RegisteredResource
 from tests.support.configured import (
     PULL,
     PUSH,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from report.inputs.registrations import Recorder, RegisteredResource
+from report.inputs.recorder import Recorder, RegisteredResource
 
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 

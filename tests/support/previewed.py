@@ -15,7 +15,8 @@ from pulumi.automation import events
 from dev.paths import CHECKOUT
 from report.analysis import assemble
 from report.inputs.charts import Charts
-from report.inputs.registrations import Recorder, RegisteredResource, plan
+from report.inputs.recorder import Recorder, RegisteredResource
+from report.inputs.registrations import plan
 from report.model import Report
 from report.stack_file import SETTINGS, StackFile
 from report.values import Scrubber

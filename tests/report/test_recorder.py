@@ -1,4 +1,4 @@
-"""The recorder, run on programs that use each part of the SDK that it relies on."""
+"""The recorder and its plans, on programs that use each part of the SDK that it relies on."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,8 @@ import pytest
 from pulumi.runtime.proto import resource_pb2_grpc
 
 from report.inputs.events import Step
-from report.inputs.registrations import Recorder, RegisteredResource, plain, plan
+from report.inputs.recorder import Recorder, RegisteredResource, plain
+from report.inputs.registrations import plan
 from report.values import SECRET, UNKNOWN, Scrubber
 
 UNKNOWN_ON_THE_WIRE = pulumi.runtime.rpc.UNKNOWN
