@@ -5,12 +5,15 @@ import re
 import subprocess
 import sys
 from fnmatch import fnmatch
+from typing import Any
 
 import json5
 import pytest
+import yaml
 
 from dev.paths import CHECKOUT
 from tests.support import renovate
+from tests.support.pipelines import resolved
 
 CHANGELOG = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
 VERSIONS = re.findall(
@@ -57,6 +60,44 @@ def test_a_version_without_a_section_is_not_released(version: str) -> None:
 
     assert (answer.returncode, answer.stdout) == (1, "")
     assert f'no section "## [{version}] - <date>"' in answer.stderr
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The jobs of the project's pipeline, with what they extend in place."""
+    text = (CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8")
+    pipeline = resolved(tmp_path_factory.mktemp("project"), yaml.safe_load(text))
+    return {name: job for name, job in pipeline.items() if "script" in job}
+
+
+def test_a_tag_releases_itself_with_its_section(jobs: dict[str, dict[str, Any]]) -> None:
+    job = jobs["release"]
+
+    assert job["release"]["tag_name"] == "$CI_COMMIT_TAG"
+    (script,) = job["script"]
+    assert script == f'.ci/changelog "$CI_COMMIT_TAG" >{job["release"]["description"]}'
+    assert [need["job"] for need in job["needs"]] == ["lint", "test"]
+
+
+def test_only_a_tag_that_is_a_version_is_released(jobs: dict[str, dict[str, Any]]) -> None:
+    (rule,) = jobs["release"]["rules"]
+    (pattern,) = re.findall(r"^\$CI_COMMIT_TAG =~ /(.*)/$", rule["if"])
+    tags = ["0.1.0", "12.0.3", "v0.1.0", "0.1", "0.1.0-rc.1", "0.1.0.1"]
+
+    assert [tag for tag in tags if re.search(pattern, tag)] == ["0.1.0", "12.0.3"]
+
+
+def test_a_tag_deploys_nothing(jobs: dict[str, dict[str, Any]]) -> None:
+    # In a pipeline of a tag there is neither a branch nor a merge request.
+    bound = re.compile(r"\$CI_COMMIT_BRANCH ==|merge_request_event")
+    free = {
+        name
+        for name, job in jobs.items()
+        for rule in job.get("rules", [{}])
+        if not bound.search(rule.get("if", ""))
+    }
+
+    assert free == {"lint", "test", "release"}
 
 
 def test_no_page_includes_a_template_of_a_branch() -> None:
