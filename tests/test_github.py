@@ -65,9 +65,9 @@ def test_no_script_holds_an_expression_that_others_fill_in() -> None:
 
 
 def test_the_comment_is_found_by_the_marker_of_the_note() -> None:
-    told = [step["run"] for step in JOBS["preview"]["steps"] if step.get("name") == "Tell"]
+    (script,) = [step["run"] for step in JOBS["preview"]["steps"] if step.get("name") == "Comment"]
 
-    assert marker("$STACK") in told[0]
+    assert marker("$STACK") in script
 
 
 def test_a_fork_gets_the_comparison_that_needs_no_secret_and_no_preview() -> None:
