@@ -136,7 +136,11 @@ def _foresee(
     """Render a release that the program registers, if it differs from the state's."""
     if args.type_ != RELEASE or charts.helm is None:
         return
-    inputs = {to_camel(key): value for key, value in args.props.items() if value is not None}
+    given = {to_camel(key): value for key, value in args.props.items() if value is not None}
+    # Of the outputs alone, since to make one of all inputs takes the SDK long.
+    outputs: list[Any] = [leaf for leaf in leaves(given) if isinstance(leaf, pulumi.Output)]
+    # A copy, since a transform of the program may change them in place afterwards.
+    inputs = _filled(given, iter(outputs))
 
     async def compare(resolved: list[object]) -> None:
         # Nothing secret is in values; were it, nobody would know yet what to take out.
@@ -149,8 +153,6 @@ def _foresee(
             sides = (clean(side, Scrubber()) for side in (old, new) if side)
             await asyncio.gather(*(_render(charts, side, options) for side in sides))
 
-    # Of the outputs alone, since to make one of all inputs takes the SDK long.
-    outputs: list[Any] = [leaf for leaf in leaves(inputs) if isinstance(leaf, pulumi.Output)]
     together = pulumi.Output.all(*outputs)
     together.apply(compare)
 
