@@ -1,15 +1,19 @@
 """The program: read the stack file, plan, place, and report what runs where."""
 
+import datetime as dt
+
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.arguments import Placement
+from components.arguments import environment_args, summary, warnings
 from components.resources.environment import Environment
-from components.settings import load as stack
+from components.settings.explain import choices
+from components.settings.load import load
 
-settings, secrets = stack.load()
-placement = Placement(settings, secrets)
-placement.tell()
+stack = load()
+pulumi.log.info("\n".join(choices(stack.settings, stack.plans)))
+for warning in warnings(stack):
+    pulumi.log.warn(warning)
 
 named = pulumi.Config("kubernetes")
 cluster = k8s.Provider(
@@ -25,9 +29,9 @@ cluster = k8s.Provider(
 
 environment = Environment(
     pulumi.get_stack(),
-    placement.environment,
+    environment_args(stack, dt.datetime.now(dt.UTC).year),
     pulumi.ResourceOptions(provider=cluster),
 )
 
-pulumi.export("namespace", settings.namespace)
-pulumi.export("runners", placement.summary)
+pulumi.export("namespace", stack.settings.namespace)
+pulumi.export("runners", summary(stack))

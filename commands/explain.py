@@ -26,7 +26,7 @@ def run(stack: str, strategy: str = "") -> ExitCode:
     except pydantic.ValidationError:
         print(f"{file.name}: has mistakes, which a preview lists one by one", file=sys.stderr)
         return ExitCode.FAILED
-    for name, verdicts in explain(settings).items():
+    for name, verdicts in explain(settings, settings.plans()).items():
         table = Table(title=f"runners.{name}", box=rich.box.SIMPLE, title_justify="left")
         for column in ("strategy", "Pod Security", "privilege of a job", "why"):
             table.add_column(column, overflow="fold")

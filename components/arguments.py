@@ -1,28 +1,25 @@
-"""From checked settings and plans to the arguments of components: what goes where, and its name.
+"""From a stack's settings and plans to the arguments of components: what goes where, and its name.
 
-It stands between the two so that a component need not know where its arguments come from, and
-``__main__.py`` need not loop.
+It stands between the two so that a component need not know where its arguments come from.
 """
 
-import datetime as dt
-from collections.abc import Mapping
 from typing import TypedDict
 from urllib.parse import urlsplit
 
 import pulumi
 
-from components.plan import BuildPlan, Daemon, file_key
+from components.plan import BuildPlan, DaemonPlan, file_key
+from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
 from components.resources.registration import RegistrationArgs
 from components.resources.registry import Login
-from components.resources.runner import ChartArgs, RunnerArgs, RunnerNames
+from components.resources.runner import ChartArgs, RunnerNames, RunnerSpec
 from components.runner_toml import JobSettings, render
-from components.settings.explain import explain
+from components.settings.load import Stack
 from components.settings.models import RunnerSettings, Settings, TokenRegistration
 from components.settings.secrets import Secrets
 from components.site import Bounds, Resources
-from components.strategies import plan_for
 
 _PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
 _PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
@@ -40,75 +37,57 @@ class RunnerSummary(TypedDict):
     nodeSetup: list[str]
 
 
-class Placement:
-    """The stack's settings laid out: component arguments, and what to tell people."""
+def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
+    """Return the arguments of the stack's one component; secrets stay secret outputs.
 
-    environment: EnvironmentArgs
-    """The arguments of the stack's one component."""
-    summary: dict[str, RunnerSummary]
-    """What runs where, by runner."""
-    warnings: list[str]
-    """A line for each risk that was taken and each thing that the nodes' owner must set."""
+    ``year`` is that of the certificates of daemons, which each new one replaces.
+    """
+    settings, secrets = stack.settings, stack.secrets
+    return {
+        "namespace": settings.namespace,
+        "preview_account": "reviewer" if settings.preview_account else None,
+        "targets": {
+            name: {"create": target.create, "adopt": target.adopt_pull_secret}
+            for name, target in settings.target_namespaces.items()
+        },
+        "pull_secret": _PULL_SECRET,
+        "pull_logins": _logins(settings, secrets, "pull"),
+        "daemons": _daemons(stack, year),
+        "runners": {
+            name: _runner(name, settings, secrets, plan) for name, plan in stack.plans.items()
+        },
+    }
 
-    def __init__(self, settings: Settings, secrets: Secrets) -> None:
-        """Lay out ``settings``; the values of ``secrets`` stay secret outputs."""
-        self._settings = settings
-        plans = {
-            name: plan_for(
-                runner.strategy,
-                settings.cluster,
-                settings.registries,
-                settings.registry_mirrors,
-            )
-            for name, runner in settings.runners.items()
-        }
-        self.environment = {
-            "namespace": settings.namespace,
-            "preview_account": "reviewer" if settings.preview_account else None,
-            "targets": {
-                name: {"create": target.create, "adopt": target.adopt_pull_secret}
-                for name, target in settings.target_namespaces.items()
-            },
-            "pull_secret": _PULL_SECRET,
-            "pull_logins": _logins(settings, secrets, "pull"),
-            "daemons": _daemons(settings, plans),
-            "runners": {
-                name: _runner(name, settings, secrets, plan) for name, plan in plans.items()
-            },
-        }
-        self.summary = {
-            name: {
-                "strategy": plan.strategy,
-                "tags": settings.runners[name].tags,
-                "jobNamespace": settings.job_namespace(name),
-                "podSecurity": plan.pod_security,
-                "nodeSetup": list(plan.node_setup),
-            }
-            for name, plan in plans.items()
-        }
-        self.warnings = [
-            f"runners.{name}: {line}"
-            for name, plan in plans.items()
-            for line in (
-                *plan.warnings,
-                *_sandbox_warnings(plan, settings.runners[name]),
-                *plan.node_setup,
-            )
-        ]
 
-    def tell(self) -> None:
-        """Say each warning, and in a preview what each strategy would be."""
-        if pulumi.runtime.is_dry_run():
-            for name, verdicts in explain(self._settings).items():
-                lines = [
-                    f"{verdict.strategy}: {verdict.pod_security}; {verdict.privilege}; "
-                    f"{verdict.reason}"
-                    for verdict in verdicts
-                ]
-                heading = f"runners.{name}: strategies, the chosen first:"
-                pulumi.log.info("\n".join((heading, *lines)))
-        for line in self.warnings:
-            pulumi.log.warn(line)
+def summary(stack: Stack) -> dict[str, RunnerSummary]:
+    """Return what runs where, by runner."""
+    return {
+        name: {
+            "strategy": plan.strategy,
+            "tags": stack.settings.runners[name].tags,
+            "jobNamespace": stack.settings.job_namespace(name),
+            "podSecurity": plan.pod_security,
+            "nodeSetup": list(_node_setup(stack, plan)),
+        }
+        for name, plan in stack.plans.items()
+    }
+
+
+def warnings(stack: Stack) -> list[str]:
+    """Return a line for each risk that a runner takes, and for each thing that owners must set."""
+    return [
+        f"runners.{name}: {line}"
+        for name, plan in stack.plans.items()
+        for line in (
+            *plan.warnings,
+            *_sandbox_warnings(plan, stack.settings.runners[name]),
+            *_node_setup(stack, plan),
+        )
+    ]
+
+
+def _node_setup(stack: Stack, plan: BuildPlan) -> tuple[str, ...]:
+    return (*plan.node_setup, *account_setup(plan, stack.settings.cluster))
 
 
 def _sandbox_warnings(plan: BuildPlan, runner: RunnerSettings) -> list[str]:
@@ -135,10 +114,10 @@ def _runner(
     settings: Settings,
     secrets: Secrets,
     plan: BuildPlan,
-) -> RunnerArgs:
+) -> RunnerSpec:
     runner = settings.runners[name]
     pull_logins = _logins(settings, secrets, "pull")
-    push_logins = _logins(settings, secrets, "push") if plan.credentials_folder else {}
+    push_logins = _logins(settings, secrets, "push") if plan.builds else {}
     names: RunnerNames = {
         "job_namespace": settings.job_namespace(name),
         "manager_account": f"gitlab-runner-{name}",
@@ -150,10 +129,7 @@ def _runner(
     }
     return {
         "release": f"gitlab-runner-{name}",
-        "manager_namespace": settings.namespace,
         "daemon": plan.daemon.name if plan.daemon else None,
-        "daemon_certificates": {},
-        "targets": {target: target for target in settings.target_namespaces},
         "job_rules": [
             {"api_groups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
             for rule in plan.account_rules
@@ -214,29 +190,26 @@ def _job(
     )
 
 
-def _daemons(settings: Settings, plans: Mapping[str, BuildPlan]) -> dict[str, DaemonArgs]:
+def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
     """The daemon of each name, which the runners that use it agree on."""
-    used = {plan.daemon.name: plan.daemon for plan in plans.values() if plan.daemon}
+    settings = stack.settings
+    used = {plan.daemon.name: plan.daemon for plan in stack.plans.values() if plan.daemon}
     return {
         name: {
             "namespace": settings.daemon_namespace(name),
             "daemon": daemon,
             "job_namespaces": [
                 settings.job_namespace(runner)
-                for runner, plan in plans.items()
+                for runner, plan in stack.plans.items()
                 if plan.daemon == daemon
             ],
-            "year": _year(),
+            "year": year,
         }
         for name, daemon in used.items()
     }
 
 
-def _year() -> int:
-    return dt.datetime.now(dt.UTC).year
-
-
-def _url(settings: Settings, daemon: Daemon) -> str:
+def _url(settings: Settings, daemon: DaemonPlan) -> str:
     return f"tcp://{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc:{daemon.port}"
 
 

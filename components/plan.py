@@ -8,19 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from components.site import (
-    Cluster,
-    NodeProfiles,
-    Permission,
-    PodSecurity,
-    Registry,
-)
-
-CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
-"""Where tools that let one choose read config.json, as any user may write there."""
-
-PRIVILEGED_JOB = "whoever can run a job is root on the node, since its container is privileged"
-"""The warning of every variant whose job container is privileged on the node."""
+from components.site import Permission, PodSecurity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,12 +78,9 @@ class AccountRule:
 BUILDS: Mapping[str, str] = {"cpu_request": "500m", "memory_request": "1Gi"}
 """What a container asks for that builds, unless the stack file says otherwise."""
 
-CLIENT: Mapping[str, str] = {"cpu_request": "100m", "memory_request": "128Mi"}
-"""What a container asks for that has another build."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Daemon:
+class DaemonPlan:
     """A program that the jobs of a whole stack share, in a namespace of its own.
 
     It listens on ``port`` with TLS and lets those in that its CA vouches for: it and jobs have
@@ -126,6 +111,7 @@ class BuildPlan:
     ``credentials_folder`` is where the tool reads config.json; jobs may write there, as ``docker
     login`` does; where it is empty they get no push login. ``files`` are what it reads about
     registries in ``files_folder``, as text by path in it: their CAs, and its own configuration.
+    ``refused_variables`` say why a runner must not set them.
     ``prepare`` is shell that runs in the build container before a job's script.
     ``build`` is of the build container and ``service`` of the services; no other container is ever
     privileged. At the level restricted every container runs as the user of ``build``.
@@ -159,6 +145,7 @@ class BuildPlan:
     files_folder: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     environment: Mapping[str, str]
+    refused_variables: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     prepare: str = ""
     empty_dirs: tuple[EmptyDir, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
@@ -166,12 +153,17 @@ class BuildPlan:
     node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     node_setup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    daemon: Daemon | None = None
+    daemon: DaemonPlan | None = None
     in_sandbox: str = ""
 
     @property
+    def builds(self) -> bool:
+        """Whether jobs build images; those that do not get no push login."""
+        return bool(self.credentials_folder)
+
+    @property
     def privileged(self) -> bool:
-        """Whether any container of a job is privileged, be it in a user namespace."""
+        """Whether any container of a job is privileged, in a user namespace too."""
         return self.build.privileged or self.service.privileged
 
     @property
@@ -180,73 +172,6 @@ class BuildPlan:
         return self.pod_security == "restricted"
 
 
-def unconfined(
-    user: int,
-    profiles: NodeProfiles | None,
-    capabilities: tuple[str, ...] = (),
-) -> tuple[Security, PodSecurity]:
-    """What a tool needs that unshares and mounts: no profile, or profiles of the nodes' own.
-
-    Pod Security's baseline level refuses ``Unconfined`` and takes ``Localhost``.
-    """
-    if profiles is None:
-        none = {"type": "Unconfined"}
-        security = Security(user=user, capabilities=capabilities, seccomp=none, app_armor=none)
-        return security, "privileged"
-    return Security(
-        user=user,
-        capabilities=capabilities,
-        seccomp={"type": "Localhost", "localhostProfile": profiles.seccomp},
-        app_armor={"type": "Localhost", "localhostProfile": profiles.app_armor},
-    ), "baseline"
-
-
-def setup_to_unshare(cluster: Cluster, profiles: NodeProfiles | None) -> tuple[str, ...]:
-    """What the nodes' owner must set for a tool that makes user namespaces itself."""
-    if profiles:
-        return (f"the nodes must have {profiles.described()}",)
-    if cluster.nodes.os == "ubuntu":
-        line = "Ubuntu 24.04 nodes must have sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-        return (line,)
-    return ()
-
-
-def wait_for(what: str, command: str, seconds: int = 60) -> str:
-    """Write shell that runs ``command`` until it succeeds, if its program is there at all.
-
-    A daemon may start after the job does (gitlab-runner: docs/executors/kubernetes,
-    troubleshooting), and images without its client run jobs too.
-    """
-    return f"""\
-if command -v {command.split(maxsplit=1)[0]} >/dev/null; then
-  attempts=0
-  until {command} >/dev/null 2>&1; do
-    attempts=$((attempts + 1))
-    if [ "$attempts" -ge {seconds} ]; then
-      echo "{what} did not answer within {seconds} s; it said:" >&2
-      {command} >&2
-      exit 1
-    fi
-    sleep 1
-  done
-fi
-"""
-
-
 def file_key(path: str) -> str:
     """Name the ConfigMap's key of a plan's file: keys allow neither a slash nor a colon."""
     return re.sub("[/:]", "_", path)
-
-
-def certificate_files(registries: Sequence[Registry]) -> dict[str, str]:
-    """The registries' own CAs by file name."""
-    return {
-        certificate_file(registry.host): registry.ca_certificates
-        for registry in registries
-        if registry.ca_certificates
-    }
-
-
-def certificate_file(host: str) -> str:
-    """Name the file that holds a registry's CA, without the colon before a port."""
-    return f"{host.replace(':', '_')}.crt"

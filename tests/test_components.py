@@ -5,10 +5,10 @@ from typing import Any, ClassVar, cast
 import pulumi
 import pytest
 
-from components.arguments import Placement
+from components.arguments import environment_args
 from components.resources.access import rules
 from components.resources.environment import Environment
-from components.settings import load as stack
+from components.settings.load import load
 from report.inputs.recorder import plain
 from tests.support.configured import (
     CERTIFICATE,
@@ -20,7 +20,7 @@ from tests.support.configured import (
     bent,
     configure,
 )
-from tests.support.harness import RegisteredResource, deploy, is_secret, unmarked
+from tests.support.harness import YEAR, RegisteredResource, deploy, is_secret, unmarked
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SECRET = "kubernetes:core/v1:Secret"
@@ -32,8 +32,8 @@ def _deploy(
     secrets: dict[str, Any] = SECRETS,
 ) -> list[RegisteredResource]:
     configure(bent(SETTINGS, changes or {}), secrets)
-    settings, known = stack.load()
-    return deploy(lambda: Environment("test", Placement(settings, known).environment))
+    stack = load()
+    return deploy(lambda: Environment("test", environment_args(stack, YEAR)))
 
 
 def _one(registered: list[RegisteredResource], kind: str, name: str) -> dict[str, Any]:
@@ -439,12 +439,12 @@ def test_no_secret_is_outside_what_is_marked_secret() -> None:
 
 def test_a_callers_parent_does_not_take_the_children_away() -> None:
     configure(SETTINGS, SECRETS)
-    settings, secrets = stack.load()
+    stack = load()
 
     def program() -> None:
         outer = pulumi.ComponentResource("test:index:Outer", "outer")
         options = pulumi.ResourceOptions(parent=outer)
-        Environment("test", Placement(settings, secrets).environment, options)
+        Environment("test", environment_args(stack, YEAR), options)
 
     runner = next(item for item in deploy(program) if item.name == "main-jobs")
 
@@ -511,12 +511,12 @@ class TestTree:
 
     def test_a_callers_parent_moves_the_environment_and_nothing_else(self) -> None:
         configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
-        settings, secrets = stack.load()
+        stack = load()
 
         def program() -> None:
             outer = pulumi.ComponentResource("test:index:Outer", "outer")
             options = pulumi.ResourceOptions(parent=outer)
-            Environment("test", Placement(settings, secrets).environment, options)
+            Environment("test", environment_args(stack, YEAR), options)
 
         parents = {_short(item.urn): _short(item.parent) for item in deploy(program) if item.parent}
 
@@ -642,11 +642,11 @@ class TestRunnerMadeInGitLab:
 
     def test_a_preview_is_readable_before_its_token_is_known(self) -> None:
         configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
-        settings, known = stack.load()
+        stack = load()
 
         values = _one(
             deploy(
-                lambda: Environment("test", Placement(settings, known).environment),
+                lambda: Environment("test", environment_args(stack, YEAR)),
                 preview=True,
             ),
             RELEASE,

@@ -4,7 +4,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.settings import load as stack
+from components.settings.load import load
 from components.settings.models import Chart, RunnerSettings, Settings
 from components.site import Amounts
 from components.strategies.deploy import Deploy
@@ -77,14 +77,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown-strategy": ({"runners.main.strategy": "podman"}, f"{RUNNER}.strategy", "'kaniko'"),
     "strategy-without-kind": ({"runners.main.strategy": {}}, f"{RUNNER}.strategy", "add 'kind"),
     "strategy-is-list": ({"runners.main.strategy": []}, f"{RUNNER}.strategy", "key: value"),
-    "dood-by-name": ({"runners.main.strategy": "dood"}, f"{RUNNER}.strategy.acceptNodeRoot", "said out loud"),
-    "dood-not-accepted": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": False}}, f"{RUNNER}.strategy.acceptNodeRoot", "said out loud"),
+    "dood-by-name": ({"runners.main.strategy": "dood"}, f"{RUNNER}.strategy.acceptNodeRoot", "must be true to confirm that anyone who can run a job becomes root on the node; write 'strategy: {kind: dood, acceptNodeRoot: true}', or use kaniko"),
+    "dood-not-accepted": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": False}}, f"{RUNNER}.strategy.acceptNodeRoot", "must be true to confirm"),
     "dood-on-managed": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster": {"kind": "managed"}}, f"{RUNNER}.strategy", "use kaniko"),
     "dood-without-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.dockerSocket": False}, f"{RUNNER}.strategy", "dockerSocket: true"),
     "dood-untrusted": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
     "dind-untrusted": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
     "dind-image-of-another-variant": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True, "variant": "rootless", "daemonImage": "docker:29.7.2-dind"}}, f"{RUNNER}.strategy", "-dind-rootless"),
-    "dind-by-name-alone": ({"runners.main.strategy": "dind"}, f"{RUNNER}.strategy.acceptPrivileged", "set acceptPrivileged: true, as in 'strategy: {kind: dind, acceptPrivileged: true}'"),
+    "dind-by-name-alone": ({"runners.main.strategy": "dind"}, f"{RUNNER}.strategy.acceptPrivileged", "write 'strategy: {kind: dind, acceptPrivileged: true}'"),
     "buildkit-rootless-without-host-users": ({"runners.main.strategy": {"kind": "buildkit", "hostUsers": False}, f"{NODES}.userNamespaces": True}, f"{RUNNER}.strategy", "newuidmap fails; use variant: rootful"),
     "buildkit-without-user-namespaces": ({"runners.main.strategy": {"kind": "buildkit", "variant": "rootful", "hostUsers": False}, f"{NODES}.userNamespaces": False}, f"{RUNNER}.strategy", "userNamespaces: true"),
     "buildkit-rootful-on-the-node": ({"runners.main.strategy": {"kind": "buildkit", "variant": "rootful"}}, f"{RUNNER}.strategy", "add hostUsers: false"),
@@ -101,7 +101,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "buildkit-at-baseline": ({"runners.main.strategy": "buildkit", "cluster.podSecurityLimit": "baseline"}, f"{RUNNER}.strategy", "nodeProfiles if"),
     "buildkit-on-autopilot": ({"runners.main.strategy": "buildkit", "cluster.platform": "gkeAutopilot"}, f"{RUNNER}.strategy", "GKE Standard"),
     "buildkit-on-eks-auto": ({"runners.main.strategy": "buildkit", "cluster.platform": "eksAuto"}, f"{RUNNER}.strategy", "node group of your own"),
-    "buildkit-rootful-on-eks-auto": ({"runners.main.strategy": {"kind": "buildkit", "variant": "rootful", "hostUsers": False}, "cluster.platform": "eksAuto", f"{NODES}.userNamespaces": True}, f"{RUNNER}.strategy", "allow no user namespaces"),
+    "buildkit-rootful-on-eks-auto": ({"runners.main.strategy": {"kind": "buildkit", "variant": "rootful", "hostUsers": False}, "cluster.platform": "eksAuto", f"{NODES}.userNamespaces": True}, f"{RUNNER}.strategy", "do not allow user namespaces"),
     "buildkit-on-fargate": ({"runners.main.strategy": "buildkit", "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "max_user_namespaces=0"),
     "buildkit-privileged-on-fargate": ({"runners.main.strategy": {"kind": "buildkit", "variant": "privileged", "acceptPrivileged": True}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "jobs on EC2 nodes"),
     "service-at-baseline": ({"runners.main.strategy": "buildkit-service", "cluster.podSecurityLimit": "baseline"}, f"{RUNNER}.strategy", "in the namespace of buildkitd"),
@@ -115,14 +115,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "two-services": ({"runners.main.strategy": "buildkit-service", "runners.other": {"tags": ["x"], "strategy": {"kind": "buildkit-service", "cacheSize": "1Gi"}}}, "image-builds:settings.runners.other.strategy", "use two stacks"),
     "jobs-beside-the-service": ({"runners.main.strategy": "buildkit-service", "runners.main.jobNamespace": "builds-buildkitd"}, f"{RUNNER}.jobNamespace", "give each its own"),
     "target-is-the-services": ({"runners.main.strategy": "buildkit-service", "targetNamespaces": {"builds-buildkitd": {}}}, "image-builds:settings.targetNamespaces.builds-buildkitd", "use another one"),
-    "buildx-by-name-alone": ({"runners.main.strategy": "buildx"}, f"{RUNNER}.strategy.acceptPrivileged", "set acceptPrivileged: true, as in 'strategy: {kind: buildx, acceptPrivileged: true}'"),
+    "buildx-by-name-alone": ({"runners.main.strategy": "buildx"}, f"{RUNNER}.strategy.acceptPrivileged", "write 'strategy: {kind: buildx, acceptPrivileged: true}'"),
     "buildx-untrusted": ({"runners.main.strategy": {"kind": "buildx", "acceptPrivileged": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "with client: buildx"),
     "buildx-with-rootful-image": ({"runners.main.strategy": {"kind": "buildx", "acceptPrivileged": True, "daemonImage": "moby/buildkit:v0.34.2"}}, f"{RUNNER}.strategy", "ends in -rootless"),
     "buildx-at-baseline": ({"runners.main.strategy": {"kind": "buildx", "acceptPrivileged": True}, "cluster.podSecurityLimit": "baseline"}, f"{RUNNER}.strategy", "use kaniko, or have"),
     "buildx-on-fargate": ({"runners.main.strategy": {"kind": "buildx", "acceptPrivileged": True}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "max_user_namespaces=0"),
     "buildah-root-on-fargate": ({"runners.main.strategy": {"kind": "buildah", "variant": "root"}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "added capabilities"),
     "buildah-on-eks-auto": ({"runners.main.strategy": "buildah", "cluster.platform": "eksAuto"}, f"{RUNNER}.strategy", "use kaniko"),
-    "buildah-on-autopilot": ({"runners.main.strategy": "buildah", "cluster.platform": "gkeAutopilot"}, f"{RUNNER}.strategy", "RuntimeDefault seccomp"),
+    "buildah-on-autopilot": ({"runners.main.strategy": "buildah", "cluster.platform": "gkeAutopilot"}, f"{RUNNER}.strategy", "its seccomp profile RuntimeDefault"),
     "buildah-at-baseline": ({"runners.main.strategy": "buildah", "cluster.podSecurityLimit": "baseline"}, f"{RUNNER}.strategy", "needs the Pod Security level privileged"),
     "buildah-privileged-unsaid": ({"runners.main.strategy": {"kind": "buildah", "variant": "privileged"}}, f"{RUNNER}.strategy", "variant chroot"),
     "buildah-privileged-untrusted": ({"runners.main.strategy": {"kind": "buildah", "variant": "privileged", "acceptPrivileged": True}, f"{NODES}.trusted": False}, f"{RUNNER}.strategy", "trusted: true"),
@@ -136,7 +136,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "dood-on-rke2": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "rke2"}, f"{RUNNER}.strategy", "RKE2's containerd has none"),
     "dood-on-openshift": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "openShift"}, f"{RUNNER}.strategy", "CRI-O has none"),
     "dood-on-fargate": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "cluster.platform": "eksFargate"}, f"{RUNNER}.strategy", "host paths"),
-    "same-tags-another-strategy": ({"runners.other": {"tags": ["build"], "strategy": "buildkit"}}, "image-builds:settings.runners.other.tags", "give one of them another tag"),
+    "same-tags-another-strategy": ({"runners.other": {"tags": ["build"], "strategy": "buildkit"}}, "image-builds:settings.runners.other.tags", "use different tags"),
     "rights-of-a-build-runner": ({"runners.main.strategy": {"kind": "kaniko", "permissions": {"apps": [RIGHT]}}}, f"{RUNNER}.strategy.permissions", "remove it"),
     "rights-outside-the-targets": (_deploys({"other": [RIGHT]}), f"{RUNNER}.strategy.permissions.other", "add other there"),
     "rights-with-the-managers": (_deploys({"builds": [RIGHT]}), f"{RUNNER}.strategy.permissions.builds", "is the managers' namespace, where a job could take over"),
@@ -166,7 +166,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "right-to-roles": (_grants({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["create"]}), RIGHTS, "have the cluster's owner make roles"),
     "right-to-bindings": (_grants({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["rolebindings"], "verbs": ["get"]}), RIGHTS, "have the cluster's owner make roles"),
     "deploys-untagged-jobs": ({"runners.main.strategy": "deploy", "runners.main.registration": {"kind": "userRunner", "runnerType": "instance_type", "untagged": True}}, f"{RUNNER}.registration.untagged", "give the deploy job the runner's tag"),
-    "selector-against-the-strategy": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, "runners.main.nodeSelector": {"image-builds/docker-socket": "false"}}, f"{RUNNER}.nodeSelector", "so no node would do; remove one"),
+    "selector-against-the-strategy": ({"runners.main.strategy": {"kind": "dind", "acceptPrivileged": True}, "runners.main.nodeSelector": {"image-builds/docker-socket": "false"}}, f"{RUNNER}.nodeSelector", "so no node fits; remove one"),
     "selector-of-a-runner": ({"runners.main.nodeSelector": {"pool": "a b"}}, f"{RUNNER}.nodeSelector.pool", "63 letters"),
     "runtime-class-with-the-nodes-socket": ({"runners.main.strategy": {"kind": "dood", "acceptNodeRoot": True}, "runners.main.runtimeClassName": "gvisor"}, f"{RUNNER}.runtimeClassName", "remove it, or use kaniko"),
     "runtime-class-name": ({"runners.main.runtimeClassName": "gVisor"}, f"{RUNNER}.runtimeClassName", "lower-case"),
@@ -259,7 +259,7 @@ SECRET_MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
 
 def _lines() -> list[str]:
     with pytest.raises(pulumi.RunError) as failure:
-        stack.load()
+        load()
     return str(failure.value).splitlines()
 
 
@@ -343,7 +343,7 @@ def test_risks_that_are_accepted_with_a_reason_are_no_mistake() -> None:
     configure(SETTINGS, SECRETS)
     pulumi.runtime.set_config("image-builds:acceptedRisks", json.dumps({"a/b/c": "because"}))
 
-    settings, _ = stack.load()
+    settings = load().settings
 
     assert settings == Settings.model_validate(SETTINGS)
 
@@ -378,7 +378,8 @@ def test_each_mistake_is_another() -> None:
 def test_what_is_left_out_gets_its_default() -> None:
     configure(SETTINGS, SECRETS)
 
-    settings, secrets = stack.load()
+    stack = load()
+    settings, secrets = stack.settings, stack.secrets
 
     assert settings.runners["main"].strategy == Kaniko()
     assert settings.runners["main"].concurrent == 10
@@ -410,7 +411,7 @@ def test_rights_of_a_deployment_are_taken_as_they_are_listed() -> None:
     ]
     configure(bent(SETTINGS, _deploys({"apps": listed})), SECRETS)
 
-    strategy = stack.load()[0].runners["main"].strategy
+    strategy = load().settings.runners["main"].strategy
 
     assert isinstance(strategy, Deploy)
     assert [right.model_dump(by_alias=True) for right in strategy.permissions["apps"]] == listed
@@ -423,7 +424,7 @@ def test_a_node_selector_may_repeat_what_the_strategy_needs() -> None:
     }
     configure(bent(SETTINGS, changes), SECRETS)
 
-    assert stack.load()[0].runners["main"].node_selector["pool"] == "ci"
+    assert load().settings.runners["main"].node_selector["pool"] == "ci"
 
 
 def test_a_quantity_may_be_a_number() -> None:
@@ -448,6 +449,6 @@ def test_good_certificates_and_a_kubeconfig_are_taken() -> None:
     configure(bent(SETTINGS, changes), {}, context=None)
     pulumi.runtime.set_config("kubernetes:kubeconfig", "a kubeconfig")
 
-    settings, _ = stack.load()
+    settings = load().settings
 
     assert settings.registries[0].ca_certificates == CERTIFICATE

@@ -4,9 +4,9 @@ from typing import Any
 
 from cryptography import x509
 
-from components.arguments import Placement
+from components.arguments import environment_args
 from components.resources.environment import Environment
-from components.settings import load as stack
+from components.settings.load import load
 from report.inputs.recorder import plain
 from tests.support.configured import (
     SECRETS,
@@ -15,7 +15,7 @@ from tests.support.configured import (
     bent,
     configure,
 )
-from tests.support.harness import RegisteredResource, deploy, is_secret, unmarked
+from tests.support.harness import YEAR, RegisteredResource, deploy, is_secret, unmarked
 
 CORE = "kubernetes:core/v1"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -27,8 +27,8 @@ def _deploy(changes: dict[str, Any] | None = None) -> list[RegisteredResource]:
     configured = bent(SETTINGS, {**SERVICE, **(changes or {})})
     used = {name: tokens[name] for name in configured["runners"]}
     configure(configured, {**SECRETS, "runnerTokens": used})
-    settings, known = stack.load()
-    return deploy(lambda: Environment("test", Placement(settings, known).environment))
+    stack = load()
+    return deploy(lambda: Environment("test", environment_args(stack, YEAR)))
 
 
 def _one(registered: list[RegisteredResource], kind: str, name: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _one(registered: list[RegisteredResource], kind: str, name: str) -> dict[str
 
 
 def _this_year() -> str:
-    return f"buildkitd-{dt.datetime.now(dt.UTC).year}"
+    return f"buildkitd-{YEAR}"
 
 
 def _pod(registered: list[RegisteredResource]) -> dict[str, Any]:

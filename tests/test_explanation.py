@@ -1,12 +1,13 @@
 import pytest
 
-from components.settings.explain import Verdict, explain
+from components.settings.explain import Verdict, choices, explain
 from components.settings.models import Settings
 from tests.support.configured import SETTINGS, STRATEGIES, bent
 
 
 def _verdicts(changes: dict[str, object]) -> dict[str, Verdict]:
-    (verdicts,) = explain(Settings.model_validate(bent(SETTINGS, changes))).values()
+    settings = Settings.model_validate(bent(SETTINGS, changes))
+    (verdicts,) = explain(settings, settings.plans()).values()
     return {verdict.strategy: verdict for verdict in verdicts}
 
 
@@ -38,7 +39,7 @@ def test_auto_says_why_it_takes_dood() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"cluster": {"kind": "managed"}}, "is dood on a managed cluster"),
+        ({"cluster": {"kind": "managed"}}, "nodes of a managed cluster"),
         ({"cluster.nodes.os": "other"}, "is for Ubuntu nodes of your own"),
         ({"cluster.platform": "rke2"}, "needs a Docker engine on the nodes"),
         ({"cluster.podSecurityLimit": "baseline"}, "needs the Pod Security level privileged"),
@@ -66,7 +67,7 @@ def test_privilege_is_told_in_a_phrase() -> None:
         "kaniko": "none: uid 0 in an ordinary container",
         "buildkit-service": "none in jobs; buildkitd runs at privileged",
         "buildkit (rootless)": "uid 1000, seccomp and AppArmor Unconfined",
-        "buildkit (rootful)": "privileged within a user namespace of the pod's own",
+        "buildkit (rootful)": "privileged within the pod's own user namespace",
         "buildah (chroot)": "uid 1000, seccomp and AppArmor Unconfined",
         "buildah (root)": "uid 0, seccomp and AppArmor Unconfined",
         "buildkit (privileged)": "a privileged job container",
@@ -77,3 +78,12 @@ def test_privilege_is_told_in_a_phrase() -> None:
         "dind (rootless)": "a privileged service, commanded by the job",
         "dood": "root on the node, through /var/run/docker.sock",
     }
+
+
+def test_a_preview_says_in_one_line_what_a_runner_has_and_why() -> None:
+    settings = Settings.model_validate(bent(SETTINGS, {}))
+
+    assert choices(settings, settings.plans()) == [
+        "runners.main: kaniko at baseline; none: uid 0 in an ordinary container; "
+        "the stack file names it",
+    ]

@@ -13,11 +13,10 @@ import yaml
 
 from components.runner_toml import render
 from components.settings.models import Settings
-from components.site import Cluster
-from components.strategies import Strategy, plan_for
+from components.site import Cluster, Site
+from components.strategies import Strategy
 from components.strategies.kaniko import Kaniko
-from dev.generate.docs import VARIANTS
-from tests.support.configured import SETTINGS
+from tests.support.configured import FORMS, SETTINGS
 from tests.support.job_settings import JOB
 from tests.support.pages import MOVE_A_PIPELINE, blocks
 from tests.support.pipelines import against_schema, resolved
@@ -30,7 +29,7 @@ ENGINES = ["dind", "dind-socket"]
 def _runner(strategy: Strategy) -> dict[str, Any]:
     """A runner of config.toml that serves such jobs, with its environment as a table."""
     job = dataclasses.replace(JOB, environment={})
-    runner = tomllib.loads(render(plan_for(strategy, Cluster(kind="onPrem"), (), ()), job))
+    runner = tomllib.loads(render(strategy.plan(Site(cluster=Cluster(kind="onPrem"))), job))
     (content,) = runner["runners"]
     return {**content, "environment": dict(line.split("=", 1) for line in content["environment"])}
 
@@ -95,7 +94,7 @@ def test_a_pipeline_of_the_page_is_one_for_gitlab(pipeline: dict[str, Any], tmp_
 def test_the_service_of_the_docker_pipeline_is_allowed_beside_the_runners_own(name: str) -> None:
     (service,) = DOCKER["build"]["services"]
 
-    allowed = _runner(VARIANTS[name])["kubernetes"]["allowed_services"]
+    allowed = _runner(FORMS[name])["kubernetes"]["allowed_services"]
     assert service in allowed
     assert service == DOCKER["build"]["image"]
 
@@ -103,19 +102,19 @@ def test_the_service_of_the_docker_pipeline_is_allowed_beside_the_runners_own(na
 def test_the_rootless_engine_does_not_allow_it_and_dood_allows_any() -> None:
     (service,) = DOCKER["build"]["services"]
 
-    assert service not in _runner(VARIANTS["dind-rootless"])["kubernetes"]["allowed_services"]
-    assert "allowed_services" not in _runner(VARIANTS["dood"])["kubernetes"]
+    assert service not in _runner(FORMS["dind-rootless"])["kubernetes"]["allowed_services"]
+    assert "allowed_services" not in _runner(FORMS["dood"])["kubernetes"]
 
 
 def test_the_docker_pipeline_names_the_version_of_the_engine() -> None:
-    (engine,) = _runner(VARIANTS["dind"])["kubernetes"]["services"]
+    (engine,) = _runner(FORMS["dind"])["kubernetes"]["services"]
 
     assert DOCKER["build"]["image"] == engine["name"].partition("-dind")[0]
 
 
 @pytest.mark.parametrize("name", [*ENGINES, "dood"])
 def test_the_docker_pipeline_leaves_the_way_to_the_engine_as_it_is(name: str) -> None:
-    runner = _runner(VARIANTS[name])
+    runner = _runner(FORMS[name])
     ours = runner["environment"]
     services = runner["kubernetes"].get("services", [])
 
@@ -128,7 +127,7 @@ def test_the_docker_pipeline_leaves_the_way_to_the_engine_as_it_is(name: str) ->
 
 @pytest.mark.parametrize("name", [*ENGINES, "dood"])
 def test_the_docker_pipeline_runs_and_may_log_in_itself(name: str, tmp_path: Path) -> None:
-    called = _run(tmp_path, VARIANTS[name], DOCKER["build"], tmp_path / "bin" / "docker")
+    called = _run(tmp_path, FORMS[name], DOCKER["build"], tmp_path / "bin" / "docker")
 
     image = "registry.example.com/app:1234abcd"
     assert called[-3:] == [
@@ -149,7 +148,7 @@ def test_the_kaniko_pipeline_has_the_default_image_and_its_folder_of_logins() ->
 
 @pytest.mark.parametrize("name", ["kaniko", "dind", "dood", "buildx"])
 def test_the_kaniko_pipeline_runs_with_the_login_that_it_writes(name: str, tmp_path: Path) -> None:
-    called = _run(tmp_path, VARIANTS[name], KANIKO["build"], tmp_path / "kaniko" / "executor")
+    called = _run(tmp_path, FORMS[name], KANIKO["build"], tmp_path / "kaniko" / "executor")
 
     assert called == [
         "executor --context /builds/app --dockerfile /builds/app/Dockerfile "
@@ -168,7 +167,7 @@ def test_the_stack_file_of_the_page_is_one() -> None:
 
 
 def test_the_page_tells_of_every_strategy_for_each_of_both_pipelines() -> None:
-    kinds = {strategy.kind for strategy in VARIANTS.values()} - {"deploy"}
+    kinds = {strategy.kind for strategy in FORMS.values()} - {"deploy"}
     sections = re.findall(
         r"^## (?:Docker|Kaniko)[^\n]*\n(.*?)^You can delete", PAGE, re.DOTALL | re.MULTILINE
     )

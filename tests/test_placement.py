@@ -1,14 +1,15 @@
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pulumi
 import pytest
 
-from components.arguments import Placement
+from components.arguments import RunnerSummary, environment_args, summary, warnings
+from components.resources.environment import EnvironmentArgs
 from components.resources.registry import Login
-from components.resources.runner import RunnerArgs
-from components.settings import load as stack
+from components.resources.runner import RunnerSpec
+from components.settings.load import load
 from report.inputs.recorder import plain
 from tests.support.configured import (
     CERTIFICATE,
@@ -21,20 +22,34 @@ from tests.support.configured import (
     bent,
     configure,
 )
-from tests.support.harness import deploy, is_secret
+from tests.support.harness import YEAR, deploy, is_secret
 
 DOOD = {"kind": "dood", "acceptNodeRoot": True}
 ARCHIVED = {"kind": "kaniko", "image": "gcr.io/kaniko-project/executor:v1.24.0-debug"}
 
 
+class Placement(NamedTuple):
+    """What the program places, reports and warns about."""
+
+    environment: EnvironmentArgs
+    summary: dict[str, RunnerSummary]
+    warnings: list[str]
+
+
 def _placed(changes: dict[str, Any] | None = None, secrets: dict[str, Any] = SECRETS) -> Placement:
     configure(bent(SETTINGS, changes or {}), secrets)
     placed: list[Placement] = []
-    deploy(lambda: placed.append(Placement(*stack.load())))
+
+    def program() -> None:
+        stack = load()
+        args = environment_args(stack, YEAR)
+        placed.append(Placement(args, summary(stack), warnings(stack)))
+
+    deploy(program)
     return placed[0]
 
 
-def _main(placement: Placement) -> RunnerArgs:
+def _main(placement: Placement) -> RunnerSpec:
     return placement.environment["runners"]["main"]
 
 
@@ -55,7 +70,6 @@ class TestNames:
         runner = _main(_placed())
 
         assert runner["release"] == "gitlab-runner-main"
-        assert runner["manager_namespace"] == "builds"
         assert runner["names"] == {
             "job_namespace": "builds-main",
             "manager_account": "gitlab-runner-main",
@@ -438,8 +452,8 @@ class TestReport:
         warnings = _placed({"runners.main.strategy": DOOD}).warnings
 
         assert warnings == [
-            "runners.main: whoever can run a job is root on the node that runs it, and limits of "
-            "a job's pod do not hold for its builds",
+            "runners.main: anyone who can run a job is root on the node that runs it, and limits "
+            "of a job's pod do not hold for its builds",
             "runners.main: /etc/docker/daemon.json must hold "
             '{"insecure-registries": ["registry.example.com:5000"]}',
         ]
@@ -466,44 +480,15 @@ class TestReport:
         assert len(inside) == len(outside) + len(told)
         assert all(part in "\n".join(inside) for part in told)
 
-    def test_each_warning_is_said_once_and_in_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        said: list[str] = []
-        monkeypatch.setattr(pulumi.log, "warn", said.append)
-        placement = _placed()
-        placement.warnings = ["first", "second"]
-
-        placement.tell()
-
-        assert said == ["first", "second"]
-
-    def test_only_a_preview_says_what_each_strategy_would_be(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        said: list[str] = []
-        monkeypatch.setattr(pulumi.log, "info", said.append)
-        placement = _placed()
-
-        monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
-        placement.tell()
-        assert said == []
-
-        monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
-        placement.tell()
-        (text,) = said
-        lines = text.splitlines()
-        assert lines[0] == "runners.main: strategies, the chosen first:"
-        assert lines[1].startswith("kaniko: baseline; none: uid 0")
-
 
 class TestSecrets:
     def test_every_secret_is_a_secret_output(self) -> None:
         configure(SETTINGS, SECRETS)
-        settings, secrets = stack.load()
+        stack = load()
         host = "registry.example.com:5000"
 
         def program() -> None:
-            environment = Placement(settings, secrets).environment
+            environment = environment_args(stack, YEAR)
             runner = environment["runners"]["main"]
             values = {
                 "token": runner["registration"]["token"],
@@ -520,7 +505,7 @@ class TestSecrets:
 
     def test_what_is_printed_of_it_holds_no_secret(self) -> None:
         placement = _placed()
-        text = f"{vars(placement)}"
+        text = f"{placement}"
 
         assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
         assert "gitlab-runner-main" in text

@@ -13,17 +13,13 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.plan import BuildPlan, Security, Service
 from components.runner_toml import JobSettings, render
-from components.site import Cluster, Nodes, Registry
-from components.strategies import Strategy, plan_for
-from components.strategies.buildah import Buildah
-from components.strategies.buildkit import Buildkit
-from components.strategies.buildkit_service import BuildkitService
-from components.strategies.buildx import Buildx
+from components.site import Cluster, Nodes, Registry, Site
+from components.strategies import Strategy
 from components.strategies.deploy import Deploy
 from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
-from dev.generate.docs import VARIANTS
+from tests.support.configured import FORMS
 from tests.support.job_settings import JOB
 from tests.support.pipelines import against_shell
 
@@ -32,7 +28,8 @@ REGISTRIES = (
     Registry(host="lan.example.com:5000", insecure=True),
     Registry(host="ca.example.com:5000").model_copy(update={"ca_certificates": "PEM"}),
 )
-PLAN = plan_for(Kaniko(), CLUSTER, REGISTRIES, ())
+SITE = Site(cluster=CLUSTER, registries=REGISTRIES, mirrors=("mirror.example.com",))
+PLAN = Kaniko().plan(Site(cluster=CLUSTER, registries=REGISTRIES))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
@@ -47,41 +44,9 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
     return tomllib.loads(render(plan, job))["runners"][0]["kubernetes"]
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        Kaniko(),
-        Dood(accept_node_root=True),
-        Dind(accept_privileged=True),
-        Dind(variant="socket", accept_privileged=True),
-        Dind(variant="rootless", accept_privileged=True),
-        Buildkit(),
-        Buildkit(variant="rootful", host_users=False),
-        BuildkitService(),
-        BuildkitService(client="buildx"),
-        Buildx(accept_privileged=True),
-        Buildah(),
-        Buildah(variant="root"),
-        Deploy(),
-    ],
-    ids=[
-        "kaniko",
-        "dood",
-        "dind",
-        "dind-socket",
-        "dind-rootless",
-        "buildkit",
-        "buildkit-rootful",
-        "buildkit-service",
-        "buildkit-service-buildx",
-        "buildx",
-        "buildah",
-        "buildah-root",
-        "deploy",
-    ],
-)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion) -> None:
-    plan = plan_for(strategy, CLUSTER, REGISTRIES, ("mirror.example.com",))
+    plan = strategy.plan(SITE)
 
     job = dataclasses.replace(JOB, files=JOB.files if plan.files else None)
     assert render(plan, job) == snapshot(extension_class=Toml)
@@ -156,7 +121,7 @@ def test_without_a_push_login_nothing_points_to_one() -> None:
 
 
 def test_a_plan_that_reads_no_logins_gets_none() -> None:
-    text = render(plan_for(Deploy(), CLUSTER, (), ()), JOB)
+    text = render(Deploy().plan(Site(cluster=CLUSTER)), JOB)
 
     assert "DOCKER_CONFIG" not in text
     assert "pre_build_script" not in text
@@ -182,14 +147,14 @@ def test_any_plan_at_restricted_is_rendered_as_that_level_demands() -> None:
 
 def test_a_path_of_the_node_must_be_what_it_is_taken_for() -> None:
     patch = cast(
-        "Any", _kubernetes(plan_for(Dood(accept_node_root=True), CLUSTER, (), ()), JOB)["pod_spec"]
+        "Any", _kubernetes(Dood(accept_node_root=True).plan(Site(cluster=CLUSTER)), JOB)["pod_spec"]
     )[0]["patch"]
 
     assert patch == '{"volumes": [{"hostPath": {"type": "Socket"}, "name": "docker-socket"}]}'
 
 
 def test_a_restricted_jobs_home_may_be_written_and_chosen() -> None:
-    plan = plan_for(Deploy(), CLUSTER, (), ())
+    plan = Deploy().plan(Site(cluster=CLUSTER))
     chosen = dataclasses.replace(JOB, environment={"HOME": "/elsewhere"})
 
     assert '"HOME=/tmp"' in render(plan, JOB)
@@ -197,14 +162,14 @@ def test_a_restricted_jobs_home_may_be_written_and_chosen() -> None:
 
 
 def test_only_a_plan_that_says_so_mounts_the_accounts_token() -> None:
-    plan = plan_for(Deploy(), CLUSTER, (), ())
+    plan = Deploy().plan(Site(cluster=CLUSTER))
 
     assert _kubernetes(plan, JOB)["automount_service_account_token"] is True
     assert _kubernetes(PLAN, JOB)["automount_service_account_token"] is False
 
 
 def test_a_job_runs_on_nodes_that_suit_its_strategy_and_its_runner() -> None:
-    plan = plan_for(Dind(accept_privileged=True), CLUSTER, (), ())
+    plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
     job = dataclasses.replace(
         JOB,
         node_selector={"pool": "ci"},
@@ -231,7 +196,7 @@ def test_what_newer_charts_know_is_written_when_asked_for() -> None:
 
 
 def test_only_the_services_of_dind_are_privileged_and_no_other_service_is_allowed() -> None:
-    plan = plan_for(Dind(accept_privileged=True), CLUSTER, (), ())
+    plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
 
     kubernetes = _kubernetes(plan, JOB)
 
@@ -282,9 +247,9 @@ def test_a_job_that_may_not_write_there_goes_on_and_says_so(tmp_path: Path) -> N
     assert "builds cannot push" in answer.stderr
 
 
-@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_what_runs_before_a_job_is_clean_shell(strategy: Strategy) -> None:
-    text = render(plan_for(strategy, CLUSTER, REGISTRIES, ()), JOB)
+    text = render(strategy.plan(SITE), JOB)
 
     script = tomllib.loads(text)["runners"][0].get("pre_build_script", "")
     assert against_shell(script) == ""
@@ -296,7 +261,7 @@ def test_a_job_begins_when_its_engine_answers_and_fails_when_it_never_does(
     *,
     starts: bool,
 ) -> None:
-    plan = plan_for(Dind(accept_privileged=True), CLUSTER, (), ())
+    plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
     for name, lines in {
         "sleep": "exit 0",
         "docker": f"echo x >> {tmp_path}/asked; test -e {tmp_path}/{'asked' if starts else 'no'}",

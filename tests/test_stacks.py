@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from components.settings.checks import setting_mistakes
+from components.settings.checks import setting_errors
 from components.settings.models import Settings
 from components.strategies.deploy import Deploy
 from components.strategies.dood import Dood
@@ -26,7 +26,9 @@ def _settings(name: str) -> Settings:
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_a_committed_stack_holds_no_mistake(name: str) -> None:
-    assert list(setting_mistakes(_settings(name))) == []
+    settings = _settings(name)
+
+    assert list(setting_errors(settings, settings.plans())) == []
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])

@@ -6,14 +6,16 @@ from typing import Any, get_args
 import pytest
 
 from components.plan import BuildPlan, Security
+from components.platforms import account_setup
 from components.site import (
     Cluster,
     NodeProfiles,
     Nodes,
     Permission,
     Registry,
+    Site,
 )
-from components.strategies import Strategy, choose, plan_for
+from components.strategies import Strategy
 from components.strategies.auto import Auto
 from components.strategies.buildah import Buildah
 from components.strategies.buildkit import Buildkit
@@ -23,7 +25,7 @@ from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from dev.generate import docs as readme
-from dev.generate.docs import VARIANTS
+from tests.support.configured import FORMS
 
 SELECTOR = {"image-builds/docker-socket": "true"}
 CLUSTER = Cluster(
@@ -44,23 +46,25 @@ PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
 SECURITY = """
 variant                          | Pod Security | privileged        | uid  | capabilities | seccomp        | AppArmor   | hostUsers | hostPath             | escalation | login in        | API rights
 kaniko                           | baseline     | -                 | -    | -            | -              | -          | -         | -                    | -          | /kaniko/.docker | none
-dood                             | privileged   | -                 | -    | -            | -              | -          | -         | /var/run/docker.sock | false      | /tmp/.docker    | none
-dind                             | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
-dind-socket                      | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
-dind-rootless                    | privileged   | service, uid 1000 | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
-buildkit                         | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | /tmp/.docker    | none
-buildkit-profiles                | baseline     | -                 | 1000 | -            | Localhost      | Localhost  | -         | -                    | -          | /tmp/.docker    | none
-buildkit-rootful                 | privileged   | build             | -    | -            | -              | -          | false     | -                    | -          | /tmp/.docker    | none
-buildkit-privileged              | privileged   | build             | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
 buildkit-service                 | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | /tmp/.docker    | none
 buildkit-service daemon          | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | -               | none
 buildkit-service-profiles        | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | /tmp/.docker    | none
 buildkit-service-profiles daemon | baseline     | -                 | 1000 | -            | Localhost      | Localhost  | -         | -                    | -          | -               | none
-buildx                           | privileged   | -                 | -    | -            | -              | -          | -         | -                    | false      | /tmp/.docker    | create, delete, get deployments; list pods; create pods/exec
+buildkit-service-buildx          | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | /tmp/.docker    | none
+buildkit-service-buildx daemon   | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | -               | none
+buildkit                         | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | /tmp/.docker    | none
+buildkit-profiles                | baseline     | -                 | 1000 | -            | Localhost      | Localhost  | -         | -                    | -          | /tmp/.docker    | none
+buildkit-rootful                 | privileged   | build             | -    | -            | -              | -          | false     | -                    | -          | /tmp/.docker    | none
+buildkit-privileged              | privileged   | build             | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
 buildah                          | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | /tmp/.docker    | none
 buildah-profiles                 | baseline     | -                 | 1000 | -            | Localhost      | Localhost  | -         | -                    | -          | /tmp/.docker    | none
 buildah-root                     | privileged   | -                 | 0    | SETFCAP      | Unconfined     | Unconfined | -         | -                    | -          | /tmp/.docker    | none
 buildah-privileged               | privileged   | build             | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
+buildx                           | privileged   | -                 | -    | -            | -              | -          | -         | -                    | false      | /tmp/.docker    | create, delete, get deployments; list pods; create pods/exec
+dind                             | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
+dind-socket                      | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
+dind-rootless                    | privileged   | service, uid 1000 | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
+dood                             | privileged   | -                 | -    | -            | -              | -          | -         | /var/run/docker.sock | false      | /tmp/.docker    | none
 deploy                           | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | -               | as listed
 """
 HEADINGS, *ROWS = [re.split(r" +\| ", line) for line in SECURITY.strip().splitlines()]
@@ -68,7 +72,7 @@ COSTS = {name: costs for name, *costs in ROWS}
 
 
 def _plan(strategy: Strategy, *registries: Registry, mirrors: tuple[str, ...] = ()) -> BuildPlan:
-    return plan_for(strategy, CLUSTER, registries, mirrors)
+    return strategy.plan(Site(cluster=CLUSTER, registries=registries, mirrors=mirrors))
 
 
 def _variants(model: type[Any]) -> set[tuple[str, str | None]]:
@@ -80,7 +84,7 @@ def _variants(model: type[Any]) -> set[tuple[str, str | None]]:
 def test_every_variant_that_a_stack_file_can_ask_for_has_its_row() -> None:
     asked = set[tuple[str, str | None]]().union(*map(_variants, get_args(Strategy)))
 
-    rows = {(strategy.kind, getattr(strategy, "variant", None)) for strategy in VARIANTS.values()}
+    rows = {(strategy.kind, getattr(strategy, "variant", None)) for strategy in FORMS.values()}
     assert rows == asked - {("auto", None)}
     assert list(readme.costs()) == list(COSTS)
 
@@ -90,7 +94,7 @@ def test_a_variant_costs_what_the_table_says(name: str) -> None:
     assert readme.costs()[name] == dict(zip(HEADINGS[1:], COSTS[name], strict=True))
 
 
-@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_what_reaches_the_node_runs_on_the_nodes_that_are_chosen_for_it(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
@@ -98,7 +102,7 @@ def test_what_reaches_the_node_runs_on_the_nodes_that_are_chosen_for_it(strategy
     assert plan.node_selector == (SELECTOR if reaches else {})
 
 
-@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_privilege_and_host_paths_need_the_privileged_level(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
@@ -106,7 +110,7 @@ def test_privilege_and_host_paths_need_the_privileged_level(strategy: Strategy) 
     assert privilege <= (plan.pod_security == "privileged")
 
 
-@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_only_what_is_accepted_in_writing_is_privileged_on_the_node(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
@@ -114,7 +118,7 @@ def test_only_what_is_accepted_in_writing_is_privileged_on_the_node(strategy: St
     assert on_the_node <= bool(getattr(strategy, "accept_privileged", None))
 
 
-@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_a_restricted_plan_names_a_user_and_neither_escalates_nor_adds(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
@@ -123,9 +127,9 @@ def test_a_restricted_plan_names_a_user_and_neither_escalates_nor_adds(strategy:
     assert plan.restricted <= (not plan.build.capabilities and not plan.build.seccomp)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", FORMS)
 def test_only_jobs_with_rights_have_a_token_and_only_builds_have_a_push_login(name: str) -> None:
-    plan = _plan(VARIANTS[name])
+    plan = _plan(FORMS[name])
 
     assert plan.account_token is (name in {"deploy", "buildx"})
     assert bool(plan.credentials_folder) is (name != "deploy")
@@ -138,7 +142,7 @@ def test_the_plan_of_a_deployment_has_the_rights_that_are_listed() -> None:
     assert _plan(Deploy(permissions={"apps": [right]})).permissions == {"apps": [right]}
 
 
-@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_tools_that_map_uids_may_escalate(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
@@ -147,7 +151,7 @@ def test_tools_that_map_uids_may_escalate(strategy: Strategy) -> None:
     assert (in_the_job and plan.allow_privilege_escalation is False) is False
 
 
-@pytest.mark.parametrize("strategy", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_every_image_names_a_version(strategy: Strategy) -> None:
     assert re.search(r":v?\d+\.\d+\.\d+", _plan(strategy).image)
 
@@ -166,7 +170,7 @@ def test_auto_takes_dood_only_where_everything_it_needs_is_declared(
     nodes = {"os": system, "dockerSocket": socket, "trusted": trusted}
     cluster = Cluster.model_validate({"kind": kind, "nodes": nodes})
 
-    chosen = choose(cluster)
+    chosen = Auto().choose(Site(cluster=cluster))
 
     wanted = (kind, system, socket, trusted) == ("onPrem", "ubuntu", True, True)
     assert chosen == (DOOD if wanted else KANIKO)
@@ -317,7 +321,7 @@ def test_buildah_reads_the_registries_in_its_home(variant: str, home: str) -> No
 def test_crios_default_profile_lets_buildah_unshare() -> None:
     cluster = Cluster(kind="onPrem", nodes=Nodes(runtime="crio"))
 
-    plan = plan_for(BUILDAH, cluster, (), ())
+    plan = BUILDAH.plan(Site(cluster=cluster))
 
     assert plan.pod_security == "baseline"
     assert plan.build == Security(user=1000)
@@ -327,7 +331,7 @@ def test_crios_default_profile_lets_buildah_unshare() -> None:
 def test_what_unshares_needs_something_of_ubuntus_nodes(strategy: Strategy) -> None:
     (line,) = _plan(strategy).node_setup
     (profiles,) = _plan(strategy.model_copy(update={"node_profiles": PROFILES})).node_setup
-    other = plan_for(strategy, Cluster(kind="onPrem"), (), ())
+    other = strategy.plan(Site(cluster=Cluster(kind="onPrem")))
 
     assert "apparmor_restrict_unprivileged_userns=0" in line
     assert "profiles/build.json" in profiles
@@ -346,9 +350,9 @@ def test_what_unshares_needs_something_of_ubuntus_nodes(strategy: Strategy) -> N
 def test_openshift_is_told_its_security_context_constraint(name: str, constraint: str) -> None:
     cluster = Cluster(kind="onPrem", platform="openShift", nodes=Nodes(trusted=True))
 
-    plan = plan_for(VARIANTS[name], cluster, (), ())
+    plan = FORMS[name].plan(Site(cluster=cluster))
 
-    assert plan.node_setup == (f"the job account must have the SCC {constraint}",)
+    assert account_setup(plan, cluster) == (f"the job account must have the SCC {constraint}",)
 
 
 def test_nothing_to_set_on_the_nodes_is_nothing_said() -> None:
@@ -372,6 +376,6 @@ def test_an_old_docker_client_is_warned_about() -> None:
 def test_buildx_tells_a_daemon_that_is_not_root_where_its_settings_are() -> None:
     cluster, registry = Cluster(kind="onPrem"), Registry(host="r.example.com:5000", insecure=True)
 
-    plan = plan_for(Buildx(accept_privileged=True), cluster, [registry], ())
+    plan = Buildx(accept_privileged=True).plan(Site(cluster=cluster, registries=[registry]))
 
     assert "--buildkitd-flags --config=/etc/buildkit/buildkitd.toml" in plan.prepare

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from components.arguments import Placement
+from components.arguments import environment_args
 from components.resources.environment import Environment
-from components.settings import load as stack
+from components.settings.load import load
 from tests.support.configured import (
     CERTIFICATE,
     LEVELS,
@@ -24,7 +24,7 @@ from tests.support.configured import (
     bent,
     configure,
 )
-from tests.support.harness import deploy
+from tests.support.harness import YEAR, deploy
 
 REGISTRY = {"host": "ca.example.com:5000", "pull": "in", "push": "out"}
 REGISTRIES: dict[str, list[dict[str, Any]]] = {
@@ -55,8 +55,8 @@ def _registered(variant: str, registries: str) -> dict[str, dict[str, Any]]:
     """Return the inputs of every resource of a variant by kind and name."""
     changes = {"runners.main.strategy": STRATEGIES[variant], "registries": REGISTRIES[registries]}
     configure(bent(SETTINGS, changes), SECRETS)
-    settings, known = stack.load()
-    registered = deploy(lambda: Environment("test", Placement(settings, known).environment))
+    stack = load()
+    registered = deploy(lambda: Environment("test", environment_args(stack, YEAR)))
     return {f"{item.type.rpartition(':')[2]} {item.name}": item.inputs for item in registered}
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.site import Cluster
-from components.strategies import plan_for
+from components.site import Cluster, Site
 from dev.generate import templates
 from dev.paths import CHECKOUT
 from tests.support.pipelines import against_schema, against_shell, resolved
@@ -87,7 +86,7 @@ def test_a_template_becomes_a_job_with_the_plans_image_and_the_projects_inputs(
     pipeline: dict[str, Any],
     strategy: str,
 ) -> None:
-    plan = plan_for(templates.STRATEGIES[strategy], Cluster(kind="managed"), (), ())
+    plan = templates.STRATEGIES[strategy].plan(Site(cluster=Cluster(kind="managed")))
     job = pipeline[strategy]
 
     assert job["image"] == {"name": plan.image, "entrypoint": [""]}

@@ -40,7 +40,7 @@ class DaemonArgs(TypedDict):
     """What runs, where, for the jobs of which namespaces, and the year of its certificates."""
 
     namespace: str
-    daemon: plan.Daemon
+    daemon: plan.DaemonPlan
     job_namespaces: Sequence[str]
     year: int
 
@@ -183,7 +183,7 @@ class Daemon(pulumi.ComponentResource):
         )
 
 
-def _pod(name: str, daemon: plan.Daemon, certificates: k8s.core.v1.Secret) -> PodSpecArgsDict:
+def _pod(name: str, daemon: plan.DaemonPlan, certificates: k8s.core.v1.Secret) -> PodSpecArgsDict:
     mounts: list[VolumeMountArgsDict] = [
         {"name": "certificates", "mount_path": daemon.certificates_folder, "read_only": True},
         {"name": "files", "mount_path": daemon.files_folder, "read_only": True},
@@ -230,7 +230,7 @@ def _pod(name: str, daemon: plan.Daemon, certificates: k8s.core.v1.Secret) -> Po
 
 def _container(
     name: str,
-    daemon: plan.Daemon,
+    daemon: plan.DaemonPlan,
     mounts: list[VolumeMountArgsDict],
 ) -> ContainerArgsDict:
     security = daemon.security
@@ -256,7 +256,7 @@ def _container(
     }
 
 
-def _probe(daemon: plan.Daemon) -> ProbeArgsDict:
+def _probe(daemon: plan.DaemonPlan) -> ProbeArgsDict:
     """Give it time to start, and to answer on a node that builds keep busy."""
     return {
         "exec_": {"command": list(daemon.probe)},

@@ -9,7 +9,7 @@ from components.resources.daemon import Daemon, DaemonArgs
 from components.resources.namespace import BuildNamespace
 from components.resources.preview_account import Reviewer
 from components.resources.registry import Login, RegistryLogin
-from components.resources.runner import Runner, RunnerArgs
+from components.resources.runner import Runner, RunnerSpec
 
 
 class TargetArgs(TypedDict):
@@ -31,7 +31,7 @@ class EnvironmentArgs(TypedDict):
     pull_secret: str
     pull_logins: Mapping[str, Login]
     daemons: Mapping[str, DaemonArgs]
-    runners: Mapping[str, RunnerArgs]
+    runners: Mapping[str, RunnerSpec]
 
 
 class Environment(pulumi.ComponentResource):
@@ -82,16 +82,16 @@ class Environment(pulumi.ComponentResource):
             runner: Runner(
                 runner,
                 {
-                    **wanted,
+                    "spec": spec,
                     "manager_namespace": managers.namespace,
                     "targets": targets,
-                    "daemon_certificates": {
-                        daemon: made.client_certificates for daemon, made in daemons.items()
-                    },
+                    "daemon_certificates": (
+                        daemons[spec["daemon"]].client_certificates if spec["daemon"] else None
+                    ),
                 },
                 child,
             )
-            for runner, wanted in args["runners"].items()
+            for runner, spec in args["runners"].items()
         }
         if args["preview_account"]:
             ours = {

@@ -39,20 +39,16 @@ class RunnerNames(TypedDict):
     files: str | None
 
 
-class RunnerArgs(TypedDict):
-    """Everything that one runner is made of.
+class RunnerSpec(TypedDict):
+    """What a stack file decides of one runner.
 
-    ``permissions`` of its jobs are by target namespace. ``daemon`` is the one that its jobs use,
-    and ``daemon_certificates`` are of all, by daemon.
+    ``permissions`` of its jobs are by target namespace. ``daemon`` is the one that its jobs use.
     """
 
     release: str
-    manager_namespace: pulumi.Input[str]
-    targets: Mapping[str, pulumi.Input[str]]
     job_rules: Sequence[PolicyRuleArgsDict]
     permissions: Mapping[str, Sequence[PolicyRuleArgsDict]]
     daemon: str | None
-    daemon_certificates: Mapping[str, pulumi.Output[Mapping[str, str]]]
     names: RunnerNames
     pod_security: PodSecurity
     pod_disruption_budget: bool
@@ -65,6 +61,19 @@ class RunnerArgs(TypedDict):
     chart: ChartArgs
     concurrent: int
     config_toml: str
+
+
+class RunnerArgs(TypedDict):
+    """Everything that one runner is made of, with what the stack makes before it.
+
+    ``targets`` are all target namespaces by name, and ``daemon_certificates`` those with which
+    jobs reach their daemon, None where they have none.
+    """
+
+    spec: RunnerSpec
+    manager_namespace: pulumi.Input[str]
+    targets: Mapping[str, pulumi.Input[str]]
+    daemon_certificates: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None
 
 
 class Runner(pulumi.ComponentResource):
@@ -84,10 +93,10 @@ class Runner(pulumi.ComponentResource):
         """Declare the runner."""
         super().__init__("image-builds:index:Runner", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        names = args["names"]
+        spec, names = args["spec"], args["spec"]["names"]
         jobs = BuildNamespace(
             f"{name}-jobs",
-            {"namespace": names["job_namespace"], "pod_security": args["pod_security"]},
+            {"namespace": names["job_namespace"], "pod_security": spec["pod_security"]},
             child,
         )
         access = Access(
@@ -97,15 +106,15 @@ class Runner(pulumi.ComponentResource):
                 "job_namespace": jobs.namespace,
                 "manager_account": names["manager_account"],
                 "job_account": names["job_account"],
-                "pod_disruption_budget": args["pod_disruption_budget"],
-                "job_rules": args["job_rules"],
+                "pod_disruption_budget": spec["pod_disruption_budget"],
+                "job_rules": spec["job_rules"],
                 "targets": args["targets"],
-                "permissions": args["permissions"],
+                "permissions": spec["permissions"],
             },
             child,
         )
         needed = self._registries(name, args, jobs.namespace)
-        registration = Registration(name, args["registration"], child)
+        registration = Registration(name, spec["registration"], child)
         release = self._release(name, args, access, registration.token, needed)
         self.job_namespace = jobs.namespace
         self.release = release.status.apply(lambda status: status.name or "")
@@ -119,10 +128,10 @@ class Runner(pulumi.ComponentResource):
     ) -> list[pulumi.Resource]:
         """Declare what jobs reach registries and a daemon with; the manager starts after it."""
         child = pulumi.ResourceOptions(parent=self)
-        names = args["names"]
+        spec, names = args["spec"], args["spec"]["names"]
         logins = (
-            ("pull", names["pull_secret"], args["pull_logins"]),
-            ("push", names["push_secret"], args["push_logins"]),
+            ("pull", names["pull_secret"], spec["pull_logins"]),
+            ("push", names["push_secret"], spec["push_logins"]),
         )
         resources: list[pulumi.Resource] = [
             RegistryLogin(
@@ -136,15 +145,15 @@ class Runner(pulumi.ComponentResource):
         if names["files"]:
             files: RegistryFiles = RegistryFiles(
                 f"{name}-files",
-                {"namespace": namespace, "config_map": names["files"], "files": args["files"]},
+                {"namespace": namespace, "config_map": names["files"], "files": spec["files"]},
                 child,
             )
             resources.append(files)
-        if args["daemon"] and names["daemon_secret"]:
+        if args["daemon_certificates"] and names["daemon_secret"]:
             daemon_secret = k8s.core.v1.Secret(
                 f"{name}-daemon",
                 metadata={"name": names["daemon_secret"], "namespace": namespace},
-                data=args["daemon_certificates"][args["daemon"]],
+                data=args["daemon_certificates"],
                 opts=child,
             )
             resources.append(daemon_secret)
@@ -159,10 +168,11 @@ class Runner(pulumi.ComponentResource):
         needed: list[pulumi.Resource],
     ) -> k8s.helm.v3.Release:
         child = pulumi.ResourceOptions(parent=self)
+        spec = args["spec"]
         token_secret = k8s.core.v1.Secret(
             f"{name}-token",
             metadata={
-                "name": f"{args['release']}-token",
+                "name": f"{spec['release']}-token",
                 "namespace": args["manager_namespace"],
             },
             # The chart mounts both keys, so both must be there (chart: templates/deployment.yaml).
@@ -170,30 +180,30 @@ class Runner(pulumi.ComponentResource):
             opts=child,
         )
         after: list[pulumi.Resource] = [access, token_secret, *needed]
-        if args["gitlab_certificates"]:
+        if spec["gitlab_certificates"]:
             gitlab_certificates = k8s.core.v1.Secret(
                 f"{name}-gitlab-certificates",
                 metadata={
-                    "name": _gitlab_certificates(args),
+                    "name": _gitlab_certificates(spec),
                     "namespace": args["manager_namespace"],
                 },
-                string_data=args["gitlab_certificates"],
+                string_data=spec["gitlab_certificates"],
                 opts=child,
             )
             after.append(gitlab_certificates)
-        repository = args["chart"]["repository"]
+        repository = spec["chart"]["repository"]
         # A Release and not a Chart: it is Helm that users upgrade, roll back and inspect with.
         return k8s.helm.v3.Release(
             name,
-            name=args["release"],
+            name=spec["release"],
             namespace=args["manager_namespace"],
-            chart=args["chart"]["chart"],
-            version=args["chart"]["version"],
+            chart=spec["chart"]["chart"],
+            version=spec["chart"]["version"],
             repository_opts={"repo": repository} if repository else {},
             # The chart's first readiness probe comes after a minute.
             timeout=600,
             values={
-                **_chart_values(args),
+                **_chart_values(spec),
                 # Nothing in the chart restarts the manager when only the token changes.
                 "podAnnotations": {"image-builds/token-digest": _digest(token)},
             },
@@ -201,18 +211,18 @@ class Runner(pulumi.ComponentResource):
         )
 
 
-def _gitlab_certificates(args: RunnerArgs) -> str:
-    return f"{args['release']}-gitlab-certificates"
+def _gitlab_certificates(spec: RunnerSpec) -> str:
+    return f"{spec['release']}-gitlab-certificates"
 
 
-def _chart_values(args: RunnerArgs) -> dict[str, Any]:
+def _chart_values(spec: RunnerSpec) -> dict[str, Any]:
     """Return the release's values but for its annotation, which alone depends on a secret."""
     values: dict[str, Any] = {
-        "gitlabUrl": args["gitlab_url"],
-        "concurrent": args["concurrent"],
+        "gitlabUrl": spec["gitlab_url"],
+        "concurrent": spec["concurrent"],
         "rbac": {"create": False},
-        "serviceAccount": {"create": False, "name": args["names"]["manager_account"]},
-        "runners": {"secret": f"{args['release']}-token", "config": args["config_toml"]},
+        "serviceAccount": {"create": False, "name": spec["names"]["manager_account"]},
+        "runners": {"secret": f"{spec['release']}-token", "config": spec["config_toml"]},
         "podSecurityContext": {
             "runAsUser": 100,
             "fsGroup": 65533,
@@ -226,13 +236,13 @@ def _chart_values(args: RunnerArgs) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
     }
-    if args["gitlab_certificates"]:
-        values["certsSecretName"] = _gitlab_certificates(args)
+    if spec["gitlab_certificates"]:
+        values["certsSecretName"] = _gitlab_certificates(spec)
     return values
 
 
 def _digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
-    """A digest that tells tokens apart and gives none away; a secret would hide all values."""
+    """A digest that differs between tokens and reveals none; a secret would hide all values."""
     return pulumi.Output.unsecret(
         token.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]),
     )

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pydantic
 from pydantic_core import ErrorDetails
 
-from components.settings.checks import ACCEPTANCES
+from components.strategies import STRATEGIES
 
 RENAMED = {
     ("gitlab", "certificates"): "caCertificates",
@@ -59,9 +59,10 @@ _ADVICE = {
 def explain(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:  # noqa: PLR0911 - one for each type of error
     """Say what is wrong and what to do, never quoting a value that was given."""
     context = error.get("ctx", {})
-    acceptance = ACCEPTANCES.get(str(error["loc"][-1]) if error["loc"] else "")
-    if acceptance and error["type"] != "extra_forbidden":
-        return acceptance.format(kind=error["loc"][-2])
+    *_, kind, key = (None, None, *error["loc"])
+    strategy = STRATEGIES.get(str(kind))
+    if acceptance := strategy and strategy.acceptance(str(key)):
+        return acceptance
     match error["type"]:
         case "value_error":
             return str(context["error"])

@@ -4,41 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from components.plan import BuildPlan
-from components.settings.checks import obstacles
-from components.settings.models import Settings
-from components.site import Cluster
-from components.strategies import Strategy, choose, plan_for
-from components.strategies.auto import Auto
-from components.strategies.buildah import Buildah
-from components.strategies.buildkit import Buildkit
-from components.strategies.buildkit_service import BuildkitService
-from components.strategies.buildx import Buildx
-from components.strategies.deploy import Deploy
-from components.strategies.dind import Dind
-from components.strategies.dood import Dood
-from components.strategies.kaniko import Kaniko
-
-# Every kind and variant that builds, with what it has to accept in writing accepted.
-_CANDIDATES: tuple[Strategy, ...] = (
-    Kaniko(),
-    BuildkitService(),
-    Buildkit(),
-    Buildkit(variant="rootful", host_users=False),
-    Buildah(),
-    Buildah(variant="root"),
-    Buildkit(variant="privileged", accept_privileged=True),
-    Buildah(variant="privileged", accept_privileged=True),
-    Buildx(accept_privileged=True),
-    Dind(variant="rootless", accept_privileged=True),
-    Dind(accept_privileged=True),
-    Dind(variant="socket", accept_privileged=True),
-    Dood(accept_node_root=True),
-)
+from components.settings.models import Plans, Settings
+from components.site import Site
+from components.strategies import Strategy, forms, resolve
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one strategy would be for a runner; ``reason`` is why it is chosen, or not."""
+    """What one strategy would cost a runner; ``reason`` is why it is chosen, or not."""
 
     strategy: str
     chosen: bool
@@ -47,30 +20,47 @@ class Verdict:
     reason: str
 
 
-def explain(settings: Settings) -> dict[str, Sequence[Verdict]]:
+def explain(settings: Settings, plans: Plans) -> dict[str, Sequence[Verdict]]:
     """Return the verdicts on all strategies by runner, the chosen one first."""
-    return {
-        name: _verdicts(runner.strategy, settings.cluster)
-        for name, runner in settings.runners.items()
-    }
+    site = settings.site
+    candidates: dict[str, tuple[Strategy, BuildPlan]] = {}
+    for _, strategy in forms():
+        candidates.setdefault(_label(strategy), (strategy, strategy.plan(site)))
+    verdicts: dict[str, Sequence[Verdict]] = {}
+    for name, chosen in _chosen(settings, plans).items():
+        others = [
+            _verdict(strategy, plan, reason=_why_not(strategy, plan, site))
+            for label, (strategy, plan) in candidates.items()
+            if plan.builds and plans[name].builds and label != chosen.strategy
+        ]
+        verdicts[name] = [chosen, *others]
+    return verdicts
 
 
-def _verdicts(asked: Strategy, cluster: Cluster) -> list[Verdict]:
-    taken = choose(cluster) if isinstance(asked, Auto) else asked
-    candidates = () if isinstance(taken, Deploy) else _CANDIDATES
-    why = _why(taken, cluster) if isinstance(asked, Auto) else "the stack file names it"
-    rest = [candidate for candidate in candidates if _label(candidate) != _label(taken)]
+def choices(settings: Settings, plans: Plans) -> list[str]:
+    """Return a line for each runner: which strategy it has, at what cost, and why."""
     return [
-        _verdict(taken, cluster, chosen=True, reason=why),
-        *(
-            _verdict(candidate, cluster, chosen=False, reason=_why_not(candidate, cluster))
-            for candidate in rest
-        ),
+        f"runners.{name}: {verdict.strategy} at {verdict.pod_security}; {verdict.privilege}; "
+        f"{verdict.reason}"
+        for name, verdict in _chosen(settings, plans).items()
     ]
 
 
-def _verdict(strategy: Strategy, cluster: Cluster, *, chosen: bool, reason: str) -> Verdict:
-    plan = plan_for(strategy, cluster, (), ())
+def _chosen(settings: Settings, plans: Plans) -> dict[str, Verdict]:
+    verdicts: dict[str, Verdict] = {}
+    for name, runner in settings.runners.items():
+        strategy, reason = resolve(runner.strategy, settings.site)
+        verdicts[name] = _verdict(strategy, plans[name], reason=reason, chosen=True)
+    return verdicts
+
+
+def _verdict(
+    strategy: Strategy,
+    plan: BuildPlan,
+    *,
+    reason: str,
+    chosen: bool = False,
+) -> Verdict:
     return Verdict(
         strategy=_label(strategy),
         chosen=chosen,
@@ -85,15 +75,8 @@ def _label(strategy: Strategy) -> str:
     return f"{strategy.kind} ({variant})" if variant else strategy.kind
 
 
-def _why(taken: Strategy, cluster: Cluster) -> str:
-    if isinstance(taken, Dood):
-        return "auto: the nodes are on-premises, Ubuntu, trusted and have a Docker socket"
-    stopped = next(obstacles(Dood(accept_node_root=True), cluster), "")
-    return f"auto: it needs the least, and dood {stopped or 'is for Ubuntu nodes of your own'}"
-
-
-def _why_not(candidate: Strategy, cluster: Cluster) -> str:
-    found = next(obstacles(candidate, cluster), "")
+def _why_not(strategy: Strategy, plan: BuildPlan, site: Site) -> str:
+    found = next(strategy.refusals(plan, site), "")
     return f"refused: {found}" if found else "possible, not asked for"
 
 
@@ -104,7 +87,7 @@ def privilege(plan: BuildPlan) -> str:  # noqa: PLR0911 - one for each kind of p
     if plan.service.privileged:
         return "a privileged service, commanded by the job"
     if plan.build.privileged and not plan.host_users:
-        return "privileged within a user namespace of the pod's own"
+        return "privileged within the pod's own user namespace"
     if plan.build.privileged:
         return "a privileged job container"
     if plan.daemon:

@@ -1,5 +1,6 @@
 """How the stack's config is read: a line for each mistake, with its full path and what to do."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TypeVar, cast
 
@@ -8,15 +9,24 @@ import pydantic
 from pydantic.alias_generators import to_camel
 
 from components.settings import errors
-from components.settings.checks import secret_mistakes, setting_mistakes
-from components.settings.models import ACCEPTED_RISKS, AcceptedRisks, Settings
+from components.settings.checks import secret_errors, setting_errors
+from components.settings.models import ACCEPTED_RISKS, AcceptedRisks, Plans, Settings
 from components.settings.secrets import Secrets
 from components.types import PROJECT
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)
 
 
-def load() -> tuple[Settings, Secrets]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack's config, checked, and the plan of each runner."""
+
+    settings: Settings
+    secrets: Secrets
+    plans: Plans
+
+
+def load() -> Stack:
     """Read and check the stack's config.
 
     Raises:
@@ -28,10 +38,11 @@ def load() -> tuple[Settings, Secrets]:
     accepted = _object("acceptedRisks", lines)
     if accepted is not None:
         _read(AcceptedRisks, ACCEPTED_RISKS, accepted, lines)
+    plans: Plans = settings.plans() if settings else {}
     if settings is not None:
-        lines += [f"{PROJECT}:settings.{p}: {m}" for p, m in setting_mistakes(settings)]
+        lines += [f"{PROJECT}:settings.{p}: {m}" for p, m in setting_errors(settings, plans)]
     if settings is not None and secrets is not None:
-        lines += [f"{path}: {message}" for path, message in secret_mistakes(secrets, settings)]
+        lines += [f"{path}: {message}" for path, message in secret_errors(secrets, settings)]
     kubernetes = pulumi.Config("kubernetes")
     if not (kubernetes.get("context") or kubernetes.get("kubeconfig")):
         lines.append(
@@ -42,7 +53,7 @@ def load() -> tuple[Settings, Secrets]:
         count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
         message = "\n".join((f"{count} in the config of this stack; nothing was changed:", *lines))
         raise pulumi.RunError(message)
-    return settings, secrets
+    return Stack(settings=settings, secrets=secrets, plans=plans)
 
 
 def _object(key: str, lines: list[str]) -> object:

@@ -3,15 +3,16 @@
 Each default of the project is written in these models or in those of ``components/strategies``.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.plan import BuildPlan
 from components.site import Cluster, Registry, Resources, Site
-from components.strategies import AnyStrategy
-from components.strategies.auto import Auto
+from components.strategies import DEFAULT, AnyStrategy
 from components.types import (
     PROJECT,
     CaCertificates,
@@ -30,6 +31,10 @@ from components.types import (
 )
 
 ACCEPTED_RISKS = f"{PROJECT}:acceptedRisks"
+
+
+Plans = Mapping[str, BuildPlan]
+"""The plan of each runner, by the runner's name."""
 
 
 class GitLab(Model):
@@ -116,15 +121,7 @@ class RunnerSettings(Model):
     """One GitLab runner: its tags, how its jobs build images, and where they run."""
 
     tags: list[Tag] = Field(min_length=1)
-    strategy: Annotated[
-        AnyStrategy,
-        # The ones that are missing here cannot be given by their names alone.
-        BeforeValidator(
-            named_kind,
-            json_schema_input_type=AnyStrategy
-            | Literal["auto", "buildah", "buildkit", "buildkit-service", "deploy", "kaniko"],
-        ),
-    ] = Auto()
+    strategy: AnyStrategy = DEFAULT
     registration: Annotated[
         _AnyRegistration,
         BeforeValidator(
@@ -172,6 +169,11 @@ class Settings(Model):
             registries=self.registries,
             mirrors=self.registry_mirrors,
         )
+
+    def plans(self) -> Plans:
+        """Make the plan of each runner."""
+        site = self.site
+        return {name: runner.strategy.plan(site) for name, runner in self.runners.items()}
 
     def job_namespace(self, runner: str) -> str:
         """The runner's job namespace; by default the stack's namespace and the runner's name."""

@@ -1,24 +1,16 @@
-"""From a strategy's options to its plan: the one place that tells strategies apart."""
+"""How jobs turn a Dockerfile into an image: one file for each strategy, and their union here.
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Annotated, assert_never
+A class that lacks what a strategy must have is an error of the type checker where the union is
+used; no other list of strategies exists.
+"""
 
-from pydantic import Field
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, cast, get_args
 
-from components.plan import BuildPlan
-from components.site import Cluster, Registry
-from components.strategies import (
-    buildah,
-    buildkit,
-    buildkit_service,
-    buildx,
-    deploy,
-    dind,
-    dood,
-    kaniko,
-)
-from components.strategies.auto import Auto, choose
+from pydantic import BeforeValidator, Field
+
+from components.site import Site
+from components.strategies.auto import Auto
 from components.strategies.buildah import Buildah
 from components.strategies.buildkit import Buildkit
 from components.strategies.buildkit_service import BuildkitService
@@ -27,58 +19,60 @@ from components.strategies.deploy import Deploy
 from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
+from components.types import named_kind
 
-Strategy = Kaniko | Dood | Dind | Buildkit | BuildkitService | Buildx | Buildah | Deploy | Auto
-AnyStrategy = Annotated[Strategy, Field(discriminator="kind")]
+Strategy = Kaniko | BuildkitService | Buildkit | Buildah | Buildx | Dind | Dood | Deploy | Auto
+"""From what needs the least to what needs the most; tables and explanations keep the order."""
+
+DEFAULT = Auto()
+"""The strategy of a runner for which the stack file names none."""
+
+STRATEGIES: Mapping[str, type[Strategy]] = {
+    strategy.model_fields["kind"].default: strategy
+    for strategy in cast("tuple[type[Strategy], ...]", get_args(Strategy))
+}
+"""The classes by the kind that a stack file names them by."""
+
+_Kind = cast(
+    "Any",
+    Literal[
+        tuple(
+            sorted(
+                kind
+                for kind, strategy in STRATEGIES.items()
+                if not any(field.is_required() for field in strategy.model_fields.values())
+            ),
+        )
+    ],
+)
+"""The kinds that a stack file can give by their names alone: all of their options have defaults."""
+
+_Given = Annotated[Strategy, Field(discriminator="kind")]
+AnyStrategy = Annotated[
+    _Given,
+    BeforeValidator(named_kind, json_schema_input_type=_Given | _Kind),
+]
+"""A strategy as a stack file says it: an object with ``kind``, or its kind alone."""
 
 
-def plan_for(
-    strategy: Strategy,
-    cluster: Cluster,
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-) -> BuildPlan:
-    """Return the plan of ``strategy`` on ``cluster``, which reaches these registries."""
-    plan = _plan(strategy, cluster, registries, mirrors)
-    if cluster.platform != "openShift":
-        return plan
-    line = f"the job account must have the SCC {_security_context_constraint(plan)}"
-    return dataclasses.replace(plan, node_setup=(*plan.node_setup, line))
+def forms() -> Iterator[tuple[str, Strategy]]:
+    """Yield every strategy in each of its forms, with the form's name."""
+    for strategy in STRATEGIES.values():
+        for name, options in strategy.forms.items():
+            yield name, strategy.model_validate(options)
 
 
-def _security_context_constraint(plan: BuildPlan) -> str:
-    """The narrowest of OpenShift's own that admits the plan's pod."""
-    if plan.privileged or plan.host_paths:
-        return "privileged"
-    if plan.restricted:
-        return "nonroot-v2"
-    return "nested-container" if plan.unshares else "anyuid"
+def resolve(strategy: Strategy, site: Site) -> tuple[Strategy, str]:
+    """Return the strategy that runs there, and why it is that one."""
+    if isinstance(strategy, Auto):
+        return strategy.choose(site), strategy.why(site)
+    return strategy, "the stack file names it"
 
 
-def _plan(  # noqa: PLR0911 - one for each strategy
-    strategy: Strategy,
-    cluster: Cluster,
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-) -> BuildPlan:
-    match strategy:
-        case Kaniko():
-            return kaniko.plan(strategy, cluster, registries, mirrors)
-        case Dood():
-            return dood.plan(strategy, cluster, registries, mirrors)
-        case Dind():
-            return dind.plan(strategy, cluster, registries, mirrors)
-        case Buildkit():
-            return buildkit.plan(strategy, cluster, registries, mirrors)
-        case BuildkitService():
-            return buildkit_service.plan(strategy, cluster, registries, mirrors)
-        case Buildx():
-            return buildx.plan(strategy, cluster, registries, mirrors)
-        case Buildah():
-            return buildah.plan(strategy, cluster, registries, mirrors)
-        case Deploy():
-            return deploy.plan(strategy)
-        case Auto():
-            return _plan(choose(cluster), cluster, registries, mirrors)
-        case _:
-            assert_never(strategy)
+def command(kind: str, options: Mapping[str, Any]) -> str:
+    """Return what jobs of a strategy call, by its kind and what is known of its options.
+
+    It is empty where they build nothing, or where no strategy has that kind.
+    """
+    strategy = STRATEGIES.get(kind)
+    return strategy.model_construct(**options).command if strategy else ""

@@ -5,48 +5,30 @@ AppArmor profiles refuse (moby/buildkit:docs/rootless.md). Rootful it is privile
 the pod's own user namespace or on the node.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import tomlkit
 from pydantic import Field
 
-from components.plan import (
+from components.plan import BuildPlan, EmptyDir, PodSecurity, Security
+from components.site import Cluster, NodeProfiles, Registry, Site
+from components.strategies.shared import (
+    ACCEPT_PRIVILEGED,
     CREDENTIALS,
     PRIVILEGED_JOB,
-    BuildPlan,
-    EmptyDir,
-    PodSecurity,
-    Security,
+    Forms,
+    StrategyOptions,
     certificate_file,
     certificate_files,
+    privilege_blockers,
     setup_to_unshare,
     unconfined,
 )
-from components.site import Cluster, NodeProfiles, Registry
-from components.types import Image, Model
+from components.types import Image
 
 BUILDKIT = "moby/buildkit:v0.34.2"
-
-
-def _buildkit_image(given: Mapping[str, Any]) -> str:
-    suffix = "-rootless" if given.get("variant") == "rootless" else ""
-    return f"{BUILDKIT}{suffix}"
-
-
-class Buildkit(Model):
-    """Build with a BuildKit daemon inside the job's own container.
-
-    ``rootful`` is privileged in a user namespace of the pod's own (``hostUsers: false``).
-    """
-
-    kind: Literal["buildkit"] = "buildkit"
-    variant: Literal["rootless", "rootful", "privileged"] = "rootless"
-    host_users: bool = True
-    accept_privileged: Literal[True] | None = None
-    node_profiles: NodeProfiles | None = None
-    image: Image = Field(default_factory=_buildkit_image)
-
+ROOTLESS = f"{BUILDKIT}-rootless"
 
 FILES = "/etc/image-builds/buildkit"
 """Where daemons and their clients find what they read about registries."""
@@ -58,96 +40,157 @@ ROOTLESS_STATE = "/home/user/.local/share/buildkit"
 """Where a daemon that runs as uid 1000 keeps its layers (moby/buildkit:Dockerfile)."""
 
 
-def plan(
-    options: Buildkit,
-    cluster: Cluster,
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-) -> BuildPlan:
-    """Return the plan; jobs pass ``$BUILDCTL_FLAGS`` to ``buildctl-daemonless.sh build``."""
-    unshares = options.variant == "rootless"
-    files = daemon_files(registries, mirrors)
-    flags = ["--oci-worker-no-process-sandbox"] if unshares else []
-    if CONFIG in files:
-        flags.append(f"--config={FILES}/{CONFIG}")
-    build, level = _security(options)
-    return BuildPlan(
-        strategy=options.kind,
-        image=options.image,
-        pod_security=level,
-        # newuidmap and newgidmap are setuid programs, which `false` breaks (moby/buildkit#1671).
-        allow_privilege_escalation=None,
-        build=build,
-        host_users=options.host_users,
-        unshares=unshares,
-        credentials_folder=CREDENTIALS,
-        files_folder=FILES,
-        files=files,
-        environment={
-            # 41 s in all, as the daemon of a slow node needs more than the script's 2 s
-            # (moby/buildkit:examples/buildctl-daemonless).
-            "BUILDCTL_CONNECT_RETRIES_MAX": "60",
-            "BUILDCTL_FLAGS": " ".join(client_flags(registries)),
-            "BUILDKITD_FLAGS": " ".join(flags),
-        },
-        empty_dirs=(
-            # The image's own volume is mounted nosuid on some nodes (moby/buildkit#879).
-            EmptyDir(
-                name="buildkit-state",
-                path=ROOTLESS_STATE if unshares else "/var/lib/buildkit",
+def _image(given: Mapping[str, Any]) -> str:
+    return ROOTLESS if given.get("variant") == "rootless" else BUILDKIT
+
+
+@final
+class Buildkit(StrategyOptions):
+    """Build with a BuildKit daemon inside the job's own container.
+
+    ``rootful`` is privileged in a user namespace of the pod's own (``hostUsers: false``).
+    """
+
+    kind: Literal["buildkit"] = "buildkit"
+    variant: Literal["rootless", "rootful", "privileged"] = "rootless"
+    host_users: bool = True
+    accept_privileged: Annotated[Literal[True] | None, ACCEPT_PRIVILEGED] = None
+    node_profiles: NodeProfiles | None = None
+    image: Image = Field(default_factory=_image)
+
+    forms: ClassVar[Forms] = {
+        "buildkit": {},
+        "buildkit-profiles": {"nodeProfiles": {"seccomp": "build.json", "appArmor": "build"}},
+        "buildkit-rootful": {"variant": "rootful", "hostUsers": False},
+        "buildkit-privileged": {"variant": "privileged", "acceptPrivileged": True},
+    }
+    command: ClassVar[str] = "buildctl-daemonless.sh"
+
+    def plan(self, site: Site) -> BuildPlan:
+        """Return the plan; jobs pass ``$BUILDCTL_FLAGS`` to ``buildctl-daemonless.sh build``."""
+        unshares = self.variant == "rootless"
+        on_the_node = self.variant == "privileged"
+        files = daemon_files(site)
+        flags = ["--oci-worker-no-process-sandbox"] if unshares else []
+        if CONFIG in files:
+            flags.append(f"--config={FILES}/{CONFIG}")
+        build, level = self._security()
+        return BuildPlan(
+            strategy=self.kind,
+            image=self.image,
+            pod_security=level,
+            # newuidmap and newgidmap are setuid, which `false` breaks (moby/buildkit#1671).
+            allow_privilege_escalation=None,
+            build=build,
+            host_users=self.host_users,
+            unshares=unshares,
+            credentials_folder=CREDENTIALS,
+            files_folder=FILES,
+            files=files,
+            environment={
+                # 41 s in all, as the daemon of a slow node needs more than the script's 2 s
+                # (moby/buildkit:examples/buildctl-daemonless).
+                "BUILDCTL_CONNECT_RETRIES_MAX": "60",
+                "BUILDCTL_FLAGS": client_flags(site),
+                "BUILDKITD_FLAGS": " ".join(flags),
+            },
+            empty_dirs=(
+                # The image's own volume is mounted nosuid on some nodes (moby/buildkit#879).
+                EmptyDir(
+                    name="buildkit-state",
+                    path=ROOTLESS_STATE if unshares else "/var/lib/buildkit",
+                ),
+                EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the job's own container
             ),
-            EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the job's own container
-        ),
-        node_selector=cluster.nodes.selector if options.variant == "privileged" else {},
-        node_setup=setup_to_unshare(cluster, options.node_profiles) if unshares else (),
-        warnings=(PRIVILEGED_JOB,) if options.variant == "privileged" else (),
-        # gitlab-runner:executors/kubernetes/util_test.go
-        in_sandbox="" if options.host_users else "Kata does not support hostUsers: false",
-    )
+            node_selector=site.cluster.nodes.selector if on_the_node else {},
+            node_setup=setup_to_unshare(site.cluster, self.node_profiles) if unshares else (),
+            warnings=(PRIVILEGED_JOB,) if on_the_node else (),
+            # gitlab-runner:executors/kubernetes/util_test.go
+            in_sandbox="" if self.host_users else "Kata does not support hostUsers: false",
+        )
+
+    def _security(self) -> tuple[Security, PodSecurity]:
+        if self.variant == "rootless":
+            return unconfined(1000, self.node_profiles)
+        return Security(privileged=True), "privileged"
+
+    def blockers(self, site: Site) -> Iterator[str]:
+        """Yield why it cannot or must not run there: privilege, user namespaces and the image."""
+        name = f"is {self.kind} with variant {self.variant}"
+        yield from privilege_blockers(
+            name,
+            site.cluster,
+            privileged=self.variant == "privileged",
+            accepted=bool(self.accept_privileged),
+            variant="rootless",
+        )
+        if self.variant != "rootless" and self.node_profiles:
+            yield f"{name}, and a privileged container ignores profiles; remove nodeProfiles"
+        yield from self._user_namespace_blockers(name, site.cluster)
+        if ("rootless" in self.image) != (self.variant == "rootless"):
+            wanted = "without" if "rootless" in self.image else "that ends in"
+            problem = f"which the image {self.image} does not support"
+            yield f"{name}, {problem}; use one {wanted} -rootless"
+
+    def _user_namespace_blockers(self, name: str, cluster: Cluster) -> Iterator[str]:
+        if self.variant == "rootless" and not self.host_users:
+            yield (
+                f"{name} and hostUsers: false, but that image maps uids 100000 to 165535 and a "
+                "pod's user namespace ends at 65535, so newuidmap fails; use variant: rootful with "
+                "hostUsers: false, or remove hostUsers"
+            )
+        if self.variant == "rootful" and self.host_users:
+            yield (
+                f"{name} without hostUsers: false, so it would be root on the node; add hostUsers: "
+                "false, or use variant: privileged where that is meant"
+            )
+        if self.variant == "privileged" and not self.host_users:
+            yield f"{name} and hostUsers: false, which is variant: rootful; use that"
+        if not self.host_users and not cluster.nodes.user_namespaces:
+            yield (
+                "asks for hostUsers: false, which older runtimes ignore without an error, and the "
+                "stack file does not declare that the nodes offer user namespaces; use variant: "
+                "rootless, or set cluster.nodes.userNamespaces: true (Kubernetes 1.33, Linux 6.3, "
+                "containerd 2.0 or CRI-O 1.25)"
+            )
 
 
-def _security(options: Buildkit) -> tuple[Security, PodSecurity]:
-    if options.variant == "rootless":
-        return unconfined(1000, options.node_profiles)
-    return Security(privileged=True), "privileged"
+def rootful_image(image: str) -> Iterator[str]:
+    """Yield that a daemon which runs as uid 1000 has an image for root, if so."""
+    if "rootless" not in image:
+        yield (
+            f"runs its daemon as uid 1000, which the image {image} does not support; set "
+            "daemonImage to one that ends in -rootless"
+        )
 
 
-def daemon_files(
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-    **tables: Mapping[str, Any],
-) -> dict[str, str]:
+def daemon_files(site: Site, **tables: Mapping[str, Any]) -> dict[str, str]:
     """The daemon's settings, ``tables`` among them, and the CAs that they name, by file name.
 
     They are of moby/buildkit:docs/buildkitd.toml.md.
     """
-    files = certificate_files(registries)
+    files = certificate_files(site.registries)
     hosts: dict[str, dict[str, Any]] = {}
-    for registry in registries:
+    for registry in site.registries:
         if registry.insecure:
             hosts[registry.host] = {"http": True}
         if registry.ca_certificates:
             hosts[registry.host] = {"ca": [_certificate(registry)]}
-    if mirrors:
-        hosts.setdefault("docker.io", {})["mirrors"] = list(mirrors)
+    if site.mirrors:
+        hosts.setdefault("docker.io", {})["mirrors"] = list(site.mirrors)
     settings = {**tables, **({"registry": hosts} if hosts else {})}
     if settings:
         files[CONFIG] = tomlkit.dumps(settings)
     return files
 
 
-def client_flags(registries: Sequence[Registry]) -> list[str]:
+def client_flags(site: Site) -> str:
     """The client asks for tokens itself, so it has to trust a private CA too."""
-    return [
+    return " ".join(
         f"--registry-auth-tlscontext=host={registry.host},ca={_certificate(registry)}"
-        for registry in registries
+        for registry in site.registries
         if registry.ca_certificates
-    ]
-
-
-def buildx_environment(registries: Sequence[Registry]) -> dict[str, str]:
-    """For a CA, buildx has no flag; Go adds this folder to the system's bundle."""
-    return {"SSL_CERT_DIR": FILES if any(entry.ca_certificates for entry in registries) else ""}
+    )
 
 
 def _certificate(registry: Registry) -> str:

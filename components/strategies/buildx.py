@@ -6,42 +6,24 @@ and AppArmor ``Unconfined``, for which the driver knows no other profile; and wh
 that level can make privileged ones too.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, final
 
-from components.plan import (
+from components.plan import AccountRule, BuildPlan
+from components.site import Site
+from components.strategies.buildkit import CONFIG, FILES, ROOTLESS, daemon_files, rootful_image
+from components.strategies.docker import DOCKER_CLIENT
+from components.strategies.shared import (
+    ACCEPT_PRIVILEGED,
     CLIENT,
     CREDENTIALS,
-    AccountRule,
-    BuildPlan,
+    Forms,
+    StrategyOptions,
     setup_to_unshare,
+    untrusted,
     wait_for,
 )
-from components.site import Cluster, Registry
-from components.strategies.buildkit import (
-    BUILDKIT,
-    CONFIG,
-    FILES,
-    buildx_environment,
-    daemon_files,
-)
-from components.strategies.docker import DOCKER_CLIENT
-from components.types import Image, Model
-
-
-class Buildx(Model):
-    """Build with ``docker buildx`` and BuildKit pods that each job makes for itself.
-
-    The driver is ``kubernetes``; the others are ``buildkit-service`` with ``client: buildx``
-    (``remote``), and ``dind`` and ``dood`` as they are (``docker``). Whoever can run a job can make
-    privileged pods, so the stack file must say that it accepts this.
-    """
-
-    kind: Literal["buildx"] = "buildx"
-    accept_privileged: Literal[True]
-    image: Image = DOCKER_CLIENT
-    daemon_image: Image = f"{BUILDKIT}-rootless"
-
+from components.types import Image
 
 _NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
@@ -57,52 +39,77 @@ _RULE_WITH_FILES = AccountRule(
 )
 
 
-def plan(
-    options: Buildx,
-    cluster: Cluster,
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-) -> BuildPlan:
-    """Return the plan; jobs call ``docker buildx build``."""
-    files = daemon_files(registries, mirrors)
-    return BuildPlan(
-        strategy=options.kind,
-        image=options.image,
-        # Not the job's pod needs it, but those that it makes.
-        pod_security="privileged",
-        allow_privilege_escalation=False,
-        account_token=True,
-        account_rules=(*_RULES, _RULE_WITH_FILES) if files else _RULES,
-        unshares=True,
-        credentials_folder=CREDENTIALS,
-        files_folder=FILES,
-        files=files,
-        resources=CLIENT,
-        environment=buildx_environment(registries),
-        prepare=_create(options, with_files=CONFIG in files)
-        + wait_for("The BuildKit pod", "docker buildx inspect --bootstrap"),
-        node_setup=setup_to_unshare(cluster, None),
-        warnings=(
-            "whoever can run a job may make any pod in the job namespace, a privileged one too, "
-            "and is root on the node with it; a job that is killed leaves its BuildKit pod behind",
-        ),
-    )
+@final
+class Buildx(StrategyOptions):
+    """Build with ``docker buildx`` and BuildKit pods that each job makes for itself.
 
+    The driver is ``kubernetes``; the others are ``buildkit-service`` with ``client: buildx``
+    (``remote``), and ``dind`` and ``dood`` as they are (``docker``). Anyone who can run a job can
+    make privileged pods, so the stack file must accept this.
+    """
 
-def _create(options: Buildx, *, with_files: bool) -> str:
-    """Write shell that makes a builder of the job's own, and removes it when the shell ends."""
-    # The driver puts the file where a daemon of root looks for it, not one of uid 1000
-    # (docker/buildx:driver/kubernetes/manifest, moby/buildkit:cmd/buildkitd/main.go).
-    config = (
-        f" --buildkitd-config {FILES}/{CONFIG} --buildkitd-flags --config=/etc/buildkit/{CONFIG}"
-        if with_files
-        else ""
-    )
-    driver = f"namespace=$(cat {_NAMESPACE}),rootless=true,image={options.daemon_image}"
-    return f"""\
+    kind: Literal["buildx"] = "buildx"
+    accept_privileged: Annotated[Literal[True], ACCEPT_PRIVILEGED]
+    image: Image = DOCKER_CLIENT
+    daemon_image: Image = ROOTLESS
+
+    forms: ClassVar[Forms] = {"buildx": {"acceptPrivileged": True}}
+    command: ClassVar[str] = "docker buildx build"
+
+    def plan(self, site: Site) -> BuildPlan:
+        """Return the plan; jobs call ``docker buildx build``."""
+        files = daemon_files(site)
+        return BuildPlan(
+            strategy=self.kind,
+            image=self.image,
+            # Not the job's pod needs it, but those that it makes.
+            pod_security="privileged",
+            allow_privilege_escalation=False,
+            account_token=True,
+            account_rules=(*_RULES, _RULE_WITH_FILES) if files else _RULES,
+            unshares=True,
+            credentials_folder=CREDENTIALS,
+            files_folder=FILES,
+            files=files,
+            resources=CLIENT,
+            environment=buildx_environment(site),
+            prepare=self._create(with_files=CONFIG in files)
+            + wait_for("The BuildKit pod", "docker buildx inspect --bootstrap"),
+            node_setup=setup_to_unshare(site.cluster, None),
+            warnings=(
+                "anyone who can run a job may make any pod in the job namespace, a privileged one "
+                "too, and is root on the node with it; a job that is killed leaves its BuildKit "
+                "pod behind",
+            ),
+        )
+
+    def blockers(self, site: Site) -> Iterator[str]:
+        """Yield why it cannot or must not run there: it needs a rootless image, and trust."""
+        yield from rootful_image(self.daemon_image)
+        risk = "lets anyone who can run a job make any pod in its namespace"
+        yield from untrusted(site.cluster, risk, "use buildkit-service with client: buildx")
+
+    def _create(self, *, with_files: bool) -> str:
+        """Write shell that makes a builder of the job's own, and removes it when the shell ends."""
+        # The driver puts the file where a daemon of root expects it, not one of uid 1000
+        # (docker/buildx:driver/kubernetes/manifest, moby/buildkit:cmd/buildkitd/main.go).
+        config = (
+            f" --buildkitd-config {FILES}/{CONFIG}"
+            f" --buildkitd-flags --config=/etc/buildkit/{CONFIG}"
+            if with_files
+            else ""
+        )
+        driver = f"namespace=$(cat {_NAMESPACE}),rootless=true,image={self.daemon_image}"
+        return f"""\
 if command -v docker >/dev/null; then
   trap 'docker buildx rm --force "build-$CI_JOB_ID" >/dev/null 2>&1' EXIT
   docker buildx create --use --name "build-$CI_JOB_ID" --driver kubernetes{config} \\
     --driver-opt "{driver}"
 fi
 """
+
+
+def buildx_environment(site: Site) -> dict[str, str]:
+    """For a CA, buildx has no flag; Go adds this folder to the system's bundle."""
+    trusted = any(registry.ca_certificates for registry in site.registries)
+    return {"SSL_CERT_DIR": FILES if trusted else ""}

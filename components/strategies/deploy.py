@@ -4,19 +4,21 @@ They need no privilege, so their namespace is at restricted. They get no push lo
 deploy an image need not be able to replace it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
 
-from components.plan import CLIENT, BuildPlan, Security
-from components.site import Permission
-from components.types import DnsLabel, Image, Model
+from components.plan import BuildPlan, Security
+from components.site import Permission, Site
+from components.strategies.shared import CLIENT, Forms, StrategyOptions
+from components.types import DnsLabel, Image
 
 
-class Deploy(Model):
+@final
+class Deploy(StrategyOptions):
     """Build nothing: run deployments, with the rights in target namespaces that are listed.
 
-    The image has ``kubectl`` and ``helm``. Whoever can run a job has these rights, and who may
+    The image has ``kubectl`` and ``helm``. Anyone who can run a job has these rights, and who may
     make pods in a namespace can mount every Secret there (kubernetes/website:
     content/en/docs/concepts/security/rbac-good-practices.md).
     """
@@ -29,18 +31,20 @@ class Deploy(Model):
         default_factory=dict[str, list[Permission]],
     )
 
+    forms: ClassVar[Forms] = {"deploy": {}}
+    command: ClassVar[str] = ""
 
-def plan(options: Deploy) -> BuildPlan:
-    """Return the plan; jobs call ``kubectl`` and ``helm``, which find the account's token."""
-    return BuildPlan(
-        strategy=options.kind,
-        image=options.image,
-        pod_security="restricted",
-        allow_privilege_escalation=False,
-        build=Security(user=1000),
-        account_token=True,
-        permissions=options.permissions,
-        resources=CLIENT,
-        credentials_folder="",
-        environment={},
-    )
+    def plan(self, site: Site) -> BuildPlan:  # noqa: ARG002 - any site will do
+        """Return the plan; jobs call ``kubectl`` and ``helm``, which find the account's token."""
+        return BuildPlan(
+            strategy=self.kind,
+            image=self.image,
+            pod_security="restricted",
+            allow_privilege_escalation=False,
+            build=Security(user=1000),
+            account_token=True,
+            permissions=self.permissions,
+            resources=CLIENT,
+            credentials_folder="",
+            environment={},
+        )

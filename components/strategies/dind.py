@@ -1,52 +1,32 @@
 """DinD: builds with a Docker engine of the job's own, in a container beside it.
 
 Only that container is privileged (gitlab-runner:common/config.go, a container's own context
-outranks the general value), but whoever runs a job commands its engine, so the node is reachable.
-Client and engine speak TLS on 2376, for which the engine makes the certificates and shares them
-in memory, or a Unix socket in a folder that they share (docker-library/docker:
+outranks the general value), but jobs command its engine, so everyone who can run one can reach the
+node. Client and engine speak TLS on 2376, for which the engine makes the certificates and shares
+them in memory, or a Unix socket in a folder that they share (docker-library/docker:
 dockerd-entrypoint.sh). Rootless, the engine runs as uid 1000, in a container that is privileged
 all the same (docker-library/docker#330).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
-from components.plan import (
-    BUILDS,
+from components.plan import BUILDS, BuildPlan, EmptyDir, Security, Service
+from components.site import Site
+from components.strategies.docker import DOCKER_CLIENT, DOCKER_ENGINES, files
+from components.strategies.shared import (
+    ACCEPT_PRIVILEGED,
     CLIENT,
     CREDENTIALS,
-    BuildPlan,
-    EmptyDir,
-    Security,
-    Service,
+    Forms,
+    StrategyOptions,
     setup_to_unshare,
+    untrusted,
     wait_for,
 )
-from components.site import Cluster, Registry
-from components.strategies.docker import DOCKER_CLIENT, DOCKER_ENGINES, files
-from components.types import Image, Model
-
-
-def _engine_image(given: Mapping[str, Any]) -> str:
-    return DOCKER_ENGINES[given.get("variant") == "rootless"]
-
-
-class Dind(Model):
-    """Build with a Docker engine that runs privileged beside the job.
-
-    Whoever runs a job commands that engine, so the stack file must say that it accepts this.
-    ``tls`` and ``socket`` are how the client reaches it; ``rootless`` runs it as uid 1000, reached
-    with TLS. Client and engine are of one version: engines of 29.0 refuse older clients.
-    """
-
-    kind: Literal["dind"] = "dind"
-    variant: Literal["tls", "socket", "rootless"] = "tls"
-    accept_privileged: Literal[True]
-    image: Image = DOCKER_CLIENT
-    daemon_image: Image = Field(default_factory=_engine_image)
-
+from components.types import Image
 
 _CERTIFICATES = "/etc/docker/certs.d"
 _CERTIFICATES_OF_USER = "/home/rootless/.config/docker/certs.d"
@@ -57,62 +37,110 @@ _SOCKET = f"unix://{_SOCKET_FOLDER}/docker.sock"
 _STORAGE = "/var/lib/image-builds"
 
 
-def plan(
-    options: Dind,
-    cluster: Cluster,
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-) -> BuildPlan:
-    """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
-    rootless = options.variant == "rootless"
-    # In a folder of its own: the engine changes the mode, and only a volume's owner may.
-    flags = (f"--data-root={_STORAGE}/docker", *_flags(registries, mirrors))
-    if options.variant == "socket":
-        # With flags alone, the entrypoint would open 2375 to the network, without TLS.
-        flags = ("dockerd", f"--host={_SOCKET}", *flags)
-    shared = (
-        EmptyDir(name="docker-socket", path=_SOCKET_FOLDER)
-        if options.variant == "socket"
-        else EmptyDir(name="docker-certificates", path=f"{_TLS}/client", medium="Memory")
-    )
-    return BuildPlan(
-        strategy=options.kind,
-        image=options.image,
-        pod_security="privileged",
-        service=Security(privileged=True, user=1000 if rootless else None),
-        unshares=rootless,
-        credentials_folder=CREDENTIALS,
-        files_folder=_CERTIFICATES_OF_USER if rootless else _CERTIFICATES,
-        files=files(registries, mirrors),
-        # The engine beside the job does the work.
-        resources={**CLIENT, **{f"service_{key}": value for key, value in BUILDS.items()}},
-        environment=_environment(options),
-        prepare=wait_for("The Docker engine", "docker version"),
-        services=(
-            Service(
-                image=options.daemon_image,
-                other_names=_other_names(options.daemon_image),
-                alias="docker",
-                command=flags,
-                environment={} if options.variant == "socket" else {"DOCKER_TLS_CERTDIR": _TLS},
+def _engine_image(given: Mapping[str, Any]) -> str:
+    return DOCKER_ENGINES[given.get("variant") == "rootless"]
+
+
+@final
+class Dind(StrategyOptions):
+    """Build with a Docker engine that runs privileged beside the job.
+
+    Anyone who can run a job commands that engine, so the stack file must accept this. ``tls`` and
+    ``socket`` are how the client reaches it; ``rootless`` runs it as uid 1000, reached with TLS.
+    Client and engine are of one version: engines of 29.0 refuse older clients.
+    """
+
+    kind: Literal["dind"] = "dind"
+    variant: Literal["tls", "socket", "rootless"] = "tls"
+    accept_privileged: Annotated[Literal[True], ACCEPT_PRIVILEGED]
+    image: Image = DOCKER_CLIENT
+    daemon_image: Image = Field(default_factory=_engine_image)
+
+    forms: ClassVar[Forms] = {
+        "dind": {"acceptPrivileged": True},
+        "dind-socket": {"variant": "socket", "acceptPrivileged": True},
+        "dind-rootless": {"variant": "rootless", "acceptPrivileged": True},
+    }
+    command: ClassVar[str] = "docker build"
+
+    def plan(self, site: Site) -> BuildPlan:
+        """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
+        rootless, socket = self.variant == "rootless", self.variant == "socket"
+        shared = (
+            EmptyDir(name="docker-socket", path=_SOCKET_FOLDER)
+            if socket
+            else EmptyDir(name="docker-certificates", path=f"{_TLS}/client", medium="Memory")
+        )
+        return BuildPlan(
+            strategy=self.kind,
+            image=self.image,
+            pod_security="privileged",
+            service=Security(privileged=True, user=1000 if rootless else None),
+            unshares=rootless,
+            credentials_folder=CREDENTIALS,
+            files_folder=_CERTIFICATES_OF_USER if rootless else _CERTIFICATES,
+            files=files(site.registries, site.mirrors),
+            # The engine beside the job does the work.
+            resources={**CLIENT, **{f"service_{key}": value for key, value in BUILDS.items()}},
+            environment={"DOCKER_HOST": _SOCKET} if socket else _CLIENT_TLS,
+            prepare=wait_for("The Docker engine", "docker version"),
+            services=(
+                Service(
+                    image=self.daemon_image,
+                    other_names=_other_names(self.daemon_image),
+                    alias="docker",
+                    command=self._arguments(site),
+                    environment={} if socket else {"DOCKER_TLS_CERTDIR": _TLS},
+                ),
             ),
-        ),
-        empty_dirs=(
-            shared,
-            # Overlay on the container's own overlay root fails (containerd#3144).
-            EmptyDir(name="docker-storage", path=_STORAGE),
-        ),
-        node_selector=cluster.nodes.selector,
-        node_setup=setup_to_unshare(cluster, None) if rootless else (),
-        # A privileged container has no cgroup namespace (containerd/cri#1415), so its builds get
-        # cgroups outside the pod's, whatever the limits of the service (moby/moby#45378).
-        warnings=(
-            "whoever can run a job can leave its privileged Docker engine for the node; jobs may "
-            "use no other services, and limits of a job's pod, those of resources.service "
-            "included, do not hold for its builds where nodes have cgroup v2",
-        ),
-        in_sandbox="in Kata the engine's overlay is slow (kata-containers#7805)",
-    )
+            empty_dirs=(
+                shared,
+                # Overlay on the container's own overlay root fails (containerd#3144).
+                EmptyDir(name="docker-storage", path=_STORAGE),
+            ),
+            node_selector=site.cluster.nodes.selector,
+            node_setup=setup_to_unshare(site.cluster, None) if rootless else (),
+            # A privileged container has no cgroup namespace (containerd/cri#1415), so its builds
+            # get cgroups outside the pod's, whatever the limits of the service (moby/moby#45378).
+            warnings=(
+                "anyone who can run a job can leave its privileged Docker engine for the node; "
+                "jobs may use no other services, and limits of a job's pod, those of "
+                "resources.service included, do not hold for its builds where nodes have cgroup v2",
+            ),
+            in_sandbox="in Kata the engine's overlay is slow (kata-containers#7805)",
+        )
+
+    def blockers(self, site: Site) -> Iterator[str]:
+        """Yield why it cannot or must not run there: it needs the variant's image, and trust."""
+        if ("rootless" in self.daemon_image) != (self.variant == "rootless"):
+            wanted = "ends in" if self.variant == "rootless" else "does not end in"
+            yield (
+                f"is dind with variant {self.variant}, which the image {self.daemon_image} does "
+                f"not support; set daemonImage to one that {wanted} -dind-rootless"
+            )
+        risk = "runs a privileged engine, with which anyone who can run a job can reach the node"
+        yield from untrusted(site.cluster, risk)
+
+    def _arguments(self, site: Site) -> tuple[str, ...]:
+        """The engine's arguments (docs.docker.com: dockerd)."""
+        flags = (
+            # In a folder of its own: the engine changes the mode, and only a volume's owner may.
+            f"--data-root={_STORAGE}/docker",
+            *(f"--insecure-registry={entry.host}" for entry in site.registries if entry.insecure),
+            *(f"--registry-mirror=https://{mirror}" for mirror in site.mirrors),
+        )
+        if self.variant == "socket":
+            # With flags alone, the entrypoint would open 2375 to the network, without TLS.
+            return ("dockerd", f"--host={_SOCKET}", *flags)
+        return flags
+
+
+_CLIENT_TLS = {
+    "DOCKER_CERT_PATH": f"{_TLS}/client",
+    "DOCKER_HOST": "tcp://docker:2376",
+    "DOCKER_TLS_CERTDIR": _TLS,
+    "DOCKER_TLS_VERIFY": "1",
+}
 
 
 def _other_names(image: str) -> tuple[str, ...]:
@@ -123,20 +151,3 @@ def _other_names(image: str) -> tuple[str, ...]:
     tagged = image.partition("@")[0]
     names = dict.fromkeys((tagged, tagged.removesuffix("-dind")))
     return tuple(name for name in names if name != image)
-
-
-def _environment(options: Dind) -> dict[str, str]:
-    if options.variant == "socket":
-        return {"DOCKER_HOST": _SOCKET}
-    return {
-        "DOCKER_CERT_PATH": f"{_TLS}/client",
-        "DOCKER_HOST": "tcp://docker:2376",
-        "DOCKER_TLS_CERTDIR": _TLS,
-        "DOCKER_TLS_VERIFY": "1",
-    }
-
-
-def _flags(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:
-    """The engine's flags that follow from the registries (docs.docker.com: dockerd)."""
-    insecure = [f"--insecure-registry={entry.host}" for entry in registries if entry.insecure]
-    return insecure + [f"--registry-mirror=https://{mirror}" for mirror in mirrors]

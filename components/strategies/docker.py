@@ -1,4 +1,4 @@
-"""What a Docker engine has in ``certs.d``, be it a job's own or the node's.
+"""The images of Docker, and what an engine has in ``certs.d``, a job's own or the node's.
 
 The engine trusts the CA of a mirror in the mirror's folder only where it has its old image store.
 With containerd's, the default since 29, it looks for the CA of every mirror in the folder of Docker
@@ -50,7 +50,8 @@ def _hosts(registries: Sequence[Registry], mirrors: Sequence[str]) -> str:
     known = {registry.host: registry for registry in registries}
     if not any(mirror in known and known[mirror].ca_certificates for mirror in mirrors):
         return ""
-    return tomlkit.dumps({"host": dict(_host(mirror, known.get(mirror)) for mirror in mirrors)})
+    hosts = dict(_host(mirror, known.get(mirror)) for mirror in mirrors)
+    return tomlkit.dumps({"host": hosts})
 
 
 def _host(mirror: str, registry: Registry | None) -> tuple[str, dict[str, Any]]:

@@ -1,83 +1,107 @@
 """DooD: builds with the node's Docker engine, through its socket.
 
-Whoever can run a job is root on the node, since a read-only mount of a socket does not limit the
+Anyone who can run a job is root on the node, since a read-only mount of a socket does not limit the
 API behind it (GitLab: doc/ci/docker/using_docker_build.md). Registry settings belong to that
-engine, so they are said here and checked by nobody.
+engine, so a plan lists them for the nodes' owner and nothing checks them.
 """
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, final
 
-from components.plan import (
+from components.plan import BuildPlan, HostPath
+from components.site import Site
+from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, files
+from components.strategies.shared import (
     CLIENT,
     CREDENTIALS,
-    BuildPlan,
-    HostPath,
+    FALLBACK,
+    Accept,
+    Forms,
+    StrategyOptions,
+    untrusted,
 )
-from components.site import Cluster, Registry
-from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, files
-from components.types import Image, Model
-
-
-class Dood(Model):
-    """Build with the node's own Docker engine, through its socket.
-
-    Whoever runs a job is root on the node, so the stack file must say that it accepts this.
-    """
-
-    kind: Literal["dood"] = "dood"
-    accept_node_root: Literal[True]
-    image: Image = DOCKER_CLIENT
-
+from components.types import Image
 
 _SOCKET = "/var/run/docker.sock"
 _OLDEST_SUPPORTED = 29
 
 
-def plan(
-    options: Dood,
-    cluster: Cluster,
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-) -> BuildPlan:
-    """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
-    return BuildPlan(
-        strategy=options.kind,
-        image=options.image,
-        pod_security="privileged",
-        # The job needs no privilege of its own: the engine behind the socket has it.
-        allow_privilege_escalation=False,
-        credentials_folder=CREDENTIALS,
-        resources=CLIENT,
-        environment={"DOCKER_HOST": f"unix://{_SOCKET}"},
-        host_paths=(HostPath(name="docker-socket", path=_SOCKET, kind="Socket", read_only=True),),
-        node_selector=cluster.nodes.selector,
-        node_setup=tuple(_node_setup(registries, mirrors)),
-        warnings=(
-            "whoever can run a job is root on the node that runs it, and limits of a job's pod "
-            "do not hold for its builds",
-            *_old_client(options.image),
-        ),
-    )
+@final
+class Dood(StrategyOptions):
+    """Build with the node's own Docker engine, through its socket.
+
+    Anyone who can run a job is root on the node, so the stack file must accept this.
+    """
+
+    kind: Literal["dood"] = "dood"
+    accept_node_root: Annotated[
+        Literal[True],
+        Accept("anyone who can run a job becomes root on the node"),
+    ]
+    image: Image = DOCKER_CLIENT
+
+    forms: ClassVar[Forms] = {"dood": {"acceptNodeRoot": True}}
+    command: ClassVar[str] = "docker build"
+
+    def plan(self, site: Site) -> BuildPlan:
+        """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
+        return BuildPlan(
+            strategy=self.kind,
+            image=self.image,
+            pod_security="privileged",
+            # The job needs no privilege of its own: the engine behind the socket has it.
+            allow_privilege_escalation=False,
+            credentials_folder=CREDENTIALS,
+            resources=CLIENT,
+            environment={"DOCKER_HOST": f"unix://{_SOCKET}"},
+            host_paths=(
+                HostPath(name="docker-socket", path=_SOCKET, kind="Socket", read_only=True),
+            ),
+            node_selector=site.cluster.nodes.selector,
+            node_setup=tuple(_node_setup(site)),
+            warnings=(
+                "anyone who can run a job is root on the node that runs it, and limits of a job's "
+                "pod do not hold for its builds",
+                *_old_client(self.image),
+            ),
+        )
+
+    def blockers(self, site: Site) -> Iterator[str]:
+        """Yield why it cannot or must not run there: it needs an engine and trust."""
+        nodes = site.cluster.nodes
+        if site.cluster.kind == "managed":
+            yield (
+                "needs a Docker socket, and the nodes of a managed cluster run containerd without "
+                f"one; use {FALLBACK}, or set cluster.kind to onPrem if the nodes are yours"
+            )
+        else:
+            if not nodes.docker_socket:
+                yield (
+                    "needs a Docker engine on the nodes, which the stack file does not declare; "
+                    f"use {FALLBACK}, or set cluster.nodes.dockerSocket: true where {_SOCKET} "
+                    "exists"
+                )
+            risk = "makes anyone who can run a job root on the node"
+            yield from untrusted(site.cluster, risk)
 
 
-def _node_setup(registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:
+def _node_setup(site: Site) -> list[str]:
     """What the nodes' owner must set, since a job cannot (docs.docker.com: dockerd)."""
     daemon: dict[str, list[str]] = {}
-    insecure = [registry.host for registry in registries if registry.insecure]
+    insecure = [registry.host for registry in site.registries if registry.insecure]
     if insecure:
         daemon["insecure-registries"] = insecure
-    if mirrors:
-        daemon["registry-mirrors"] = [f"https://{mirror}" for mirror in mirrors]
+    if site.mirrors:
+        daemon["registry-mirrors"] = [f"https://{mirror}" for mirror in site.mirrors]
     lines = [f"/etc/docker/daemon.json must hold {json.dumps(daemon)}"] if daemon else []
     lines += [
         f"/etc/docker/certs.d/{registry.host}/ca.crt must hold the CA of {registry.host}"
-        for registry in registries
+        for registry in site.registries
         if registry.ca_certificates
     ]
-    if hosts := files(registries, mirrors).get(HOSTS_FILE):
+    if hosts := files(site.registries, site.mirrors).get(HOSTS_FILE):
         lines.append(f"/etc/docker/certs.d/{HOSTS_FILE} must hold\n{hosts.strip()}")
     return lines
 

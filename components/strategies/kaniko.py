@@ -5,15 +5,23 @@ nor an unshare call and keeps the default seccomp and AppArmor profiles
 (osscontainertools/kaniko:README.md). It adds no capabilities, because EKS Fargate refuses any.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal, final
 
-from components.plan import BuildPlan, certificate_file, certificate_files
-from components.site import Cluster, Registry
-from components.types import Image, Model
+from components.plan import BuildPlan
+from components.site import Site
+from components.strategies.shared import (
+    Forms,
+    StrategyOptions,
+    certificate_file,
+    certificate_files,
+)
+from components.types import Image
+
+_CERTIFICATES = "/kaniko/registry-certificates"
 
 
-class Kaniko(Model):
+@final
+class Kaniko(StrategyOptions):
     """Build in the job's own container, without privilege.
 
     The default image is the maintained fork's: Google's was archived on 2025-06-03
@@ -27,53 +35,45 @@ class Kaniko(Model):
     )
     cache_repository: Image | None = None
 
+    forms: ClassVar[Forms] = {"kaniko": {}}
+    command: ClassVar[str] = "/kaniko/executor"
 
-_CERTIFICATES = "/kaniko/registry-certificates"
+    def plan(self, site: Site) -> BuildPlan:
+        """Return the plan; jobs pass ``$KANIKO_FLAGS`` to ``/kaniko/executor``."""
+        return BuildPlan(
+            strategy=self.kind,
+            image=self.image,
+            pod_security="baseline",
+            # sudo and su in a RUN step are setuid programs, which `false` would break.
+            allow_privilege_escalation=None,
+            # Between stages it empties all folders but its own, /tmp included.
+            credentials_folder="/kaniko/.docker",
+            files_folder=_CERTIFICATES,
+            files=certificate_files(site.registries),
+            environment={"KANIKO_FLAGS": " ".join(self._flags(site))},
+            warnings=tuple(self._warnings()),
+            # osscontainertools/kaniko:cmd/executor/cmd/root.go
+            in_sandbox="in gVisor the executor does not see that it is in a container; add --force",
+        )
 
+    def _flags(self, site: Site) -> list[str]:
+        """The executor's flags, by the registries (kaniko:cmd/executor/cmd/root.go)."""
+        flags: list[str] = []
+        for registry in site.registries:
+            if registry.insecure:
+                flags.append(f"--insecure-registry={registry.host}")
+            if registry.ca_certificates:
+                file = f"{_CERTIFICATES}/{certificate_file(registry.host)}"
+                flags.append(f"--registry-certificate={registry.host}={file}")
+        flags += [f"--registry-mirror={mirror}" for mirror in site.mirrors]
+        if self.cache_repository:
+            flags += ["--cache=true", f"--cache-repo={self.cache_repository}"]
+        return flags
 
-def plan(
-    options: Kaniko,
-    _cluster: Cluster,
-    registries: Sequence[Registry],
-    mirrors: Sequence[str],
-) -> BuildPlan:
-    """Return the plan; jobs pass ``$KANIKO_FLAGS`` to ``/kaniko/executor``."""
-    return BuildPlan(
-        strategy=options.kind,
-        image=options.image,
-        pod_security="baseline",
-        # sudo and su in a RUN step are setuid programs, which `false` would break.
-        allow_privilege_escalation=None,
-        # Between stages it empties all folders but its own, /tmp included.
-        credentials_folder="/kaniko/.docker",
-        files_folder=_CERTIFICATES,
-        files=certificate_files(registries),
-        environment={"KANIKO_FLAGS": " ".join(_flags(options, registries, mirrors))},
-        warnings=tuple(_warnings(options)),
-        # osscontainertools/kaniko:cmd/executor/cmd/root.go
-        in_sandbox="in gVisor the executor does not see that it is in a container; add --force",
-    )
-
-
-def _flags(options: Kaniko, registries: Sequence[Registry], mirrors: Sequence[str]) -> list[str]:
-    """The executor's flags that follow from the registries (kaniko:cmd/executor/cmd/root.go)."""
-    flags: list[str] = []
-    for registry in registries:
-        if registry.insecure:
-            flags.append(f"--insecure-registry={registry.host}")
-        if registry.ca_certificates:
-            file = f"{_CERTIFICATES}/{certificate_file(registry.host)}"
-            flags.append(f"--registry-certificate={registry.host}={file}")
-    flags += [f"--registry-mirror={mirror}" for mirror in mirrors]
-    if options.cache_repository:
-        flags += ["--cache=true", f"--cache-repo={options.cache_repository}"]
-    return flags
-
-
-def _warnings(options: Kaniko) -> list[str]:
-    if options.image.startswith("gcr.io/kaniko-project/"):
-        return [
-            f"{options.image} was archived on 2025-06-03 and gets no security fixes; "
-            "use ghcr.io/osscontainertools/kaniko",
-        ]
-    return []
+    def _warnings(self) -> list[str]:
+        if self.image.startswith("gcr.io/kaniko-project/"):
+            return [
+                f"{self.image} was archived on 2025-06-03 and gets no security fixes; "
+                "use ghcr.io/osscontainertools/kaniko",
+            ]
+        return []

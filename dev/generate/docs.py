@@ -10,46 +10,16 @@ from typing import cast
 
 import yaml
 
-from components.plan import BuildPlan, Daemon, Security
+from components.plan import BuildPlan, DaemonPlan, Security
 from components.resources.access import rules
-from components.site import Cluster, NodeProfiles
-from components.strategies import Strategy, plan_for
-from components.strategies.buildah import Buildah
-from components.strategies.buildkit import Buildkit
-from components.strategies.buildkit_service import BuildkitService
-from components.strategies.buildx import Buildx
-from components.strategies.deploy import Deploy
-from components.strategies.dind import Dind
-from components.strategies.dood import Dood
-from components.strategies.kaniko import Kaniko
+from components.site import Cluster, Site
+from components.strategies import forms
 from dev.generate import keys, variables
 from dev.generate.keys import table
 from dev.paths import CHECKOUT
 from report.analysis.rules import RULES
 
 FOLDER = CHECKOUT / "docs" / "reference"
-
-_PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
-VARIANTS: dict[str, Strategy] = {
-    "kaniko": Kaniko(),
-    "dood": Dood(accept_node_root=True),
-    "dind": Dind(accept_privileged=True),
-    "dind-socket": Dind(variant="socket", accept_privileged=True),
-    "dind-rootless": Dind(variant="rootless", accept_privileged=True),
-    "buildkit": Buildkit(),
-    "buildkit-profiles": Buildkit(node_profiles=_PROFILES),
-    "buildkit-rootful": Buildkit(variant="rootful", host_users=False),
-    "buildkit-privileged": Buildkit(variant="privileged", accept_privileged=True),
-    "buildkit-service": BuildkitService(),
-    "buildkit-service-profiles": BuildkitService(node_profiles=_PROFILES),
-    "buildx": Buildx(accept_privileged=True),
-    "buildah": Buildah(),
-    "buildah-profiles": Buildah(node_profiles=_PROFILES),
-    "buildah-root": Buildah(variant="root"),
-    "buildah-privileged": Buildah(variant="privileged", accept_privileged=True),
-    "deploy": Deploy(),
-}
-"""Every strategy in each of its forms that differ in what they cost."""
 
 _UNSET = "-"
 # What the level itself demands of every container (Kubernetes: Pod Security Standards).
@@ -59,8 +29,8 @@ _RESTRICTED = {"capabilities": "drop ALL", "seccomp": "RuntimeDefault"}
 def costs() -> dict[str, dict[str, str]]:
     """Return what each variant costs, and the daemon of those that have one, by column."""
     rows: dict[str, dict[str, str]] = {}
-    for name, strategy in VARIANTS.items():
-        plan = plan_for(strategy, Cluster(kind="managed"), (), ())
+    for name, strategy in forms():
+        plan = strategy.plan(Site(cluster=Cluster(kind="managed")))
         rows[name] = _job(plan)
         if plan.daemon:
             rows[f"{name} daemon"] = _daemon(plan.daemon)
@@ -95,7 +65,7 @@ def _rights(plan: BuildPlan) -> str:
     return "; ".join(own) or ("as listed" if plan.account_token else "none")
 
 
-def _daemon(daemon: Daemon) -> dict[str, str]:
+def _daemon(daemon: DaemonPlan) -> dict[str, str]:
     return {
         "Pod Security": daemon.pod_security,
         "privileged": "daemon" if daemon.security.privileged else _UNSET,

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from components.site import Cluster
-from components.strategies import Strategy, plan_for
+from components.site import Cluster, Site
+from components.strategies import Strategy
 from components.strategies.buildah import Buildah
 from components.strategies.buildkit import Buildkit
 from components.strategies.buildkit_service import BuildkitService
@@ -167,7 +167,7 @@ def files() -> dict[str, str]:
 
 
 def _component(name: str) -> str:
-    image = plan_for(STRATEGIES[name], Cluster(kind="managed"), (), ()).image
+    image = STRATEGIES[name].plan(Site(cluster=Cluster(kind="managed"))).image
     job = {
         "stage": "$[[ inputs.stage ]]",
         "tags": "$[[ inputs.tags ]]",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.strategies import command
 from report.inputs.events import RELEASE, Plan, Step
 from report.model import JobEffect, ObjectChange
 from report.values import inside
@@ -18,20 +19,6 @@ _RESTART = (
 )
 _GO_ON = ("goes on, since its pod stays as it is", "go on, since their pods stay as they are")
 """What happens to one manager, and to several."""
-
-COMMANDS = {
-    "kaniko": "/kaniko/executor",
-    "dood": "docker build",
-    "dind": "docker build",
-    "buildkit": "buildctl-daemonless.sh",
-    "buildkit-service": "buildctl",
-    "buildx": "docker buildx build",
-    "buildah": "buildah build",
-}
-"""What a job's script calls, by strategy (docs/how-to/write-a-build-job.md).
-
-A strategy that is not here builds nothing.
-"""
 
 
 def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iterator[JobEffect]:
@@ -117,7 +104,8 @@ def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
         old, new = before[name], after[name]
         if old == new:
             continue
-        was, will = _command(old, name, {}), _command(new, name, settings)
+        asked = inside(settings, "runners", name, "strategy")
+        was, will = command(old, {}), command(new, asked)
         if not will or not was:
             action = "no longer build" if not will else "may now build"
             yield f"Runner {name} changes from {old} to {new}: jobs with its tags {action} images."
@@ -129,12 +117,6 @@ def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
             f"script of its own calls {will} in place of {was} (docs/how-to/write-a-build-job.md)"
         )
         yield f"Runner {name} changes from {old} to {new}: {advice}."
-
-
-def _command(strategy: str, runner: str, settings: Mapping[str, Any]) -> str:
-    if inside(settings, "runners", runner, "strategy").get("client") == "buildx":
-        return "docker buildx build"
-    return COMMANDS.get(strategy, "")
 
 
 def _digest(inputs: Mapping[str, Any]) -> object:

@@ -13,7 +13,6 @@ import yaml
 from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Settings
-from components.strategies import plan_for
 from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.executor.binary import (
     Manager,
@@ -84,12 +83,7 @@ class Jobs:
         """Return what the variant's strategy yields."""
         content = yaml.safe_load(self.site.stack.stack_file.read_text(encoding="utf-8"))
         settings = Settings.model_validate(content["config"]["image-builds:settings"])
-        return plan_for(
-            settings.runners[self.name].strategy,
-            settings.cluster,
-            settings.registries,
-            settings.registry_mirrors,
-        )
+        return settings.plans()[self.name]
 
 
 @pytest.fixture(scope="module", params=STRATEGIES)

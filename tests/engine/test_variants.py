@@ -18,7 +18,6 @@ import yaml
 from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Chart, Settings
-from components.strategies import plan_for
 from dev.cluster import Cluster
 from tests.executor.job import Job
 from tests.executor.keys import RUNNERS as RUNNER_VERSIONS
@@ -76,15 +75,7 @@ class Walk:
     def plans(self) -> dict[str, BuildPlan]:
         content = yaml.safe_load(self.site.stack.stack_file.read_text(encoding="utf-8"))
         settings = Settings.model_validate(content["config"]["image-builds:settings"])
-        return {
-            name: plan_for(
-                runner.strategy,
-                settings.cluster,
-                settings.registries,
-                settings.registry_mirrors,
-            )
-            for name, runner in settings.runners.items()
-        }
+        return dict(settings.plans())
 
 
 @dataclasses.dataclass(frozen=True)

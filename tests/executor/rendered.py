@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from components.arguments import Placement
-from components.settings import load as stack
+from components.arguments import environment_args
+from components.settings.load import load
 from tests.support.configured import (
     SECRETS,
     SETTINGS,
     bent,
     configure,
 )
-from tests.support.harness import deploy
+from tests.support.harness import YEAR, deploy
 
 
 def config_toml(strategy: object, changes: dict[str, Any]) -> str:
@@ -19,7 +19,7 @@ def config_toml(strategy: object, changes: dict[str, Any]) -> str:
     texts: list[str] = []
 
     def program() -> None:
-        runners = Placement(*stack.load()).environment["runners"]
+        runners = environment_args(load(), YEAR)["runners"]
         texts.append(runners["main"]["config_toml"])
 
     deploy(program)

@@ -7,8 +7,6 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from commands.exit_codes import exit_code
-from dev.generate import templates
-from report.analysis import impact as jobs
 from report.model import Report
 from report.outputs import markdown as note
 from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS
@@ -51,9 +49,3 @@ def test_equal_plans_have_equal_digests_and_others_do_not() -> None:
     digests = [_report(name).digest for name in ("concurrent", "concurrent", "resources")]
 
     assert digests[0] == digests[1] != digests[2]
-
-
-def test_every_strategy_that_builds_has_a_command() -> None:
-    kinds = {strategy.kind for strategy in templates.STRATEGIES.values()}
-
-    assert kinds <= set(jobs.COMMANDS)

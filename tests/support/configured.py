@@ -7,6 +7,9 @@ from typing import Any
 
 import pulumi
 
+from components.strategies import STRATEGIES as CLASSES
+from components.strategies import forms
+
 TOKEN = "glrt-PlantedToken0001"
 PULL = "PlantedPullPassword"
 PUSH = "PlantedPushPassword"
@@ -52,31 +55,19 @@ SECRETS: dict[str, Any] = {
     },
 }
 
-# Every strategy that builds and its variants, as a stack file says it.
+FORMS = dict(forms())
+"""Every form of every strategy, by name."""
+
 STRATEGIES: dict[str, Any] = {
-    "kaniko": "kaniko",
-    "dood": {"kind": "dood", "acceptNodeRoot": True},
-    "dind": {"kind": "dind", "acceptPrivileged": True},
-    "dind-socket": {"kind": "dind", "variant": "socket", "acceptPrivileged": True},
-    "dind-rootless": {"kind": "dind", "variant": "rootless", "acceptPrivileged": True},
-    "buildkit": "buildkit",
-    "buildkit-profiles": {
-        "kind": "buildkit",
-        "nodeProfiles": {"seccomp": "b.json", "appArmor": "b"},
-    },
-    "buildkit-rootful": {"kind": "buildkit", "variant": "rootful", "hostUsers": False},
-    "buildkit-privileged": {"kind": "buildkit", "variant": "privileged", "acceptPrivileged": True},
-    "buildkit-service": "buildkit-service",
-    "buildkit-service-buildx": {"kind": "buildkit-service", "client": "buildx"},
-    "buildx": {"kind": "buildx", "acceptPrivileged": True},
-    "buildah": "buildah",
-    "buildah-profiles": {
-        "kind": "buildah",
-        "nodeProfiles": {"seccomp": "b.json", "appArmor": "b"},
-    },
-    "buildah-root": {"kind": "buildah", "variant": "root"},
-    "buildah-privileged": {"kind": "buildah", "variant": "privileged", "acceptPrivileged": True},
+    name: {"kind": kind, **options} if options else kind
+    for kind, strategy in CLASSES.items()
+    for name, options in strategy.forms.items()
+    if FORMS[name].command and name != "buildkit-service-profiles"
 }
+"""Every form of a strategy that builds, as a stack file says it.
+
+One is left out: its jobs are those of ``buildkit-service``, and only the daemon differs.
+"""
 
 # The Pod Security level that job namespaces have with them, where it is not privileged.
 LEVELS = {

@@ -6,6 +6,9 @@ from typing import Any, cast
 
 from report.inputs.recorder import Recorder, RegisteredResource
 
+YEAR = 2026
+"""The year in which tests place a stack, whatever the clock says."""
+
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 
 

@@ -1,0 +1,86 @@
+"""What clusters refuse of a plan, whatever its strategy, and what they must give its account.
+
+The facts are from the documentation of AWS, Google, Red Hat and RKE2.
+"""
+
+from collections.abc import Iterator
+
+from components.plan import BuildPlan
+from components.site import Cluster
+
+_LEVELS = ("privileged", "baseline", "restricted")
+_RUNTIMES = {"openShift": "CRI-O", "rke2": "RKE2's containerd", "eksAuto": "EKS Auto Mode"}
+
+
+def refusals(plan: BuildPlan, cluster: Cluster, instead: str) -> Iterator[str]:
+    """Yield why ``cluster`` refuses ``plan``, each with the way out, such as ``instead``."""
+    where, level = "its job namespace", plan.pod_security
+    if plan.daemon:
+        where, level = f"the namespace of {plan.daemon.name}", plan.daemon.pod_security
+    if _LEVELS.index(level) < _LEVELS.index(cluster.pod_security_limit):
+        yield (
+            f"needs the Pod Security level {level} in {where}, and cluster.podSecurityLimit is "
+            f"{cluster.pod_security_limit}; {_to_be_stricter(plan, instead)}"
+        )
+    yield from _platform_refusals(plan, cluster, instead)
+
+
+def _to_be_stricter(plan: BuildPlan, instead: str) -> str:
+    if plan.build.seccomp or plan.daemon:
+        return f"{instead}, or nodeProfiles if the nodes' owner can install profiles"
+    if plan.pod_security == "privileged":
+        return f"{instead}, or have the cluster's owner raise the limit for this namespace"
+    return "have the cluster's owner raise the limit for this namespace"
+
+
+def _platform_refusals(plan: BuildPlan, cluster: Cluster, instead: str) -> Iterator[str]:
+    unshares = plan.unshares or plan.daemon is not None
+    match cluster.platform:
+        case "gkeAutopilot" if plan.privileged or plan.host_paths:
+            yield (
+                "needs privileged containers or host paths, which GKE Autopilot refuses "
+                f"(autogke-disallow-privilege); {instead}, or a GKE Standard cluster"
+            )
+        case "gkeAutopilot" if unshares:
+            yield (
+                "makes user namespaces, which GKE Autopilot refuses by its seccomp profile "
+                f"RuntimeDefault; {instead}, or a GKE Standard cluster"
+            )
+        case "eksFargate" if plan.privileged or plan.host_paths or plan.build.capabilities:
+            yield (
+                "needs privileged containers, host paths or added capabilities, which EKS Fargate "
+                f"refuses; {instead}, or jobs on EC2 nodes"
+            )
+        case "eksFargate" | "eksAuto" if unshares:
+            yield (
+                "makes user namespaces, which nodes of EKS Fargate and EKS Auto Mode do not allow "
+                f"(user.max_user_namespaces=0, fixed); {instead}, or a node group of your own"
+            )
+        case "eksFargate" | "eksAuto" if not plan.host_users:
+            yield (
+                "asks for hostUsers: false, and nodes of EKS Fargate and EKS Auto Mode do not "
+                f"allow user namespaces; {instead}, or a node group of your own"
+            )
+        case "openShift" | "rke2" | "eksAuto" if plan.host_paths:
+            yield (
+                f"needs a Docker engine on the nodes, and {_RUNTIMES[cluster.platform]} has none; "
+                f"{instead}"
+            )
+        case _:
+            pass
+
+
+def account_setup(plan: BuildPlan, cluster: Cluster) -> tuple[str, ...]:
+    """Return a line for each thing that the cluster's owner must give the jobs' account."""
+    if cluster.platform != "openShift":
+        return ()
+    return (f"the job account must have the SCC {_security_context_constraint(plan)}",)
+
+
+def _security_context_constraint(plan: BuildPlan) -> str:
+    """The narrowest of OpenShift's own that admits the plan's pod."""
+    if plan.privileged or plan.host_paths:
+        return "privileged"
+    if plan.restricted:
+        return "nonroot-v2"
+    return "nested-container" if plan.unshares else "anyuid"
