@@ -130,7 +130,10 @@ def _baseline(namespace: Inputs) -> None:
 
 def _manager_as_root(release: Inputs) -> None:
     runners = release["values"]["runners"]
-    runners["config"] = runners["config"].replace("privileged = false", "privileged = true")
+    # An output in place of a text, as transforms may put in.
+    runners["config"] = pulumi.Output.from_input(runners["config"]).apply(
+        lambda config: config.replace("privileged = false", "privileged = true"),
+    )
 
 
 def _strategy(runner: str, strategy: object) -> Change:
