@@ -14,7 +14,7 @@ from components.plan import BuildPlan, DaemonPlan, Security
 from components.resources.access import rules
 from components.site import Cluster, Site
 from components.strategies import forms
-from dev.generate import keys, variables
+from dev.generate import commands, keys, variables
 from dev.generate.keys import table
 from dev.paths import CHECKOUT
 from report.analysis.rules import RULES
@@ -136,6 +136,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "policies": _policies,
     "inputs": _inputs,
     "variables": variables.write,
+    "commands": commands.write,
+    "exit codes": commands.exit_codes,
+    "targets": commands.targets,
 }
 """The tables, by the name that pages give them."""
 

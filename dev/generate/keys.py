@@ -145,7 +145,9 @@ def anchor(heading: str) -> str:
 
 def text(description: str) -> str:
     """Return a docstring as the text of a cell: one line, in Markdown."""
-    return " ".join(description.split()).replace("``", "`").replace("|", "\\|")
+    line = " ".join(description.split()).replace("``", "`").replace("|", "\\|")
+    # Outside of code, Markdown takes <name> for HTML.
+    return re.sub(r"`[^`]*`|<", lambda found: found[0] if found[0] != "<" else "&lt;", line)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
