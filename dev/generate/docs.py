@@ -13,7 +13,7 @@ import yaml
 from components.plan import BuildPlan, DaemonPlan, Security
 from components.resources.access import rules
 from components.site import Cluster, Site
-from components.strategies import forms
+from components.strategies import STRATEGIES, Strategy, forms
 from dev.generate import commands, keys, variables
 from dev.generate.keys import table
 from dev.paths import CHECKOUT
@@ -24,6 +24,28 @@ FOLDER = CHECKOUT / "docs" / "reference"
 _UNSET = "-"
 # What the level itself demands of every container (Kubernetes: Pod Security Standards).
 _RESTRICTED = {"capabilities": "drop ALL", "seccomp": "RuntimeDefault"}
+
+
+def _strategies() -> str:
+    rows = [
+        [
+            f"[`{kind}`](stack-file.md#strategy-{kind})" if strategy.forms else f"`{kind}`",
+            keys.text(str(strategy.__doc__).partition("\n")[0]),
+            ", ".join(f"`{called}`" for called in _commands(strategy)),
+            ", ".join(
+                f"`{field.alias}: true`"
+                for field in strategy.model_fields.values()
+                if field.is_required()
+            ),
+        ]
+        for kind, strategy in STRATEGIES.items()
+    ]
+    return table(["strategy", "what it does", "what jobs call", "what you must accept"], rows)
+
+
+def _commands(strategy: type[Strategy]) -> list[str]:
+    called = [strategy.model_validate(options).command for options in strategy.forms.values()]
+    return [command for command in dict.fromkeys(called) if command]
 
 
 def costs() -> dict[str, dict[str, str]]:
@@ -131,6 +153,7 @@ def _given(default: object) -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "keys": keys.write,
+    "strategies": _strategies,
     "variants": _variants,
     "role": _role,
     "policies": _policies,
