@@ -1,9 +1,9 @@
 """Measures how long builds take with each strategy, and what they take of the node.
 
-The same projects are built by jobs of the pipelines in ``templates/``: first with nothing to reuse,
-then with all layers of an earlier build but the last ones. Strategies take turns, and before each
-round of theirs the same small build of Kaniko runs as a control, which shows what the machine does
-to the figures. A run that was interrupted goes on where it ended.
+Jobs of the pipelines in ``templates/`` build the same projects: first with nothing to reuse, then
+with all layers of an earlier build but the last ones. Strategies take turns. Before each round the
+same small build of Kaniko runs as a control, which shows how the machine changes the figures. An
+interrupted run continues where it stopped.
 """
 
 import contextlib
@@ -69,19 +69,19 @@ _PROGRAMS = {
 def schedule() -> Iterator[tuple[Case, str, int]]:
     """Yield every build: a case, a strategy and the number of the run.
 
-    A case has all of its runs before the next one begins: what is compared was built in one time.
+    All runs of a case come before the next case, so compared builds are close in time.
     """
     for number, case in enumerate(CASES):
         for run in range(RUNS):
             yield CONTROL, BASELINE, number * RUNS + run
-            # Each comes first once in a while.
+            # Each strategy comes first in some run.
             turn = run % len(STRATEGIES)
             for strategy in STRATEGIES[turn:] + STRATEGIES[:turn]:
                 yield case, strategy, run
 
 
 def known(file: Path) -> list[Build]:
-    """Return the builds that an earlier run has written down."""
+    """Return the builds in the file of an earlier run."""
     if not file.exists():
         return []
     lines = file.read_text(encoding="utf-8").splitlines()
@@ -89,7 +89,7 @@ def known(file: Path) -> list[Build]:
 
 
 def machine() -> str:
-    """Say on what and with which versions this runs."""
+    """Return the machine and the versions of its programs, in one line."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     memory = psutil.virtual_memory().total / 2**30
     groups = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
@@ -106,7 +106,7 @@ def machine() -> str:
 
 
 def measure(session: Session, done: list[Build], file: Path) -> list[Build]:
-    """Run what is left of the schedule and return all builds; each is written down at once."""
+    """Run the rest of the schedule and return all builds; write each to the file at once."""
     found = {(Case(one.project, one.state, one.jobs), one.strategy, one.run) for one in done}
     left = [entry for entry in schedule() if entry not in found]
     builds = [*done]
@@ -139,10 +139,10 @@ def write(builds: list[Build], about: str) -> None:
 
 
 def main() -> int:
-    """Measure, and write and print what came out; return the exit status."""
+    """Measure, write and print the results, and return the exit status."""
     node = Node(state_folder())
     if not node.machine.holder:
-        print("there is no node to build on; start it with make node-up", file=sys.stderr)
+        print("the node is not running; start it with make node-up", file=sys.stderr)
         return 1
     RESULTS.mkdir(parents=True, exist_ok=True)
     file, heading = RESULTS / "builds.jsonl", RESULTS / "machine.txt"
@@ -158,14 +158,14 @@ def main() -> int:
             traffic = Traffic(node.machine, OPEN)
             with deployed(node, folder), traffic.counted():
                 session = Session(node, folder, traffic)
-                # Traces are shown of jobs that fail only.
+                # The error shows the trace of a job that fails.
                 with contextlib.redirect_stdout(io.StringIO()):
                     builds = measure(session, done, file)
     except (auto.CommandError, BuildFailedError, NodeError) as error:
-        print(f"{error}\nrun it again, and it goes on behind the last build", file=sys.stderr)
+        print(f"{error}\nrun it again to continue after the last build", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run it again, and it goes on behind the last build", file=sys.stderr)
+        print("interrupted; run it again to continue after the last build", file=sys.stderr)
         return 130
     write(builds, heading.read_text(encoding="utf-8"))
     return 0

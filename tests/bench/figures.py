@@ -1,4 +1,4 @@
-"""What the builds of one session come to: medians, ratios to Kaniko, tables and plots."""
+"""Figures of one session's builds: medians, ratios to Kaniko, tables and plots."""
 
 import dataclasses
 import statistics
@@ -16,22 +16,22 @@ from matplotlib.figure import Figure
 State = Literal["cold", "cached", "control"]
 
 STRATEGIES = ("kaniko", "dood", "dind", "buildkit", "buildkit-service", "buildx", "buildah")
-"""Those that are compared, each in its default variant, in the order of the tables."""
+"""The compared strategies, each in its default variant, in the order of the tables."""
 
 BASELINE = "kaniko"
 """The strategy that the others are compared with."""
 
 _BAR = 40
-"""How many characters the longest bar of the text plot has."""
+"""The length of the longest bar of the text plot, in characters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Build:
-    """What one build took: a job, or as many at once as ``jobs`` says.
+    """The cost of one build: one job, or ``jobs`` of them at once.
 
-    ``seconds`` are from the first script's start to the last one's end, and ``total`` from the
-    making of the first pod. ``memory``, ``pulled``, ``pushed`` and ``disk`` are in bytes, and
-    ``load`` is the machine's load average of a minute as the build began.
+    ``seconds`` run from the first script's start to the last one's end, ``total`` from the creation
+    of the first pod. ``memory``, ``pulled``, ``pushed`` and ``disk`` are in bytes. ``load`` is the
+    machine's load average of one minute when the build starts.
     """
 
     strategy: str
@@ -49,7 +49,7 @@ class Build:
 
 
 class Case(NamedTuple):
-    """What is built, from what state, and how many jobs at once."""
+    """A project, the state that its build starts from, and the number of jobs at once."""
 
     project: str
     state: State
@@ -57,9 +57,9 @@ class Case(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """How far apart the same builds were: seconds, and their middle half as a part of the median.
+    """The spread of equal builds: seconds, and their middle half as a share of the median.
 
-    ``drift`` is the median of the last third as a ratio to that of the first.
+    ``drift`` is the ratio of the last third's median to the first third's.
     """
 
     builds: int
@@ -77,7 +77,7 @@ def name(case: Case) -> str:
 
 
 def by_case(builds: Iterable[Build]) -> dict[Case, dict[str, list[Build]]]:
-    """Return the builds by case, in the order of the builds, and strategy, in that of tables."""
+    """Return the builds by case, in order of measurement, and by strategy, in order of tables."""
     found: dict[Case, list[Build]] = {}
     for build in builds:
         found.setdefault(Case(build.project, build.state, build.jobs), []).append(build)
@@ -97,7 +97,7 @@ def median(builds: Sequence[Build], figure: str) -> float:
 
 
 def spread(builds: Sequence[Build]) -> Spread:
-    """Return how far apart at least three builds of the control were."""
+    """Return the spread of at least three builds of the control."""
     seconds = [build.seconds for build in builds]
     middle = statistics.median(seconds)
     lower, _, upper = statistics.quantiles(seconds, n=4, method="inclusive")
@@ -125,12 +125,12 @@ def tables(builds: Sequence[Build]) -> str:
     for case, found in single.items():
         parts += [f"## {name(case)}", _costs(found)]
     control = [build for build in builds if build.state == "control"]
-    parts += ["## Control", said(spread(control))]
+    parts += ["## Control", describe(spread(control))]
     return "\n\n".join(parts) + "\n"
 
 
-def said(control: Spread) -> str:
-    """Say in a sentence what the control tells."""
+def describe(control: Spread) -> str:
+    """Return the spread of the control in a sentence."""
     return (
         f"The control, the same build {control.builds} times in between, took "
         f"{control.median:.1f} s, from {control.least:.1f} s to {control.most:.1f} s; "
@@ -140,7 +140,7 @@ def said(control: Spread) -> str:
 
 
 def text_plot(builds: Sequence[Build]) -> str:
-    """Return the medians as bars, those of a case to one scale."""
+    """Return the medians as bars, with one scale for each case."""
     lines: list[str] = []
     for case, found in by_case(builds).items():
         if case.state == "control":
@@ -156,7 +156,7 @@ def text_plot(builds: Sequence[Build]) -> str:
 
 
 def plot(builds: Sequence[Build], title: str, file: Path) -> None:
-    """Draw the medians, with the least and the most of each, and the growth by jobs, as a PNG."""
+    """Draw the medians with their ranges, and the growth by jobs, as a PNG."""
     cases = by_case(builds)
     single = [case for case in cases if case.jobs == 1 and case.state != "control"]
     figure = Figure(figsize=(16, 8), layout="constrained")

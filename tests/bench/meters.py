@@ -1,7 +1,7 @@
-"""What a build takes of the node beside time: memory, bytes to and from the registry, and disk.
+"""What a build uses on the node: memory, traffic with the registry, and disk.
 
-Counted is what works for the job: the pods of its namespace, and of the daemon's where there is
-one, and the node's Docker engine where the job uses that.
+The meters count all that works for the job: the pods of its namespace, those of the daemon's
+namespace if it has one, and the node's Docker engine if it uses that.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from tests.support.kubernetes import core_v1
 
 _INTERVAL = 0.25
 _TURNS = 8
-"""After how many intervals the disk is looked at, which takes longer."""
+"""The intervals between two readings of the disk, which take longer."""
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -36,7 +36,7 @@ class Workers:
     """The pods of some namespaces, and the node's Docker engine if ``engine`` is set."""
 
     def __init__(self, node: Node, namespaces: Collection[str], *, engine: bool) -> None:
-        """Remember whose they are."""
+        """Remember the node and the namespaces."""
         self._node = node
         self._namespaces = namespaces
         running = node.machine.running()
@@ -54,10 +54,10 @@ class Workers:
             ]
 
     def memory(self) -> int:
-        """Return the bytes of memory that their processes have to themselves.
+        """Return the bytes of memory that only their processes use.
 
-        Files in the page cache are left out: the kernel takes that memory back when it is needed,
-        so it does not say what a limit has to be.
+        Files in the page cache do not count: the kernel takes that memory back when it needs it,
+        so a limit need not include it.
         """
         children: dict[int, list[psutil.Process]] = {}
         found: dict[int, psutil.Process] = {}
@@ -94,7 +94,7 @@ class Workers:
         return layers + _size([*folders, machine.state / "docker"])
 
     def _processes(self) -> Iterator[int]:
-        """Yield those that are in the pods' control groups, by number."""
+        """Yield the ids of the processes in the control groups of the pods."""
         hierarchy = _CGROUPS / "memory"
         root = (hierarchy if hierarchy.is_dir() else _CGROUPS) / CGROUP
         for pod in self.pods():
@@ -106,10 +106,10 @@ class Workers:
 
 
 class Peak:
-    """The most that was seen, of memory every quarter of a second, of the disk every two."""
+    """The peak of memory, read every quarter of a second, and of the disk, read every two."""
 
     def __init__(self, workers: Workers) -> None:
-        """Look at these."""
+        """Prepare to read these."""
         self._workers = workers
         self._ended = threading.Event()
         self.memory = 0
@@ -117,7 +117,7 @@ class Peak:
 
     @contextlib.contextmanager
     def watched(self) -> Generator[None]:
-        """Look at them as long as this is open."""
+        """Read them until the block ends."""
         thread = threading.Thread(target=self._watch)
         thread.start()
         try:
@@ -126,8 +126,8 @@ class Peak:
             self._ended.set()
             thread.join()
 
-    def look_at_disk(self) -> None:
-        """Look now, since what a job leaves is there no longer than its pod."""
+    def read_disk(self) -> None:
+        """Read the disk now, since a job's files go with its pod."""
         self.disk = max(self.disk, self._workers.disk())
 
     def _watch(self) -> None:
@@ -136,11 +136,11 @@ class Peak:
                 return
             self.memory = max(self.memory, self._workers.memory())
             if turn % _TURNS == 0:
-                self.look_at_disk()
+                self.read_disk()
 
 
 class Traffic:
-    """Bytes between a registry and whoever talks to it, headers of TCP and IP included."""
+    """Bytes between a registry and its clients, headers of TCP and IP included."""
 
     def __init__(self, machine: Machine, kind: Kind) -> None:
         """Count at the node's address, to which builds come from pods and from the engine."""
@@ -152,7 +152,7 @@ class Traffic:
 
     @contextlib.contextmanager
     def counted(self) -> Generator[None]:
-        """Count as long as this is open."""
+        """Count until the block ends."""
         for chain, rule in self._rules.items():
             self._machine.call("iptables", "--insert", chain, *rule)
         try:
@@ -177,7 +177,7 @@ class Traffic:
 
 
 def _upper(process: int) -> Path | None:
-    """Return the folder of what the container of a process wrote beside its volumes."""
+    """Return the folder of a container's files outside of its volumes, by one of its processes."""
     try:
         mounts = Path(f"/proc/{process}/mountinfo").read_text(encoding="utf-8")
     except OSError:  # it has ended

@@ -1,13 +1,13 @@
-"""What is built: four projects, of which each build gets files of its own where it is to be cold.
+"""The projects that builds use: four, with new files for each cold build.
 
-``id`` is copied before anything else, so a new one leaves no layer to reuse, and ``source`` late,
-as a project's own code is: a new one leaves the dependencies' layers as they are.
+A Dockerfile copies ``id`` first, so a new one leaves no layer to reuse. It copies ``source`` late,
+like a project's code, so a new one leaves the layers of dependencies as they are.
 """
 
 import random
 
 SEED = random.Random(0).randbytes(2**20)  # noqa: S311 - no secret
-"""Does not compress, nor do its repetitions, which are further apart than gzip looks back."""
+"""Bytes that do not compress; repetitions are further apart than gzip's window."""
 
 _HEAD = "ARG BASE\nFROM ${BASE}\n"
 
@@ -64,9 +64,9 @@ PROJECTS = {
     "20 layers": _LAYERS,
     "200 MB layer": _BIG,
 }
-"""A Dockerfile by the name that tables have for it."""
+"""The Dockerfiles, by the names in the tables."""
 
 
 def files(project: str, build: str, source: str) -> dict[str, str | bytes]:
-    """Return a project's files; ``build`` is what makes its first layer differ from any other."""
+    """Return a project's files; ``build`` makes the first layer different from any other."""
     return {"Dockerfile": PROJECTS[project], "id": build, "seed": SEED, "source": source}

@@ -1,4 +1,4 @@
-"""One session's builds: runners of each strategy on the node, and what is asked of them."""
+"""One session's builds: a runner of each strategy on the node, and the jobs that it runs."""
 
 import contextlib
 import dataclasses
@@ -35,13 +35,13 @@ from tests.support.node.project import TEMPLATES, pipeline
 _ENGINE = "dood"
 """Its builds run in the node's Docker engine."""
 _SERVICE = "buildkit-service"
-"""Its builds run in a daemon's pod, in a namespace of its own."""
+"""Its builds run in a daemon's pod, in a separate namespace."""
 _NAMESPACE = "bench"
 _DAEMONS = f"{_NAMESPACE}-buildkitd"
 
 
 class BuildFailedError(Exception):
-    """A job did not build its image; the message says which, and how its trace ends."""
+    """A job did not build its image; the message names it and has the end of its trace."""
 
 
 class WatchedRunner(Runner):
@@ -56,10 +56,10 @@ class WatchedRunner(Runner):
 
 @contextlib.contextmanager
 def deployed(node: Node, folder: Path) -> Generator[None]:
-    """A stack with a runner of each strategy, brought up by the code of ``make up``."""
+    """Deploy a stack with a runner of each strategy, by the code of ``make up``."""
     state = node.cluster.state.parent / "node-bench"
     stack_file = folder / "Pulumi.bench.yaml"
-    # Four jobs at once have to find room on 2 cores.
+    # Four jobs at once must fit on 2 cores.
     asked = {"requests": {"cpu": "200m", "memory": "256Mi"}}
     runners: dict[str, Any] = {
         name: {
@@ -73,7 +73,7 @@ def deployed(node: Node, folder: Path) -> Generator[None]:
         "gitlab": {"url": "https://gitlab.example.com"},
         "cluster": SETTINGS["cluster"],
         "namespace": _NAMESPACE,
-        # Jobs have a login, as in production, though this registry asks for none.
+        # Jobs have a login, as in production, although this registry needs none.
         "registries": [{"host": OPEN.address, "insecure": True, "push": "out"}],
         "runners": runners,
     }
@@ -92,7 +92,7 @@ def deployed(node: Node, folder: Path) -> Generator[None]:
 
 
 class Session:
-    """Builds whose repositories no other session has pushed to."""
+    """Builds that push to repositories of this session alone."""
 
     def __init__(self, node: Node, folder: Path, traffic: Traffic) -> None:
         """Remember where things are; ``folder`` is for files of the runners."""
@@ -108,7 +108,7 @@ class Session:
         self._run(f"{strategy}, warm-up", strategy, job)
 
     def measure(self, case: Case, strategy: str, run: int) -> Build:
-        """Build ``case`` and return what it took.
+        """Build ``case`` and return its cost.
 
         Raises:
             BuildFailedError: a job failed.
@@ -132,7 +132,7 @@ class Session:
             with contextlib.suppress(FileNotFoundError):  # the job failed
                 began.append((scripts / "begun").stat().st_mtime)
                 ended.append((scripts / "status").stat().st_mtime)
-            peak.look_at_disk()
+            peak.read_disk()
 
         runners = [self._runner(strategy, watch) for _ in jobs]
         load = psutil.getloadavg()[0]
@@ -158,7 +158,7 @@ class Session:
         )
 
     def prune(self, strategy: str) -> None:
-        """Let a daemon that outlives jobs forget its layers, and the images of this benchmark."""
+        """Delete the layers in a daemon that outlives jobs, and the images of this benchmark."""
         if strategy in (_ENGINE, _SERVICE):
             self._primed = {entry for entry in self._primed if entry[0] != strategy}
         if strategy == _ENGINE:
@@ -181,7 +181,7 @@ class Session:
             )
 
     def _prime(self, strategy: str, project: str) -> None:
-        """Build what cached builds reuse, once for as long as it is not forgotten."""
+        """Build what cached builds reuse, unless it is still there."""
         if (strategy, project) not in self._primed:
             job = self._job(strategy, project, "first", cache=True)
             self._run(f"{strategy}, {project}, first build", strategy, job)
@@ -191,7 +191,7 @@ class Session:
         _succeeded(what, self._runner(strategy, lambda _: None).run(job))
 
     def _job(self, strategy: str, project: str, name: str, *, cache: bool) -> Pipeline:
-        """Return a job that pushes to a repository of its own, or with ``cache`` to a known one."""
+        """Return a job that pushes to a new repository, or with ``cache`` to a known one."""
         path = re.sub(r"\W+", "-", f"{project}-{'cached' if cache else name}".lower())
         job = pipeline(
             TEMPLATES[strategy],
@@ -206,7 +206,7 @@ class Session:
         return dataclasses.replace(job, variables={**job.variables, **number})
 
     def _runner(self, strategy: str, watch: Callable[[str], None]) -> Runner:
-        """Return the runner, with a new token of its manager, whose tokens end."""
+        """Return the runner with a new token of its manager, since tokens expire."""
         with self._node.cluster.api() as api:
             text = runner_config(core_v1(api), _NAMESPACE, strategy)
         manager = account(self._node.cluster, f"gitlab-runner-{strategy}", _NAMESPACE)
@@ -215,20 +215,20 @@ class Session:
         return runner
 
     def _workers(self, strategy: str) -> Workers:
-        """Return what works for a strategy, once no pod of an earlier job is left."""
+        """Return the workers of a strategy, once no pod of an earlier job is left."""
         daemons = [_DAEMONS] if strategy == _SERVICE else []
         namespaces = [f"{_NAMESPACE}-{strategy}", *daemons]
         workers = Workers(self._node, namespaces, engine=strategy == _ENGINE)
         deadline = time.monotonic() + 120
         while len(workers.pods()) > len(daemons):
             if time.monotonic() > deadline:
-                message = f"pods of an earlier job do not go from {namespaces[0]}; delete them"
+                message = f"pods of an earlier job stay in {namespaces[0]}; delete them"
                 raise BuildFailedError(message)
             time.sleep(0.5)
         return workers
 
     def _scripts(self, strategy: str, pod: str) -> Path:
-        """The volume in which a script's beginning and end leave their files."""
+        """Return the volume with the files that mark a script's start and end."""
         with self._node.cluster.api() as api:
             found = core_v1(api).read_namespaced_pod(pod, f"{_NAMESPACE}-{strategy}")
         return volumes(self._node.machine, found.metadata.uid) / "scripts"

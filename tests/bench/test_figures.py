@@ -23,7 +23,7 @@ BUILD = Build(
 
 
 def some(**changes: object) -> list[Build]:
-    """Three builds whose seconds are 1 less, as in ``changes``, and 4 more."""
+    """Return three builds, with 1 second less than ``changes``, as many, and 4 more."""
     build = dataclasses.replace(BUILD, **changes)  # type: ignore[arg-type] - any field
     return [
         dataclasses.replace(build, run=run, seconds=build.seconds + more)
@@ -40,7 +40,7 @@ BUILDS = [
 ]
 
 
-def test_a_strategy_is_compared_with_kaniko_by_medians() -> None:
+def test_medians_compare_a_strategy_with_kaniko() -> None:
     text = figures.tables(BUILDS)
 
     assert (
@@ -51,13 +51,13 @@ def test_a_strategy_is_compared_with_kaniko_by_medians() -> None:
     ) in text
 
 
-def test_a_case_that_a_strategy_was_not_measured_in_has_no_figure() -> None:
+def test_a_case_without_a_measurement_has_no_figure() -> None:
     text = figures.tables([*BUILDS, *some(project="big", seconds=8.0)])
 
     assert "| `kaniko` | 4.0 (1.00) | 8.0 (1.00) |\n| `dood` | 3.0 (0.75) | - |\n" in text
 
 
-def test_jobs_at_once_are_compared_with_one_of_the_same_strategy() -> None:
+def test_jobs_at_once_compare_with_one_of_the_same_strategy() -> None:
     text = figures.tables(BUILDS)
 
     assert (
@@ -81,23 +81,23 @@ def test_a_case_has_every_figure_and_the_range_of_its_seconds() -> None:
     ) in text
 
 
-def test_the_control_says_how_far_its_builds_were_apart_and_whether_they_drifted() -> None:
+def test_the_control_shows_spread_and_drift() -> None:
     builds = [dataclasses.replace(BUILD, seconds=seconds) for seconds in (4, 5, 4, 4, 4, 8)]
 
     spread = figures.spread(builds)
 
     assert spread == Spread(6, 4, 4, 8, 0.1875, 4 / 3)
-    assert figures.said(spread) == (
+    assert figures.describe(spread) == (
         "The control, the same build 6 times in between, took 4.0 s, from 4.0 s to 8.0 s; "
         "the middle half of them spans 19% of the median, "
         "and the last third took 1.33 of what the first took."
     )
-    assert figures.said(figures.spread(some(state="control", seconds=5.0))) in figures.tables(
+    assert figures.describe(figures.spread(some(state="control", seconds=5.0))) in figures.tables(
         BUILDS
     )
 
 
-def test_bars_of_a_case_have_one_scale_and_the_control_has_none() -> None:
+def test_a_case_has_one_scale_and_the_control_no_bars() -> None:
     text = figures.text_plot(BUILDS)
 
     assert text.splitlines() == [
@@ -111,7 +111,7 @@ def test_bars_of_a_case_have_one_scale_and_the_control_has_none() -> None:
     ]
 
 
-def test_the_plot_is_a_png_that_is_not_empty(tmp_path: Path) -> None:
+def test_the_plot_is_a_png_with_content(tmp_path: Path) -> None:
     file = tmp_path / "plot.png"
 
     figures.plot(BUILDS, "a machine", file)
@@ -121,13 +121,13 @@ def test_the_plot_is_a_png_that_is_not_empty(tmp_path: Path) -> None:
     assert pixels.std() > 0.1
 
 
-def test_cases_stay_in_the_order_in_which_they_were_measured() -> None:
+def test_cases_are_in_order_of_measurement() -> None:
     builds = [*some(project="big"), *some(project="able")]
 
     assert list(figures.by_case(builds)) == [Case("big", "cold", 1), Case("able", "cold", 1)]
 
 
-def test_strategies_have_one_order_whichever_was_measured_first() -> None:
+def test_strategies_have_one_order_in_every_case() -> None:
     found = figures.by_case([*some(strategy="dood"), *some()])
 
     assert list(found[Case("small", "cold", 1)]) == ["kaniko", "dood"]

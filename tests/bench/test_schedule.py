@@ -9,7 +9,7 @@ from tests.bench.__main__ import (
 from tests.bench.figures import STRATEGIES
 
 
-def test_each_strategy_builds_each_case_as_often() -> None:
+def test_each_strategy_builds_each_case_equally_often() -> None:
     builds = [(case, strategy) for case, strategy, _ in schedule() if case != CONTROL]
 
     assert Counter(builds) == {(case, strategy): RUNS for case in CASES for strategy in STRATEGIES}
@@ -22,7 +22,7 @@ def test_a_control_comes_before_each_round_of_the_strategies() -> None:
     assert sum(case == CONTROL for case, _, _ in entries) == len(entries) // (len(STRATEGIES) + 1)
 
 
-def test_no_build_is_scheduled_twice_so_that_a_run_can_go_on() -> None:
+def test_no_build_is_scheduled_twice_so_a_run_can_continue() -> None:
     entries = list(schedule())
 
     assert len(set(entries)) == len(entries)

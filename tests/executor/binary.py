@@ -1,7 +1,7 @@
 """The real gitlab-runner, where there is one, run as the chart's manager runs it.
 
-It registers with the rendered template, as the chart's entrypoint does, so that its config.toml is
-the one that it has in a cluster, and takes one job from a coordinator of our own.
+It registers with the rendered template, as the chart's entrypoint does, so its config.toml is the
+one that it has in a cluster. It takes one job from the coordinator of these tests.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ JOB_PAYLOAD: dict[str, Any] = {
     "runner_info": {"timeout": 3600},
     "variables": [{"key": "CI_PROJECT_PATH", "value": "group/app", "public": True}],
     "steps": [{"name": "script", "script": ["true"], "timeout": 3600, "when": "on_success"}],
-    # GitLab sends one where it has a registry of its own.
+    # GitLab sends one where its own registry is on.
     "credentials": [
         {
             "type": "registry",
@@ -67,7 +67,7 @@ class Manager:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of the job, as GitLab has it, and what the runner printed."""
+    """The end of a job: what GitLab knows, the runner's config.toml and its log."""
 
     gitlab: Coordinator
     config: str
@@ -83,7 +83,7 @@ def find() -> Path | None:
     """Return the pinned version's binary, if there is one.
 
     Raises:
-        UsageError: the one that was named cannot be used.
+        UsageError: the variable names a binary that cannot be used.
     """
     try:
         return gitlab_runner.installed()
@@ -92,7 +92,7 @@ def find() -> Path | None:
 
 
 def take_job(binary: Path, manager: Manager, account: Account, folder: Path) -> Outcome:
-    """Register, take one job and run it to its end, with no credentials but the account's."""
+    """Register, take one job and run it to its end, with the account's credentials alone."""
     with managing(binary, manager, account, folder, JOB_PAYLOAD) as managed:
         ended = managed.gitlab.ended.wait(_PATIENCE)
     log = managed.log.read_text(encoding="utf-8")
@@ -117,9 +117,9 @@ def managing(
     folder: Path,
     job: dict[str, Any],
 ) -> Generator[Managed]:
-    """Register as the chart's entrypoint does, and look for jobs until the block ends.
+    """Register as the chart's entrypoint does, and ask for jobs until the block ends.
 
-    Whoever leaves the block early aborts the job, as GitLab Runner does on SIGTERM.
+    Leaving the block early aborts the job, as GitLab Runner does on SIGTERM.
     """
     config, template = folder / "config.toml", folder / "template.toml"
     config.write_text(manager.config, encoding="utf-8")
@@ -127,7 +127,7 @@ def managing(
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig(account)), encoding="utf-8")
     with coordinating(manager.token, job) as gitlab:
-        # What the chart gives its container; a kubeconfig is in place of the mounted token.
+        # The chart gives its container the same, but a mounted token in place of a kubeconfig.
         environment = {
             "HOME": str(folder),
             "PATH": os.environ["PATH"],

@@ -1,7 +1,7 @@
 """GitLab as a runner sees it: it hands out one job and takes its trace and its state.
 
-Only the requests that a runner sends on this way are answered (gitlab-runner:network/gitlab.go as
-of 18.9.0), over plain HTTP on loopback.
+It answers only the requests that a runner sends for that (gitlab-runner:network/gitlab.go as of
+18.9.0), over plain HTTP on loopback.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ _JOB = re.compile(r"/api/v4/jobs/(\d+)(/trace)?(?:\?.*)?")
 
 
 class Coordinator(http.server.ThreadingHTTPServer):
-    """What GitLab knows of a job: its ``trace``, its ``states`` in order, and whom it refused."""
+    """What GitLab knows of a job: its ``trace``, its ``states`` in order, refused requests."""
 
     def __init__(self, token: str, job: dict[str, Any]) -> None:
-        """Listen on a free port; ``token`` is the runner's, and ``job`` goes to whoever has it."""
+        """Listen on a free port; ``job`` goes to the runner that has ``token``."""
         super().__init__(("127.0.0.1", 0), _Answers)
         self.token = token
         self.job = job
@@ -32,7 +32,7 @@ class Coordinator(http.server.ThreadingHTTPServer):
         self.ended = threading.Event()
         """Set by the first state that is not ``running``."""
         self.status = "running"
-        """What each answer says of the job: ``canceling`` once somebody cancels it."""
+        """What each answer says of the job: ``canceling`` once a user cancels it."""
 
     @property
     def url(self) -> str:
@@ -110,7 +110,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: what counts is kept."""
+        """Print nothing: the tests read what is kept."""
 
 
 @contextlib.contextmanager

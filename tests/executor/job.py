@@ -1,10 +1,10 @@
 """One job as GitLab Runner's Kubernetes executor runs it, with the manager's own credentials.
 
-No package registry carries the runner's binary, so this asks the API server for the same things
-in the same order (gitlab-runner:executors/kubernetes/kubernetes.go as of 18.9.0; the budget as of
-18.11.0). What needs no right is left out: reviews of its own access, and the server's version.
-Nothing runs behind the pods of a simulated node, so what is asked of a container counts as done
-once the API server has let it pass.
+No package registry has the runner's binary, so this sends the API server the same requests in the
+same order (gitlab-runner:executors/kubernetes/kubernetes.go as of 18.9.0; the budget as of
+18.11.0). It leaves out requests that need no permission: access reviews and the server's version.
+Pods of a simulated node run nothing, so a request to a container counts as done once the API
+server lets it pass.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ class JobError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Account:
-    """Where the API server is, and who asks it."""
+    """The API server's address and CA, and the token of the account that asks it."""
 
     server: str
     certificates: str
@@ -49,7 +49,7 @@ class Account:
 
 @dataclasses.dataclass
 class Run:
-    """What became of a job; ``pod`` is as the API server returned it."""
+    """The end of a job; ``pod`` is as the API server returned it."""
 
     calls: list[Call] = dataclasses.field(default_factory=list[Call])
     forbidden: list[Call] = dataclasses.field(default_factory=list[Call])
@@ -65,7 +65,7 @@ class Job:
         """Read the runner's config.
 
         Raises:
-            ValueError: this version of the runner would drop a key of it in silence.
+            ValueError: this version of the runner would drop a key silently.
         """
         unknown = unknown_keys(config_toml, runner)
         if unknown:
@@ -79,7 +79,7 @@ class Job:
         self._secret: dict[str, Any] = {}
 
     def run(self, request: Request | None = None) -> Run:
-        """Run the job to its end, which is a refusal at the latest, and clean up."""
+        """Run the job to its end or to the first refusal, and clean up."""
         try:
             self._watch_pods()
             self._set_up(request or Request())
@@ -104,7 +104,7 @@ class Job:
             self._tolerated(verb, "pods", query={"labelSelector": selector})
 
     def _set_up(self, request: Request) -> None:
-        """Make what a job has (setupCredentials, setupBuildPod), and wait until it runs."""
+        """Create the Secret and the pod (setupCredentials, setupBuildPod), and wait for it."""
         login = {"registry.gitlab.example.com": {"username": "gitlab-ci-token", "password": "made"}}
         self._secret = self._create(
             "secrets",
@@ -149,14 +149,14 @@ class Job:
                 request,
             )
         self._wait()
-        # The script that finds a shell is written first; the helper then reads the log.
+        # The runner first writes the script that finds a shell; then the helper reads the log.
         self._in_container("exec", "build")
         self._in_container("exec", "helper")
         if request.variables.get("CI_DEBUG_SERVICES") == "true":
             self._follow_services()
 
     def _create(self, resource: str, body: dict[str, Any], request: Request) -> dict[str, Any]:
-        """Create, and take what is there where the answer to the first attempt was lost."""
+        """Create an object, or read it where the answer to the first attempt was lost."""
         created = self._call("create", resource, body=body)
         if not request.answers_lost:
             return created
@@ -209,7 +209,7 @@ class Job:
         name: str = "",
         query: Mapping[str, str] | None = None,
     ) -> None:
-        """Ask for something without which the job goes on."""
+        """Send a request whose refusal does not end the job."""
         try:
             self._call(verb, resource, name=name, query=query)
         except JobError as refusal:
@@ -224,7 +224,7 @@ class Job:
         body: dict[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Send one request and return what it answers.
+        """Send one request and return the answer.
 
         Raises:
             JobError: the API server refused it.
@@ -257,7 +257,7 @@ class Job:
                 self._run.forbidden.append(call)
             raise JobError(message)
         made_before = verb == "create" and answer.status == HTTPStatus.CONFLICT
-        # No kubelet is behind the pod of a simulated node.
+        # A simulated node has no kubelet.
         if subresource or made_before:
             return {}
         assert answer.status < HTTPStatus.BAD_REQUEST, text

@@ -1,7 +1,7 @@
-"""The keys of config.toml that we write, each with the version of GitLab Runner that brought it.
+"""The keys of config.toml that the program writes, each with the first runner that knows it.
 
-The versions are the release tags from which on common/config.go, or helpers/featureflags/flags.go
-for a flag, has the key; ``make runner-keys`` compares the table with the source again.
+The versions are the first release tags with the key in common/config.go, or in
+helpers/featureflags/flags.go for a flag. ``make runner-keys`` compares the table with the source.
 """
 
 import tomllib
@@ -87,7 +87,7 @@ _MAPS = {key.removesuffix(".*") for key in KEYS if key.endswith(".*")}
 
 
 def as_numbers(version: str) -> tuple[int, ...]:
-    """Return what versions are compared by."""
+    """Return the numbers by which versions compare."""
     return tuple(map(int, version.split(".")))
 
 
@@ -110,7 +110,7 @@ def _paths(value: object, path: str) -> Iterator[str]:
 
 
 def unknown_keys(text: str, runner: str) -> list[str]:
-    """Return the keys that this version of the runner would drop in silence."""
+    """Return the keys that this version of the runner would drop silently."""
     return sorted(
         key
         for key in keys_of(text)

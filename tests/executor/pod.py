@@ -1,6 +1,6 @@
-"""The pod that the Kubernetes executor makes for a job, from a runner's table of config.toml.
+"""The pod that the Kubernetes executor creates for a job, from a runner's table of config.toml.
 
-Written from gitlab-runner:executors/kubernetes/kubernetes.go (setupBuildPod and what it calls) as
+It follows gitlab-runner:executors/kubernetes/kubernetes.go (setupBuildPod and what it calls) as
 of 18.9.0, for the keys that components/runner_toml.py writes.
 """
 
@@ -18,11 +18,11 @@ HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """What GitLab, or the network, adds to what config.toml says."""
+    """What GitLab or the network adds to config.toml."""
 
     variables: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     answers_lost: bool = False
-    """The answer to each request that makes an object is lost once, so that it is sent again."""
+    """The answer to each request that creates an object is lost once, so the runner repeats it."""
     fails: bool = False
     """The job's script ends with an error."""
 
@@ -31,7 +31,7 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
     """Return the pod's manifest without a name; ``credentials`` is the Secret of this job.
 
     Raises:
-        ValueError: ``allowed_services`` forbids a service that is configured.
+        ValueError: ``allowed_services`` forbids a configured service.
     """
     kubernetes = runner["kubernetes"]
     services = _named(kubernetes.get("services", []))
@@ -95,7 +95,7 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
 
 
 def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
-    """Make what every container has: all volumes, and the general context below its own."""
+    """Return what every container has: all volumes, and the general context below its own."""
     kubernetes = runner["kubernetes"]
     own = kubernetes.get(f"{kind}_container_security_context", {})
     context: dict[str, Any] = {
@@ -111,7 +111,7 @@ def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
         value = own.get(key, kubernetes.get(key))
         if value is not None:
             context[field] = value
-    # The pod's ids are repeated in every container but this one (getContainerUIDGID).
+    # The runner repeats the pod's ids in every container but this one (getContainerUIDGID).
     pod_wide: dict[str, Any] = kubernetes.get("pod_security_context", {})
     repeated = pod_wide if kind != "init-permissions" else {}
     for key, field in (("run_as_user", "runAsUser"), ("run_as_group", "runAsGroup")):

@@ -1,4 +1,4 @@
-"""What a plan promises of a job's pod, in the API's own terms, whatever config.toml says."""
+"""What a plan promises about a job's pod, in terms of the API, independent of config.toml."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ PUSH_LOGINS = {
 }
 
 _OF_EVERY_JOB = ("CI_", "FF_", "RUNNER_")
-"""How the variables begin that GitLab and its runner add to a job's own."""
+"""The prefixes of variables that GitLab and its runner add to those of the job."""
 
 
 def promised(plan: BuildPlan, runner: str, daemon_address: str) -> dict[str, Any]:
-    """Return what of the pod a plan decides; ``runner`` has both logins, and files if any."""
+    """Return the parts of a pod that a plan decides; ``runner`` has both logins, and any files."""
     secrets = {"registry-push": ("/etc/image-builds/docker", True)}
     environment = {"DOCKER_CONFIG": plan.credentials_folder, **plan.environment}
     if plan.daemon:
@@ -77,7 +77,7 @@ def promised(plan: BuildPlan, runner: str, daemon_address: str) -> dict[str, Any
 
 
 def seen(pod: dict[str, Any]) -> dict[str, Any]:
-    """Return the same of a pod as the API server has it."""
+    """Return the same parts of a pod from the API server."""
     spec = pod["spec"]
     # The API server adds it (kubernetes: plugin/pkg/admission/serviceaccount).
     tokens = {volume["name"] for volume in spec["volumes"] if "projected" in volume}
@@ -123,7 +123,7 @@ def seen(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(context: dict[str, Any]) -> dict[str, Any]:
-    """Sort the capabilities, whose order the runner leaves to chance."""
+    """Sort the capabilities: the runner writes them in any order."""
     capabilities = {kind: sorted(names) for kind, names in context["capabilities"].items()}
     return {**context, "capabilities": capabilities}
 
@@ -183,7 +183,7 @@ def _volumes(plan: BuildPlan) -> dict[str, dict[str, Any]]:
 def _plain(volume: dict[str, Any]) -> dict[str, Any]:
     """Leave out what the API server adds: a file mode, and the empty type of a host path.
 
-    Items are sorted, whose order the runner leaves to chance.
+    Sort the items: the runner writes them in any order.
     """
     (kind,) = volume.keys() - {"name"}
     source = {

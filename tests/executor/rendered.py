@@ -1,4 +1,4 @@
-"""The config.toml that a stack file leads to, by the program's own way from one to the other."""
+"""The config.toml that the program makes of a stack file."""
 
 from typing import Any
 

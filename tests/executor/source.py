@@ -1,7 +1,7 @@
 """The keys of config.toml that a version of GitLab Runner knows, read from its Go source.
 
-A key that is not among them is dropped in silence (gitlab-runner:common/config.go, LoadConfig).
-``python -m tests.executor.source`` holds the table of ``keys.py`` against a source tree.
+The runner drops any other key silently (gitlab-runner:common/config.go, LoadConfig).
+``python -m tests.executor.source`` compares the table of ``keys.py`` with a source tree.
 """
 
 import json
@@ -24,7 +24,7 @@ _FLAG = re.compile(r"\"(FF_\w+)\"")
 
 
 def known_keys(config: str, flags: str) -> set[str]:
-    """Return the dotted paths of all keys, those of maps as ``*``."""
+    """Return the dotted paths of all keys; ``*`` stands for the keys of a map."""
     structs = dict(_STRUCT.findall(config))
     found = set(_paths("RunnerConfig", structs, "runners"))
     return found | {f"runners.feature_flags.{name}" for name in _FLAG.findall(flags)}
@@ -45,12 +45,12 @@ def _paths(name: str, structs: dict[str, str], prefix: str) -> Iterator[str]:
 
 
 def differences(runner: str, known: set[str]) -> list[str]:
-    """Say where the table and the source of ``runner`` disagree."""
+    """Return a line for each key on which the table and the source of ``runner`` differ."""
     lines: list[str] = []
     for key, since in KEYS.items():
         expected = as_numbers(since) <= as_numbers(runner)
         if (key in known) is not expected:
-            verb = "does not know" if expected else "knows already"
+            verb = "does not know" if expected else "already knows"
             lines.append(f"runner {runner} {verb} {key}, which the table dates to {since}")
     return lines
 
@@ -78,7 +78,7 @@ def _reader(tree: str, runner: str) -> Callable[[str], str]:
 
 
 def main(tree: str) -> int:
-    """Check the table against each version of the runner that it tells apart."""
+    """Check the table against each version of the runner that it distinguishes."""
     lines: list[str] = []
     for runner in RUNNERS.values():
         read = _reader(tree, runner)

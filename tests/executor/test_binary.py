@@ -33,7 +33,7 @@ def test_only_the_pinned_version_is_taken_from_path(
     assert find() == (file if taken else None)
 
 
-def test_a_program_that_is_named_and_cannot_be_taken_is_an_error(
+def test_a_named_program_that_cannot_be_used_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:

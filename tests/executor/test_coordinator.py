@@ -32,7 +32,7 @@ def _ask(
         return answer.status, answer.json() if answer.data else dict(answer.headers)
 
 
-def test_a_job_is_handed_out_once_to_the_runner_whose_token_it_knows(gitlab: Coordinator) -> None:
+def test_one_runner_gets_the_job_once(gitlab: Coordinator) -> None:
     assert _ask(gitlab, "POST", "runners/verify", RUNNER)[0] == 200
     assert _ask(gitlab, "POST", "jobs/request", {"token": "glrt-Other"})[0] == 403
     assert _ask(gitlab, "POST", "jobs/request", RUNNER) == (201, JOB)
@@ -40,7 +40,7 @@ def test_a_job_is_handed_out_once_to_the_runner_whose_token_it_knows(gitlab: Coo
     assert gitlab.refused == ["POST /api/v4/jobs/request: 403"]
 
 
-def test_a_trace_grows_at_its_end_only(gitlab: Coordinator) -> None:
+def test_a_trace_grows_only_at_its_end(gitlab: Coordinator) -> None:
     for start, piece, status in ((0, b"one ", 202), (9, b"lost", 416), (4, b"two", 202)):
         headers = {**JOB_TOKEN, "Content-Range": f"{start}-{start + len(piece) - 1}"}
         seen, answer = _ask(gitlab, "PATCH", "jobs/7/trace?debug_trace=false", piece, headers)
@@ -49,7 +49,7 @@ def test_a_trace_grows_at_its_end_only(gitlab: Coordinator) -> None:
     assert gitlab.trace == b"one two"
 
 
-def test_a_job_ends_with_its_first_state_that_is_not_running(gitlab: Coordinator) -> None:
+def test_the_first_state_but_running_ends_a_job(gitlab: Coordinator) -> None:
     for state, ended in (("running", False), ("failed", True)):
         update = {"token": JOB["token"], "state": state}
         assert _ask(gitlab, "PUT", "jobs/7", update)[0] == 200
@@ -58,9 +58,7 @@ def test_a_job_ends_with_its_first_state_that_is_not_running(gitlab: Coordinator
     assert [update["state"] for update in gitlab.states] == ["running", "failed"]
 
 
-def test_a_runner_learns_from_each_answer_that_a_job_is_being_cancelled(
-    gitlab: Coordinator,
-) -> None:
+def test_each_answer_says_that_a_user_cancels_the_job(gitlab: Coordinator) -> None:
     headers = {**JOB_TOKEN, "Content-Range": "0-2"}
     for status in ("running", "canceling"):
         gitlab.status = status
@@ -70,7 +68,7 @@ def test_a_runner_learns_from_each_answer_that_a_job_is_being_cancelled(
         assert _ask(gitlab, "PUT", "jobs/7", update)[1]["Job-Status"] == status
 
 
-def test_another_jobs_token_and_what_no_runner_asks_are_refused(gitlab: Coordinator) -> None:
+def test_other_tokens_and_other_requests_are_refused(gitlab: Coordinator) -> None:
     assert _ask(gitlab, "PUT", "jobs/7", {"token": "other", "state": "failed"})[0] == 403
     assert _ask(gitlab, "PUT", "jobs/8", {"token": JOB["token"], "state": "failed"})[0] == 404
     assert _ask(gitlab, "POST", "runners", RUNNER)[0] == 404

@@ -34,7 +34,7 @@ NEW = {
 }
 
 
-def test_the_table_holds_every_key_that_is_rendered_and_no_other() -> None:
+def test_the_table_has_exactly_the_rendered_keys() -> None:
     rendered = {
         key
         for strategy in STRATEGIES.values()
@@ -47,11 +47,11 @@ def test_the_table_holds_every_key_that_is_rendered_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_pinned_charts_runner_knows_every_key_of_a_variant(strategy: str) -> None:
+def test_the_pinned_runner_knows_every_key_of_a_variant(strategy: str) -> None:
     assert unknown_keys(config_toml(STRATEGIES[strategy], OLD), PINNED) == []
 
 
-def test_a_job_is_not_run_from_a_config_of_which_the_runner_would_drop_a_key() -> None:
+def test_a_config_with_a_key_that_the_runner_drops_runs_no_job() -> None:
     text = config_toml("kaniko", {**OLD, **NEW})
 
     with pytest.raises(ValueError, match=r"runner 18\.9\.0 does not know .*pod_disruption_budget"):
@@ -60,7 +60,7 @@ def test_a_job_is_not_run_from_a_config_of_which_the_runner_would_drop_a_key() -
     assert unknown_keys(text, "18.11.0") == []
 
 
-def test_a_key_that_is_in_no_table_is_unknown() -> None:
+def test_a_key_outside_the_table_is_unknown() -> None:
     text = "[[runners]]\n[runners.kubernetes.container_security_context]\nprivileged = true\n"
 
     assert unknown_keys(text, PINNED) == [
@@ -92,7 +92,7 @@ type Service struct {
 """
 
 
-def test_keys_are_read_from_go_structs_with_their_tables() -> None:
+def test_keys_come_from_go_structs_with_their_tables() -> None:
     assert known_keys(CONFIG, 'Name: "FF_NEW",') >= {
         "runners.name",
         "runners.kubernetes.node_selector.*",
@@ -101,7 +101,7 @@ def test_keys_are_read_from_go_structs_with_their_tables() -> None:
     }
 
 
-def test_a_table_that_differs_from_the_source_is_told() -> None:
+def test_each_difference_from_the_source_is_a_line() -> None:
     right = {key for key, since in KEYS.items() if since != "18.11.0"}
     late = "runners.kubernetes.pod_disruption_budget"
 
@@ -110,5 +110,5 @@ def test_a_table_that_differs_from_the_source_is_told() -> None:
         "runner 18.9.0 does not know runners.builds_dir, which the table dates to 0.1.5",
     ]
     assert differences("18.9.0", right | {late}) == [
-        f"runner 18.9.0 knows already {late}, which the table dates to 18.11.0",
+        f"runner 18.9.0 already knows {late}, which the table dates to 18.11.0",
     ]
