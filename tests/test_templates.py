@@ -13,6 +13,7 @@ from dev.generate import templates
 from dev.paths import CHECKOUT
 from tests.support.pipelines import against_schema, against_shell, resolved
 
+BUILDERS = templates.builders()
 SHELL = shutil.which("dash") or "/bin/sh"
 TOOLS = ("buildah", "buildctl", "buildctl-daemonless.sh", "docker", "executor")
 
@@ -72,7 +73,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A project's pipeline with a job of each template, and one of each by the switch."""
     inputs = {"image": "r.example.com/app", "tags": ["one", "two"], "build_args": "A=1\nB=2"}
     included: list[dict[str, Any]] = []
-    for strategy in templates.STRATEGIES:
+    for strategy in BUILDERS:
         own = {"local": f"templates/{strategy}.yml", "inputs": {**inputs, "job": strategy}}
         chosen = {**inputs, "strategy": strategy, "job": f"{strategy} by the switch"}
         switch = {"local": "templates/build-image.yml", "inputs": chosen}
@@ -81,12 +82,12 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return resolved(folder, {"include": included}, templates.FOLDER)
 
 
-@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+@pytest.mark.parametrize("strategy", BUILDERS)
 def test_a_template_becomes_a_job_with_the_plans_image_and_the_projects_inputs(
     pipeline: dict[str, Any],
     strategy: str,
 ) -> None:
-    plan = templates.STRATEGIES[strategy].plan(Site(cluster=Cluster(kind="managed")))
+    plan = BUILDERS[strategy].plan(Site(cluster=Cluster(kind="managed")))
     job = pipeline[strategy]
 
     assert job["image"] == {"name": plan.image, "entrypoint": [""]}
@@ -104,7 +105,7 @@ def test_a_template_becomes_a_job_with_the_plans_image_and_the_projects_inputs(
     }
 
 
-@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+@pytest.mark.parametrize("strategy", BUILDERS)
 def test_the_switch_becomes_the_job_of_the_strategys_own_template(
     pipeline: dict[str, Any],
     strategy: str,
@@ -131,7 +132,7 @@ def test_an_input_that_is_missing_or_no_option_is_refused(
         resolved(tmp_path, {"include": [include]}, templates.FOLDER)
 
 
-@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+@pytest.mark.parametrize("strategy", BUILDERS)
 def test_a_templates_script_is_clean_shell(strategy: str) -> None:
     assert against_shell("\n".join(_job(strategy)["script"])) == ""
 
@@ -193,11 +194,22 @@ def test_gitlabs_own_schema_refuses_a_job_with_an_unknown_key(tmp_path: Path) ->
     assert "imagee" in against_schema(file)
 
 
+def test_every_strategy_that_builds_has_its_script_and_no_other() -> None:
+    scripts = {file.stem for file in templates.SCRIPTS.glob("*.sh")}
+
+    assert scripts == set(BUILDERS)
+
+
+@pytest.mark.parametrize("strategy", BUILDERS)
+def test_shellcheck_accepts_a_build_script_as_it_is(strategy: str) -> None:
+    assert against_shell(templates.SCRIPTS / f"{strategy}.sh") == ""
+
+
 def test_shellcheck_refuses_a_script_that_splits_words() -> None:
     assert "SC2086" in against_shell("rm $1\n")
 
 
-@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+@pytest.mark.parametrize("strategy", BUILDERS)
 def test_no_input_is_read_as_shell(strategy: str) -> None:
     assert "$[[" not in _job(strategy)["script"][0]
 
@@ -207,9 +219,9 @@ def test_the_switch_offers_every_strategy_and_passes_every_input() -> None:
     inputs = head["spec"]["inputs"]
     (include,) = body["include"]
 
-    assert inputs.pop("strategy")["options"] == list(templates.STRATEGIES)
+    assert inputs.pop("strategy")["options"] == list(BUILDERS)
     assert include["inputs"] == {name: f"$[[ inputs.{name} ]]" for name in inputs}
-    for strategy in templates.STRATEGIES:
+    for strategy in BUILDERS:
         assert _documents(f"{strategy}.yml")[0]["spec"]["inputs"] == inputs
 
 
@@ -309,7 +321,7 @@ def test_docker_pushes_what_it_built_and_its_cache(tmp_path: Path, strategy: str
     ]
 
 
-@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+@pytest.mark.parametrize("strategy", BUILDERS)
 def test_build_arguments_arrive_whole(tmp_path: Path, strategy: str) -> None:
     call = _called(tmp_path, strategy, BUILD_ARGS="A=one two *\nB=$(id)")[0]
 
@@ -335,7 +347,7 @@ def test_only_an_engine_allows_an_insecure_registry(tmp_path: Path, strategy: st
     assert "set registries[].insecure" in answer.stderr
 
 
-@pytest.mark.parametrize("strategy", templates.STRATEGIES)
+@pytest.mark.parametrize("strategy", BUILDERS)
 def test_a_failed_build_fails_the_job_and_pushes_nothing(tmp_path: Path, strategy: str) -> None:
     answer = _run(tmp_path, strategy, TOOL_STATUS="3")
 

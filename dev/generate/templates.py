@@ -1,43 +1,33 @@
 """Write ``templates/``: a GitLab CI/CD component for each strategy, from the same plans.
 
-A project includes one, or ``build-image``, and names what to build; images come from the plans,
-and credentials and registries from the runner. Inputs reach the script as variables only, so that
-no value of theirs is read as shell.
+A project includes one, or ``build-image``, and names what to build. Images come from the plans,
+scripts from the ``.sh`` files beside the strategies, and credentials and registries from the
+runner. Inputs reach a script as variables only, so that no value of theirs is read as shell.
 """
 
+import itertools
+import re
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from components.site import Cluster, Site
-from components.strategies import Strategy
-from components.strategies.buildah import Buildah
-from components.strategies.buildkit import Buildkit
-from components.strategies.buildkit_service import BuildkitService
-from components.strategies.dind import Dind
-from components.strategies.dood import Dood
-from components.strategies.kaniko import Kaniko
+from components.strategies import Strategy, forms
+from components.strategies.shared import FALLBACK
+from dev.paths import CHECKOUT
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "templates"
+FOLDER = CHECKOUT / "templates"
 
-STRATEGIES: dict[str, Strategy] = {
-    "kaniko": Kaniko(),
-    "buildkit": Buildkit(),
-    "buildkit-service": BuildkitService(),
-    "buildx": BuildkitService(client="buildx"),
-    "buildah": Buildah(),
-    "dind": Dind(accept_privileged=True),
-    "dood": Dood(accept_node_root=True),
-}
+SCRIPTS = CHECKOUT / "components" / "strategies"
 
 _INPUTS: dict[str, dict[str, Any]] = {
     "image": {"description": "Repository to push to, without a tag"},
     "tag": {"description": "Tag of the image", "default": "$CI_COMMIT_SHORT_SHA"},
     "dockerfile": {"description": "Path in the project", "default": "Dockerfile"},
     "context": {"description": "Path in the project", "default": "."},
-    "build_args": {"description": "NAME=value, each on a line of its own", "default": ""},
+    "build_args": {"description": "NAME=value, one on each line", "default": ""},
     "platforms": {"description": "linux/amd64,linux/arm64 for example", "default": ""},
     # Not of type boolean, which GitLab refuses as the value of a variable.
     "cache": {
@@ -55,119 +45,33 @@ _INPUTS: dict[str, dict[str, Any]] = {
     "job": {"description": "Name of the job", "default": "build-image"},
 }
 
-_ONE_PLATFORM = """\
-case "$BUILD_PLATFORMS" in
-*,*)
-  echo "platforms: {tool} builds for one platform at a time; name one, or use buildkit" >&2
-  exit 1
-  ;;
-esac
-"""
+_PART = re.compile(r"^\. \./(\S+)\n", re.MULTILINE)
 
-_START = """\
-set -euf
-set --
-newline='
-'
-IFS="$newline"
-for argument in $BUILD_ARGS; do set -- "$@" --{flag} "{prefix}$argument"; done
-unset IFS
-"""
 
-_DOCKER = """\
-if [ "$BUILD_INSECURE" = true ]; then
-  echo "insecure_registry: only the engine can allow it; set registries[].insecure" >&2
-  exit 1
-fi
-if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --platform "$BUILD_PLATFORMS"; fi
-if [ "$BUILD_CACHE" = true ]; then
-  set -- "$@" --cache-from "type=registry,ref=$BUILD_IMAGE:cache" --cache-to type=inline
-  set -- "$@" --tag "$BUILD_IMAGE:cache"
-fi
-docker build "$@" --file "$BUILD_DOCKERFILE" --tag "$BUILD_IMAGE:$BUILD_TAG" "$BUILD_CONTEXT"
-docker push "$BUILD_IMAGE:$BUILD_TAG"
-if [ "$BUILD_CACHE" = true ]; then docker push "$BUILD_IMAGE:cache"; fi
-"""
-
-_KANIKO = """\
-if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --custom-platform "$BUILD_PLATFORMS"; fi
-if [ "$BUILD_CACHE" = true ]; then
-  set -- "$@" --cache=true --cache-repo "$BUILD_IMAGE/cache"
-fi
-if [ "$BUILD_INSECURE" = true ]; then set -- "$@" --insecure --insecure-pull; fi
-# shellcheck disable=SC2086 # one word for each flag, as the runner sets them
-/kaniko/executor ${KANIKO_FLAGS:-} "$@" --context "$BUILD_CONTEXT" \\
-  --dockerfile "$BUILD_DOCKERFILE" --destination "$BUILD_IMAGE:$BUILD_TAG"
-"""
-
-# Of BuildKit, whichever client it has.
-_OUTPUT = """\
-output="type=image,name=$BUILD_IMAGE:$BUILD_TAG,push=true"
-cache="type=registry,ref=$BUILD_IMAGE:cache"
-if [ "$BUILD_INSECURE" = true ]; then
-  output="$output,registry.insecure=true"
-  cache="$cache,registry.insecure=true"
-fi
-"""
-
-_BUILDX = (
-    _OUTPUT
-    + """\
-if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --platform "$BUILD_PLATFORMS"; fi
-if [ "$BUILD_CACHE" = true ]; then
-  set -- "$@" --cache-from "$cache" --cache-to "$cache,mode=max"
-fi
-docker buildx build "$@" --file "$BUILD_DOCKERFILE" --output "$output" "$BUILD_CONTEXT"
-"""
-)
-
-_BUILDKIT = (
-    _OUTPUT
-    + """\
-if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --opt "platform=$BUILD_PLATFORMS"; fi
-if [ "$BUILD_CACHE" = true ]; then
-  set -- "$@" --import-cache "$cache" --export-cache "$cache,mode=max"
-fi
-# shellcheck disable=SC2086 # one word for each flag, as the runner sets them
-@CLIENT build ${BUILDCTL_FLAGS:-} "$@" --frontend dockerfile.v0 \\
-  --local "context=$BUILD_CONTEXT" --local "dockerfile=$(dirname "$BUILD_DOCKERFILE")" \\
-  --opt "filename=$(basename "$BUILD_DOCKERFILE")" --output "$output"
-"""
-)
-
-_BUILDAH = """\
-if [ -n "$BUILD_PLATFORMS" ]; then set -- "$@" --platform "$BUILD_PLATFORMS"; fi
-if [ "$BUILD_CACHE" = true ]; then
-  set -- "$@" --layers --cache-from "$BUILD_IMAGE/cache" --cache-to "$BUILD_IMAGE/cache"
-fi
-# Given at all, the flag outranks what registries.conf says of plain HTTP.
-tls=
-if [ "$BUILD_INSECURE" = true ]; then tls=--tls-verify=false; fi
-buildah build "$@" ${tls:+"$tls"} --file "$BUILD_DOCKERFILE" --manifest build-image "$BUILD_CONTEXT"
-buildah manifest push --all ${tls:+"$tls"} build-image "docker://$BUILD_IMAGE:$BUILD_TAG"
-"""
-
-_ARGUMENTS = _START.format(flag="build-arg", prefix="")
-_OPTIONS = _START.format(flag="opt", prefix="build-arg:")
-_SCRIPTS = {
-    "kaniko": _ARGUMENTS + _ONE_PLATFORM.format(tool="kaniko") + _KANIKO,
-    "buildkit": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl-daemonless.sh"),
-    "buildkit-service": _OPTIONS + _BUILDKIT.replace("@CLIENT", "buildctl ${BUILDKIT_FLAGS:-}"),
-    "buildx": _ARGUMENTS + _BUILDX,
-    "buildah": _ARGUMENTS + _BUILDAH,
-    "dind": _ARGUMENTS + _ONE_PLATFORM.format(tool="docker") + _DOCKER,
-    "dood": _ARGUMENTS + _ONE_PLATFORM.format(tool="docker") + _DOCKER,
-}
+def script(name: str) -> str:
+    """Return a build script without the comments at its head, and with its parts in their place."""
+    lines = (SCRIPTS / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    body = "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
+    return _PART.sub(lambda part: script(part[1]), body)
 
 
 def files() -> dict[str, str]:
     """Return the text of each template by its file's name."""
-    every = {f"{name}.yml": _component(name) for name in STRATEGIES}
-    return {**every, "build-image.yml": _switch()}
+    every = {f"{kind}.yml": _component(kind, strategy) for kind, strategy in builders().items()}
+    return {**every, "build-image.yml": _switch(list(every))}
 
 
-def _component(name: str) -> str:
-    image = STRATEGIES[name].plan(Site(cluster=Cluster(kind="managed"))).image
+def builders() -> dict[str, Strategy]:
+    """Return each strategy that builds, in its first form, by its kind."""
+    found: dict[str, Strategy] = {}
+    for _, strategy in forms():
+        if strategy.command:
+            found.setdefault(strategy.kind, strategy)
+    return found
+
+
+def _component(kind: str, strategy: Strategy) -> str:
+    image = strategy.plan(Site(cluster=Cluster(kind="managed"))).image
     job = {
         "stage": "$[[ inputs.stage ]]",
         "tags": "$[[ inputs.tags ]]",
@@ -183,16 +87,16 @@ def _component(name: str) -> str:
             "BUILD_CACHE": "$[[ inputs.cache ]]",
             "BUILD_INSECURE": "$[[ inputs.insecure_registry ]]",
         },
-        "script": [_SCRIPTS[name]],
+        "script": [script(f"{kind}.sh")],
     }
     return _text({"spec": {"inputs": _INPUTS}}, {"$[[ inputs.job ]]": job})
 
 
-def _switch() -> str:
+def _switch(files: Sequence[str]) -> str:
     strategy = {
         "description": "The strategy of the runner that has these tags",
-        "options": list(STRATEGIES),
-        "default": "kaniko",
+        "options": [file.removesuffix(".yml") for file in files],
+        "default": FALLBACK,
     }
     passed = {name: f"$[[ inputs.{name} ]]" for name in _INPUTS}
     include = {"local": "templates/$[[ inputs.strategy ]].yml", "inputs": passed}
@@ -218,7 +122,7 @@ _Dumper.add_representer(str, _represent)
 
 
 def _text(*documents: dict[str, Any]) -> str:
-    head = "# Written by `make templates` from dev/generate/templates.py; change it there.\n"
+    head = "# Written by `make templates` from components/strategies; change it there.\n"
     return head + yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=1000)
 
 

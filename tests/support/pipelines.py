@@ -28,10 +28,10 @@ def resolved(folder: Path, pipeline: object, templates: Path | None = None) -> d
     if templates:
         shutil.copytree(templates, folder / "templates")
     for command in (["init", "--quiet"], ["add", "."]):  # it includes tracked files only
-        subprocess.run(["git", *command], cwd=folder, check=True)
+        subprocess.run(["git", *command], cwd=path.parent if path else None, check=True)
     answer = subprocess.run(
         [_ENVIRONMENT / "bin" / "node", _ENVIRONMENT / _GITLAB_CI_LOCAL, "--preview"],
-        cwd=folder,
+        cwd=path.parent if path else None,
         # Its own settings, and the user's variables, are in the home.
         env={"HOME": str(folder), "PATH": os.environ["PATH"]},
         check=False,
@@ -56,11 +56,16 @@ def against_schema(*files: Path) -> str:
     return "" if answer.returncode == 0 else answer.stdout + answer.stderr
 
 
-def against_shell(script: str) -> str:
-    """Return what shellcheck has against a script, whose shell may be any POSIX one."""
+def against_shell(script: str | Path) -> str:
+    """Return what shellcheck has against a script or a file, whose shell may be any POSIX one."""
+    path = script if isinstance(script, Path) else None
     answer = subprocess.run(
-        [_ENVIRONMENT / "bin" / "shellcheck", "--shell", "sh", "--norc", "-"],
-        input=script,
+        [
+            *(_ENVIRONMENT / "bin" / "shellcheck", "--shell", "sh", "--norc"),
+            *("--external-sources", path.name if path else "-"),
+        ],
+        input=None if path else str(script),
+        cwd=path.parent if path else None,
         check=False,
         capture_output=True,
         text=True,

@@ -1,0 +1,2 @@
+#!/bin/sh
+. ./parts/docker.sh
