@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from components.site import Permission, PodSecurity
+from components.permissions import Permission
+from components.site import PodSecurity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

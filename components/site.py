@@ -7,62 +7,92 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.quantity import Quantity, amount
 from components.types import (
-    ApiGroup,
-    ApiResource,
     CaCertificates,
     LabelKey,
     LabelValue,
     Model,
-    Quantity,
     RegistryHost,
-    Verb,
-    amount,
 )
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
 
 
 class Nodes(Model):
-    """What the nodes that run jobs are, and whether the people who run jobs are trusted."""
+    """The nodes that run jobs: what they offer, and who is trusted with them.
+
+    The program cannot see nodes, so a strategy that needs something of them is rejected until it is
+    declared here.
+    """
 
     os: Literal["ubuntu", "other"] = "other"
+    """The nodes' operating system. With `ubuntu`, a preview names the sysctl that rootless builds
+    need from Ubuntu 24.04 on, and on premises `strategy: auto` may choose the nodes' Docker
+    daemon."""
     runtime: Literal["containerd", "crio", "docker"] = "containerd"
+    """The container runtime of the nodes. Set `crio` where nodes run CRI-O, whose default seccomp
+    profile lets a build create a user namespace; that of containerd does not."""
     docker_socket: bool = False
+    """Set `true` if a Docker daemon listens on `/var/run/docker.sock` of the nodes. Jobs can build
+    with it only where it is declared; nodes of managed clusters run containerd without one."""
     user_namespaces: bool = False
+    """Set `true` if pods can have user namespaces (`hostUsers: false`), for builds that are
+    privileged only inside one: Kubernetes 1.33, Linux 6.3, and containerd 2.0 or CRI-O 1.25. Older
+    runtimes ignore the field without an error, so the default is `false`."""
     trusted: bool = False
+    """Set `true` if everyone who can run a job is trusted with root on these nodes. Strategies that
+    give jobs a privileged container or the node's Docker daemon need it."""
     selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
+    """Labels of the nodes that may run jobs with a privileged container or the node's Docker
+    daemon. Set it where only some nodes have the Docker socket or are set aside for such jobs."""
 
 
 class Cluster(Model):
-    """What the stack file says about the target cluster.
-
-    ``podSecurityLimit`` is the least strict level that it lets a namespace have.
-    """
+    """The target cluster: what kind it is, and what it admits."""
 
     kind: Literal["managed", "onPrem"]
+    """Who runs the nodes: `managed` for a cloud provider, `onPrem` for yourselves. Jobs cannot use
+    a Docker daemon of `managed` nodes, which have none."""
     platform: Literal["eksAuto", "eksFargate", "gkeAutopilot", "openShift", "rke2", "other"] = (
         "other"
     )
+    """A platform with limits of its own, which strategies are checked against: GKE Autopilot and
+    EKS Fargate reject privileged pods, for example. Leave `other` for EKS with node groups, GKE
+    Standard, AKS and plain Kubernetes."""
     pod_security_limit: PodSecurity = "privileged"
+    """The least strict Pod Security level that the cluster's owner allows for a namespace. Set it
+    where a policy enforces one, so that a strategy that needs more is rejected before a deployment
+    and not by the API server."""
     nodes: Nodes = Nodes()
+    """What the nodes that run jobs offer; by default they are plain nodes with containerd."""
 
 
 class Registry(Model):
-    """A registry that builds reach; ``pull`` and ``push`` name keys of registryCredentials."""
+    """A registry that builds pull from or push to."""
 
     host: RegistryHost
+    """The registry as image names begin with it: `host` or `host:port`, in lowercase. Docker Hub is
+    `docker.io`, whichever of its addresses is given."""
     insecure: bool = False
+    """Set `true` for a registry that speaks plain HTTP. Build tools get the setting; the images of
+    pods are pulled by the nodes' container runtime, which needs its own."""
     ca_certificates: CaCertificates | None = None
+    """The CA certificates of a registry with a private CA, in PEM, as a block scalar (`|`). Without
+    it, tools trust the CAs of their own images. They are public, so they need no encryption."""
     pull: str | None = None
+    """The name of the login in `image-builds:registryCredentials` that pulls. It goes as the Secret
+    `registry-pull` to job namespaces and to `targetNamespaces`."""
     push: str | None = None
+    """The name of the login in `image-builds:registryCredentials` that pushes. Jobs that build can
+    read it, so it should reach only the repositories of this environment."""
 
     @model_validator(mode="after")
     def _one_kind_of_trust(self) -> Self:
         if self.insecure and self.ca_certificates:
             message = (
-                "is insecure and has caCertificates, which contradict each other; remove "
-                "'insecure' to check the certificate, or 'caCertificates' to use plain HTTP"
+                "must not have both insecure and caCertificates, which contradict each other; "
+                "remove 'insecure' to use TLS, or 'caCertificates' to use plain HTTP"
             )
             raise ValueError(message)
         return self
@@ -84,15 +114,22 @@ class Amounts(Model):
     """Quantities of a container, in Kubernetes' notation."""
 
     cpu: Quantity | None = None
+    """CPU in cores or thousandths: `2` or `500m`."""
     memory: Quantity | None = None
+    """Memory in bytes, with a suffix: `1Gi`. A container that exceeds its limit is killed."""
     ephemeral_storage: Quantity | None = None
+    """Disk of the node for layers and files in the container, with a suffix: `20Gi`. A pod that
+    exceeds its limit is evicted."""
 
 
 class Bounds(Model):
     """Requests and limits of a container."""
 
     requests: Amounts = Amounts()
+    """What the scheduler reserves on a node."""
     limits: Amounts = Amounts()
+    """The most that the container may use. Without a memory limit, one build can take the memory of
+    the node, so the policies demand one."""
 
     @model_validator(mode="after")
     def _requests_within_limits(self) -> Self:
@@ -100,90 +137,35 @@ class Bounds(Model):
             request, limit = getattr(self.requests, name), getattr(self.limits, name)
             if request and limit and amount(request) > amount(limit):
                 message = (
-                    f"requests more {to_camel(name)} ({request}) than it limits ({limit}), which "
-                    "Kubernetes refuses; lower the request or raise the limit"
+                    f"must not request more {to_camel(name)} ({request}) than it limits ({limit}), "
+                    "which Kubernetes rejects; lower the request or raise the limit"
                 )
                 raise ValueError(message)
         return self
 
 
 class Resources(Bounds):
-    """Requests and limits of the build container, and those of each service beside it."""
+    """Requests and limits of the build container, and of each service beside it."""
 
     service: Bounds = Bounds()
+    """The same for each service container, such as a job's Docker daemon. Where nodes use cgroup
+    v2, the limits do not hold for what that daemon builds (moby/moby#45378)."""
 
 
 class NodeProfiles(Model):
-    """Profiles that the nodes' owner has installed, by their names there."""
+    """Security profiles that the nodes' owner has installed, by their names on the nodes.
+
+    With them a build needs no `Unconfined` profile, so its namespace can be at the Pod Security
+    level `baseline`.
+    """
 
     seccomp: str = Field(min_length=1)
+    """The path of a seccomp profile below the kubelet's folder for them, such as
+    `profiles/build.json` (Kubernetes: `localhostProfile`). It must allow `unshare` and `mount`."""
     app_armor: str = Field(min_length=1)
+    """The name of an AppArmor profile that is loaded on the nodes. It must allow `mount` and user
+    namespaces."""
 
     def described(self) -> str:
         """Name both for the nodes' owner."""
         return f"the seccomp profile {self.seccomp} and the AppArmor profile {self.app_armor}"
-
-
-_DECIDES_ON_RIGHTS = (
-    "decides on rights, a job's own included; leave it out, and have the cluster's owner make "
-    "roles and bindings"
-)
-
-
-_INTO_CONTAINERS = (
-    "reaches into containers that run already, past what is deployed; deploy a Job in its place, "
-    "and read pods/log"
-)
-
-
-# What no job is given, to read or to change, by API group and resource: why, and the way out.
-
-
-_NEVER_GRANTED: dict[tuple[str, str], str] = {
-    ("", "secrets"): (
-        "would show a job the logins and keys of all that runs there; leave it out: pull logins "
-        "come from this stack, and with HELM_DRIVER: configmap Helm needs no Secret"
-    ),
-    ("", "serviceaccounts/token"): (
-        "would let a job act as another account; leave it out, and list what it needs itself"
-    ),
-    ("", "namespaces"): (
-        "would let a job lower the Pod Security level there; leave it out: the level is set by "
-        "whoever makes the namespace"
-    ),
-    **{
-        ("", f"{resource}/{subresource}"): _INTO_CONTAINERS
-        for resource, subresource in (
-            ("pods", "attach"),
-            ("pods", "ephemeralcontainers"),
-            ("pods", "exec"),
-            ("pods", "portforward"),
-            ("pods", "proxy"),
-            ("services", "proxy"),
-        )
-    },
-    **{
-        (group, resource): _DECIDES_ON_RIGHTS
-        for group in ("rbac.authorization.k8s.io", "authorization.openshift.io")
-        for resource in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
-    },
-}
-
-
-class Permission(Model):
-    """What a deployment may do in a target namespace: a rule of a Role, without wildcards."""
-
-    api_groups: list[ApiGroup] = Field(min_length=1)
-    resources: list[ApiResource] = Field(min_length=1)
-    verbs: list[Verb] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _within_what_is_granted(self) -> Self:
-        for group in self.api_groups:
-            for resource in self.resources:
-                whole = resource.partition("/")[0]
-                reason = _NEVER_GRANTED.get((group, resource), _NEVER_GRANTED.get((group, whole)))
-                if reason:
-                    message = f"grants {resource}, which {reason}"
-                    raise ValueError(message)
-        return self

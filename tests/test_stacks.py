@@ -1,4 +1,6 @@
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from components.settings.models import Settings
 from components.strategies.deploy import Deploy
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
+from components.types import Model
 from dev.generate import schema
 from dev.paths import CHECKOUT
 from report.stack_file import SETTINGS, StackFileError, read_config
@@ -46,6 +49,39 @@ def test_the_schema_refuses_an_unknown_key() -> None:
 
 def test_the_committed_schema_is_that_of_the_models() -> None:
     assert schema.FILE.read_text(encoding="utf-8") == schema.text()
+
+
+def _keys() -> list[tuple[str, dict[str, Any]]]:
+    """Every key that stands in the schema of the settings, with the name of its model."""
+    committed = json.loads(schema.FILE.read_text(encoding="utf-8"))
+    settings = committed["properties"]["config"]["properties"][SETTINGS]
+    return [
+        (f"{name}.{key}", value)
+        for name, model in {**committed["$defs"], "Settings": settings}.items()
+        for key, value in model["properties"].items()
+    ]
+
+
+@pytest.mark.parametrize(("key", "value"), _keys(), ids=[key for key, _ in _keys()])
+def test_each_key_has_a_description_for_editors(key: str, value: dict[str, Any]) -> None:
+    description = value.get("description", "")
+    fields = {
+        field
+        for model in _models(Model)
+        for field, known in model.model_fields.items()
+        if field != known.alias
+    }
+
+    assert len(description.split()) >= 3, key
+    assert description.endswith(".")
+    assert "``" not in description
+    assert fields & set(re.findall(r"\w+", description)) == set()
+
+
+def _models(model: type[Model]) -> Iterator[type[Model]]:
+    for kind in model.__subclasses__():
+        yield kind
+        yield from _models(kind)
 
 
 def test_dev_uses_the_nodes_engine_and_an_insecure_registry() -> None:

@@ -5,13 +5,13 @@ from typing import Any, get_args
 
 import pytest
 
+from components.permissions import Permission
 from components.plan import BuildPlan, Security
 from components.platforms import account_setup
 from components.site import (
     Cluster,
     NodeProfiles,
     Nodes,
-    Permission,
     Registry,
     Site,
 )
@@ -182,7 +182,7 @@ def test_auto_yields_the_chosen_strategys_plan() -> None:
 
 def test_kaniko_gets_the_registries_as_flags() -> None:
     plan = _plan(
-        Kaniko(cache_repository="lan.example.com:5000/cache:v1"),
+        Kaniko(cache_repository="lan.example.com:5000/cache"),
         INSECURE,
         PRIVATE,
         mirrors=("mirror.example.com",),
@@ -194,7 +194,7 @@ def test_kaniko_gets_the_registries_as_flags() -> None:
         "/kaniko/registry-certificates/ca.example.com_5000.crt",
         "--registry-mirror=mirror.example.com",
         "--cache=true",
-        "--cache-repo=lan.example.com:5000/cache:v1",
+        "--cache-repo=lan.example.com:5000/cache",
     ]
 
 

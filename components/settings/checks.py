@@ -6,6 +6,7 @@ Pure: from checked models to (path, message) pairs, all of them, so that they ar
 from collections.abc import Iterator, Mapping
 
 from pydantic.alias_generators import to_camel
+from semver import Version
 
 from components.plan import BuildPlan, DaemonPlan
 from components.settings.models import (
@@ -17,7 +18,7 @@ from components.settings.models import (
 )
 from components.settings.secrets import Secrets
 from components.strategies.shared import FALLBACK
-from components.types import PROJECT, version_tuple
+from components.types import PROJECT
 
 # Which chart first carries the runner that knows the key: facts from the structs of the
 # runner's release tags (gitlab-runner:common/config.go), by the key's path within a runner.
@@ -40,7 +41,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
             yield f"{path}.{key}", reason
         for key, version in _SINCE_CHART.items():
             chosen = getattr(runner, key) != type(runner).model_fields[key].default
-            if chosen and version_tuple(settings.chart.version) < version_tuple(version):
+            if chosen and Version.parse(settings.chart.version) < Version.parse(version):
                 yield (
                     f"{path}.{to_camel(key)}",
                     f"is read from chart {version} on, and chart.version {settings.chart.version} "

@@ -1,6 +1,6 @@
 """The contract of the stack file: everything in ``image-builds:settings``.
 
-Each default of the project is written in these models or in those of ``components/strategies``.
+Each default is written once, in these models, in ``components/site.py`` or in a strategy's options.
 """
 
 from collections.abc import Mapping
@@ -38,46 +38,68 @@ Plans = Mapping[str, BuildPlan]
 
 
 class GitLab(Model):
-    """The GitLab instance that the runners serve, and the CA that signed its certificate."""
+    """The GitLab instance that the runners serve."""
 
     url: Url
+    """The address that managers and jobs use, with its path: `https://gitlab.example.com`."""
     ca_certificates: CaCertificates | None = None
+    """The CA certificates of an instance with a private CA, in PEM, as a block scalar (`|`). Set it
+    where jobs fail with `x509: certificate signed by unknown authority`."""
 
 
 class Chart(Model):
     """The official GitLab Runner chart: which version, and from where."""
 
     version: ChartVersion = "0.86.0"
+    """The exact version of the chart, 0.86.0 or later, so that each deployment installs the same.
+    Chart 0.86.0 contains runner 18.9; some keys of a runner need a later one."""
     repository: Url = "https://charts.gitlab.io"
+    """The Helm repository that has the chart. Set it to a mirror where the cluster's operators
+    cannot reach GitLab's own."""
     archive: str | None = Field(default=None, min_length=1)
+    """A chart archive or folder on the machine that deploys, used in place of the repository, for
+    deployments without a network."""
 
 
 class TargetNamespace(Model):
-    """A namespace that runs built images and so gets the pull secret.
-
-    ``create: false`` uses a namespace that exists; ``adoptPullSecret`` takes over a pull secret
-    that is there already, made by ``kubectl create secret docker-registry`` for example.
-    """
+    """A namespace that runs built images, and so gets the Secret with the pull logins."""
 
     create: bool = False
+    """Set `true` to create the namespace, and to delete it with the stack and all that is in it. By
+    default it must exist, and it stays."""
     adopt_pull_secret: bool = False
+    """Set `true` to take over a Secret `registry-pull` that exists already, for example one from
+    `kubectl create secret docker-registry`. By default such a Secret fails the deployment, so that
+    nothing that others made is overwritten."""
 
 
 class TokenRegistration(Model):
-    """The runner exists in GitLab; its ``glrt-`` token is in image-builds:runnerTokens."""
+    """Register a runner that exists in GitLab, with its token in `image-builds:runnerTokens`."""
 
     kind: Literal["token"] = "token"
+    """Selects this registration. The token begins with `glrt-`."""
 
 
 class UserRunner(Model):
-    """The stack creates the runner in GitLab (``gitlab.UserRunner``) and keeps its token."""
+    """Create the runner in GitLab, as a `gitlab.UserRunner` whose token the stack keeps.
+
+    The GitLab provider needs a token that may create runners: `gitlab:token`.
+    """
 
     kind: Literal["userRunner"]
+    """Selects this registration."""
     runner_type: Literal["instance_type", "group_type", "project_type"]
+    """Whose jobs the runner takes: those of the whole instance, of a group or of a project."""
     group_id: int | None = Field(default=None, ge=1)
+    """The number of the group, which `group_type` requires."""
     project_id: int | None = Field(default=None, ge=1)
+    """The number of the project, which `project_type` requires."""
     access_level: Literal["not_protected", "ref_protected"] = "not_protected"
+    """With `ref_protected` the runner takes jobs of protected branches and tags only. Set it for
+    runners that deploy."""
     untagged: bool = False
+    """Set `true` to take jobs without tags too. By default a job must ask for the runner by a tag,
+    so that no job builds here by chance."""
 
     @model_validator(mode="after")
     def _owner_fits_type(self) -> Self:
@@ -85,9 +107,9 @@ class UserRunner(Model):
         wanted = owners.get(self.runner_type)
         for key in ("group_id", "project_id"):
             if (getattr(self, key) is not None) != (key == wanted):
-                verb = "needs" if key == wanted else "takes no"
+                rule = "must have" if key == wanted else "must not have"
                 action = "add it" if key == wanted else "remove it"
-                message = f"a runner of type {self.runner_type} {verb} {to_camel(key)}; {action}"
+                message = f"{rule} {to_camel(key)} with runnerType {self.runner_type}; {action}"
                 raise ValueError(message)
         return self
 
@@ -96,11 +118,14 @@ _AnyRegistration = Annotated[TokenRegistration | UserRunner, Field(discriminator
 
 
 class Toleration(Model):
-    """A taint that jobs tolerate; without ``value`` any value, without ``effect`` every effect."""
+    """A taint of nodes that jobs tolerate."""
 
     key: LabelKey
+    """The taint's key."""
     value: LabelValue | None = None
+    """The taint's value; by default any."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; by default every one."""
 
 
 def _one_effect_each(tolerations: list[Toleration]) -> list[Toleration]:
@@ -109,8 +134,8 @@ def _one_effect_each(tolerations: list[Toleration]) -> list[Toleration]:
         taint = (toleration.key, toleration.value)
         if taint in seen:
             message = (
-                f"names the taint {toleration.key} a second time, and the runner keeps one effect "
-                "for each; leave effect out, which tolerates every effect"
+                f"must name the taint {toleration.key} once, because GitLab Runner keeps one "
+                "effect for each; remove effect, to tolerate every one"
             )
             raise ValueError(message)
         seen.add(taint)
@@ -121,7 +146,11 @@ class RunnerSettings(Model):
     """One GitLab runner: its tags, how its jobs build images, and where they run."""
 
     tags: list[Tag] = Field(min_length=1)
+    """The tags by which jobs ask for this runner. With `registration: token` they are set in
+    GitLab, and are only reported here."""
     strategy: AnyStrategy = DEFAULT
+    """How jobs build images: a strategy by name, or a mapping with `kind` and its options. `auto`
+    chooses the one that needs the least and works on the cluster."""
     registration: Annotated[
         _AnyRegistration,
         BeforeValidator(
@@ -129,37 +158,67 @@ class RunnerSettings(Model):
             json_schema_input_type=_AnyRegistration | Literal["token"],
         ),
     ] = TokenRegistration()
+    """How the runner comes into GitLab: `token` for one that exists there, or a mapping with `kind:
+    userRunner` for one that the stack creates."""
     job_namespace: DnsLabel | None = None
+    """The namespace of the jobs; by default the stack's namespace, `-` and the runner's name. Each
+    runner has its own, so that jobs cannot read the Secrets of others."""
     concurrent: int = Field(default=10, ge=1)
+    """How many jobs the runner runs at a time. Ten is a start; the nodes must have room for as many
+    times `resources.requests`."""
     resources: Resources = Resources()
+    """Requests and limits of a job's containers. By default the container that builds requests 500m
+    CPU and 1Gi memory, one that only calls a daemon 100m and 128Mi, and nothing is limited."""
     node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
+    """Labels of the nodes that jobs run on, beside those that the strategy needs."""
     tolerations: Annotated[list[Toleration], AfterValidator(_one_effect_each)] = Field(
         default_factory=list[Toleration],
     )
+    """Taints that jobs tolerate, for nodes that are set aside for builds."""
     runtime_class_name: DnsName | None = None
+    """The RuntimeClass of jobs, for example a sandbox such as gVisor or Kata. It cannot be set
+    where jobs use the node's Docker daemon, which needs the node's own runtime."""
     priority_class_name: DnsName | None = None
+    """The PriorityClass of jobs: whose pods are scheduled first and preempted last."""
     environment: dict[VariableName, str] = Field(default_factory=dict[str, str])
+    """Variables of every job. They are readable in `config.toml`, so they must not be secret; a
+    job's own variables take precedence."""
     seccomp_profile: Literal["RuntimeDefault"] | None = None
+    """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
+    kubelets leave it out. It needs chart 0.88.0 or later."""
     pod_disruption_budget: bool = False
+    """Set `true` to keep drains of nodes from evicting running jobs. It needs chart 0.88.0 or
+    later, and lets managers create PodDisruptionBudgets."""
 
 
 class Settings(Model):
-    """Everything in ``image-builds:settings``.
-
-    ``previewAccount`` makes an account for the previews of merge requests, which reads no Secret.
-    """
+    """Everything about an environment that is not secret."""
 
     gitlab: GitLab
+    """The GitLab instance that the runners serve."""
     cluster: Cluster
+    """The target cluster. Strategies are checked against it before a deployment."""
     namespace: DnsLabel
+    """The namespace of the managers, which the stack creates, and the first part of the names of
+    the job namespaces. Stacks on one cluster need different ones."""
     preview_account: bool = False
+    """Set `true` to create an account for previews in merge requests. It can get what the stack
+    deploys, but no Secret, and change nothing."""
     chart: Chart = Chart()
+    """The chart of GitLab Runner, by default the oldest one supported from GitLab's repository."""
     registries: list[Registry] = Field(default_factory=list[Registry])
+    """The registries that need settings or a login. Others are reached over TLS without a login."""
     registry_mirrors: list[RegistryHost] = Field(default_factory=list[str])
+    """Mirrors of Docker Hub, tried in this order, as `host` or `host:port`. They avoid its limit of
+    pulls; a mirror with a private CA or plain HTTP also needs an entry in `registries`."""
     target_namespaces: dict[DnsLabel, TargetNamespace] = Field(
         default_factory=dict[str, TargetNamespace],
     )
+    """The namespaces that run built images, by name. They get the pull logins as the Secret
+    `registry-pull`, which pods name in `imagePullSecrets`."""
     runners: dict[DnsLabel, RunnerSettings] = Field(min_length=1)
+    """The GitLab runners of this environment, by name. A name is part of the names of namespaces,
+    accounts and the Helm release, so another name makes another runner."""
 
     @property
     def site(self) -> Site:
@@ -176,16 +235,16 @@ class Settings(Model):
         return {name: runner.strategy.plan(site) for name, runner in self.runners.items()}
 
     def job_namespace(self, runner: str) -> str:
-        """The runner's job namespace; by default the stack's namespace and the runner's name."""
+        """Return a runner's job namespace, by default named after the stack's and the runner."""
         return self.runners[runner].job_namespace or f"{self.namespace}-{runner}"
 
     def daemon_namespace(self, daemon: str) -> str:
-        """The namespace of a daemon that the runners share."""
+        """Return the namespace of a daemon that the runners share."""
         return f"{self.namespace}-{daemon}"
 
 
 class AcceptedRisks(pydantic.RootModel[dict[str, Reason]]):
-    """The risks in ``image-builds:acceptedRisks``: by the name that a report gives, the reason.
+    """Risks that are accepted: the reason, by the name that a report gives the risk.
 
-    Nothing that is deployed depends on them; whether a change is let through does.
+    Nothing that is deployed depends on them, only whether a pipeline lets a change pass.
     """

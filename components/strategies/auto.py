@@ -13,9 +13,14 @@ _PREFERRED = Dood(accept_node_root=True)
 
 @final
 class Auto(StrategyOptions):
-    """Let the cluster decide: its facts pick one of the strategies that build."""
+    """Choose between `dood` and `kaniko` by what is declared of the cluster.
+
+    `dood` is chosen on premises, on trusted Ubuntu nodes with a Docker socket, and `kaniko` on all
+    other clusters.
+    """
 
     kind: Literal["auto"] = "auto"
+    """Selects this strategy."""
 
     forms: ClassVar[Forms] = {}
     """None: a runner has that of the strategy that is picked."""

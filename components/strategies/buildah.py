@@ -26,17 +26,24 @@ from components.types import Image
 
 @final
 class Buildah(StrategyOptions):
-    """Build with Buildah in the job's own container.
-
-    ``chroot`` runs as uid 1000 and ``root`` as uid 0, both without privilege.
-    """
+    """Build with Buildah in the job's own container, without a daemon."""
 
     kind: Literal["buildah"] = "buildah"
+    """Selects this strategy."""
     variant: Literal["chroot", "root", "privileged"] = "chroot"
+    """`chroot` builds as uid 1000 and `root` as uid 0, both without privileges. `privileged` is
+    privileged on the node and needs `acceptPrivileged: true`."""
     storage_driver: Literal["vfs", "overlay"] = "vfs"
+    """How layers are stored. `vfs` works everywhere and copies each layer; `overlay` is faster and
+    smaller, and needs a kernel that lets the container mount it."""
     accept_privileged: Annotated[Literal[True] | None, ACCEPT_PRIVILEGED] = None
+    """Must be `true` for the variant `privileged`, to confirm that each job's container is
+    privileged on the node, and absent for the others."""
     node_profiles: NodeProfiles | None = None
+    """Profiles on the nodes for the variants `chroot` and `root`, in place of `Unconfined`, which
+    only the Pod Security level `privileged` admits."""
     image: Image = "quay.io/containers/buildah:v1.43.5"
+    """The image of jobs that name none, pinned by a version or a digest."""
 
     forms: ClassVar[Forms] = {
         "buildah": {},

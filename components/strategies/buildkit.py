@@ -46,17 +46,26 @@ def _image(given: Mapping[str, Any]) -> str:
 
 @final
 class Buildkit(StrategyOptions):
-    """Build with a BuildKit daemon inside the job's own container.
-
-    ``rootful`` is privileged in a user namespace of the pod's own (``hostUsers: false``).
-    """
+    """Build with a BuildKit daemon inside the job's own container."""
 
     kind: Literal["buildkit"] = "buildkit"
+    """Selects this strategy."""
     variant: Literal["rootless", "rootful", "privileged"] = "rootless"
+    """`rootless` builds as uid 1000 without privileges. `rootful` is privileged only inside a user
+    namespace of the pod and needs `hostUsers: false`. `privileged` is privileged on the node and
+    needs `acceptPrivileged: true`."""
     host_users: bool = True
+    """`false` gives each pod a user namespace, in which root is nobody on the node. The variant
+    `rootful` needs it, and the nodes must offer it (`cluster.nodes.userNamespaces`)."""
     accept_privileged: Annotated[Literal[True] | None, ACCEPT_PRIVILEGED] = None
+    """Must be `true` for the variant `privileged`, to confirm that each job's container is
+    privileged on the node, and absent for the others."""
     node_profiles: NodeProfiles | None = None
+    """Profiles on the nodes for the variant `rootless`, in place of `Unconfined`, which only the
+    Pod Security level `privileged` admits."""
     image: Image = Field(default_factory=_image)
+    """The image of jobs that name none, pinned by a version or a digest. The variant `rootless`
+    needs one that ends in `-rootless`."""
 
     forms: ClassVar[Forms] = {
         "buildkit": {},

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, final
 from pydantic import Field
 
 from components.plan import BuildPlan, DaemonPlan, EmptyDir, Security
+from components.quantity import Quantity, amount
 from components.site import Bounds, NodeProfiles, Site
 from components.strategies.buildkit import (
     CONFIG,
@@ -33,7 +34,7 @@ from components.strategies.shared import (
     unconfined,
     wait_for,
 )
-from components.types import Image, Quantity, amount
+from components.types import Image
 
 _CERTIFICATES = "/etc/image-builds/buildkitd"
 _PORT = 1234
@@ -48,20 +49,31 @@ def _client_image(given: Mapping[str, Any]) -> str:
 
 @final
 class BuildkitService(StrategyOptions):
-    """Build with one BuildKit daemon that the stack's runners share, rootless, outside of the jobs.
+    """Build with one rootless BuildKit daemon that the stack's runners share, outside of the jobs.
 
-    ``client`` is what jobs call: ``buildctl``, or ``docker buildx`` with the driver ``remote``.
-    ``cache_size`` is how much of the daemon's layers survives its garbage collection; they are
-    gone when its pod is. ``resources`` are the daemon's.
+    Jobs need no privileges, so their namespace is at the Pod Security level `restricted`. Runners
+    that use the daemon must give it the same options.
     """
 
     kind: Literal["buildkit-service"] = "buildkit-service"
+    """Selects this strategy."""
     client: Literal["buildctl", "buildx"] = "buildctl"
+    """What jobs call: `buildctl`, or with `buildx` the command `docker buildx` and its driver
+    `remote`."""
     cache_size: Quantity = "20Gi"
+    """How much of the layers the daemon's garbage collection keeps. They are on the node's disk and
+    are lost with the daemon's pod."""
     resources: Bounds = Bounds()
+    """Requests and limits of the daemon, which does the work of all jobs. By default it requests
+    500m CPU and 1Gi memory, and nothing is limited."""
     node_profiles: NodeProfiles | None = None
+    """Profiles on the nodes for the daemon, in place of `Unconfined`, which only the Pod Security
+    level `privileged` admits."""
     daemon_image: Image = ROOTLESS
+    """The image of the daemon, pinned by a version or a digest. It must end in `-rootless`."""
     image: Image = Field(default_factory=_client_image)
+    """The image of jobs that name none, pinned by a version or a digest. By default it has the
+    client."""
 
     forms: ClassVar[Forms] = {
         "buildkit-service": {},

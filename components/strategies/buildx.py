@@ -41,17 +41,22 @@ _RULE_WITH_FILES = AccountRule(
 
 @final
 class Buildx(StrategyOptions):
-    """Build with ``docker buildx`` and BuildKit pods that each job makes for itself.
+    """Build with `docker buildx` and a BuildKit pod for each job, by the driver `kubernetes`.
 
-    The driver is ``kubernetes``; the others are ``buildkit-service`` with ``client: buildx``
-    (``remote``), and ``dind`` and ``dood`` as they are (``docker``). Anyone who can run a job can
-    make privileged pods, so the stack file must accept this.
+    Anyone who can run a job can create privileged pods in the job namespace. For the driver
+    `remote` use `buildkit-service` with `client: buildx`; the driver `docker` works in `dind` and
+    `dood`.
     """
 
     kind: Literal["buildx"] = "buildx"
+    """Selects this strategy."""
     accept_privileged: Annotated[Literal[True], ACCEPT_PRIVILEGED]
+    """Must be `true`, to confirm that anyone who can run a job can create privileged pods."""
     image: Image = DOCKER_CLIENT
+    """The image of jobs that name none, with `docker buildx`, pinned by a version or a digest."""
     daemon_image: Image = ROOTLESS
+    """The image of the pods that build, pinned by a version or a digest. It must end in
+    `-rootless`."""
 
     forms: ClassVar[Forms] = {"buildx": {"acceptPrivileged": True}}
     command: ClassVar[str] = "docker buildx build"

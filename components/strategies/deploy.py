@@ -8,28 +8,32 @@ from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
 
+from components.permissions import Permission
 from components.plan import BuildPlan, Security
-from components.site import Permission, Site
+from components.site import Site
 from components.strategies.shared import CLIENT, Forms, StrategyOptions
 from components.types import DnsLabel, Image
 
 
 @final
 class Deploy(StrategyOptions):
-    """Build nothing: run deployments, with the rights in target namespaces that are listed.
+    """Build nothing and run deployments, with the permissions in target namespaces that are listed.
 
-    The image has ``kubectl`` and ``helm``. Anyone who can run a job has these rights, and who may
-    make pods in a namespace can mount every Secret there (kubernetes/website:
-    content/en/docs/concepts/security/rbac-good-practices.md).
+    Anyone who can run a job has these permissions, so register the runner for protected branches.
     """
 
     kind: Literal["deploy"] = "deploy"
+    """Selects this strategy."""
     image: Image = (
         "alpine/k8s:1.34.1@sha256:ec714df3813b5405292860f8a1c55c5727bf8c33c88992f1e981efad8065547f"
     )
+    """The image of jobs that name none, pinned by a version or a digest. The default has `kubectl`
+    and `helm`."""
     permissions: dict[DnsLabel, Annotated[list[Permission], Field(min_length=1)]] = Field(
         default_factory=dict[str, list[Permission]],
     )
+    """What jobs may do, by target namespace; by default nothing. An account that can create pods in
+    a namespace can mount every Secret there (Kubernetes: RBAC good practices)."""
 
     forms: ClassVar[Forms] = {"deploy": {}}
     command: ClassVar[str] = ""

@@ -43,18 +43,25 @@ def _engine_image(given: Mapping[str, Any]) -> str:
 
 @final
 class Dind(StrategyOptions):
-    """Build with a Docker engine that runs privileged beside the job.
+    """Build with a Docker daemon of each job's own, in a privileged container beside it.
 
-    Anyone who can run a job commands that engine, so the stack file must accept this. ``tls`` and
-    ``socket`` are how the client reaches it; ``rootless`` runs it as uid 1000, reached with TLS.
-    Client and engine are of one version: engines of 29.0 refuse older clients.
+    Anyone who can run a job commands that daemon, and can leave its container for the node.
     """
 
     kind: Literal["dind"] = "dind"
+    """Selects this strategy."""
     variant: Literal["tls", "socket", "rootless"] = "tls"
+    """How jobs reach the daemon: over TLS, or with `socket` through a Unix socket in a shared
+    folder. `rootless` runs the daemon as uid 1000, reached over TLS; its container is privileged
+    all the same (docker-library/docker#330)."""
     accept_privileged: Annotated[Literal[True], ACCEPT_PRIVILEGED]
+    """Must be `true`, to confirm that each job has a privileged container."""
     image: Image = DOCKER_CLIENT
+    """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
+    Use the version of the daemon: daemons of Docker 29 refuse clients older than 25."""
     daemon_image: Image = Field(default_factory=_engine_image)
+    """The image of the daemon, pinned by a version or a digest. By default it has the version of
+    the default client, and is rootless with that variant."""
 
     forms: ClassVar[Forms] = {
         "dind": {"acceptPrivileged": True},

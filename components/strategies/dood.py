@@ -30,17 +30,21 @@ _OLDEST_SUPPORTED = 29
 
 @final
 class Dood(StrategyOptions):
-    """Build with the node's own Docker engine, through its socket.
+    """Build with the node's own Docker daemon, through its socket.
 
-    Anyone who can run a job is root on the node, so the stack file must accept this.
+    Anyone who can run a job is root on the node.
     """
 
     kind: Literal["dood"] = "dood"
+    """Selects this strategy."""
     accept_node_root: Annotated[
         Literal[True],
         Accept("anyone who can run a job becomes root on the node"),
     ]
+    """Must be `true`, to confirm that anyone who can run a job becomes root on the node."""
     image: Image = DOCKER_CLIENT
+    """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
+    Daemons of Docker 29 refuse clients older than 25."""
 
     forms: ClassVar[Forms] = {"dood": {"acceptNodeRoot": True}}
     command: ClassVar[str] = "docker build"

@@ -15,25 +15,30 @@ from components.strategies.shared import (
     certificate_file,
     certificate_files,
 )
-from components.types import Image
+from components.types import Image, Repository
 
 _CERTIFICATES = "/kaniko/registry-certificates"
 
 
 @final
 class Kaniko(StrategyOptions):
-    """Build in the job's own container, without privilege.
+    """Build with Kaniko in the job's own container, as root but without privileges.
 
-    The default image is the maintained fork's: Google's was archived on 2025-06-03
-    (osscontainertools/kaniko:README.md). ``-debug`` has the shell that GitLab needs.
+    It needs the Pod Security level `baseline`, which most clusters allow.
     """
 
     kind: Literal["kaniko"] = "kaniko"
+    """Selects this strategy."""
     image: Image = (
         "ghcr.io/osscontainertools/kaniko:v1.28.5-debug"
         "@sha256:d6d74217dc077acfd3094992e917c357080a2d3fdd1042a49e34e29a7e57c572"
     )
-    cache_repository: Image | None = None
+    """The image of jobs that name none, pinned by a version or a digest. The default is the
+    maintained fork, because Google archived its own on 2025-06-03
+    (osscontainertools/kaniko:README.md), with `-debug` for the shell that GitLab needs."""
+    cache_repository: Repository | None = None
+    """The repository that keeps layers between jobs, without a tag, in a registry whose `push`
+    login may write it. By default every job builds all its layers."""
 
     forms: ClassVar[Forms] = {"kaniko": {}}
     command: ClassVar[str] = "/kaniko/executor"
