@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from components.arguments import environment_args
-from components.resources.environment import EnvironmentArgs
-from components.settings.load import Stack
 from dev.cluster import Cluster
 from tests.support.configured import STRATEGIES
+from tests.support.harness import in_year
 from tests.support.kubernetes import Api, apps_v1
 from tests.support.stacks import Site
 
@@ -56,15 +54,6 @@ def test_it_appears_with_the_strategy_and_goes_with_it(
     assert own not in [item.metadata.name for item in core.list_namespace().items]
 
 
-def _in_year(monkeypatch: pytest.MonkeyPatch, year: int) -> None:
-    """Have the program, which takes the year from the clock, run in another one."""
-
-    def placed(stack: Stack, _: int) -> EnvironmentArgs:
-        return environment_args(stack, year)
-
-    monkeypatch.setattr("components.arguments.environment_args", placed)
-
-
 def test_a_new_year_brings_other_certificates_of_the_same_ca(
     site: Site,
     core: Api,
@@ -72,13 +61,14 @@ def test_a_new_year_brings_other_certificates_of_the_same_ca(
 ) -> None:
     """Until then they stay as they are."""
     own, jobs = f"{site.prefix}-buildkitd", f"{site.prefix}-builds"
-    _in_year(monkeypatch, 2026)
+    program = site.stack.run
+    monkeypatch.setattr(site.stack, "run", in_year(program, 2026))
     site.write(SERVICE)
     site.up()
     ca, first = _secret(core, own, "buildkitd-ca"), _secret(core, jobs, "daemon-certificates")
     assert site.up().operations == {}
 
-    _in_year(monkeypatch, 2027)
+    monkeypatch.setattr(site.stack, "run", in_year(program, 2027))
     renewed = site.up()
 
     # The jobs' Secret and the daemon change in place; last year's Secret goes at the end.
@@ -97,14 +87,14 @@ def test_a_new_year_brings_other_certificates_of_the_same_ca(
         x509.load_pem_x509_certificate(certificate).verify_directly_issued_by(authority)
 
 
-def test_whoever_has_no_certificate_of_the_ca_is_turned_away(
+def test_a_client_without_a_certificate_of_the_ca_is_rejected(
     site: Site,
     core: Api,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With OpenSSL at both ends, as the daemon itself needs a node."""
-    _in_year(monkeypatch, 2026)
+    monkeypatch.setattr(site.stack, "run", in_year(site.stack.run, 2026))
     site.write(SERVICE)
     site.up()
     both = _secret(core, f"{site.prefix}-buildkitd", "buildkitd-2026")

@@ -4,6 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
+
+from components.arguments import environment_args
+from components.resources.environment import EnvironmentArgs
+from components.settings.load import Stack
 from report.inputs.recorder import Recorder, RegisteredResource
 
 YEAR = 2026
@@ -35,6 +40,20 @@ def eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def in_year(program: Callable[[], object], year: int = YEAR) -> Callable[[], None]:
+    """Have ``__main__.py``, which takes the year from the clock, run in another one."""
+
+    def place(stack: Stack, _: int) -> EnvironmentArgs:
+        return environment_args(stack, year)
+
+    def run() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("components.arguments.environment_args", place)
+            program()
+
+    return run
 
 
 def deploy(program: Callable[[], object], *, preview: bool = False) -> list[RegisteredResource]:

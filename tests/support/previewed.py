@@ -22,6 +22,7 @@ from report.stack_file import SETTINGS, StackFile
 from report.values import Scrubber
 from tests.support.changes import ONE_RUNNER, Change, Deployed, with_transforms
 from tests.support.configured import bent, configure
+from tests.support.harness import in_year
 
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
 
@@ -64,7 +65,7 @@ def _run(
     configure(*json.loads(config))
     recorder = Recorder("test", preview=state is not None, state=state or ())
     program = functools.partial(runpy.run_path, str(CHECKOUT / "__main__.py"))
-    recorder.run(with_transforms(program, change))
+    recorder.run(in_year(with_transforms(program, change)))
     return tuple(recorder.registered)
 
 
