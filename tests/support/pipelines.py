@@ -28,10 +28,10 @@ def resolved(folder: Path, pipeline: object, templates: Path | None = None) -> d
     if templates:
         shutil.copytree(templates, folder / "templates")
     for command in (["init", "--quiet"], ["add", "."]):  # it includes tracked files only
-        subprocess.run(["git", *command], cwd=path.parent if path else None, check=True)
+        subprocess.run(["git", *command], cwd=folder, check=True)
     answer = subprocess.run(
         [_ENVIRONMENT / "bin" / "node", _ENVIRONMENT / _GITLAB_CI_LOCAL, "--preview"],
-        cwd=path.parent if path else None,
+        cwd=folder,
         # Its own settings, and the user's variables, are in the home.
         env={"HOME": str(folder), "PATH": os.environ["PATH"]},
         check=False,
