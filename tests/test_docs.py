@@ -37,6 +37,14 @@ def test_a_stale_table_is_replaced_and_nothing_else() -> None:
     assert docs.update(f"before{stale}after") == f"before{text}after"
 
 
+def test_every_key_of_the_stack_file_has_a_description() -> None:
+    text = (DOCS / "reference" / "stack-file.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `.*\|$", text, re.MULTILINE)
+
+    assert len(rows) > 96
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
 def test_the_readme_has_at_most_150_lines() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
 
