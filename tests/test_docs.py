@@ -9,6 +9,7 @@ import yaml
 from components.settings.models import AcceptedRisks, Settings
 from components.strategies.kaniko import Kaniko
 from dev.generate import docs
+from dev.paths import CHECKOUT
 from tests.support.configured import SETTINGS
 from tests.support.pages import CHINESE, DOCS, PAGES, README, anchor, blocks, name
 
@@ -92,6 +93,18 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     ]
 
     assert broken == []
+
+
+FOLDERS = r"\.ci|commands|components|dev|policy|report|schema|templates|tests"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_paths_that_pages_name_exist(page: Path) -> None:
+    paths = re.findall(rf"`((?:{FOLDERS})/[^`\s]*)`", page.read_text(encoding="utf-8"))
+    # GitLab calls an environment dev/preview.
+    named = {re.sub(r"<\w+>", "*", path).rstrip("/") for path in paths} - {"dev/preview"}
+
+    assert [path for path in named if not list(CHECKOUT.glob(path))] == []
 
 
 def test_the_index_links_to_every_page() -> None:
