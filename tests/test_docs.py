@@ -54,16 +54,16 @@ def _links(page: Path) -> list[str]:
     return re.findall(r"]\(([^)]*)\)", page.read_text(encoding="utf-8"))
 
 
-def test_the_chinese_readme_has_the_commands_of_the_english_one() -> None:
+def test_the_chinese_readme_has_the_commands_of_the_english() -> None:
     for language in ("sh", "yaml"):
         assert blocks(CHINESE, language) == blocks(README, language)
 
 
-def test_the_chinese_readme_has_the_links_of_the_english_one() -> None:
+def test_the_chinese_readme_has_the_links_of_the_english() -> None:
     assert set(_links(CHINESE)) - {README.name} == set(_links(README)) - {CHINESE.name}
 
 
-def test_the_chinese_readme_has_the_strategies_of_the_english_one() -> None:
+def test_the_chinese_readme_has_the_strategies_of_the_english() -> None:
     english, chinese = (
         re.findall(r"^\| `([\w-]+)`", page.read_text(encoding="utf-8"), re.MULTILINE)
         for page in (README, CHINESE)
@@ -107,13 +107,25 @@ def test_paths_that_pages_name_exist(page: Path) -> None:
     assert [path for path in named if not list(CHECKOUT.glob(path))] == []
 
 
-def test_the_index_links_to_every_page() -> None:
-    index = (DOCS / "index.md").read_text(encoding="utf-8")
-    expected = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
-    # The decisions have an index of their own.
-    missing = {path for path in expected if not path.startswith("adr/0")} - {"index.md"}
+EXPECTED = {
+    path
+    for page in PAGES
+    if page.is_relative_to(DOCS)
+    # The decisions have their own index.
+    and not (path := str(page.relative_to(DOCS))).startswith("adr/0")
+}
 
-    assert {path for path in missing if f"({path})" not in index} == set()
+
+def test_the_index_links_to_every_page() -> None:
+    links = _links(DOCS / "index.md")
+
+    assert {"index.md", *links} >= EXPECTED
+
+
+def test_the_navigation_of_the_site_has_every_page() -> None:
+    text = (CHECKOUT / "mkdocs.yml").read_text(encoding="utf-8")
+
+    assert set(re.findall(r": (\S+\.md)$", text, re.MULTILINE)) == EXPECTED
 
 
 def _fragments() -> Iterator[Any]:
