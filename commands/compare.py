@@ -29,6 +29,7 @@ from report.inputs.charts import Charts
 from report.inputs.recorder import Recorder, RegisteredResource
 from report.model import Report
 from report.outputs import html, markdown, terminal
+from report.redact import Scrubber
 from report.stack_file import (
     SETTINGS,
     StackFile,
@@ -36,7 +37,6 @@ from report.stack_file import (
     parse_config,
     read_config,
 )
-from report.values import Scrubber
 
 _TOKENS = f"{PROJECT}:runnerTokens"
 _CREDENTIALS = f"{PROJECT}:registryCredentials"
@@ -111,15 +111,14 @@ def build_report(stack: str, revision: str) -> Report:
     new = _record(config, file.name, Recorder(stack, preview=True, state=old))
     stack_file = StackFile(file.name, after)
     scrub = Scrubber([_PLACEHOLDER])
-    found = assemble.report(
-        registrations.plan(old, new, scrub),
+    source = assemble.Source(
         environment=stack,
         stack_file=stack_file,
         settings=stack_file.settings,
-        charts=Charts(None),
-        scrub=scrub,
         base=base,
     )
+    plan = registrations.plan(old, new, scrub)
+    found = assemble.report(plan, source, Charts(None), scrub)
     gaps = _GAPS if before != after else ()
     if _git("diff", "--quiet", base, "--", *_PROGRAM).returncode:
         gaps = (_OTHER_PROGRAM, *gaps)

@@ -44,12 +44,12 @@ def look(stack: auto.Stack, program: Path) -> Report:
     releases: dict[str, live.Release] = {}
     settings = {key: value.value for key, value in config.items()}
     kubeconfig = stack.workspace.env_vars.get("KUBECONFIG") or os.environ.get("KUBECONFIG", "")
-    with live.place(settings, kubeconfig) as where:
+    with live.locate(settings, kubeconfig) as where:
         try:
             for step in () if seen.plan.errors else seen.plan.steps:
                 if step.type == RELEASE and step.new:
                     name, namespace = str(step.new.get("name")), str(step.new.get("namespace"))
-                    found = live.release(program, where, name, namespace, seen.scrub)
+                    found = live.read_release(program, where, name, namespace, seen.scrub)
                     releases[step.urn] = found
         except live.LiveError as error:
             plan = dataclasses.replace(seen.plan, errors=(str(error),))

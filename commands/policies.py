@@ -12,9 +12,10 @@ from commands.exit_codes import ExitCode
 from report.analysis.rules import RULES
 from report.analysis.violations import violations
 from report.inputs import state
-from report.outputs import markdown as note
 from report.outputs import terminal
+from report.outputs.phrases import acceptance, plural
 from report.stack_file import StackFile
+from report.tree import JSON
 
 
 def run(stack: auto.Stack) -> ExitCode:
@@ -38,7 +39,7 @@ def check_file(file: Path) -> ExitCode:
     return _check(str(file), content)
 
 
-def _check(source: str, content: object) -> ExitCode:
+def _check(source: str, content: JSON) -> ExitCode:
     """Print what a state violates, and how that is accepted."""
     try:
         plan = state.read(content)
@@ -54,11 +55,11 @@ def _check(source: str, content: object) -> ExitCode:
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     found = violations(plan, stack, StackFile(file.name, text))
     stopping = [item for item in found if item.stops]
-    counted = note.plural(len(stopping), "mandatory violation")
+    counted = plural(len(stopping), "mandatory violation")
     print(f"{stack}: {len(RULES)} rules, {counted}")
     terminal.policies(found, file.name, Console())
     if stopping:
         print(f"To accept this, give the reasons in {file.name}:\n")
-        print(note.acceptance(item.identity for item in stopping))
+        print(acceptance(item.identity for item in stopping))
         return ExitCode.RISK_RAISED
     return ExitCode.NO_CHANGE

@@ -48,30 +48,27 @@ def preview_and_write(
     with Charts(helm.find()) as charts:
         seen = preview.run(stack, charts)
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        source = StackFile(file.name, text, seen.scrub)
-        report = assemble.report(
-            seen.plan,
+        source = assemble.Source(
             environment=stack.name,
-            stack_file=source,
+            stack_file=StackFile(file.name, text, seen.scrub),
             settings=seen.settings,
-            charts=charts,
-            scrub=seen.scrub,
             base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
             state=seen.state,
         )
-    _write(report, source, output, note_limit)
+        report = assemble.report(seen.plan, source, charts, seen.scrub)
+    _write(report, output, note_limit)
     terminal.write(report, Console())
     if exit_code(report) != ExitCode.NO_CHANGE:
         print(f"The whole report, for a browser: {output / 'report.html'}")
     return report
 
 
-def _write(report: Report, source: StackFile, folder: Path, note_limit: int | None) -> None:
+def _write(report: Report, folder: Path, note_limit: int | None) -> None:
     """Write every output that is a file."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "plan.json": terraform.write(report),
-        "quality.json": code_quality.write(report, source),
+        "quality.json": code_quality.write(report),
         "note.md": markdown.write(report, note_limit or markdown.LIMIT),
         "report.html": html.write(report),
         "digest.txt": f"{report.digest}\n",

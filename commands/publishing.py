@@ -4,8 +4,8 @@ import os
 import sys
 
 from report.model import Report
-from report.outputs import gitlab
-from report.outputs import markdown as note
+from report.outputs import gitlab, markdown
+from report.outputs.phrases import heading
 
 TOKEN = "IMAGE_BUILDS_NOTE_TOKEN"  # noqa: S105 - the name of a variable
 """A project access token with the role Reporter and the scope ``api``. Without it, no note and no
@@ -20,7 +20,7 @@ def publish_note(report: Report) -> None:
         return
     name = f"risk raised: {report.environment}"
     try:
-        gitlab.publish(to, merge_request, report.environment, note.write(report))
+        gitlab.publish_note(to, merge_request, report.environment, markdown.write(report))
         gitlab.label(to, merge_request, name, wanted=report.stops)
     except gitlab.PublishError as error:
         print(f"The note of the merge request is not up to date: {error}", file=sys.stderr)
@@ -30,9 +30,9 @@ def publish_issue(report: Report) -> None:
     """Open, edit or close the issue of a drift, if there is a token and it is known what is."""
     if report.errors or "CI_PROJECT_ID" not in os.environ or not (to := _address()):
         return
-    text = note.write(report) if report.counts.total else None
+    text = markdown.write(report) if report.counts.total else None
     try:
-        gitlab.tell_issue(to, report.environment, note.heading(report), text)
+        gitlab.publish_issue(to, report.environment, heading(report), text)
     except gitlab.PublishError as error:
         print(f"The issue of the drift is not up to date: {error}", file=sys.stderr)
 
@@ -42,7 +42,7 @@ def is_stale(report: Report) -> bool:
     if not (to := _address()):
         return False
     try:
-        seen = gitlab.reviewed(to, os.environ["CI_COMMIT_SHA"], report.environment)
+        seen = gitlab.reviewed_digest(to, os.environ["CI_COMMIT_SHA"], report.environment)
     except gitlab.PublishError as error:
         print(f"It is not known what was reviewed: {error}", file=sys.stderr)
         return True

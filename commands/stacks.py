@@ -9,8 +9,8 @@ from pulumi import automation as auto
 from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode
 from components.types import PROJECT
-from report.inputs.events import told
-from report.values import Scrubber
+from report.inputs.events import safe_message
+from report.redact import Scrubber
 
 
 def on_stack(name: str, command: Callable[[auto.Stack], ExitCode]) -> ExitCode:
@@ -25,7 +25,7 @@ def on_stack(name: str, command: Callable[[auto.Stack], ExitCode]) -> ExitCode:
             ),
         )
     except auto.CommandError as error:
-        print(told(str(error), None, Scrubber()), file=sys.stderr)
+        print(safe_message(str(error), None, Scrubber()), file=sys.stderr)
         return ExitCode.FAILED
 
 

@@ -24,10 +24,10 @@ from report.analysis.rules import (
     Resource,
     Rule,
 )
-from report.model import Severity as Gravity
-from report.values import Scrubber, clean
+from report.model import RiskSeverity
+from report.redact import Scrubber, clean
 
-_SEVERITIES: dict[Gravity, Severity] = {
+_SEVERITIES: dict[RiskSeverity, Severity] = {
     "critical": Severity.CRITICAL,
     "major": Severity.HIGH,
     "minor": Severity.MEDIUM,

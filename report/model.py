@@ -1,7 +1,7 @@
 """One environment's planned change as plain data, of which every output is made."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, TypeAlias
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,12 @@ class ResourceChange:
     properties: tuple[PropertyChange, ...]
 
 
-Severity = Literal["critical", "major", "minor", "info"]
+RiskSeverity: TypeAlias = Literal["critical", "major", "minor", "info"]
+Direction: TypeAlias = Literal["raised", "lowered"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Delta:
+class RiskChange:
     """One thing that becomes more or less dangerous.
 
     ``key`` is the path of the stack file that caused it and ``line`` its line there, or None
@@ -38,8 +39,8 @@ class Delta:
     """
 
     identity: str
-    direction: Literal["raised", "lowered"]
-    severity: Severity
+    direction: Direction
+    severity: RiskSeverity
     what: str
     reason: str
     key: str
@@ -57,12 +58,12 @@ class Violation:
     """One thing in a stack that a rule does not allow, be it new or old.
 
     ``identity`` is what an acceptance names; ``key``, ``line`` and ``accepted`` are
-    as in a delta.
+    as in a item.
     """
 
     rule: str
     mandatory: bool
-    severity: Severity
+    severity: RiskSeverity
     identity: str
     what: str
     remediation: str
@@ -74,6 +75,15 @@ class Violation:
     def stops(self) -> bool:
         """Whether it keeps a change from being let through."""
         return self.mandatory and not self.accepted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One mistake in the stack file: the key, what is wrong with it, and its line if it has one."""
+
+    key: str
+    text: str
+    line: int | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,7 +137,7 @@ class Counts:
         return ", ".join(f"{count} {word}" for count, word in words if count) or "no changes"
 
 
-Risk = Literal["failed", "raised", "accepted", "lowered", "unchanged"]
+Risk: TypeAlias = Literal["failed", "raised", "accepted", "lowered", "unchanged"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,15 +159,16 @@ class Report:
     state: str
     digest: str
     counts: Counts
-    sentences: tuple[str, ...]
-    deltas: tuple[Delta, ...]
-    effects: tuple[JobEffect, ...]
+    risk_changes: tuple[RiskChange, ...]
     resources: tuple[ResourceChange, ...]
     keys: tuple[KeyChange, ...]
     objects: tuple[ObjectChange, ...]
     gaps: tuple[str, ...]
     errors: tuple[str, ...]
+    sentences: tuple[str, ...] = ()
+    effects: tuple[JobEffect, ...] = ()
     violations: tuple[Violation, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
     drift: bool = False
     undo: tuple[str, ...] = ()
 
@@ -166,18 +177,18 @@ class Report:
         """The one word that the heading has."""
         if self.errors:
             return "failed"
-        weighty = [delta for delta in self.deltas if delta.weighs]
-        raised = [delta for delta in weighty if delta.direction == "raised"]
+        weighty = [item for item in self.risk_changes if item.weighs]
+        raised = [item for item in weighty if item.direction == "raised"]
         if raised:
-            return "accepted" if all(delta.accepted for delta in raised) else "raised"
+            return "accepted" if all(item.accepted for item in raised) else "raised"
         return "lowered" if weighty else "unchanged"
 
     @property
     def unaccepted(self) -> tuple[str, ...]:
         """What somebody has to accept in writing before it is let through, by identity."""
-        raised = (delta for delta in self.deltas if delta.direction == "raised" and delta.weighs)
+        raised = (item for item in self.risk_changes if item.direction == "raised" and item.weighs)
         return (
-            *(delta.identity for delta in raised if not delta.accepted),
+            *(item.identity for item in raised if not item.accepted),
             *(item.identity for item in self.violations if item.stops),
         )
 

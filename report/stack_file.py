@@ -1,6 +1,7 @@
 """The stack file as people wrote it: on which line a key is, and which risks it accepts."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +10,11 @@ import yaml
 
 from components.settings.models import ACCEPTED_RISKS, AcceptedRisks
 from components.types import PROJECT
+from report.model import Mistake
+from report.tree import inside
 
 SETTINGS = f"{PROJECT}:settings"
+_MISTAKE = re.compile(rf"^({SETTINGS}|{ACCEPTED_RISKS})(?:\.(\S+))?: (.*)$", re.MULTILINE)
 
 
 class StackFile:
@@ -28,8 +32,8 @@ class StackFile:
         except yaml.YAMLError:
             node, content = None, None
         self._lines = dict(_lines(node, ())) if node else {}
-        config = _mapping(_mapping(content).get("config"))
-        self.settings = _mapping(config.get(SETTINGS))
+        config = inside(content, "config")
+        self.settings = inside(config, SETTINGS)
         self.accepted = {
             identity: scrub(reason)
             for identity, reason in _accepted(config.get(ACCEPTED_RISKS)).items()
@@ -44,6 +48,19 @@ class StackFile:
                 return ".".join(path[:length]) or under, line
         return ".".join(path), None
 
+    def find_mistakes(self, errors: Iterable[str]) -> tuple[Mistake, ...]:
+        """Return the mistakes in this file that errors of the program name."""
+        return tuple(
+            self._mistake(*found.groups(""))
+            for error in errors
+            for found in _MISTAKE.finditer(error)
+        )
+
+    def _mistake(self, under: str, where: str, text: str) -> Mistake:
+        path = [where] if under == ACCEPTED_RISKS else re.findall(r"[\w-]+", where)
+        _, line = self.find(*path, under=under)
+        return Mistake(key=where or under, text=text, line=line)
+
 
 def _accepted(value: object) -> Mapping[str, str]:
     """Return the accepted risks; the program refuses what is wrong with them."""
@@ -51,10 +68,6 @@ def _accepted(value: object) -> Mapping[str, str]:
         return AcceptedRisks.model_validate(value).root
     except pydantic.ValidationError:
         return {}
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dev.paths import CHECKOUT
-from report.outputs.markdown import marker
+from report.outputs.phrases import marker
 from tests.support.pipelines import against_shell
 
 FILE = CHECKOUT / ".github" / "workflows" / "pipeline.yml"

@@ -1,87 +1,99 @@
-"""From a preview to the one report that every output is made of."""
+"""From a plan to the one report that every output is made of."""
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
-from report.analysis import (
-    impact as jobs,
-)
-from report.analysis import (
-    risks as security,
-)
-from report.analysis import (
-    runner_config as config_toml,
-)
-from report.analysis import (
-    violations as policies,
-)
-from report.inputs.charts import (
-    Charts,
-    Objects,
-    RenderError,
-    compare,
-)
+from report.analysis import impact, risks, runner_config
+from report.analysis.violations import violations
+from report.inputs.charts import Charts, RenderError, compare
 from report.inputs.events import RELEASE, Plan, Step
-from report.model import (
-    Counts,
-    PropertyChange,
-    Report,
-    ResourceChange,
-)
+from report.model import Counts, ObjectChange, PropertyChange, Report, ResourceChange
+from report.redact import SECRET, Scrubber
 from report.stack_file import StackFile
-from report.values import (
-    SECRET,
-    Scrubber,
-    at,
-    differences,
-    inside,
-)
+from report.tree import Objects, Pair, Tree, at, differences
 
 NO_HELM = (
     "helm is not there, so what the chart renders is not compared; put helm 3.17 or later on PATH"
 )
 
 
-def report(  # noqa: PLR0913 - each is a fact of its own
-    plan: Plan,
-    *,
-    environment: str,
-    stack_file: StackFile,
-    settings: Mapping[str, Any],
-    charts: Charts,
-    scrub: Scrubber,
-    base: str = "",
-    state: str = "",
-) -> Report:
-    """Make the report of one environment."""
-    old, new, gaps = _rendered(plan, charts, scrub)
-    objects = {urn: compare(old[urn], new[urn]) for urn in old}
-    return Report(
-        environment=environment,
-        stack_file=stack_file.name,
-        base=base,
-        state=state,
-        digest=digest(plan),
-        counts=_counts(plan),
-        sentences=tuple(jobs.sentences(plan, settings)),
-        deltas=security.deltas(plan, (old, new), stack_file, settings),
-        effects=tuple(jobs.effects(plan, objects)),
-        resources=resources(plan),
-        keys=tuple(config_toml.changes(plan)),
-        objects=tuple(change for changes in objects.values() for change in changes),
-        gaps=gaps,
-        errors=plan.errors,
-        violations=policies.violations(plan, environment, stack_file),
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a plan is about: the environment, its stack file, and the settings in use.
+
+    ``base`` and ``state`` are as in the report; ``drift`` says that the plan is what others did.
+    """
+
+    environment: str
+    stack_file: StackFile
+    settings: Tree
+    base: str = ""
+    state: str = ""
+    drift: bool = False
+
+
+class Rendered(NamedTuple):
+    """The objects of each release by its URN, what differs in them, and what could not be seen."""
+
+    objects: Pair[Mapping[str, Objects]]
+    changes: Mapping[str, tuple[ObjectChange, ...]]
+    gaps: tuple[str, ...] = ()
+
+
+def report(plan: Plan, source: Source, charts: Charts, scrub: Scrubber) -> Report:
+    """Make the report of a preview."""
+    rendered = _render(plan, charts, scrub)
+    return dataclasses.replace(
+        build(plan, source, rendered),
+        sentences=tuple(impact.sentences(plan, source.settings)),
+        effects=tuple(impact.effects(plan, rendered.changes)),
+        violations=violations(plan, source.environment, source.stack_file),
+        mistakes=source.stack_file.find_mistakes(plan.errors),
     )
 
 
-def digest(plan: Plan) -> str:
+def build(
+    plan: Plan,
+    source: Source,
+    rendered: Rendered,
+    judged: Plan | None = None,
+) -> Report:
+    """Make what previews and drift have in common.
+
+    Args:
+        plan: the steps to list.
+        source: what it is about.
+        rendered: the objects of releases.
+        judged: the steps whose risks and keys of config.toml count, if not those of the plan.
+    """
+    judged = judged or plan
+    resources = tuple(_resource(step) for step in plan.steps if step.changes)
+    objects = tuple(change for changes in rendered.changes.values() for change in changes)
+    return Report(
+        environment=source.environment,
+        stack_file=source.stack_file.name,
+        base=source.base,
+        state=source.state,
+        digest=_digest(plan),
+        counts=_count(*resources, *(objects if source.drift else ())),
+        risk_changes=risks.changes(judged, rendered.objects, source.stack_file, source.settings),
+        resources=resources,
+        keys=tuple(runner_config.changes(judged)),
+        objects=objects,
+        gaps=rendered.gaps,
+        errors=plan.errors,
+        drift=source.drift,
+    )
+
+
+def _digest(plan: Plan) -> str:
     """Return what tells plans apart: every operation, with every value that is no secret."""
     steps = [
-        (step.operation, step.urn, step.moved, [_fields(item) for item in _properties(step)])
+        (step.operation, step.urn, step.changed_paths, [_fields(item) for item in _compare(step)])
         for step in plan.steps
         if step.changes
     ]
@@ -92,8 +104,8 @@ def _fields(change: PropertyChange) -> tuple[str, str | None, str | None]:
     return change.path, change.old, change.new
 
 
-def _counts(plan: Plan) -> Counts:
-    found = Counter(step.operation for step in plan.steps if step.changes)
+def _count(*changes: ResourceChange | ObjectChange) -> Counts:
+    found = Counter[str](change.operation for change in changes)
     return Counts(
         create=found["create"] + found["import"],
         update=found["update"],
@@ -102,27 +114,22 @@ def _counts(plan: Plan) -> Counts:
     )
 
 
-def resources(plan: Plan) -> tuple[ResourceChange, ...]:
-    """Return what changes, components aside."""
-    return tuple(_resource(step) for step in plan.steps if step.changes)
-
-
 def _resource(step: Step) -> ResourceChange:
     return ResourceChange(
         operation=step.operation,
         type=step.type,
         name=step.name,
         urn=step.urn,
-        properties=_properties(step),
+        properties=_compare(step),
     )
 
 
-def _properties(step: Step) -> tuple[PropertyChange, ...]:
-    """What differs: what can be seen, and what only the provider sees, which is secret."""
+def _compare(step: Step) -> tuple[PropertyChange, ...]:
+    """Return what differs: what can be seen, and what only the provider sees, which is secret."""
     seen = differences(step.old, step.new)
     unseen = [
         PropertyChange(path=path, old=SECRET, new=SECRET)
-        for path in step.moved
+        for path in step.changed_paths
         # Entries of lists have names here, and numbers there.
         if not any(change.path.startswith(path) for change in seen)
         and at(step.old, path) == at(step.new, path)
@@ -130,29 +137,30 @@ def _properties(step: Step) -> tuple[PropertyChange, ...]:
     return (*seen, *unseen)
 
 
-def _rendered(
-    plan: Plan,
-    charts: Charts,
-    scrub: Scrubber,
-) -> tuple[dict[str, Objects], dict[str, Objects], tuple[str, ...]]:
-    """Render each release that changes, on both sides, and say what could not be."""
+def _render(plan: Plan, charts: Charts, scrub: Scrubber) -> Rendered:
+    """Render each release that changes, on both sides, and say what could not be rendered."""
     releases = [step for step in plan.steps if step.type == RELEASE and step.changes]
     if plan.errors:
-        return {}, {}, ()
+        return Rendered(Pair({}, {}), {})
     if charts.helm is None:
-        return {}, {}, (NO_HELM,) if releases else ()
+        return Rendered(Pair({}, {}), {}, (NO_HELM,) if releases else ())
     for step in releases:
         for side in filter(None, (step.old, step.new)):
             charts.begin(side)
-    old: dict[str, Objects] = {}
-    new: dict[str, Objects] = {}
+    objects: dict[str, Pair[Objects]] = {}
     gaps: dict[str, None] = {}
     for step in releases:
         try:
-            old[step.urn], new[step.urn] = (
-                charts.objects(side, scrub) if side else inside(None)
-                for side in (step.old, step.new)
+            objects[step.urn] = Pair(step.old, step.new).map(
+                lambda side: charts.objects(side, scrub) if side else {},
             )
         except RenderError as error:
             gaps[str(error)] = None
-    return old, new, tuple(gaps)
+    return Rendered(
+        Pair(
+            {urn: pair.old for urn, pair in objects.items()},
+            {urn: pair.new for urn, pair in objects.items()},
+        ),
+        {urn: compare(pair.old, pair.new) for urn, pair in objects.items()},
+        tuple(gaps),
+    )

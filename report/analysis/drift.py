@@ -2,26 +2,22 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from report.analysis import assemble
-from report.analysis import risks as security
-from report.analysis import runner_config as config_toml
 from report.inputs import live
 from report.inputs.events import Plan, Step, is_object
 from report.inputs.preview import Preview
-from report.model import Counts, Report, ResourceChange
+from report.model import Report, ResourceChange
 from report.stack_file import StackFile
-from report.values import differences, inside
+from report.tree import Objects, Pair, Tree, differences, inside
 
 _CONFIG_TOML = "config.template.toml"
 """The key of the chart's ConfigMap under which config.toml is."""
-_SIDES = ("old", "new")
 
 
 def report(
     environment: str,
-    seen: Preview,
+    refreshed: Preview,
     releases: Mapping[str, live.Release],
     context: str | None,
 ) -> Report:
@@ -29,65 +25,57 @@ def report(
 
     Args:
         environment: the stack's name.
-        seen: its refresh.
+        refreshed: its refresh.
         releases: what was found of each, by its URN.
         context: that of the kubeconfig, None where it is the kubeconfig's own.
     """
-    plan = dataclasses.replace(seen.plan, steps=tuple(map(_judged, seen.plan.steps)))
-    resources = assemble.resources(plan)
-    objects = tuple(change for release in releases.values() for change in release.changes)
-    gone = sum(change.operation == "delete" for change in (*resources, *objects))
-    # What the strategy or the stack file accepts was not accepted for what others do.
-    stack_file = StackFile(f"Pulumi.{environment}.yaml", "")
+    plan = dataclasses.replace(refreshed.plan, steps=tuple(map(_judge, refreshed.plan.steps)))
     with_config = dataclasses.replace(
         plan,
-        steps=tuple(_with_config(step, releases.get(step.urn)) for step in plan.steps),
+        steps=tuple(_put_config(step, releases.get(step.urn)) for step in plan.steps),
     )
-    sides = [{urn: getattr(found, side) for urn, found in releases.items()} for side in _SIDES]
-    return Report(
+    source = assemble.Source(
         environment=environment,
-        stack_file=stack_file.name,
-        base="",
-        state=seen.state,
-        digest=assemble.digest(plan),
-        counts=Counts(
-            create=0,
-            update=len(resources) + len(objects) - gone,
-            delete=gone,
-            replace=0,
-        ),
-        sentences=(),
-        deltas=security.deltas(with_config, (sides[0], sides[1]), stack_file, {}),
-        effects=(),
-        resources=resources,
-        keys=tuple(config_toml.changes(with_config)),
-        objects=objects,
-        gaps=(),
-        errors=plan.errors,
+        # What the strategy or the stack file accepts was not accepted for what others do.
+        stack_file=StackFile(f"Pulumi.{environment}.yaml", ""),
+        settings={},
+        state=refreshed.state,
         drift=True,
-        undo=tuple(_undo(environment, context, seen.plan, resources, releases)),
     )
+    rendered = assemble.Rendered(
+        Pair(
+            {urn: release.objects.old for urn, release in releases.items()},
+            {urn: release.objects.new for urn, release in releases.items()},
+        ),
+        {urn: release.changes for urn, release in releases.items()},
+    )
+    found = assemble.build(plan, source, rendered, with_config)
+    undo = tuple(_undo(environment, context, refreshed.plan, found.resources, releases))
+    return dataclasses.replace(found, undo=undo)
 
 
-def _judged(step: Step) -> Step:
+def _judge(step: Step) -> Step:
     """Say whether an object really differs, by all of it that was asked for."""
     if step.old is None or step.new is None or step.is_component:
         return step
     if is_object(step):
-        step = dataclasses.replace(step, new=live.as_asked(step.old, step.new))
-    differs = step.moved or differences(step.old, step.new)
+        step = dataclasses.replace(step, new=live.keep_requested(step.old, step.new))
+    differs = step.changed_paths or differences(step.old, step.new)
     return dataclasses.replace(step, operation="update" if differs else "same")
 
 
-def _with_config(step: Step, release: live.Release | None) -> Step:
+def _put_config(step: Step, release: live.Release | None) -> Step:
     """Put config.toml as it is in the cluster where it is in the values, to be looked at."""
     if release is None:
         return step
-    sides = {side: _config(getattr(step, side), getattr(release, side)) for side in _SIDES}
-    return dataclasses.replace(step, **sides)
+    return dataclasses.replace(
+        step,
+        old=_config(step.old, release.objects.old),
+        new=_config(step.new, release.objects.new),
+    )
 
 
-def _config(inputs: Mapping[str, Any], objects: Mapping[str, Any]) -> Mapping[str, Any]:
+def _config(inputs: Tree | None, objects: Objects) -> Tree:
     texts = [
         inside(item, "data").get(_CONFIG_TOML)
         for item in objects.values()
@@ -95,7 +83,7 @@ def _config(inputs: Mapping[str, Any], objects: Mapping[str, Any]) -> Mapping[st
     ]
     values = inside(inputs, "values")
     runners = {**inside(values, "runners"), "config": next(filter(None, texts), None)}
-    return {**inputs, "values": {**values, "runners": runners}}
+    return {**inside(inputs), "values": {**values, "runners": runners}}
 
 
 def _undo(

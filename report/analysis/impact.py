@@ -1,12 +1,11 @@
 """What happens to jobs: restarts, losses, and what projects must change in their pipelines."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from components.strategies import command
 from report.inputs.events import RELEASE, Plan, Step
 from report.model import JobEffect, ObjectChange
-from report.values import inside
+from report.tree import Tree, inside
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
@@ -70,7 +69,7 @@ def _restarts(rendered: tuple[ObjectChange, ...] | None) -> bool:
     )
 
 
-def sentences(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
+def sentences(plan: Plan, settings: Tree) -> Iterator[str]:
     """Yield a sentence for each thing that a reader cares about."""
     yield from _switches(plan, settings)
     for step in plan.steps:
@@ -91,7 +90,7 @@ def sentences(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"Secret {_object_name(step)} gets other contents."
 
 
-def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
+def _switches(plan: Plan, settings: Tree) -> Iterator[str]:
     before, after = (
         {name: str(inside(runners, name).get("strategy")) for name in runners}
         for runners in (inside(plan.old_outputs, "runners"), inside(plan.new_outputs, "runners"))
@@ -119,7 +118,7 @@ def _switches(plan: Plan, settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"Runner {name} changes from {old} to {new}: {advice}."
 
 
-def _digest(inputs: Mapping[str, Any]) -> object:
+def _digest(inputs: Tree) -> object:
     return inside(inputs, "values", "podAnnotations").get("image-builds/token-digest")
 
 

@@ -2,12 +2,11 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from report.inputs.events import RELEASE, Plan
 from report.model import KeyChange
-from report.values import differences, entries, inside
+from report.tree import Tree, differences, entries, inside
 
 # By the end of the key, the first that fits (gitlab-runner:docs/executors/kubernetes/_index.md).
 _MEANINGS = (
@@ -48,7 +47,7 @@ _MEANINGS = (
 )
 
 
-def parsed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def parse(values: Tree) -> Tree:
     """Return a release's one ``[[runners]]`` entry; none is empty, and so is what is no TOML."""
     text = inside(values, "runners").get("config")
     try:
@@ -63,7 +62,7 @@ def changes(plan: Plan) -> Iterator[KeyChange]:
     for step in plan.steps:
         if step.type != RELEASE or step.old is None or step.new is None:
             continue
-        old, new = (parsed(inside(side, "values")) for side in (step.old, step.new))
+        old, new = (parse(inside(side, "values")) for side in (step.old, step.new))
         for change in differences(old, new):
             yield KeyChange(runner=step.name, change=change, meaning=meaning(change.path))
 
@@ -71,7 +70,7 @@ def changes(plan: Plan) -> Iterator[KeyChange]:
 def meaning(path: str) -> str:
     """Say what a key means for a build."""
     key = re.sub(r"\[[^]]*\]", "", path)
-    for pattern, told in _MEANINGS:
+    for pattern, text in _MEANINGS:
         if re.search(rf"(^|\.|_)({pattern})$", key):
-            return told
+            return text
     return "see GitLab Runner's documentation of this key"

@@ -1,6 +1,8 @@
 """Which rules a stack violates, on which lines of its stack file, and which of them it accepts."""
 
-from report.analysis import facts, rules
+from report.analysis import rules
+from report.analysis.checks import Resource
+from report.analysis.facts import origin_of
 from report.inputs.events import Plan
 from report.model import Violation
 from report.stack_file import StackFile
@@ -18,8 +20,8 @@ def violations(plan: Plan, stack: str, stack_file: StackFile) -> tuple[Violation
     for step in plan.steps:
         if step.new is None:
             continue
-        resource = rules.Resource(step.type, step.name, plan.components(step), step.new)
-        origin = facts.origin_of(plan, step)
+        resource = Resource(step.type, step.name, plan.components(step), step.new)
+        origin = origin_of(plan, step)
         for rule, finding in rules.findings(resource, stack):
             path = ("runners", origin.runner, *rule.key) if origin.runner else origin.key
             key, line = stack_file.find(*path)

@@ -9,23 +9,14 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from report.inputs.helm import HelmError, run
 from report.model import ObjectChange
-from report.values import (
-    SECRET,
-    Scrubber,
-    clean,
-    differences,
-    inside,
-)
-
-Objects = Mapping[str, Mapping[str, Any]]
-"""Rendered objects by kind, namespace and name."""
+from report.redact import SECRET, Scrubber, clean
+from report.tree import Objects, Tree, differences, inside
 
 
 class RenderError(Exception):
@@ -43,7 +34,7 @@ class Charts:
         """Remember the program; nothing runs yet."""
         self.helm = helm
         self._beside = ThreadPoolExecutor(max_workers=os.cpu_count())
-        self._begun: dict[str, Future[list[dict[str, Any]]]] = {}
+        self._begun: dict[str, Future[list[Tree]]] = {}
         self._turn = threading.Lock()
         self._archives: dict[tuple[str, ...], Path | HelmError] = {}
         self._archives_turn = threading.Lock()
@@ -58,31 +49,31 @@ class Charts:
         self._beside.shutdown(cancel_futures=True)
         self._folders.close()
 
-    def begin(self, inputs: Mapping[str, Any]) -> Future[list[dict[str, Any]]]:
+    def begin(self, inputs: Tree) -> Future[list[Tree]]:
         """Begin with one side of a release, unless it was begun."""
-        key = rendering(inputs)
+        key = rendering_key(inputs)
         with self._turn:
             if key not in self._begun:
                 self._begun[key] = self._beside.submit(self._documents, inputs)
             return self._begun[key]
 
-    def promise(self, inputs: Mapping[str, Any]) -> Future[list[dict[str, Any]]]:
+    def promise(self, inputs: Tree) -> Future[list[Tree]]:
         """Return what the caller has to fill with one side's objects."""
-        promised: Future[list[dict[str, Any]]] = Future()
+        promised: Future[list[Tree]] = Future()
         with self._turn:
-            self._begun[rendering(inputs)] = promised
+            self._begun[rendering_key(inputs)] = promised
         return promised
 
-    def objects(self, inputs: Mapping[str, Any], scrub: Scrubber) -> Objects:
+    def objects(self, inputs: Tree, scrub: Scrubber) -> Objects:
         """Return what one side of a release renders.
 
         Raises:
             RenderError: helm failed; what it said can hold values and is not in the message.
         """
         documents = self.begin(inputs).result()
-        return {identity(document): shown(document, scrub) for document in documents}
+        return {identity(document): redact_object(document, scrub) for document in documents}
 
-    def _documents(self, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _documents(self, inputs: Tree) -> list[Tree]:
         if self.helm is None:
             return []
         with tempfile.TemporaryDirectory() as folder:
@@ -93,9 +84,9 @@ class Charts:
                 chart = str(self.local(inputs))
                 return run(self.helm, ["template", str(inputs.get("name")), chart, *arguments])
             except HelmError as error:
-                raise unrendered(inputs) from error
+                raise render_error(inputs) from error
 
-    def local(self, inputs: Mapping[str, Any]) -> Path:
+    def local(self, inputs: Tree) -> Path:
         """Return a release's chart, as a file or folder.
 
         One of a repository, whose index has megabytes, is fetched once for all releases.
@@ -104,7 +95,7 @@ class Charts:
             HelmError: it cannot be had; nobody tries again.
         """
         chart, version = str(inputs.get("chart")), str(inputs.get("version"))
-        repository = inside(inputs, "repositoryOpts").get("repo")
+        repository = str(inside(inputs, "repositoryOpts").get("repo") or "")
         if not repository or self.helm is None:
             return Path(chart)
         key = (chart, version, repository)
@@ -123,7 +114,7 @@ class Charts:
         return found
 
 
-def unrendered(inputs: Mapping[str, Any]) -> RenderError:
+def render_error(inputs: Tree) -> RenderError:
     """Say that a release could not be rendered; what failed can hold values and is not in it."""
     return RenderError(
         f"chart {inputs.get('chart')} {inputs.get('version')} could not be rendered, so its "
@@ -131,7 +122,7 @@ def unrendered(inputs: Mapping[str, Any]) -> RenderError:
     )
 
 
-def rendering(inputs: Mapping[str, Any]) -> str:
+def rendering_key(inputs: Tree) -> str:
     """Return, as JSON, what of a release's inputs decides on what it renders."""
     # Where the program names none, the provider keeps an empty one.
     repository = inside(inputs, "repositoryOpts").get("repo") or None
@@ -153,7 +144,7 @@ def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:
     return tuple(found)
 
 
-def identity(document: Mapping[str, Any]) -> str:
+def identity(document: Tree) -> str:
     """Name an object by its kind, namespace and name."""
     metadata = inside(document, "metadata")
     name = metadata.get("name", "")
@@ -161,7 +152,7 @@ def identity(document: Mapping[str, Any]) -> str:
     return f"{document.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
 
 
-def shown(document: Mapping[str, Any], scrub: Scrubber) -> Mapping[str, Any]:
+def redact_object(document: Tree, scrub: Scrubber) -> Tree:
     """Return an object without what is secret in it."""
     cleaned = clean(document, scrub)
     if document.get("kind") == "Secret":

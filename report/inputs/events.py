@@ -7,12 +7,12 @@ what the state and the config mark, so that it takes two mistakes to show one.
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from pulumi.automation import events
 
-from report.values import Scrubber, clean
+from report.redact import Scrubber, clean
+from report.tree import Pair, Tree
 
 RUNNER = "image-builds:index:Runner"
 DAEMON = "image-builds:index:Daemon"
@@ -60,7 +60,7 @@ _UNSHOWN = (
 class Step:
     """One operation on one resource; ``old`` and ``new`` are its inputs, None where it is not.
 
-    ``moved`` are the paths that the provider says differ, which it also knows of secrets.
+    ``changed_paths`` are the paths that the provider says differ, which it also knows of secrets.
     """
 
     operation: str
@@ -68,9 +68,9 @@ class Step:
     name: str
     urn: str
     parent: str
-    old: Mapping[str, Any] | None
-    new: Mapping[str, Any] | None
-    moved: tuple[str, ...] = ()
+    old: Tree | None
+    new: Tree | None
+    changed_paths: tuple[str, ...] = ()
 
     @property
     def is_component(self) -> bool:
@@ -83,7 +83,7 @@ class Step:
         return self.operation not in {"same", "read"} and not self.is_component
 
     @property
-    def inputs_before(self) -> Mapping[str, Any]:
+    def inputs_before(self) -> Tree:
         """What it was, or will be where it is new: what a reader knows it by."""
         return self.old or self.new or {}
 
@@ -93,8 +93,8 @@ class Plan:
     """What a preview said; the outputs are the stack's own."""
 
     steps: tuple[Step, ...]
-    old_outputs: Mapping[str, Any]
-    new_outputs: Mapping[str, Any]
+    old_outputs: Tree
+    new_outputs: Tree
     errors: tuple[str, ...]
 
     def ancestor(self, step: Step, kind: str) -> str | None:
@@ -121,30 +121,29 @@ def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
     """Make a plan of the events of one preview."""
     steps: dict[str, Step] = {}
     errors: dict[str, None] = {}
-    outputs: dict[str, Mapping[str, Any]] = {"old": {}, "new": {}}
+    outputs: Pair[Tree] = Pair({}, {})
     for event in received:
         if event.resource_pre_event:
             step = _step(event.resource_pre_event.metadata, scrub)
             known = steps.get(step.urn)
             # A replacement comes as several operations on one resource, in either order.
-            steps[step.urn] = _replaced(known, step) if known else step
+            steps[step.urn] = _merge_replacement(known, step) if known else step
         done = event.res_outputs_event
         if done and done.metadata.type == "pulumi:pulumi:Stack":
-            for side in outputs:
-                state = getattr(done.metadata, side)
-                outputs[side] = clean((state and state.outputs) or {}, scrub)
+            sides = Pair(done.metadata.old, done.metadata.new)
+            outputs = sides.map(lambda state: clean((state and state.outputs) or {}, scrub))
         diagnostic = event.diagnostic_event
         if diagnostic and diagnostic.severity == "error":
-            errors[told(diagnostic.message, diagnostic.urn, scrub)] = None
+            errors[safe_message(diagnostic.message, diagnostic.urn, scrub)] = None
     return Plan(
         steps=tuple(steps[urn] for urn in sorted(steps)),
-        old_outputs=outputs["old"],
-        new_outputs=outputs["new"],
+        old_outputs=outputs.old,
+        new_outputs=outputs.new,
         errors=tuple(errors),
     )
 
 
-def sides_of_release(event: events.EngineEvent) -> Iterator[Mapping[str, Any]]:
+def sides_of_release(event: events.EngineEvent) -> Iterator[Tree]:
     """Yield the inputs of a release that changes, before and after, as the plan will have them.
 
     As long as nothing in them is a secret, which nobody knows while the preview runs.
@@ -159,7 +158,7 @@ def read_refresh(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Pla
     """Make a plan of the events of a refresh: from the inputs in the state to what is there.
 
     The provider's own comparison leaves out what is added to a list, so that whole objects are
-    kept; ``moved`` still has what it knows of secrets.
+    kept; ``changed_paths`` still has what it knows of secrets.
     """
     events_of_refresh = list(received)
     plan = read(events_of_refresh, scrub)
@@ -194,21 +193,21 @@ def _step(metadata: events.StepEventMetadata, scrub: Scrubber) -> Step:
         parent=state.parent if state else "",
         old=clean(old.inputs or {}, scrub) if old else None,
         new=clean(new.inputs or {}, scrub) if new and not removes else None,
-        moved=tuple(sorted(map(scrub, metadata.detailed_diff or {}))),
+        changed_paths=tuple(sorted(map(scrub, metadata.detailed_diff or {}))),
     )
 
 
-def _replaced(known: Step, step: Step) -> Step:
+def _merge_replacement(known: Step, step: Step) -> Step:
     return dataclasses.replace(
         known,
         operation="replace",
         old=known.old if known.old is not None else step.old,
         new=known.new if known.new is not None else step.new,
-        moved=tuple(sorted({*known.moved, *step.moved})),
+        changed_paths=tuple(sorted({*known.changed_paths, *step.changed_paths})),
     )
 
 
-def told(message: str, urn: str | None, scrub: Scrubber) -> str:
+def safe_message(message: str, urn: str | None, scrub: Scrubber) -> str:
     """Say of an error what is known to hold no value: our own text, or ours for a known cause."""
     text = message.strip().removeprefix("error: ")
     if _OURS.match(text):

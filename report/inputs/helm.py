@@ -5,9 +5,10 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from report.tree import Tree
 
 _TIMEOUT = 60.0
 
@@ -22,7 +23,7 @@ def find() -> Path | None:
     return Path(found) if found else None
 
 
-def run(helm: Path, arguments: Sequence[str], **environment: str) -> list[dict[str, Any]]:
+def run(helm: Path, arguments: Sequence[str], **environment: str) -> list[Tree]:
     """Return the objects that helm prints.
 
     Args:

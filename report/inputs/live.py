@@ -20,15 +20,11 @@ from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, Resour
 from kubernetes.utils import quantity
 from urllib3.exceptions import HTTPError
 
-from report.inputs.charts import Objects, identity, shown
+from report.inputs.charts import identity, redact_object
 from report.inputs.helm import HelmError, run
 from report.model import ObjectChange, PropertyChange
-from report.values import (
-    SECRET,
-    Scrubber,
-    differences,
-    inside,
-)
+from report.redact import SECRET, Scrubber
+from report.tree import JSON, Objects, Pair, Tree, differences, inside
 
 _TIMEOUT = 60.0
 _WHOLE = re.compile(r"data|binaryData|matchLabels|(\w+S|s)elector")
@@ -39,7 +35,7 @@ class LiveError(Exception):
     """The cluster cannot be looked at; the message says why and what to do, without a value."""
 
 
-class Place(NamedTuple):
+class Kubeconfig(NamedTuple):
     """Which cluster: the kubeconfig files, and the context in them or None for their own."""
 
     kubeconfig: str
@@ -47,7 +43,7 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def place(settings: Mapping[str, str], kubeconfig: str) -> Generator[Place]:
+def locate(settings: Mapping[str, str], kubeconfig: str) -> Generator[Kubeconfig]:
     """Yield where the stack is, as the Kubernetes provider understands its config.
 
     Args:
@@ -61,85 +57,94 @@ def place(settings: Mapping[str, str], kubeconfig: str) -> Generator[Place]:
             file.touch(mode=0o600)
             file.write_text(given, encoding="utf-8")
             given = str(file)
-        yield Place(given or kubeconfig, settings.get("kubernetes:context"))
+        yield Kubeconfig(given or kubeconfig, settings.get("kubernetes:context"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Release:
-    """A Helm release: its objects as they were deployed and as they are, and what differs."""
+    """A Helm release: its objects as Helm deployed them and as they are, and what differs."""
 
-    old: Objects
-    new: Objects
+    objects: Pair[Objects]
     changes: tuple[ObjectChange, ...]
 
 
-def release(helm: Path, where: Place, name: str, namespace: str, scrub: Scrubber) -> Release:
+def read_release(
+    helm: Path,
+    where: Kubeconfig,
+    name: str,
+    namespace: str,
+    scrub: Scrubber,
+) -> Release:
     """Look at a release, as far as Helm has written it down.
 
     Raises:
         LiveError: the release or its objects cannot be read.
     """
-    old: dict[str, Mapping[str, Any]] = {}
-    new: dict[str, Mapping[str, Any]] = {}
+    old: dict[str, Tree] = {}
+    new: dict[str, Tree] = {}
     changes: list[ObjectChange] = []
     documents = _manifest(helm, where, name, namespace)
     for wanted, found in _objects(where, documents, namespace):
-        told = identity(wanted)
-        old[told] = shown(wanted, scrub)
+        key = identity(wanted)
+        old[key] = redact_object(wanted, scrub)
         if found is not None:
-            new[told] = shown(as_asked(wanted, found), scrub)
+            new[key] = redact_object(keep_requested(wanted, found), scrub)
         if properties := object_changes(wanted, found, scrub):
             operation = "delete" if found is None else "update"
-            change = ObjectChange(operation=operation, identity=told, properties=properties)
-            changes.append(change)
-    return Release(old=old, new=new, changes=tuple(changes))
+            changes.append(ObjectChange(operation=operation, identity=key, properties=properties))
+    return Release(objects=Pair(old, new), changes=tuple(changes))
 
 
 def object_changes(
-    wanted: Mapping[str, Any],
-    live: Mapping[str, Any] | None,
+    wanted: Tree,
+    live: Tree | None,
     scrub: Scrubber,
 ) -> tuple[PropertyChange, ...]:
     """Return what differs; of a secret only that it does."""
     if live is None:
-        return differences(shown(wanted, scrub), None)
-    seen = as_asked(wanted, live)
-    told = {item.path: item for item in differences(shown(wanted, scrub), shown(seen, scrub))}
+        return differences(redact_object(wanted, scrub), None)
+    seen = keep_requested(wanted, live)
+    redacted = Pair(wanted, seen).map(lambda side: redact_object(side, scrub))
+    by_path = {item.path: item for item in differences(redacted.old, redacted.new)}
     for item in differences(wanted, seen):
         hidden = PropertyChange(
             path=scrub(item.path),
             old=item.old and SECRET,
             new=item.new and SECRET,
         )
-        told.setdefault(hidden.path, hidden)
-    return tuple(told[path] for path in sorted(told))
+        by_path.setdefault(hidden.path, hidden)
+    return tuple(by_path[path] for path in sorted(by_path))
 
 
-def as_asked(wanted: object, live: object, key: str = "") -> Any:  # noqa: ANN401 - JSON
+def keep_requested(wanted: Tree, live: Tree) -> dict[str, JSON]:
     """Return ``live`` with the fields that ``wanted`` has, written as there if they are equal."""
+    return _keep_keys(wanted, live, "")
+
+
+def _keep_keys(wanted: Tree, live: Tree, key: str) -> dict[str, JSON]:
+    both = {**(live if _WHOLE.fullmatch(key) else {}), **wanted}
+    kept = {name: _keep(item, live.get(name), name) for name, item in both.items()}
+    return {name: item for name, item in kept.items() if item is not None}
+
+
+def _keep(wanted: JSON, live: JSON, key: str) -> JSON:
     if isinstance(wanted, Mapping) and isinstance(live, Mapping):
-        asked, found = cast("Mapping[str, Any]", wanted), cast("Mapping[str, Any]", live)
-        both = {**(found if _WHOLE.fullmatch(key) else {}), **asked}
-        kept = {name: as_asked(item, found.get(name), name) for name, item in both.items()}
-        return {name: item for name, item in kept.items() if item is not None}
+        return _keep_keys(wanted, live, key)
     if isinstance(wanted, list) and isinstance(live, list):
-        entries = cast("list[Any]", wanted)
-        found_entries = list(enumerate(cast("list[Any]", live)))
-        return [as_asked(_counterpart(entries, item, at), item) for at, item in found_entries]
-    sides = cast("tuple[object, object]", (wanted, live))
-    equal = not any(sides) or (key in _QUANTITIES and _same_quantity(*sides))
-    return sides[0] if equal else sides[1]
+        return [_keep(_counterpart(wanted, item, at), item, "") for at, item in enumerate(live)]
+    equal = not (wanted or live) or (key in _QUANTITIES and _same_quantity(wanted, live))
+    return wanted if equal else live
 
 
-def _counterpart(entries: list[Any], item: object, at: int) -> object:
+def _counterpart(wanted: list[JSON], item: JSON, at: int) -> JSON:
     """Return the entry of the same name, or at the same place where it has none; or itself."""
     name = inside(item).get("name")
     if name is None:
-        return entries[at] if at < len(entries) else item
-    return next((entry for entry in entries if inside(entry).get("name") == name), item)
+        return wanted[at] if at < len(wanted) else item
+    return next((entry for entry in wanted if inside(entry).get("name") == name), item)
 
 
-def _same_quantity(wanted: object, live: object) -> bool:
+def _same_quantity(wanted: JSON, live: JSON) -> bool:
     """Whether two spellings mean as much: the API server keeps ``0.5`` as ``500m``."""
     with contextlib.suppress(ValueError):
         parse = cast("Any", quantity).parse_quantity
@@ -147,7 +152,7 @@ def _same_quantity(wanted: object, live: object) -> bool:
     return False
 
 
-def _manifest(helm: Path, where: Place, name: str, namespace: str) -> list[dict[str, Any]]:
+def _manifest(helm: Path, where: Kubeconfig, name: str, namespace: str) -> list[Tree]:
     """Return the objects that Helm deployed last, which it has written down in a Secret."""
     arguments = ["get", "manifest", name, "--namespace", namespace]
     arguments += ["--kube-context", where.context] if where.context else []
@@ -159,14 +164,14 @@ def _manifest(helm: Path, where: Place, name: str, namespace: str) -> list[dict[
             "the kubeconfig may get and list Secrets there, and whether the cluster is up"
         )
         raise LiveError(message) from error
-    return [_plain(item) for item in documents]
+    return [_store(item) for item in documents]
 
 
 def _objects(
-    where: Place,
-    documents: list[dict[str, Any]],
+    where: Kubeconfig,
+    documents: list[Tree],
     namespace: str,
-) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+) -> list[tuple[Tree, Tree | None]]:
     """Return each object with what is there of it, None if nothing is."""
     new_client = cast("Any", config).new_client_from_config
     try:
@@ -185,7 +190,7 @@ def _objects(
         raise LiveError(message) from error
 
 
-def _live(dynamic: Any, wanted: dict[str, Any], namespace: str) -> dict[str, Any] | None:  # noqa: ANN401 - the client types none of it
+def _live(dynamic: Any, wanted: Tree, namespace: str) -> Tree | None:  # noqa: ANN401 - the client types none of it
     metadata = inside(wanted, "metadata")
     try:
         kind = dynamic.resources.get(api_version=wanted["apiVersion"], kind=wanted["kind"])
@@ -196,30 +201,31 @@ def _live(dynamic: Any, wanted: dict[str, Any], namespace: str) -> dict[str, Any
         )
     except (NotFoundError, ResourceNotFoundError):
         return None
-    return cast("dict[str, Any]", found.to_dict())
+    return found.to_dict()
 
 
-def _plain(document: dict[str, Any]) -> dict[str, Any]:
+def _store(document: Tree) -> Tree:
     """Return what the API server stores of an object: no nulls, and a Secret's text in base64.
 
     The one default that counts is that of a Deployment, since one without pods does nothing.
     """
-    plain = _without_nulls(document)
-    if plain.get("kind") == "Deployment":
-        plain["spec"] = {"replicas": 1, **inside(plain, "spec")}
-    if plain.get("kind") == "Secret":
+    stored = _drop_nulls(document)
+    if stored.get("kind") == "Deployment":
+        stored["spec"] = {"replicas": 1, **inside(stored, "spec")}
+    if stored.get("kind") == "Secret":
         encoded = {
             key: base64.b64encode(str(text).encode()).decode()
-            for key, text in inside(plain.pop("stringData", None)).items()
+            for key, text in inside(stored.pop("stringData", None)).items()
         }
-        plain["data"] = {**inside(plain, "data"), **encoded}
-    return plain
+        stored["data"] = {**inside(stored, "data"), **encoded}
+    return stored
 
 
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - YAML
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {key: _without_nulls(item) for key, item in items if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in cast("list[Any]", value)]
-    return value
+def _drop_nulls(value: Tree) -> dict[str, JSON]:
+    return {key: _drop_nulls_in(item) for key, item in value.items() if item is not None}
+
+
+def _drop_nulls_in(value: JSON) -> JSON:
+    if isinstance(value, Mapping):
+        return _drop_nulls(value)
+    return [_drop_nulls_in(item) for item in value] if isinstance(value, list) else value

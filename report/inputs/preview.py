@@ -20,25 +20,18 @@ from pulumi import automation as auto
 from pulumi.automation import events
 from pydantic.alias_generators import to_camel
 
-from report.inputs.charts import Charts, rendering, unrendered
+from report.inputs.charts import Charts, render_error, rendering_key
 from report.inputs.events import (
     RELEASE,
     Plan,
     read,
     read_refresh,
+    safe_message,
     sides_of_release,
-    told,
 )
+from report.redact import Scrubber, clean, config_secrets, secrets_of
 from report.stack_file import SETTINGS
-from report.values import (
-    Scrubber,
-    clean,
-    config_secrets,
-    entries,
-    inside,
-    leaves,
-    secrets_of,
-)
+from report.tree import Tree, entries, inside, leaves
 
 _KUBERNETES = "1.34.0"
 """The version for which charts are rendered; both sides have the same."""
@@ -49,7 +42,7 @@ class Preview:
     """What one preview said; ``settings`` are those that the program was given."""
 
     plan: Plan
-    settings: Mapping[str, Any]
+    settings: Tree
     state: str
     scrub: Scrubber
 
@@ -60,7 +53,7 @@ class _State:
 
     secrets: frozenset[str] = frozenset()
     time: str = ""
-    releases: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict[str, Any])
+    releases: Mapping[str, Tree] = dataclasses.field(default_factory=dict[str, Tree])
 
 
 def run(stack: auto.Stack, charts: Charts) -> Preview:
@@ -77,7 +70,7 @@ def run(stack: auto.Stack, charts: Charts) -> Preview:
     with _state(stack) as state:
 
         def program() -> None:
-            configured.update(_configured())
+            configured.update(_read_config_secrets())
             foresee = functools.partial(_foresee, charts, state)
             pulumi.runtime.register_stack_transformation(foresee)
             cast("Callable[[], object]", stack.workspace.program)()
@@ -119,7 +112,7 @@ def _run(
     scrub = Scrubber(configured | state.result().secrets)
     plan = reader(received, scrub)
     if failure and not plan.errors:
-        plan = dataclasses.replace(plan, errors=(told(failure, None, scrub),))
+        plan = dataclasses.replace(plan, errors=(safe_message(failure, None, scrub),))
     return Preview(
         plan=plan,
         settings=_settings(received),
@@ -140,15 +133,15 @@ def _foresee(
     # Of the outputs alone, since to make one of all inputs takes the SDK long.
     outputs: list[Any] = [leaf for leaf in leaves(given) if isinstance(leaf, pulumi.Output)]
     # A copy, since a transform of the program may change them in place afterwards.
-    inputs = _filled(given, iter(outputs))
+    inputs = _fill(given, iter(outputs))
 
     async def compare(resolved: list[object]) -> None:
         # Nothing secret is in values; were it, nobody would know yet what to take out.
         if await together.is_secret():
             return
-        new = _filled(inputs, iter(resolved))
+        new = _fill(inputs, iter(resolved))
         old = (await asyncio.wrap_future(state)).releases.get(args.name)
-        if old is None or rendering(old) != rendering(new):
+        if old is None or rendering_key(old) != rendering_key(new):
             options = pulumi.InvokeOptions(parent=args.opts.parent)
             sides = (clean(side, Scrubber()) for side in (old, new) if side)
             await asyncio.gather(*(_render(charts, side, options) for side in sides))
@@ -159,7 +152,7 @@ def _foresee(
 
 async def _render(
     charts: Charts,
-    inputs: Mapping[str, Any],
+    inputs: Tree,
     options: pulumi.InvokeOptions,
 ) -> None:
     """Have the provider render one side, which runs already, unlike helm."""
@@ -185,26 +178,26 @@ async def _render(
             promised.set_result(json.loads(text, parse_float=_number))
     finally:
         if not promised.done():
-            promised.set_exception(unrendered(inputs))
+            promised.set_exception(render_error(inputs))
 
 
 def _number(text: str) -> int | float:
     return int(text.removesuffix(".0")) if text.endswith(".0") else float(text)
 
 
-def _filled(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON
+def _fill(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON and outputs
     """Put what became of the outputs in their places, in the order of ``leaves``."""
     if isinstance(value, pulumi.Output):
         return next(resolved)
     if isinstance(value, dict):
         table = cast("dict[str, object]", value)
-        return {key: _filled(item, resolved) for key, item in table.items()}
+        return {key: _fill(item, resolved) for key, item in table.items()}
     if isinstance(value, list):
-        return [_filled(item, resolved) for item in cast("list[object]", value)]
+        return [_fill(item, resolved) for item in cast("list[object]", value)]
     return value
 
 
-def _configured() -> Iterator[str]:
+def _read_config_secrets() -> Iterator[str]:
     """Yield all that is secret in the config of the program that runs."""
     # Pulumi has no public function that lists the keys.
     for key, value in pulumi.runtime.config.CONFIG.get().items():
@@ -216,10 +209,10 @@ def _configured() -> Iterator[str]:
 def _state(stack: auto.Stack) -> Generator["Future[_State]"]:
     """Read the state beside what is done meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as beside:
-        yield beside.submit(_exported, stack)
+        yield beside.submit(_export, stack)
 
 
-def _exported(stack: auto.Stack) -> _State:
+def _export(stack: auto.Stack) -> _State:
     """Return what the state has; where it cannot be read the preview fails too, and tells it."""
     try:
         deployment = stack.export_stack().deployment
@@ -229,14 +222,14 @@ def _exported(stack: auto.Stack) -> _State:
         secrets=frozenset(secrets_of(deployment)),
         time=str(inside(deployment, "manifest").get("time", "")),
         releases={
-            resource["urn"].rpartition("::")[2]: resource["inputs"]
+            str(resource["urn"]).rpartition("::")[2]: inside(resource, "inputs")
             for resource in entries(inside(deployment), "resources")
             if resource["type"] == RELEASE
         },
     )
 
 
-def _settings(received: list[events.EngineEvent]) -> Mapping[str, Any]:
+def _settings(received: list[events.EngineEvent]) -> Tree:
     for config in _configs(received):
         with contextlib.suppress(ValueError):
             return inside(json.loads(config.get(SETTINGS, "")))

@@ -5,11 +5,12 @@ provider knows besides is not: defaults, and what is in the cluster.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import cast
 
 from report.inputs.events import RELEASE, Plan, Step
 from report.inputs.recorder import STACK, USER_RUNNER, RegisteredResource, plain
-from report.values import Scrubber, clean, differences
+from report.redact import Scrubber, clean
+from report.tree import Pair, Tree, differences
 
 _REPLACES = {
     RELEASE: {"name", "namespace"},
@@ -43,7 +44,7 @@ def plan(
     )
 
 
-def _outputs(recorded: Mapping[str, RegisteredResource], scrub: Scrubber) -> Mapping[str, Any]:
+def _outputs(recorded: Mapping[str, RegisteredResource], scrub: Scrubber) -> Tree:
     found = (resource.outputs for resource in recorded.values() if resource.type == STACK)
     return clean(next(found, None) or {}, scrub)
 
@@ -54,21 +55,23 @@ def _step(
     scrub: Scrubber,
 ) -> Step:
     resource = cast("RegisteredResource", new or old)
-    paths = [change.path for change in differences(*(plain(_inputs(side)) for side in (old, new)))]
+    inputs = Pair(old, new).map(_inputs)
+    values = inputs.map(plain)
+    paths = [change.path for change in differences(values.old, values.new)]
     return Step(
         operation=_operation(resource.type, old, new, paths),
         type=resource.type,
         name=scrub(resource.name),
         urn=resource.urn,
         parent=resource.parent,
-        old=clean(_inputs(old), scrub),
-        new=clean(_inputs(new), scrub),
+        old=inputs.old and clean(inputs.old, scrub),
+        new=inputs.new and clean(inputs.new, scrub),
         # The engine's word for a secret that differs, since values do not show it.
-        moved=tuple(map(scrub, paths)) if old and new else (),
+        changed_paths=tuple(map(scrub, paths)) if old and new else (),
     )
 
 
-def _inputs(resource: RegisteredResource | None) -> dict[str, Any] | None:
+def _inputs(resource: RegisteredResource | None) -> Tree | None:
     # The SDK marks a release in a key that no user sets, and that the provider takes out.
     return resource and {key: item for key, item in resource.inputs.items() if key != "compat"}
 

@@ -15,7 +15,7 @@ import gitlab
 import requests
 from gitlab.exceptions import GitlabError
 
-from report.outputs.markdown import drift_of, marker, planned
+from report.outputs.phrases import drift_of, marker, plan_digest
 
 _TIMEOUT = 10.0
 _RETRIES = 4
@@ -47,7 +47,7 @@ class Address:
     token: str = dataclasses.field(repr=False)
 
 
-def publish(address: Address, merge_request: str, environment: str, text: str) -> None:
+def publish_note(address: Address, merge_request: str, environment: str, text: str) -> None:
     """Make the note of an environment, or edit the one that is there.
 
     Raises:
@@ -64,7 +64,7 @@ def publish(address: Address, merge_request: str, environment: str, text: str) -
         for younger in notes[1:]:
             _remove(place, younger.id)
     except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_told(error)) from None
+        raise PublishError(_explain(error)) from None
 
 
 def label(address: Address, merge_request: str, name: str, *, wanted: bool) -> None:
@@ -79,10 +79,10 @@ def label(address: Address, merge_request: str, name: str, *, wanted: bool) -> N
         change = {"add_labels" if wanted else "remove_labels": name}
         project.mergerequests.update(merge_request, change, max_retries=_RETRIES)
     except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_told(error)) from None
+        raise PublishError(_explain(error)) from None
 
 
-def tell_issue(address: Address, environment: str, title: str, text: str | None) -> None:
+def publish_issue(address: Address, environment: str, title: str, text: str | None) -> None:
     """Open the issue of an environment's drift or edit the one that is open.
 
     Args:
@@ -112,10 +112,10 @@ def tell_issue(address: Address, environment: str, title: str, text: str | None)
         for younger in issues[1:]:
             _close(project, younger, f"#{issues[0].iid} tells the same.")
     except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_told(error)) from None
+        raise PublishError(_explain(error)) from None
 
 
-def reviewed(address: Address, commit: str, environment: str) -> str | None:
+def reviewed_digest(address: Address, commit: str, environment: str) -> str | None:
     """Return the digest that was reviewed in the merge request of a commit, if there is one.
 
     Raises:
@@ -128,9 +128,9 @@ def reviewed(address: Address, commit: str, environment: str) -> str | None:
         for item in cast("list[dict[str, Any]]", found):
             place = _merge_request(client, address, str(item["iid"]))
             for note in _notes(client, place, environment):
-                return planned(note.body)
+                return plan_digest(note.body)
     except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_told(error)) from None
+        raise PublishError(_explain(error)) from None
     return None
 
 
@@ -202,7 +202,7 @@ def _remove(place: Any, note: int) -> None:  # noqa: ANN401 - python-gitlab type
             raise
 
 
-def _told(error: GitlabError | requests.RequestException) -> str:
+def _explain(error: GitlabError | requests.RequestException) -> str:
     """Say what is wrong, without what the server or the library says of the request."""
     code = error.response_code if isinstance(error, GitlabError) else None
     if code is None:

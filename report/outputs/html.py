@@ -3,16 +3,14 @@
 import jinja2
 
 from report.model import Report
-from report.outputs.markdown import (
-    acceptance,
-    heading,
-    level,
-    stamp,
-)
 from report.outputs.phrases import (
+    acceptance,
     advice,
     diff,
+    heading,
+    level,
     short_type,
+    stamp,
     values,
     why,
     word,

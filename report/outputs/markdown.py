@@ -6,18 +6,18 @@ Values stand in code, where GitLab runs no quick action, notifies nobody and lin
 import re
 from collections.abc import Iterable, Iterator
 
-from components.settings.models import ACCEPTED_RISKS
-from report.model import (
-    Counts,
-    Delta,
-    Report,
-    Risk,
-    Violation,
-)
+from report.model import ObjectChange, Report, ResourceChange, RiskChange
 from report.outputs.phrases import (
+    acceptance,
     advice,
     diff,
+    drift_of,
+    heading,
+    level,
+    marker,
+    plural,
     short_type,
+    stamp,
     title,
     why,
     word,
@@ -25,62 +25,7 @@ from report.outputs.phrases import (
 
 LIMIT = 1_000_000
 """The most characters that a note may have (gitlab:app/models/note.rb); an issue may have more."""
-
-_RISK: dict[Risk, str] = {
-    "failed": "the preview failed",
-    "raised": "risk RAISED and not accepted",
-    "accepted": "risk raised, and accepted in the stack file",
-    "lowered": "risk lowered",
-    "unchanged": "risk unchanged",
-}
-_RISK_OF_DRIFT: dict[Risk, str] = {
-    **_RISK,
-    "failed": "it is not known whether the cluster has drifted",
-    "raised": "risk RAISED",
-}
 _CUT = "… {count} more lines are in the report's page, which the job keeps as an artifact"
-
-
-def marker(subject: str) -> str:
-    """Return the comment by which an environment's note, or its drift's issue, is found again."""
-    return f"<!-- image-builds:{subject} -->"
-
-
-def drift_of(environment: str) -> str:
-    """Return the subject of the issue."""
-    return f"drift of {environment}"
-
-
-def stamp(report: Report) -> str:
-    """Say which plan it is, of what; ``planned`` reads it."""
-    if report.drift:
-        return f"Compared with the state of `{report.state}`."
-    base = f", compared with commit `{report.base}`" if report.base else ""
-    state = f", state of `{report.state}`" if report.state else ""
-    return f"Plan `{report.digest}`{base}{state}."
-
-
-def planned(text: str) -> str | None:
-    """Return the digest of the plan that a note is about."""
-    found = re.findall(r"Plan `([0-9a-f]{16})`", text)
-    return found[-1] if found else None
-
-
-def heading(report: Report) -> str:
-    """Say in one line how much changes and how risky it is."""
-    risk = (_RISK_OF_DRIFT if report.drift else _RISK)[report.risk]
-    if report.errors:
-        return f"{report.environment}: {risk}"
-    parts = [_drifted(report.counts) if report.drift else str(report.counts), risk]
-    if broken := sum(item.stops for item in report.violations):
-        parts.append(f"{plural(broken, 'violation')} of policies, not accepted")
-    return f"{report.environment}: {'; '.join(parts)}"
-
-
-def _drifted(counts: Counts) -> str:
-    words = ((counts.update, "changed"), (counts.delete, "deleted"))
-    told = " and ".join(f"{count} {word}" for count, word in words if count)
-    return f"{told} outside of Pulumi" if told else "nothing has drifted"
 
 
 def write(report: Report, limit: int = LIMIT) -> str:
@@ -93,7 +38,7 @@ def write(report: Report, limit: int = LIMIT) -> str:
     if not report.errors:
         for name, lines in _details(report):
             room = limit - len(text) - len(last)
-            text += _folded(name, list(lines), room)
+            text += _fold(name, list(lines), room)
     return text + last
 
 
@@ -112,87 +57,74 @@ def _summary(report: Report) -> Iterator[str]:
     for gap in report.gaps:
         yield f"- Not looked at: {_prose(gap)}"
     yield ""
-    yield from _sections(report)
+    yield from _undo(report)
+    yield from _table(("security", "what", "why it matters", "where"), _risks(report))
+    yield from _table(("policy", "what violates it", "what to do", "where"), _policies(report))
+    yield from _acceptance(report)
+    yield from _table(("", "resource", "type", "what changes"), _resources(report))
 
 
-def _sections(report: Report) -> Iterator[str]:
-    if report.undo:
-        yield from _undo(report)
-    if report.deltas:
-        yield from _security(report)
-    if report.violations:
-        yield from _policies(report)
-    if report.unaccepted and not report.drift:
-        yield from _acceptance(report)
-    if report.resources:
-        yield from _resources(report)
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the lines of a table, none for one without rows."""
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    if lines:
+        yield f"| {' | '.join(headings)} |".replace("|  |", "| |")
+        yield f"| {' | '.join('---' for _ in headings)} |"
+        yield from lines
+        yield ""
 
 
 def _undo(report: Report) -> Iterator[str]:
-    yield "To keep it, write it into the stack file or the program; to take it back:"
-    yield ""
-    yield _fence("\n".join(report.undo), "sh")
-    yield ""
+    if report.undo:
+        yield "To keep it, write it into the stack file or the program; to take it back:"
+        yield ""
+        yield _fence("\n".join(report.undo), "sh")
+        yield ""
 
 
-def _resources(report: Report) -> Iterator[str]:
-    yield "| | resource | type | what changes |"
-    yield "| --- | --- | --- | --- |"
+def _risks(report: Report) -> Iterator[tuple[str, ...]]:
+    for item in report.risk_changes:
+        where = _where(report, item.key, item.line)
+        yield _word(item), _prose(item.what), _prose(why(item)), where
+
+
+def _policies(report: Report) -> Iterator[tuple[str, ...]]:
+    for item in report.violations:
+        where = _where(report, item.key, item.line)
+        yield f"{item.rule}, {level(item)}", _prose(item.what), _prose(advice(item)), where
+
+
+def _where(report: Report, key: str, line: int | None) -> str:
+    place = f"{report.stack_file}:{line}" if line else report.stack_file
+    return f"{_code(place)} {_code(key)}"
+
+
+def _resources(report: Report) -> Iterator[tuple[str, ...]]:
     for change in report.resources:
-        paths = ", ".join(_code(item.path) for item in change.properties[:3])
-        more = len(change.properties) - 3
-        told = "" if change.operation in {"create", "delete"} else paths
-        told += f" and {more} more" if told and more > 0 else ""
         loud = change.operation in {"delete", "replace"}
         operation = f"**{change.operation}**" if loud else change.operation
-        yield f"| {operation} | {_code(change.name)} | {short_type(change)} | {told} |"
-    yield ""
+        yield operation, _code(change.name), short_type(change), _paths(change)
 
 
-def _security(report: Report) -> Iterator[str]:
-    yield "| security | what | why it matters | where |"
-    yield "| --- | --- | --- | --- |"
-    for delta in report.deltas:
-        line = f":{delta.line}" if delta.line else ""
-        where = f"{_code(f'{report.stack_file}{line}')} {_code(delta.key)}"
-        yield f"| {_word(delta)} | {_prose(delta.what)} | {_prose(why(delta))} | {where} |"
-    yield ""
-
-
-def _policies(report: Report) -> Iterator[str]:
-    yield "| policy | what violates it | what to do | where |"
-    yield "| --- | --- | --- | --- |"
-    for item in report.violations:
-        line = f":{item.line}" if item.line else ""
-        where = f"{_code(f'{report.stack_file}{line}')} {_code(item.key)}"
-        cells = (f"{item.rule}, {level(item)}", _prose(item.what), _prose(advice(item)), where)
-        yield f"| {' | '.join(cells)} |"
-    yield ""
-
-
-def level(violation: Violation) -> str:
-    """Say in a word whether a violation stops a change."""
-    if violation.accepted:
-        return "accepted"
-    return "mandatory" if violation.mandatory else "advisory"
-
-
-def acceptance(identities: Iterable[str]) -> str:
-    """Write what a stack file has to say to accept these; nothing for none."""
-    entries = "\n".join(f'    "{identity}": why it is acceptable' for identity in identities)
-    return f"config:\n  {ACCEPTED_RISKS}:\n{entries}" if entries else ""
+def _paths(change: ResourceChange) -> str:
+    if change.operation in {"create", "delete"}:
+        return ""
+    paths = ", ".join(_code(item.path) for item in change.properties[:3])
+    more = len(change.properties) - 3
+    return f"{paths} and {more} more" if more > 0 else paths
 
 
 def _acceptance(report: Report) -> Iterator[str]:
-    yield f"To accept this, give the reasons in {_code(report.stack_file)}:"
-    yield ""
-    yield _fence(acceptance(report.unaccepted), "yaml")
-    yield ""
+    if report.unaccepted and not report.drift:
+        yield f"To accept this, give the reasons in {_code(report.stack_file)}:"
+        yield ""
+        yield _fence(acceptance(report.unaccepted), "yaml")
+        yield ""
 
 
-def _word(delta: Delta) -> str:
-    bold = delta.direction == "raised" and delta.weighs and not delta.accepted
-    return word(delta).replace("raised", "**raised**") if bold else word(delta)
+def _word(change: RiskChange) -> str:
+    bold = change.direction == "raised" and change.weighs and not change.accepted
+    return word(change).replace("raised", "**raised**") if bold else word(change)
 
 
 def _details(report: Report) -> Iterator[tuple[str, Iterator[str]]]:
@@ -207,31 +139,20 @@ def _details(report: Report) -> Iterator[tuple[str, Iterator[str]]]:
             ),
         )
     if report.objects:
-        yield (
-            f"What the chart renders: {plural(len(report.objects), 'object')}",
-            (
-                line
-                for item in report.objects
-                for line in (f"# {title(item)}", *diff(item.properties))
-            ),
-        )
+        name = f"What the chart renders: {plural(len(report.objects), 'object')}"
+        yield name, _properties(report.objects)
     if report.resources:
-        yield (
-            f"Every property: {plural(len(report.resources), 'resource')}",
-            (
-                line
-                for item in report.resources
-                for line in (f"# {title(item)}", *diff(item.properties))
-            ),
-        )
+        name = f"Every property: {plural(len(report.resources), 'resource')}"
+        yield name, _properties(report.resources)
 
 
-def plural(count: int, word: str) -> str:
-    """Say how many there are."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+def _properties(changes: Iterable[ResourceChange | ObjectChange]) -> Iterator[str]:
+    for change in changes:
+        yield f"# {title(change)}"
+        yield from diff(change.properties)
 
 
-def _folded(name: str, lines: list[str], room: int) -> str:
+def _fold(name: str, lines: list[str], room: int) -> str:
     """Fold a part of the details, with as many of its lines as there is room for."""
     for kept in _halves(len(lines)):
         rest = [_CUT.format(count=len(lines) - kept)] if kept < len(lines) else []

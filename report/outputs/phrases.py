@@ -1,18 +1,130 @@
-"""Differences as lines of a diff, the same for every output."""
+"""What every output says in the same words: headings, risks, violations, and lines of a diff."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
+from components.settings.models import ACCEPTED_RISKS
 from report.model import (
-    Delta,
+    Counts,
     ObjectChange,
     PropertyChange,
+    Report,
     ResourceChange,
+    Risk,
+    RiskChange,
     Violation,
 )
 
 _LONG = 200
 """Characters from which a value of one line is cut: nobody compares more by eye."""
+_RISK: dict[Risk, str] = {
+    "failed": "the preview failed",
+    "raised": "risk RAISED and not accepted",
+    "accepted": "risk raised, and accepted in the stack file",
+    "lowered": "risk lowered",
+    "unchanged": "risk unchanged",
+}
+_RISK_OF_DRIFT: dict[Risk, str] = {
+    **_RISK,
+    "failed": "it is not known whether the cluster has drifted",
+    "raised": "risk RAISED",
+}
+
+
+def heading(report: Report) -> str:
+    """Say in one line how much changes and how risky it is."""
+    risk = (_RISK_OF_DRIFT if report.drift else _RISK)[report.risk]
+    if report.errors:
+        return f"{report.environment}: {risk}"
+    parts = [_drift_counts(report.counts) if report.drift else str(report.counts), risk]
+    if broken := sum(item.stops for item in report.violations):
+        parts.append(f"{plural(broken, 'violation')} of policies, not accepted")
+    return f"{report.environment}: {'; '.join(parts)}"
+
+
+def _drift_counts(counts: Counts) -> str:
+    words = ((counts.update, "changed"), (counts.delete, "deleted"))
+    text = " and ".join(f"{count} {word}" for count, word in words if count)
+    return f"{text} outside of Pulumi" if text else "nothing has drifted"
+
+
+def stamp(report: Report) -> str:
+    """Say which plan it is, and what it is compared with; ``plan_digest`` reads it."""
+    if report.drift:
+        return f"Compared with the state of `{report.state}`."
+    base = f", compared with commit `{report.base}`" if report.base else ""
+    state = f", state of `{report.state}`" if report.state else ""
+    return f"Plan `{report.digest}`{base}{state}."
+
+
+def plan_digest(text: str) -> str | None:
+    """Return the digest of the plan that a note is about."""
+    found = re.findall(r"Plan `([0-9a-f]{16})`", text)
+    return found[-1] if found else None
+
+
+def marker(subject: str) -> str:
+    """Return the comment by which an environment's note, or its drift's issue, is found again."""
+    return f"<!-- image-builds:{subject} -->"
+
+
+def drift_of(environment: str) -> str:
+    """Return the subject of the issue."""
+    return f"drift of {environment}"
+
+
+def plural(count: int, word: str) -> str:
+    """Say how many there are."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def acceptance(identities: Iterable[str]) -> str:
+    """Write what a stack file has to say to accept these; nothing for none."""
+    entries = "\n".join(f'    "{identity}": why it is acceptable' for identity in identities)
+    return f"config:\n  {ACCEPTED_RISKS}:\n{entries}" if entries else ""
+
+
+def word(change: RiskChange) -> str:
+    """Say which way a risk goes, and how far."""
+    if change.direction == "lowered":
+        return "lowered"
+    return "raised, accepted" if _counts_as_accepted(change) else f"raised, {change.severity}"
+
+
+def why(change: RiskChange) -> str:
+    """Say why a risk matters, and why it was accepted."""
+    accepted = f"; accepted: {change.accepted}" if _counts_as_accepted(change) else ""
+    return change.reason + accepted
+
+
+def _counts_as_accepted(change: RiskChange) -> bool:
+    return bool(change.direction == "raised" and change.weighs and change.accepted)
+
+
+def level(violation: Violation) -> str:
+    """Say in a word whether a violation stops a change."""
+    if violation.accepted:
+        return "accepted"
+    return "mandatory" if violation.mandatory else "advisory"
+
+
+def advice(violation: Violation) -> str:
+    """Say what to do about a violation, or why nothing is to be done."""
+    accepted = violation.accepted
+    return f"nothing, it is accepted: {accepted}" if accepted else violation.remediation
+
+
+def title(change: ResourceChange | ObjectChange) -> str:
+    """Name what changes, with what happens to it."""
+    if isinstance(change, ObjectChange):
+        return f"{change.operation} {change.identity}"
+    return f"{change.operation} {short_type(change)} {change.name}"
+
+
+def short_type(change: ResourceChange) -> str:
+    """Return a type without its package and version."""
+    return change.type.rpartition(":")[2]
 
 
 def diff(changes: Iterable[PropertyChange]) -> Iterator[str]:
@@ -44,37 +156,3 @@ def _is_text(change: PropertyChange) -> bool:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}… ({len(text)} characters)"
-
-
-def title(change: ResourceChange | ObjectChange) -> str:
-    """Name what changes, with what happens to it."""
-    if isinstance(change, ObjectChange):
-        return f"{change.operation} {change.identity}"
-    return f"{change.operation} {short_type(change)} {change.name}"
-
-
-def short_type(change: ResourceChange) -> str:
-    """Return a type without its package and version."""
-    return change.type.rpartition(":")[2]
-
-
-def word(delta: Delta) -> str:
-    """Say which way a risk goes, and how far."""
-    if delta.direction == "lowered":
-        return "lowered"
-    return "raised, accepted" if _counts_as_accepted(delta) else f"raised, {delta.severity}"
-
-
-def why(delta: Delta) -> str:
-    """Say why a risk matters, and why it was accepted."""
-    return delta.reason + (f"; accepted: {delta.accepted}" if _counts_as_accepted(delta) else "")
-
-
-def _counts_as_accepted(delta: Delta) -> bool:
-    return bool(delta.direction == "raised" and delta.weighs and delta.accepted)
-
-
-def advice(violation: Violation) -> str:
-    """Say what to do about a violation, or why nothing is to be done."""
-    accepted = violation.accepted
-    return f"nothing, it is accepted: {accepted}" if accepted else violation.remediation

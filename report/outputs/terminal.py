@@ -15,10 +15,12 @@ from report.model import (
     Risk,
     Violation,
 )
-from report.outputs.markdown import acceptance, heading, level
 from report.outputs.phrases import (
+    acceptance,
     advice,
     diff,
+    heading,
+    level,
     title,
     values,
     why,
@@ -65,7 +67,7 @@ def _summary(report: Report, console: Console) -> None:
         console.print(Text(f"• {sentence}"), soft_wrap=True)
     for gap in report.gaps:
         console.print(Text(f"• Not looked at: {gap}", "yellow"))
-    if report.deltas:
+    if report.risk_changes:
         console.print(_security(report))
     policies(report.violations, report.stack_file, console)
     if (wanted := acceptance(report.unaccepted)) and not report.drift:
@@ -87,19 +89,19 @@ def _changes(
         console.print(Text(title(change), "bold"))
         # Whatever is new can be read in the stack file and in the page, and config.toml above.
         if change.operation != "create":
-            told = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
-            _lines(diff(item for item in change.properties if item.path not in told), console)
+            known = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
+            _lines(diff(item for item in change.properties if item.path not in known), console)
 
 
 def _security(report: Report) -> Table:
     table = Table(box=rich.box.SIMPLE)
     for column in ("risk", "what", "why it matters", "where"):
         table.add_column(column, overflow="fold")
-    for delta in report.deltas:
-        raised = delta.direction == "raised"
-        style = "" if not raised or not delta.weighs else "yellow" if delta.accepted else "red"
-        where = f"{report.stack_file}:{delta.line}" if delta.line else delta.key
-        cells = (word(delta), delta.what, why(delta), where)
+    for item in report.risk_changes:
+        raised = item.direction == "raised"
+        style = "" if not raised or not item.weighs else "yellow" if item.accepted else "red"
+        where = f"{report.stack_file}:{item.line}" if item.line else item.key
+        cells = (word(item), item.what, why(item), where)
         table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
     return table
 

@@ -17,6 +17,7 @@ from dev.cluster import Cluster
 from dev.local import LocalStack
 from report.model import Report
 from report.outputs import markdown as note
+from report.outputs import phrases
 from tests.support.configured import STRATEGIES
 from tests.support.kubernetes import apps_v1, core_v1, networking_v1, rbac_v1
 from tests.support.stacks import Site, fresh_site
@@ -189,10 +190,12 @@ def test_what_is_told_counts_and_says_what_it_does_to_security(
     deployed: Site,
     drifted: Report,
 ) -> None:
-    weighty = {item.identity.replace(deployed.prefix, "site") for item in drifted.deltas}
+    weighty = {item.identity.replace(deployed.prefix, "site") for item in drifted.risk_changes}
 
     assert drifted.errors == ()
-    assert note.heading(drifted) == ("test: 7 changed and 2 deleted outside of Pulumi; risk RAISED")
+    assert phrases.heading(drifted) == (
+        "test: 7 changed and 2 deleted outside of Pulumi; risk RAISED"
+    )
     assert weighty >= RISKS
     assert exit_code(drifted) == ExitCode.RISK_RAISED
 
@@ -216,7 +219,9 @@ def test_the_commands_that_are_told_take_all_of_it_back(deployed: Site, drifted:
 
     report = look(deployed)
 
-    assert note.heading(report) == "test: nothing has drifted; risk unchanged", note.write(report)
+    assert phrases.heading(report) == "test: nothing has drifted; risk unchanged", note.write(
+        report
+    )
     assert report.undo == ()
 
 

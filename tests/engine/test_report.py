@@ -152,15 +152,13 @@ def _seen(site: Site, change: Change) -> Report:
         with site.stack.open() as stack:
             seen = preview.run(stack, charts)
         file = site.stack.stack_file
-        return assemble.report(
-            seen.plan,
+        source = assemble.Source(
             environment=change.environment,
             stack_file=StackFile(file.name, file.read_text(encoding="utf-8"), seen.scrub),
             settings=seen.settings,
-            charts=charts,
-            scrub=seen.scrub,
             state=seen.state,
         )
+        return assemble.report(seen.plan, source, charts, seen.scrub)
 
 
 def _note(site: Site, report: Report) -> str:
@@ -174,7 +172,7 @@ def _note(site: Site, report: Report) -> str:
 def _comparable(report: Report, prefix: str) -> dict[str, list[str]]:
     """Return what an engine and the chart have no part in, one entry for each thing."""
     parts: dict[str, list[Any]] = {
-        "risk changes": [item for item in report.deltas if not _is_rendered(item.identity)],
+        "risk changes": [item for item in report.risk_changes if not _is_rendered(item.identity)],
         "violations": [*report.violations],
         "keys": [*report.keys],
         "effects": [*report.effects],
@@ -281,7 +279,7 @@ def test_a_config_error_is_reported_on_its_line(deployed: Site) -> None:
     file = deployed.stack.stack_file
     text = file.read_text(encoding="utf-8")
 
-    findings = json.loads(quality.write(report, StackFile(file.name, text)))
+    findings = json.loads(quality.write(report))
 
     line: int = findings[0]["location"]["lines"]["begin"]
     assert text.splitlines()[line - 1].strip() == "strategy: dood"

@@ -186,7 +186,7 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
 
     monkeypatch.setattr(planted.stack, "run", _after(planted.stack.run, fails=fails))
     monkeypatch.setattr(helm, "find", find)
-    monkeypatch.setattr(gitlab, "publish", publish)
+    monkeypatch.setattr(gitlab, "publish_note", publish)
     monkeypatch.setattr(gitlab, "label", label)
     for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", TOKEN):
         monkeypatch.setenv(name, "7")

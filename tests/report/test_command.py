@@ -14,7 +14,7 @@ from report.inputs import preview
 from report.inputs.events import Plan
 from report.inputs.preview import Preview
 from report.outputs import gitlab
-from report.values import Scrubber
+from report.redact import Scrubber
 from tests.support.previewed import pre_event
 from tests.support.reports import RAISED, REPORT
 
@@ -148,10 +148,10 @@ def test_a_merge_request_gets_its_note_and_the_label_of_a_raised_risk(
     def label(_: object, *given: str, wanted: bool) -> None:
         said.append((*given, wanted))
 
-    monkeypatch.setattr(gitlab, "publish", publish)
+    monkeypatch.setattr(gitlab, "publish_note", publish)
     monkeypatch.setattr(gitlab, "label", label)
 
-    publish_note(dataclasses.replace(REPORT, deltas=deltas))
+    publish_note(dataclasses.replace(REPORT, risk_changes=deltas))
 
     assert said == [("7", "dev"), ("7", "risk raised: dev", bool(deltas))]
 
@@ -165,7 +165,7 @@ def test_a_note_that_cannot_be_written_is_told_and_stops_nothing(
         message = "GitLab answers 401: make a token"
         raise gitlab.PublishError(message)
 
-    monkeypatch.setattr(gitlab, "publish", refuse)
+    monkeypatch.setattr(gitlab, "publish_note", refuse)
 
     publish_note(REPORT)
 
@@ -197,7 +197,7 @@ def test_only_the_plan_that_was_reviewed_is_let_through(
     def seen(*_: object) -> str | None:
         return reviewed
 
-    monkeypatch.setattr(gitlab, "reviewed", seen)
+    monkeypatch.setattr(gitlab, "reviewed_digest", seen)
 
     assert is_stale(REPORT) is refused
 
@@ -213,7 +213,7 @@ def test_what_was_reviewed_must_be_known_if_there_is_a_token(
         raise gitlab.PublishError(message)
 
     monkeypatch.delenv("CI_MERGE_REQUEST_IID")
-    monkeypatch.setattr(gitlab, "reviewed", refuse)
+    monkeypatch.setattr(gitlab, "reviewed_digest", refuse)
 
     assert _run(tmp_path, "--reviewed") == ExitCode.STALE
     assert seen == []

@@ -105,7 +105,7 @@ class TestReport:
 
         keys = {(key.runner, key.change.path) for key in report.keys}
         assert ("main", "kubernetes.volumes.host_path[docker-socket].host_path") in keys
-        raised = {delta.identity for delta in report.deltas if delta.direction == "raised"}
+        raised = {delta.identity for delta in report.risk_changes if delta.direction == "raised"}
         assert "hostPath/the-job-pod-of-runner-main//var/run/docker.sock" in raised
         assert "podSecurity/Namespace-builds-main/privileged" in raised
         assert any("changes from kaniko to dood" in line for line in report.sentences)
@@ -279,7 +279,9 @@ def _config(changes: Mapping[str, Any], accepted: tuple[str, ...] = ()) -> dict[
 def _compared(report: Report) -> dict[str, object]:
     """Return what does not depend on lines of the stack file and on values of secrets."""
     return {
-        "risk changes": [(item.direction, item.what, item.accepted) for item in report.deltas],
+        "risk changes": [
+            (item.direction, item.what, item.accepted) for item in report.risk_changes
+        ],
         "violations": [(item.identity, item.accepted) for item in report.violations],
         "effects": report.effects,
         "keys": report.keys,

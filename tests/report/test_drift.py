@@ -19,6 +19,7 @@ from report.inputs.preview import Preview
 from report.model import ObjectChange, Report
 from report.outputs import (
     gitlab,
+    phrases,
     terminal,
 )
 from report.outputs import (
@@ -27,7 +28,8 @@ from report.outputs import (
 from report.outputs import (
     markdown as note,
 )
-from report.values import Scrubber
+from report.redact import Scrubber
+from report.tree import Pair
 from tests.support.previewed import diagnostic, pre_event, received
 
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
@@ -94,7 +96,7 @@ def test_what_the_provider_sees_is_taken_back_by_an_update() -> None:
 def test_what_is_gone_counts_as_deleted() -> None:
     report = _report(refreshed(ROLE, "delete", {"kind": "Role"}, outputs=None))
 
-    assert note.heading(report) == "test: 1 deleted outside of Pulumi; risk unchanged"
+    assert phrases.heading(report) == "test: 1 deleted outside of Pulumi; risk unchanged"
     assert exit_code(report) == ExitCode.CHANGES
 
 
@@ -141,8 +143,7 @@ def test_config_toml_is_told_key_by_key_with_its_risk() -> None:
         Scrubber(),
     )
     found = live.Release(
-        old=objects[0],
-        new=objects[1],
+        objects=Pair(objects[0], objects[1]),
         changes=(ObjectChange(operation="update", identity="ConfigMap n/b", properties=change),),
     )
     inputs = {"name": "r", "namespace": "n", "values": {"runners": {"config": "x = 1"}}}
@@ -197,14 +198,14 @@ def test_every_release_that_is_there_is_looked_at(monkeypatch: pytest.MonkeyPatc
 
     def release(*given: object) -> live.Release:
         asked.append(given[1:4])
-        return live.Release(old={}, new={}, changes=())
+        return live.Release(objects=Pair({}, {}), changes=())
 
-    monkeypatch.setattr(live, "release", release)
+    monkeypatch.setattr(live, "read_release", release)
     inputs = {"name": "r", "namespace": "n"}
 
     assert exit_code(_look(refreshed(RELEASE, "same", inputs, outputs={}))) == ExitCode.NO_CHANGE
     assert exit_code(_look(refreshed(RELEASE, "delete", inputs, outputs=None))) == ExitCode.CHANGES
-    assert asked == [(live.Place("theirs", "ctx"), "r", "n")]
+    assert asked == [(live.Kubeconfig("theirs", "ctx"), "r", "n")]
 
 
 def test_what_could_not_be_looked_at_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,12 +213,12 @@ def test_what_could_not_be_looked_at_is_a_failure(monkeypatch: pytest.MonkeyPatc
         message = "what to do"
         raise live.LiveError(message)
 
-    monkeypatch.setattr(live, "release", release)
+    monkeypatch.setattr(live, "read_release", release)
 
     report = _look(refreshed(RELEASE, "same", {"name": "r"}, outputs={}))
 
     assert (report.errors, exit_code(report)) == (("what to do",), ExitCode.FAILED)
-    assert note.heading(report) == "test: it is not known whether the cluster has drifted"
+    assert phrases.heading(report) == "test: it is not known whether the cluster has drifted"
 
 
 def test_a_refresh_that_fails_is_a_failure() -> None:
@@ -296,7 +297,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def tell_issue(_: object, *given: object) -> None:
         told.append(given)
 
-    monkeypatch.setattr(gitlab, "tell_issue", tell_issue)
+    monkeypatch.setattr(gitlab, "publish_issue", tell_issue)
     return told
 
 
@@ -308,8 +309,8 @@ def test_the_issue_tells_what_has_drifted_and_is_closed_when_nothing_has(
     publish_issue(dataclasses.replace(QUIET, errors=("not looked at",)))
 
     assert pipeline == [
-        ("test", note.heading(DRIFTED), note.write(DRIFTED)),
-        ("test", note.heading(QUIET), None),
+        ("test", phrases.heading(DRIFTED), note.write(DRIFTED)),
+        ("test", phrases.heading(QUIET), None),
     ]
 
 
@@ -334,7 +335,7 @@ def test_an_issue_that_cannot_be_written_is_told_and_stops_nothing(
         message = "GitLab answers 401: make a token"
         raise gitlab.PublishError(message)
 
-    monkeypatch.setattr(gitlab, "tell_issue", refuse)
+    monkeypatch.setattr(gitlab, "publish_issue", refuse)
 
     publish_issue(DRIFTED)
 

@@ -11,7 +11,7 @@ from pulumi_kubernetes.helm.v3 import Release
 from report.inputs import preview
 from report.inputs.charts import Charts, RenderError
 from report.inputs.events import RELEASE, read
-from report.values import Scrubber
+from report.redact import Scrubber
 from tests.support.configured import configure
 from tests.support.harness import deploy, eventually
 from tests.support.previewed import (
@@ -38,7 +38,7 @@ def test_the_operations_of_a_replacement_are_one(order: tuple[int, ...]) -> None
     (step,) = read([operations[index] for index in order], Scrubber()).steps
 
     assert (step.operation, step.old, step.new) == ("replace", old, new)
-    assert step.moved == ("metadata.name",)
+    assert step.changed_paths == ("metadata.name",)
 
 
 def test_our_own_mistakes_are_told_once() -> None:

@@ -17,11 +17,11 @@ from report.outputs.gitlab import (
     Address,
     PublishError,
     label,
-    publish,
-    reviewed,
-    tell_issue,
+    publish_issue,
+    publish_note,
+    reviewed_digest,
 )
-from report.outputs.markdown import drift_of, marker
+from report.outputs.phrases import drift_of, marker
 
 TEXT = f"{marker('dev')}\nfirst"
 OTHER = f"{marker('dev')}\nsecond\nPlan `0123456789abcdef`."
@@ -215,15 +215,15 @@ def _bodies(fake: FakeGitLab) -> list[str]:
 
 
 def test_a_first_note_is_made_and_later_ones_edit_it(fake: FakeGitLab, address: Address) -> None:
-    publish(address, "7", "dev", TEXT)
-    publish(address, "7", "dev", OTHER)
+    publish_note(address, "7", "dev", TEXT)
+    publish_note(address, "7", "dev", OTHER)
 
     assert _bodies(fake) == [OTHER]
 
 
 def test_a_note_that_says_the_same_is_left_alone(fake: FakeGitLab, address: Address) -> None:
-    publish(address, "7", "dev", TEXT)
-    publish(address, "7", "dev", TEXT)
+    publish_note(address, "7", "dev", TEXT)
+    publish_note(address, "7", "dev", TEXT)
 
     assert not [request for request in fake.requests if request.startswith("PUT")]
 
@@ -233,7 +233,7 @@ def test_our_note_is_found_on_a_later_page(fake: FakeGitLab, address: Address) -
     for number in range(6):
         fake.add(f"talk {number}")
 
-    publish(address, "7", "dev", OTHER)
+    publish_note(address, "7", "dev", OTHER)
 
     assert _bodies(fake)[0] == OTHER
     assert len(fake.notes) == 7
@@ -246,7 +246,7 @@ def test_notes_of_other_environments_and_of_other_people_stay(
     others = [fake.add(f"{marker('prod')}\nx"), fake.add(TEXT, author=2), fake.add(f"> {TEXT}")]
     before = [fake.notes[number]["body"] for number in others]
 
-    publish(address, "7", "dev", OTHER)
+    publish_note(address, "7", "dev", OTHER)
 
     assert [fake.notes[number]["body"] for number in others] == before
     assert len(fake.notes) == 4
@@ -262,7 +262,7 @@ def test_of_two_pipelines_at_once_one_note_is_left_with_what_the_later_said(
 
     fake.before_created = other_pipeline
 
-    publish(address, "7", "dev", OTHER)
+    publish_note(address, "7", "dev", OTHER)
 
     assert _bodies(fake) == [OTHER]
 
@@ -272,7 +272,7 @@ def test_many_pipelines_at_once_leave_one_note(fake: FakeGitLab, address: Addres
 
     def one() -> None:
         together.wait()
-        publish(address, "7", "dev", TEXT)
+        publish_note(address, "7", "dev", TEXT)
 
     threads = [threading.Thread(target=one) for _ in range(4)]
     for thread in threads:
@@ -291,7 +291,7 @@ def test_a_duplicate_that_is_gone_already_is_no_failure(
     fake.add(TEXT)
     fake.failures = [Failure(404, times=1, method="DELETE")]
 
-    publish(address, "7", "dev", TEXT)
+    publish_note(address, "7", "dev", TEXT)
 
 
 def test_a_duplicate_that_may_not_be_removed_is_told(fake: FakeGitLab, address: Address) -> None:
@@ -300,7 +300,7 @@ def test_a_duplicate_that_may_not_be_removed_is_told(fake: FakeGitLab, address: 
     fake.failures = [Failure(403, method="DELETE")]
 
     with pytest.raises(PublishError, match="GitLab answers 403"):
-        publish(address, "7", "dev", TEXT)
+        publish_note(address, "7", "dev", TEXT)
 
 
 def test_a_label_comes_and_goes_and_others_stay(fake: FakeGitLab, address: Address) -> None:
@@ -312,19 +312,19 @@ def test_a_label_comes_and_goes_and_others_stay(fake: FakeGitLab, address: Addre
 
 
 def test_the_reviewed_plan_is_that_of_the_note(fake: FakeGitLab, address: Address) -> None:
-    assert reviewed(address, "abc", "dev") is None
+    assert reviewed_digest(address, "abc", "dev") is None
 
     fake.add(OTHER)
 
-    assert reviewed(address, "abc", "dev") == "0123456789abcdef"
+    assert reviewed_digest(address, "abc", "dev") == "0123456789abcdef"
 
 
 def test_a_drift_opens_one_issue_which_later_looks_edit(
     fake: FakeGitLab,
     address: Address,
 ) -> None:
-    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
-    tell_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
+    publish_issue(address, "dev", "dev: 1 changed", DRIFT)
+    publish_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
 
     (issue,) = fake.issues.values()
     assert (issue["title"], issue["description"]) == ("dev: 2 changed", f"{DRIFT} more")
@@ -332,8 +332,8 @@ def test_a_drift_opens_one_issue_which_later_looks_edit(
 
 
 def test_an_issue_that_says_the_same_is_left_alone(fake: FakeGitLab, address: Address) -> None:
-    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
-    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+    publish_issue(address, "dev", "dev: 1 changed", DRIFT)
+    publish_issue(address, "dev", "dev: 1 changed", DRIFT)
 
     assert not [request for request in fake.requests if request.startswith("PUT")]
 
@@ -342,14 +342,14 @@ def test_a_drift_that_is_gone_closes_its_issue_and_one_that_comes_again_opens_an
     fake: FakeGitLab,
     address: Address,
 ) -> None:
-    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
-    tell_issue(address, "dev", "dev: nothing", None)
-    tell_issue(address, "dev", "dev: nothing", None)
+    publish_issue(address, "dev", "dev: 1 changed", DRIFT)
+    publish_issue(address, "dev", "dev: nothing", None)
+    publish_issue(address, "dev", "dev: nothing", None)
 
     assert fake.opened() == []
     assert fake.comments == [(1, "Nothing differs from what was deployed any more.")]
 
-    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+    publish_issue(address, "dev", "dev: 1 changed", DRIFT)
 
     assert [item["state"] for item in fake.issues.values()] == ["closed", "opened"]
 
@@ -359,7 +359,7 @@ def test_our_issue_is_found_on_a_later_page(fake: FakeGitLab, address: Address) 
     for number in range(5):
         fake.open(f"talk {number}")
 
-    tell_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
+    publish_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
 
     assert fake.opened()[0] == f"{DRIFT} more"
     assert len(fake.issues) == 6
@@ -373,7 +373,7 @@ def test_issues_of_other_environments_and_of_other_people_stay(
     fake.open(DRIFT, author=2)
     fake.open(f"> {DRIFT}")
 
-    tell_issue(address, "dev", "dev: nothing", None)
+    publish_issue(address, "dev", "dev: nothing", None)
 
     assert len(fake.opened()) == 3
 
@@ -388,7 +388,7 @@ def test_of_two_looks_at_once_one_issue_is_left_open_with_what_the_later_said(
 
     fake.before_created = other_pipeline
 
-    tell_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
+    publish_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
 
     assert fake.opened() == [f"{DRIFT} more"]
     assert fake.comments == [(2, "#1 tells the same.")]
@@ -399,7 +399,7 @@ def test_many_looks_at_once_leave_one_issue_open(fake: FakeGitLab, address: Addr
 
     def one() -> None:
         together.wait()
-        tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+        publish_issue(address, "dev", "dev: 1 changed", DRIFT)
 
     threads = [threading.Thread(target=one) for _ in range(4)]
     for thread in threads:
@@ -411,10 +411,10 @@ def test_many_looks_at_once_leave_one_issue_open(fake: FakeGitLab, address: Addr
 
 
 CALLS: list[Callable[[Address], object]] = [
-    lambda address: publish(address, "7", "dev", TEXT),
+    lambda address: publish_note(address, "7", "dev", TEXT),
     lambda address: label(address, "7", "risk", wanted=True),
-    lambda address: reviewed(address, "abc", "dev"),
-    lambda address: tell_issue(address, "dev", "dev: 1 changed", DRIFT),
+    lambda address: reviewed_digest(address, "abc", "dev"),
+    lambda address: publish_issue(address, "dev", "dev: 1 changed", DRIFT),
 ]
 
 
@@ -455,9 +455,9 @@ def test_a_refusal_is_one_line_with_what_to_do(
 def test_what_passes_is_tried_again(fake: FakeGitLab, address: Address, status: int) -> None:
     fake.failures = [Failure(status, times=3)]
 
-    publish(address, "7", "dev", TEXT)
+    publish_note(address, "7", "dev", TEXT)
     fake.failures = [Failure(status, times=3)]
-    tell_issue(address, "dev", "dev: 1 changed", DRIFT)
+    publish_issue(address, "dev", "dev: 1 changed", DRIFT)
 
     assert _bodies(fake) == [TEXT]
     assert fake.opened() == [DRIFT]
@@ -475,7 +475,7 @@ def test_a_wait_that_the_server_asks_for_is_kept_but_bounded(
 ) -> None:
     fake.failures = [Failure(429, times=1, headers={"Retry-After": asked})]
 
-    publish(address, "7", "dev", TEXT)
+    publish_note(address, "7", "dev", TEXT)
 
     assert fake.waits == [waited]
 
@@ -502,7 +502,7 @@ def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     nowhere = Address(url="http://127.0.0.1:1", project="5", token=TOKEN)
 
     with pytest.raises(PublishError, match="check CI_SERVER_URL"):
-        publish(nowhere, "7", "dev", TEXT)
+        publish_note(nowhere, "7", "dev", TEXT)
 
 
 def test_a_token_is_not_in_what_python_prints_of_an_address() -> None:

@@ -7,13 +7,13 @@ import yaml
 
 from report.inputs import live
 from report.inputs.live import (
+    Kubeconfig,
     LiveError,
-    Place,
-    as_asked,
+    keep_requested,
     object_changes,
 )
 from report.model import PropertyChange
-from report.values import SECRET, Scrubber
+from report.redact import SECRET, Scrubber
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,10 @@ from report.values import SECRET, Scrubber
         ({"ports": [{"containerPort": 1}]}, {"ports": [{"containerPort": 1, "protocol": "TCP"}]}),
     ],
 )
-def test_defaults_and_other_spellings_are_no_drift(wanted: object, found: object) -> None:
-    assert as_asked(wanted, found) == wanted
+def test_defaults_and_other_spellings_are_no_drift(
+    wanted: dict[str, Any], found: dict[str, Any]
+) -> None:
+    assert keep_requested(wanted, found) == wanted
 
 
 DRIFTED: list[tuple[Any, Any, Any]] = [
@@ -57,11 +59,11 @@ DRIFTED: list[tuple[Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("wanted", "found", "seen"), DRIFTED)
 def test_what_was_asked_for_and_is_another_is_drift(
-    wanted: object,
-    found: object,
-    seen: object,
+    wanted: dict[str, Any],
+    found: dict[str, Any],
+    seen: dict[str, Any],
 ) -> None:
-    assert as_asked(wanted, found) == seen
+    assert keep_requested(wanted, found) == seen
 
 
 def test_a_value_that_is_secret_is_told_without_it() -> None:
@@ -75,14 +77,14 @@ def test_a_value_that_is_secret_is_told_without_it() -> None:
     )
 
 
-def test_an_object_that_is_gone_had_all_that_was_asked_for() -> None:
+def test_an_object_that_is_gone_had_all_that_wkeep_requested_for() -> None:
     assert object_changes({"kind": "Pod"}, None, Scrubber()) == (
         PropertyChange(path="kind", old="Pod", new=None),
     )
 
 
 def test_a_kubeconfig_in_the_config_is_used_and_kept_from_others() -> None:
-    with live.place({"kubernetes:kubeconfig": "{apiVersion: v1}"}, "theirs") as where:
+    with live.locate({"kubernetes:kubeconfig": "{apiVersion: v1}"}, "theirs") as where:
         file = Path(where.kubeconfig)
         assert (file.read_text("utf-8"), where.context) == ("{apiVersion: v1}", None)
         assert file.stat().st_mode & 0o777 == 0o600
@@ -93,8 +95,8 @@ def test_a_kubeconfig_in_the_config_is_used_and_kept_from_others() -> None:
 def test_a_kubeconfig_that_is_a_path_stays_one(given: dict[str, str], used: str) -> None:
     settings = {"kubernetes:context": "c", **{f"kubernetes:{k}": v for k, v in given.items()}}
 
-    with live.place(settings, "theirs") as where:
-        assert where == Place(used, "c")
+    with live.locate(settings, "theirs") as where:
+        assert where == Kubeconfig(used, "c")
 
 
 MANIFEST: list[dict[str, Any]] = [
@@ -124,14 +126,14 @@ def test_what_helm_deployed_is_compared_as_the_api_server_keeps_it(
     helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
     asked: list[dict[str, Any]] = []
 
-    def objects(_: Place, documents: list[dict[str, Any]], __: str) -> list[Any]:
+    def objects(_: Kubeconfig, documents: list[dict[str, Any]], __: str) -> list[Any]:
         asked.extend(documents)
         data = {"a": base64.b64encode(b"x").decode()}
         return [(documents[0], {**documents[0], "data": data}), (documents[1], None)]
 
     monkeypatch.setattr(live, "_objects", objects)
 
-    found = live.release(helm, Place("file", "ctx"), "r", "n", Scrubber())
+    found = live.read_release(helm, Kubeconfig("file", "ctx"), "r", "n", Scrubber())
 
     assert (tmp_path / "asked").read_text("utf-8") == (
         "file get manifest r --namespace n --kube-context ctx\n"
@@ -141,15 +143,18 @@ def test_what_helm_deployed_is_compared_as_the_api_server_keeps_it(
     assert [(item.operation, item.identity) for item in found.changes] == [
         ("delete", "Deployment d"),
     ]
-    assert (set(found.old), set(found.new)) == ({"Secret s", "Deployment d"}, {"Secret s"})
-    assert found.old["Secret s"]["data"] == {"a": SECRET}
+    assert (set(found.objects.old), set(found.objects.new)) == (
+        {"Secret s", "Deployment d"},
+        {"Secret s"},
+    )
+    assert found.objects.old["Secret s"]["data"] == {"a": SECRET}
 
 
 def test_a_release_that_helm_cannot_read_is_told_without_what_it_said(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "planted", code=1)
 
     with pytest.raises(LiveError, match=r"release n/r cannot be read by helm; check") as failure:
-        live.release(helm, Place("", None), "r", "n", Scrubber())
+        live.read_release(helm, Kubeconfig("", None), "r", "n", Scrubber())
 
     assert "planted" not in str(failure.value)
 
@@ -159,4 +164,4 @@ def test_objects_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "kubeconfig")
 
     with pytest.raises(LiveError, match="objects cannot be read in the cluster; check"):
-        live.release(helm, Place(nowhere, None), "r", "n", Scrubber())
+        live.read_release(helm, Kubeconfig(nowhere, None), "r", "n", Scrubber())

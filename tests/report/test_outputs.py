@@ -10,10 +10,10 @@ from rich.console import Console
 
 from commands.exit_codes import ExitCode, exit_code
 from dev import browser
-from report.analysis.runner_config import meaning, parsed
+from report.analysis.runner_config import meaning, parse
 from report.model import (
-    Delta,
     Report,
+    RiskChange,
 )
 from report.outputs import (
     code_quality as quality,
@@ -25,6 +25,7 @@ from report.outputs import (
     markdown as note,
 )
 from report.outputs import (
+    phrases,
     terminal,
 )
 from report.outputs import (
@@ -46,7 +47,7 @@ def _printed(report: Report) -> str:
 def test_a_note_begins_with_its_marker_and_a_heading_that_counts_and_judges() -> None:
     lines = note.write(REPORT).splitlines()
 
-    assert lines[0] == note.marker("dev") == "<!-- image-builds:dev -->"
+    assert lines[0] == phrases.marker("dev") == "<!-- image-builds:dev -->"
     assert lines[1] == (
         "### dev: 1 to create, 1 to update, 1 to replace; risk RAISED and not accepted"
     )
@@ -87,9 +88,9 @@ def test_a_note_that_is_too_long_loses_details_but_never_its_summary(limit: int)
 
 
 def test_the_plan_of_a_note_can_be_read_again() -> None:
-    assert note.planned(note.write(REPORT)) == REPORT.digest
-    assert note.planned(note.write(EMPTY)) == REPORT.digest
-    assert note.planned("nothing") is None
+    assert phrases.plan_digest(note.write(REPORT)) == REPORT.digest
+    assert phrases.plan_digest(note.write(EMPTY)) == REPORT.digest
+    assert phrases.plan_digest("nothing") is None
 
 
 def test_a_failure_shows_its_errors_and_nothing_else() -> None:
@@ -106,7 +107,7 @@ def test_what_is_replaced_is_created_and_deleted_in_the_widget_which_holds_nothi
 
 
 def test_findings_have_the_fields_that_gitlab_reads() -> None:
-    findings = json.loads(quality.write(REPORT, stack_file(SETTINGS)))
+    findings = json.loads(quality.write(REPORT))
 
     assert [item["severity"] for item in findings] == ["critical", "info", "minor"]
     assert findings[0]["location"] == {"path": "Pulumi.dev.yaml", "lines": {"begin": 7}}
@@ -123,7 +124,8 @@ def test_findings_have_the_fields_that_gitlab_reads() -> None:
 
 def test_a_mistake_is_found_on_its_line() -> None:
     file = stack_file(SETTINGS)
-    (finding,) = json.loads(quality.write(BROKEN, file))
+    broken = dataclasses.replace(BROKEN, mistakes=file.find_mistakes(BROKEN.errors))
+    (finding,) = json.loads(quality.write(broken))
 
     assert finding["severity"] == "blocker"
     assert finding["location"]["lines"]["begin"] == file.find("runners", "main", "strategy")[1]
@@ -132,9 +134,9 @@ def test_a_mistake_is_found_on_its_line() -> None:
 def test_a_mistake_in_the_accepted_risks_is_found_on_its_line() -> None:
     file = stack_file(SETTINGS, ["podSecurity/Namespace-a/privileged"])
     told = "image-builds:acceptedRisks.podSecurity/Namespace-a/privileged: gives no reason"
-    broken = dataclasses.replace(BROKEN, errors=(f"1 mistake in the config:\n{told}",))
+    mistakes = file.find_mistakes([f"1 mistake in the config:\n{told}"])
 
-    (finding,) = json.loads(quality.write(broken, file))
+    (finding,) = json.loads(quality.write(dataclasses.replace(BROKEN, mistakes=mistakes)))
 
     assert finding["description"] == "podSecurity/Namespace-a/privileged: gives no reason"
     # It is the last line of the file.
@@ -246,11 +248,11 @@ def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:
     ],
 )
 def test_the_risk_and_the_exit_code_follow_from_what_weighs(
-    deltas: tuple[Delta, ...],
+    deltas: tuple[RiskChange, ...],
     risk: str,
     code: int,
 ) -> None:
-    report = dataclasses.replace(REPORT, deltas=deltas)
+    report = dataclasses.replace(REPORT, risk_changes=deltas)
 
     assert (report.risk, exit_code(report)) == (risk, code)
 
@@ -284,7 +286,7 @@ def test_the_nearest_key_of_a_stack_file_is_found() -> None:
 
 @pytest.mark.parametrize("values", [{}, {"runners": {"config": "= no toml"}}, {"runners": 3}])
 def test_a_release_without_a_config_toml_has_no_keys(values: dict[str, Any]) -> None:
-    assert parsed(values) == {}
+    assert parse(values) == {}
 
 
 def test_a_key_that_nobody_has_written_about_refers_to_the_documentation() -> None:

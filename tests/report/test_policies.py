@@ -105,7 +105,7 @@ def test_a_finding_is_on_the_line_of_the_strategy(
     report = _report(*accepted)
     (finding,) = [
         item
-        for item in json.loads(quality.write(report, file))
+        for item in json.loads(quality.write(report))
         if item["check_name"] == "no-dood-in-prod"
     ]
 

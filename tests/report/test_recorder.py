@@ -11,7 +11,7 @@ from pulumi.runtime.proto import resource_pb2_grpc
 from report.inputs.events import Step
 from report.inputs.recorder import Recorder, RegisteredResource, plain
 from report.inputs.registrations import plan
-from report.values import SECRET, UNKNOWN, Scrubber
+from report.redact import SECRET, UNKNOWN, Scrubber
 
 UNKNOWN_ON_THE_WIRE = pulumi.runtime.rpc.UNKNOWN
 
@@ -236,7 +236,7 @@ class TestPlan:
     def test_a_secret_that_differs_shows_its_path_alone(self) -> None:
         made = _steps(_record(lambda: Group("first")), _record(lambda: Group("second")))["made"]
 
-        assert (made.operation, made.moved) == ("update", ("data.key",))
+        assert (made.operation, made.changed_paths) == ("update", ("data.key",))
         assert made.old == made.new
         assert made.new
         assert made.new["data"] == SECRET

@@ -7,8 +7,8 @@ from report.analysis import assemble
 from report.inputs.charts import Charts, RenderError, compare
 from report.inputs.events import Plan, read
 from report.model import ObjectChange, PropertyChange, Report
+from report.redact import SECRET, Scrubber
 from report.stack_file import StackFile
-from report.values import SECRET, Scrubber
 from tests.support.previewed import pre_event
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -136,14 +136,12 @@ def _report(helm: Path | None, operation: str, **sides: Any) -> Report:  # noqa:
 
 def _reported(helm: Path | None, plan: Plan) -> Report:
     with Charts(helm) as charts:
-        return assemble.report(
-            plan,
+        source = assemble.Source(
             environment="test",
             stack_file=StackFile("Pulumi.test.yaml", ""),
             settings={},
-            charts=charts,
-            scrub=Scrubber(),
         )
+        return assemble.report(plan, source, charts, Scrubber())
 
 
 def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path) -> None:
@@ -185,7 +183,7 @@ def test_what_a_new_chart_version_does_to_security_is_told(tmp_path: Path) -> No
     helm = _helm(tmp_path, FROM_VALUES)
     old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "latest"})
 
-    (delta, *_) = _report(helm, "update", old=old, new=new).deltas
+    (delta, *_) = _report(helm, "update", old=old, new=new).risk_changes
 
     assert delta.what == (
         "container runner of Deployment builds/manager runs gitlab-runner:latest, "

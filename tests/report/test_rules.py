@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 import tomlkit
 
+from report.analysis.checks import NAMESPACE, ROLE
 from report.analysis.rules import (
-    NAMESPACE,
-    ROLE,
     RULES,
     Resource,
     findings,
 )
 from report.inputs.events import DAEMON, RUNNER
-from report.values import Scrubber, clean
+from report.redact import Scrubber, clean
 from tests.support.changes import Change
 from tests.support.configured import STRATEGIES
 from tests.support.previewed import previewed

@@ -120,7 +120,7 @@ def test_no_planted_secret_is_in_any_output(
     def label(*_: object, wanted: bool) -> None:
         sent.append(str(wanted))
 
-    monkeypatch.setattr(gitlab, "publish", publish)
+    monkeypatch.setattr(gitlab, "publish_note", publish)
     monkeypatch.setattr(gitlab, "label", label)
     for name in ("CI_MERGE_REQUEST_IID", "CI_SERVER_URL", "CI_PROJECT_ID", TOKEN):
         monkeypatch.setenv(name, "7")

@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 import tomlkit
 
-from report.analysis.risks import deltas
+from report.analysis.risks import changes
 from report.inputs.events import read
-from report.model import Delta
-from report.values import Scrubber
+from report.model import RiskChange
+from report.redact import Scrubber
+from report.tree import Pair
 from tests.support.configured import SETTINGS
 from tests.support.previewed import pre_event, stack_file
 
@@ -16,7 +17,7 @@ NAMESPACE: dict[str, Any] = {"kind": "Namespace", "metadata": {"name": "ns", "la
 NAMESPACE_KIND = "kubernetes:core/v1:Namespace"
 
 
-def _deltas(old: dict[str, Any] | None, new: dict[str, Any] | None) -> tuple[Delta, ...]:
+def _changes(old: dict[str, Any] | None, new: dict[str, Any] | None) -> tuple[RiskChange, ...]:
     """What changes when one object does, in a namespace that stays."""
     operation = "create" if old is None else "delete" if new is None else "update"
     plan = read(
@@ -26,10 +27,10 @@ def _deltas(old: dict[str, Any] | None, new: dict[str, Any] | None) -> tuple[Del
         ],
         Scrubber(),
     )
-    return deltas(plan, ({}, {}), stack_file(SETTINGS), SETTINGS)
+    return changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS)
 
 
-def _said(found: tuple[Delta, ...]) -> list[str]:
+def _said(found: tuple[RiskChange, ...]) -> list[str]:
     return [f"{delta.direction}: {delta.what}" for delta in found]
 
 
@@ -154,7 +155,7 @@ def test_what_gets_more_dangerous_is_raised_and_the_way_back_lowers_it(
     raised: str,
     lowered: str,
 ) -> None:
-    there, back = _said(_deltas(safe, risky)), _said(_deltas(risky, safe))
+    there, back = _said(_changes(safe, risky)), _said(_changes(risky, safe))
 
     assert len(there) == len(back) == bool(raised)
     assert all(line.startswith("raised: ") and raised in line for line in there)
@@ -163,7 +164,7 @@ def test_what_gets_more_dangerous_is_raised_and_the_way_back_lowers_it(
 
 def test_an_image_by_digest_that_goes_by_its_tag_is_told_and_does_not_weigh() -> None:
     digest = f"a:1@sha256:{'0' * 64}"
-    (delta,) = _deltas(
+    (delta,) = _changes(
         _pod(containers=[{"name": "c", "image": digest}]),
         _pod(containers=[{"name": "c", "image": "a:1"}]),
     )
@@ -175,17 +176,17 @@ def test_an_image_by_digest_that_goes_by_its_tag_is_told_and_does_not_weigh() ->
 def test_a_policy_that_goes_opens_what_it_kept_out_and_a_new_one_closes_it() -> None:
     policy = _object("NetworkPolicy", spec={"ingress": []})
 
-    assert _said(_deltas(policy, None)) == ["raised: NetworkPolicy ns/x: everything"]
-    assert _said(_deltas(None, policy)) == ["lowered: NetworkPolicy ns/x no longer: everything"]
+    assert _said(_changes(policy, None)) == ["raised: NetworkPolicy ns/x: everything"]
+    assert _said(_changes(None, policy)) == ["lowered: NetworkPolicy ns/x no longer: everything"]
 
 
 def test_what_goes_takes_its_risks_along() -> None:
-    assert _deltas(_context(privileged=True), None) == ()
+    assert _changes(_context(privileged=True), None) == ()
 
 
 def test_a_new_pod_in_a_namespace_that_is_there_counts_for_what_is_not_ordinary() -> None:
-    assert _said(_deltas(None, _context(privileged=True))) == [f"raised: {C} is privileged"]
-    assert _deltas(None, _context()) == ()
+    assert _said(_changes(None, _context(privileged=True))) == [f"raised: {C} is privileged"]
+    assert _changes(None, _context()) == ()
 
 
 @pytest.mark.parametrize("name", ["cluster-admin", "reader"])
@@ -210,7 +211,7 @@ def test_whoever_is_bound_to_a_role_that_reads_secrets_can_read_them(name: str) 
         Scrubber(),
     )
 
-    found = deltas(plan, ({}, {}), stack_file(SETTINGS), SETTINGS)
+    found = changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS)
 
     assert _said(found) == ["raised: Group all can read the Secrets of all namespaces"]
 
@@ -218,7 +219,7 @@ def test_whoever_is_bound_to_a_role_that_reads_secrets_can_read_them(name: str) 
 def test_a_role_that_reads_no_secrets_makes_no_reader() -> None:
     binding = _object("RoleBinding", roleRef={"kind": "Role", "name": "x"}, subjects=[])
 
-    assert _deltas(binding, {**binding, "subjects": [{"kind": "User", "name": "a"}]}) == ()
+    assert _changes(binding, {**binding, "subjects": [{"kind": "User", "name": "a"}]}) == ()
 
 
 def test_pods_of_other_kinds_are_looked_into() -> None:
@@ -230,8 +231,8 @@ def test_pods_of_other_kinds_are_looked_into() -> None:
         "spec": {"jobTemplate": {"spec": {"template": inner}}},
     }
 
-    assert _said(_deltas(None, job)) == ["raised: container c of Deployment d is privileged"]
-    assert _said(_deltas(None, nightly)) == ["raised: container c of CronJob n is privileged"]
+    assert _said(_changes(None, job)) == ["raised: container c of Deployment d is privileged"]
+    assert _said(_changes(None, nightly)) == ["raised: container c of CronJob n is privileged"]
 
 
 UNCONFINED = {"name": "build", "securityContext": {"seccompProfile": {"type": "Unconfined"}}}
@@ -274,7 +275,7 @@ def test_what_config_toml_says_of_jobs_counts_as_what_objects_say(
     event = pre_event("update", f"{URN}{kind}::main", kind, old=_release(), new=_release(**jobs))
     plan = read([event], Scrubber())
 
-    found = deltas(plan, ({}, {}), stack_file(SETTINGS), SETTINGS)
+    found = changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS)
 
     assert any(raised in line for line in _said(found) if line.startswith("raised: "))
     assert {delta.key for delta in found} == {"runners.main.strategy"}
@@ -287,4 +288,4 @@ def test_a_patch_of_the_pod_that_is_no_json_is_left_to_the_runner() -> None:
         [pre_event("update", f"{URN}{kind}::main", kind, old=_release(), new=new)], Scrubber()
     )
 
-    assert deltas(plan, ({}, {}), stack_file(SETTINGS), SETTINGS) == ()
+    assert changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS) == ()

@@ -4,18 +4,8 @@ import json
 import pytest
 
 from report.model import PropertyChange
-from report.values import (
-    SECRET,
-    UNKNOWN,
-    Scrubber,
-    at,
-    clean,
-    config_secrets,
-    differences,
-    entries,
-    secrets_of,
-    texts,
-)
+from report.redact import SECRET, UNKNOWN, Scrubber, clean, config_secrets, secrets_of
+from report.tree import at, differences, entries, texts
 
 MARK = "4dabf18193072939515e22adb298388d"
 MARKED = "1b47061264138c4ac30d75fd1eb44270"

@@ -18,8 +18,8 @@ from report.inputs.charts import Charts
 from report.inputs.recorder import Recorder, RegisteredResource
 from report.inputs.registrations import plan
 from report.model import Report
+from report.redact import Scrubber
 from report.stack_file import SETTINGS, StackFile
-from report.values import Scrubber
 from tests.support.changes import ONE_RUNNER, Change, Deployed, with_transforms
 from tests.support.configured import bent, configure
 from tests.support.harness import in_year
@@ -34,16 +34,14 @@ def previewed(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
     secrets = bent(deployed.secrets_for(after), change.secrets)
     new = () if change.last else _run(_config(after, secrets), change, old)
     file = stack_file(after, change.accepted)
-    return assemble.report(
-        plan(old, new, Scrubber()),
+    source = assemble.Source(
         environment=change.environment,
         stack_file=file,
         settings=file.settings,
-        charts=Charts(None),
-        scrub=Scrubber(),
         base="0123abc",
         state="2026-11-24T12:00:00Z",
     )
+    return assemble.report(plan(old, new, Scrubber()), source, Charts(None), Scrubber())
 
 
 def _config(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:

@@ -4,18 +4,18 @@ import dataclasses
 
 from report.model import (
     Counts,
-    Delta,
     JobEffect,
     KeyChange,
     ObjectChange,
     PropertyChange,
     Report,
     ResourceChange,
+    RiskChange,
 )
 
 TOML = PropertyChange(path="values.runners.config", old="a = 1\nb = 2\n", new="a = 1\nb = 3\n")
 LONG = PropertyChange(path="spec.note", old="x" * 300, new=None)
-RAISED = Delta(
+RAISED = RiskChange(
     identity="privileged/job/yes",
     direction="raised",
     severity="critical",
@@ -33,7 +33,7 @@ REPORT = Report(
     digest="0123456789abcdef",
     counts=Counts(create=1, update=1, delete=0, replace=1),
     sentences=("Runner a_b <b> @all #1 changes.",),
-    deltas=(
+    risk_changes=(
         RAISED,
         dataclasses.replace(RAISED, accepted="a reason", line=None, what="accepted thing"),
         dataclasses.replace(RAISED, severity="minor", what="small thing"),
@@ -64,7 +64,7 @@ REPORT = Report(
 EMPTY = dataclasses.replace(
     REPORT,
     counts=Counts(create=0, update=0, delete=0, replace=0),
-    deltas=(),
+    risk_changes=(),
     resources=(),
     keys=(),
     objects=(),
