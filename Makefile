@@ -9,7 +9,7 @@ STACK ?= dev
 STRATEGY ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
-LOCAL := $(RUN) -m dev.local
+DEV := $(RUN) -m dev
 RUNNER ?=
 UPGRADE ?=
 # For every platform, and the oldest Python that is supported; pins stay unless UPGRADE names them.
@@ -46,68 +46,69 @@ $(VENV)/npm/installed: $(VENV)/installed tests/package.json tests/package-lock.j
 	@touch $@
 
 up: $(VENV)/installed ## Bring STACK (dev) up on the local control plane; STRATEGY=kaniko moves it
-	@$(LOCAL) up --stack '$(STACK)' --strategy '$(STRATEGY)'
+	@$(DEV) up --stack '$(STACK)' --strategy '$(STRATEGY)'
 
 preview: $(VENV)/installed ## Show what up would change
-	@$(LOCAL) preview --stack '$(STACK)' --strategy '$(STRATEGY)'
+	@$(DEV) preview --stack '$(STACK)' --strategy '$(STRATEGY)'
 
-preview-report: $(VENV)/installed ## Say what up would change, and what that does to security and jobs
-	@$(LOCAL) preview-report --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
+preview-report: $(VENV)/installed ## Show what up would change, and what that does to security and jobs
+	@$(DEV) preview-report --stack '$(STACK)' --strategy '$(STRATEGY)' || test $$? -eq 2
 
-policy: $(VENV)/installed ## Check the local state of STACK against the rules, without a cluster
-	@$(LOCAL) policies --stack '$(STACK)'
+policy: $(VENV)/installed ## Check the local state of STACK against the policies, without a cluster
+	@$(DEV) policies --stack '$(STACK)'
 
 screenshot: $(VENV)/installed ## Write docs/preview.png: the report of a switch from Kaniko to DooD, in Chromium
-	@$(LOCAL) up --stack dev --strategy kaniko
-	@$(LOCAL) preview-report --stack dev || test $$? -eq 2
-	@$(RUN) -m dev.browser build/preview/report.html docs/preview.png
+	@$(DEV) up --stack dev --strategy kaniko
+	@$(DEV) preview-report --stack dev || test $$? -eq 2
+	@$(DEV) browser build/preview/report.html docs/preview.png
 
-drift: $(VENV)/installed ## Say what of STACK was changed in the local cluster since up
-	@$(LOCAL) drift --stack '$(STACK)' || test $$? -eq 2
+drift: $(VENV)/installed ## Show what of STACK has changed in the local cluster since up
+	@$(DEV) drift --stack '$(STACK)' || test $$? -eq 2
 
-explain: $(VENV)/installed ## Say which strategy each runner has, why, and why not another
+explain: $(VENV)/installed ## Show which strategy each runner has, why, and what rules out the others
 	@$(RUN) -m commands explain --stack '$(STACK)' --strategy '$(STRATEGY)'
 
 destroy: $(VENV)/installed ## Remove what STACK deployed locally
-	@$(LOCAL) destroy --stack '$(STACK)'
+	@$(DEV) destroy --stack '$(STACK)'
 
 clean: $(VENV)/installed ## Stop the local control plane and remove its state
-	@$(LOCAL) clean
+	@$(DEV) clean
 
 cluster-up cluster-down cluster-status: $(VENV)/installed ## Start, stop or show the local control plane
-	@$(LOCAL) $@
+	@$(DEV) cluster $(patsubst cluster-%,%,$@)
 
 node-up node-down node-status: $(VENV)/installed ## Start, stop or show a real node (root, Linux)
-	@$(RUN) -m dev.node $(patsubst node-%,%,$@)
+	@$(DEV) node $(patsubst node-%,%,$@)
 
 toolchain: $(VENV)/installed ## Show which programs are used and from where
-	@$(RUN) -m dev.toolchain show
+	@$(DEV) toolchain show
 
 test: $(VENV)/npm/installed policy/.venv/installed ## Run every test, unit to engine
-	@$(RUN) -m dev.toolchain install
-	@# Each worker has a control plane of its own, and a file's tests share theirs; some only wait.
-	@# The engine is started hundreds of times, and each start collects garbage less often so.
+	@$(DEV) toolchain install
+	@# Each worker has its own control plane, which the tests of a file share; some tests only wait.
+	@# The engine is started hundreds of times; so each start collects garbage less often.
 	@GOGC=400 $(RUN) -m pytest -m 'not node' --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine and not node'
 
 test-newest: $(VENV)/installed policy/.venv/installed ## Run the engine tests with the newest Kubernetes
-	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m dev.toolchain install
+	@IMAGE_BUILDS_KUBERNETES=newest $(DEV) toolchain install
 	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m pytest -m engine
 
 test-node: $(VENV)/installed ## Build and push images by each strategy on a real node (root, Linux)
-	@$(RUN) -m dev.toolchain install
+	@$(DEV) toolchain install
 	@# Jobs mostly wait, for pods and for each other's images.
 	@$(RUN) -m pytest -m node --numprocesses 6
 
-lint: $(VENV)/installed policy/.venv/installed ## Check style, format, types and YAML
+lint: $(VENV)/installed policy/.venv/installed ## Check style, format, imports, types, YAML and shell scripts
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --quiet --check
 	@$(VENV)/bin/lint-imports --no-cache --no-logo >$(VENV)/imports || { cat $(VENV)/imports; false; }
 	@$(VENV)/bin/pyright --warnings
 	@$(VENV)/bin/pyright --warnings --project policy
 	@$(VENV)/bin/yamllint --strict .
+	@$(VENV)/bin/shellcheck $$(git ls-files '*.sh' .ci/run .ci/changelog image-builds)
 
 lock: $(VENV)/installed ## Pin, with hashes, what the requirements ask for; UPGRADE=name takes its newest
 	@$(COMPILE) --output-file=requirements.lock commands/requirements.txt
@@ -130,12 +131,12 @@ docs: $(VENV)/installed ## Build the site of the pages of docs/ in build/docs
 runner-keys: $(VENV)/installed ## Compare the keys of config.toml with the source in RUNNER
 	@$(RUN) -m tests.executor.source '$(RUNNER)'
 
-bench: $(VENV)/installed ## Measure preview and up against the floor and against helm with kubectl
-	@$(RUN) -m dev.toolchain install
-	@$(RUN) -m dev.toolchain install helm kubectl
-	@$(RUN) -m dev.bench
+bench: $(VENV)/installed ## Measure previews, updates and reports against what they cannot be faster than
+	@$(DEV) toolchain install
+	@$(DEV) toolchain install helm kubectl
+	@$(DEV) bench
 
 bench-builds: $(VENV)/installed ## Measure builds of each strategy on the real node (root, Linux)
-	@$(RUN) -m dev.toolchain install
-	@$(RUN) -m dev.node up >/dev/null
+	@$(DEV) toolchain install
+	@$(DEV) node up >/dev/null
 	@$(RUN) -m tests.bench

@@ -1,14 +1,15 @@
-"""Opens a page in headless Chromium and takes a picture of it: ``PAGE IMAGE``."""
+"""Takes pictures of pages in headless Chromium."""
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+from dev.errors import DevError
+
 MISSING = "no Chromium is on PATH; install it, on Debian and Ubuntu with: apt-get install chromium"
-# Chromium is to reach no other machine, whatever the page holds; root, as which CI runs, can have
-# no sandbox.
+# Chromium must reach no other machine, whatever the page holds; and it has no sandbox for root, as
+# which CI runs.
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -23,7 +24,7 @@ FLAGS = (
 _TIMEOUT = 120.0
 
 
-class BrowserError(Exception):
+class BrowserError(DevError):
     """There is no picture; the message says why and what to do."""
 
 
@@ -67,18 +68,3 @@ def picture(page: Path, image: Path, *, width: int, height: int, dark: bool = Fa
     if not image.is_file():
         message = f"{chromium} took no picture of {page}; open the page in it by hand"
         raise BrowserError(message)
-
-
-def main(arguments: list[str]) -> int:
-    """Take the picture that the README shows, and return the exit status."""
-    page, image = map(Path, arguments)
-    try:
-        picture(page, image, width=1000, height=1000)
-    except BrowserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ from components.resources.certificates import (
     issue,
     private,
 )
-from dev.files import write_privately
+from dev.files import write_private
 
 LIFETIME = dt.timedelta(days=365)
 RENEW_BEFORE = dt.timedelta(days=30)
@@ -62,12 +62,12 @@ class Authority:
         """Return the file of a key pair that signs tokens and has no certificate."""
         file = self.folder / f"{name}.key"
         if not file.exists():
-            write_privately(
+            write_private(
                 file, private(rsa.generate_private_key(public_exponent=65537, key_size=2048))
             )
         return file
 
     def _write(self, name: str, pair: Pair) -> None:
         """Write the key first: a certificate that is there has one."""
-        write_privately(self.folder / f"{name}.key", pair.key)
-        write_privately(self.folder / f"{name}.crt", pair.certificate)
+        write_private(self.folder / f"{name}.key", pair.key)
+        write_private(self.folder / f"{name}.crt", pair.certificate)

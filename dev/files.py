@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 
-def write_privately(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Write a file for its owner alone, whole or not at all, so that others may read meanwhile."""
     # Two that write at once each have a part of their own.
     part = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}.part")

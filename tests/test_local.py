@@ -1,28 +1,75 @@
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
 import pytest
 from pulumi import automation as auto
 from pulumi.automation import CommandResult
 
-from dev import local
+from dev import toolchain
+from dev.app import main
+from dev.cluster import ControlPlane
+from dev.local import LocalStack
+from dev.paths import STATE_VARIABLE
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """A local stack whose programs and cluster are not started."""
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(toolchain, "ensure_all", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+    monkeypatch.setattr(ControlPlane, "up", lambda _: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+    return monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("stderr", "told"),
+    ("stderr", "message"),
     [
-        ("error: incorrect passphrase\n", "dev: up failed: incorrect passphrase"),
-        ("", "dev: up failed, see above"),
+        ("error: incorrect passphrase\n", "dev: the engine failed: incorrect passphrase"),
+        ("", "dev: the engine failed, see above"),
     ],
     ids=["the-cli-before-the-engine-runs", "the-engine-on-its-output"],
 )
-def test_whoever_said_why_it_failed_is_named(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_failure_of_the_engine_ends_in_one_line(
+    stack: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     stderr: str,
-    told: str,
+    message: str,
 ) -> None:
-    def run(*_: object) -> None:
+    @contextlib.contextmanager
+    def fail(*_: object) -> Generator[None]:
         raise auto.CommandError(CommandResult(stdout="much", stderr=stderr, code=255))
+        yield
 
-    monkeypatch.setattr(local, "_run", run)
+    stack.setattr(LocalStack, "open", fail)
 
-    assert local.main(["up"]) == 1
-    assert capsys.readouterr().err == f"{told}\n"
+    assert main(["up"]) == 1
+    assert capsys.readouterr().err == f"{message}\n"
+
+
+def test_an_unknown_command_says_where_the_help_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["upp"]) == 1
+    assert "see python -m dev --help" in capsys.readouterr().err
+
+
+def test_the_clusters_commands_show_its_programs(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+
+    assert main(["cluster", "status"]) == 0
+    assert "kube-apiserver           stopped" in capsys.readouterr().out
+
+
+def test_the_toolchain_shows_where_programs_are_from(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv(toolchain.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "modules")
+
+    assert main(["toolchain", "show", "etcd"]) == 0
+    assert capsys.readouterr().out == "etcd                         not there yet\n"

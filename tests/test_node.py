@@ -7,12 +7,8 @@ from typing import Any
 import pytest
 
 from dev.node import programs, settings
-from dev.node.images import (
-    Entry,
-    Image,
-    Store,
-    reference,
-)
+from dev.node.images.image import Entry, Image
+from dev.node.images.store import Store, reference
 from dev.node.machine import NODE, Machine
 from dev.node.registry import (
     KINDS,

@@ -8,7 +8,7 @@ import pytest
 
 from commands import checkout as where
 from commands.app import main
-from dev.local import main as local
+from dev.app import main as local
 from dev.paths import STATE_VARIABLE
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}

@@ -15,24 +15,24 @@ from typing import IO
 
 import psutil
 
+from dev.errors import DevError
+from dev.node import cgroups
+
 HOST = "10.123.0.1"
 """This machine's end of the cable to the node."""
 NODE = "10.123.0.2"
 """The node's end."""
 PODS = "10.124.0.0/16"
-CGROUP = "image-builds-node"
-"""The control group under which everything of the node runs."""
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _HOLDER = "image-builds-node-holder"
 _CABLE = "image-builds0"
-_CGROUPS = Path("/sys/fs/cgroup")
 _GRACE = 20.0
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Keeps the handles, whose destructor would warn of processes that are meant to go on."""
 
 
-class NodeError(Exception):
+class NodeError(DevError):
     """The node cannot be started or used; the message says why and what to do."""
 
 
@@ -110,7 +110,7 @@ class Machine:
         if Path("/dev/net").is_dir():
             self.call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/dev/net")
             self.call("sh", "-c", "umask 0 && mknod /dev/net/tun c 10 200")
-        _make_groups()
+        cgroups.make()
 
     def down(self) -> None:
         """End everything that runs in the namespaces, and them."""
@@ -118,8 +118,7 @@ class Machine:
         if holder:
             holder.kill()
             holder.wait(_GRACE)
-        for group in _groups():
-            _remove_groups(group / CGROUP)
+        cgroups.remove()
 
     def cover(self, file: str, content: str) -> None:
         """Let the node see its own ``content`` in place of a file of this machine."""
@@ -234,35 +233,3 @@ def _call(
         message = f"{' '.join(command)} failed: {(answer.stderr + answer.stdout).strip()[-2000:]}"
         raise NodeError(message)
     return answer.stdout
-
-
-def _groups() -> list[Path]:
-    """The roots of the hierarchies: one, or one for each controller (cgroup v1)."""
-    if (_CGROUPS / "cgroup.controllers").exists():
-        return [_CGROUPS]
-    return [path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
-
-
-def _make_groups() -> None:
-    for group in _groups():
-        (group / CGROUP).mkdir(exist_ok=True)
-        if group.name.startswith("cpuset"):
-            for file in ("cpuset.cpus", "cpuset.mems"):
-                text = (group / file).read_text(encoding="ascii")
-                (group / CGROUP / file).write_text(text, encoding="ascii")
-
-
-def _remove_groups(root: Path) -> None:
-    if not root.exists():
-        return
-    deadline = time.monotonic() + _GRACE
-    for folder, _, _ in os.walk(root, topdown=False):
-        # A group is empty a moment after its last process is killed.
-        while True:
-            try:
-                Path(folder).rmdir()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)

@@ -4,8 +4,10 @@ import os
 import platform
 from pathlib import Path
 
-from dev import cluster, toolchain
-from dev.node import images, programs, registry
+from dev import toolchain
+from dev.cluster import ControlPlane
+from dev.node import programs, registry
+from dev.node.images.store import Store
 from dev.node.machine import HOST, Machine, NodeError
 
 
@@ -15,7 +17,7 @@ class Node:
     def __init__(self, state: Path) -> None:
         """Remember where things are; nothing is started yet."""
         self.machine = Machine(state / "node")
-        self.cluster = cluster.Cluster(state / "cluster")
+        self.cluster = ControlPlane(state / "cluster")
         self.registries = registry.Registries(self.machine)
 
     def up(self) -> None:
@@ -30,7 +32,7 @@ class Node:
         self.machine.up()
         programs.start(self.machine, hosts)
         self.registries.up()
-        images.Store(self.machine).bring(self.registries)
+        Store(self.machine).bring(self.registries)
         self.start_docker()
         if self.cluster.address != HOST:
             self.cluster.down()

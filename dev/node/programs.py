@@ -18,14 +18,10 @@ from components.site import Registry
 from components.strategies.docker import files
 from dev import toolchain
 from dev.certificates import Authority
-from dev.cluster import NAME, Cluster
+from dev.cluster import NAME, ControlPlane
 from dev.node import settings
-from dev.node.machine import (
-    CGROUP,
-    NODE,
-    Machine,
-    NodeError,
-)
+from dev.node.cgroups import CGROUP
+from dev.node.machine import NODE, Machine, NodeError
 from dev.node.settings import SOCKET
 
 PACKAGES = {
@@ -108,7 +104,7 @@ def start_docker(
     _wait(lambda: machine.call(docker, "version"), machine, "dockerd")
 
 
-def join(machine: Machine, cluster: Cluster, hosts: dict[str, str]) -> None:
+def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None:
     """Start what talks to the API server, and wait until the node is Ready."""
     _write(machine.state / "Corefile", settings.corefile(machine.state))
     _write(machine.state / "test.zone", settings.zone(hosts))
@@ -145,7 +141,7 @@ def join(machine: Machine, cluster: Cluster, hosts: dict[str, str]) -> None:
     _wait(lambda: _ready(cluster), machine, "kubelet")
 
 
-def forget(cluster: Cluster) -> None:
+def forget(cluster: ControlPlane) -> None:
     """Take the node out of the cluster: the next one may be another."""
     with cluster.api() as api:
         core = cast("Any", client.CoreV1Api(api))
@@ -182,7 +178,7 @@ def _wait(check: Any, machine: Machine, program: str) -> None:  # noqa: ANN401 -
         time.sleep(0.5)
 
 
-def _ready(cluster: Cluster) -> bool:
+def _ready(cluster: ControlPlane) -> bool:
     with cluster.api() as api:
         node = cast("Any", client.CoreV1Api(api)).read_node(NAME, _request_timeout=5)
     conditions: list[Any] = node.status.conditions or []

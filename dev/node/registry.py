@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from dev.certificates import Authority
-from dev.files import write_privately
+from dev.files import write_private
 from dev.node.machine import NODE, Machine, NodeError
 
 USER = "builds"
@@ -86,7 +86,7 @@ class Registries:
         file = self._folder / "password"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_privately(file, secrets.token_urlsafe(15))
+            write_private(file, secrets.token_urlsafe(15))
         return file.read_text(encoding="ascii")
 
     def hosts(self) -> dict[str, str]:
@@ -106,7 +106,7 @@ class Registries:
         users.write_text(lines.stdout, encoding="ascii")
         login = {"auth": base64.b64encode(f"{USER}:{self.password}".encode()).decode()}
         logins = {"auths": {kind.address: login for kind in KINDS if kind.login}}
-        write_privately(self._login_file, json.dumps(logins))
+        write_private(self._login_file, json.dumps(logins))
         for kind in KINDS:
             folder = self._folder / kind.host
             folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dev.cluster import NAME
-from dev.node.machine import CGROUP, NODE, PODS
+from dev.node.cgroups import CGROUP
+from dev.node.machine import NODE, PODS
 
 PAUSE = "registry.k8s.io/pause:3.10"
 """The image of a pod's own process."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dev.errors import DevError
+
 _DEV = Path(__file__).parent.parent
 CATALOGUE = _DEV / "programs.toml"
 MODULES = _DEV / "modules"
@@ -15,7 +17,7 @@ KUBERNETES_VARIABLE = "IMAGE_BUILDS_KUBERNETES"
 """The Kubernetes version of the control plane: ``pinned`` (the default) or ``newest``."""
 
 
-class ToolchainError(Exception):
+class ToolchainError(DevError):
     """A program cannot be had; the message says which, why and what to do."""
 
 

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import psutil
 
-from dev.node.machine import CGROUP, Machine
+from dev.node.cgroups import CGROUP
+from dev.node.machine import Machine
 from dev.node.node import Node
 from dev.node.registry import Kind
 from dev.node.settings import SOCKET

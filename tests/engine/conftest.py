@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.support.cluster import AuditedCluster
 from tests.support.kubernetes import Api, core_v1
 from tests.support.stacks import Site, fresh_site
@@ -22,12 +22,12 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedC
 
 
 @pytest.fixture
-def core(control_plane: Cluster) -> Iterator[Api]:
+def core(control_plane: ControlPlane) -> Iterator[Api]:
     with control_plane.api() as api:
         yield core_v1(api)
 
 
 @pytest.fixture
-def site(control_plane: Cluster, tmp_path: Path) -> Iterator[Site]:
+def site(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Site]:
     with fresh_site(control_plane, tmp_path) as found:
         yield found

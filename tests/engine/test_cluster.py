@@ -9,19 +9,19 @@ from ssl import create_default_context
 import pytest
 
 from dev import toolchain
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.support.kubernetes import core_v1
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Cluster:
+def other(tmp_path: Path) -> ControlPlane:
     """A cluster of the test's own, beside the session's."""
-    return Cluster(tmp_path / "other")
+    return ControlPlane(tmp_path / "other")
 
 
 def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
-    control_plane: Cluster,
-    other: Cluster,
+    control_plane: ControlPlane,
+    other: ControlPlane,
 ) -> None:
     started = time.monotonic()
     try:
@@ -40,7 +40,7 @@ def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
     assert all(entry.pid for entry in control_plane.status())
 
 
-def test_stopping_keeps_the_state_and_the_address(other: Cluster) -> None:
+def test_stopping_keeps_the_state_and_the_address(other: ControlPlane) -> None:
     try:
         other.up()
         server = other.server
@@ -58,7 +58,7 @@ def test_stopping_keeps_the_state_and_the_address(other: Cluster) -> None:
     assert other.server == server
 
 
-def test_a_process_that_is_not_ours_is_never_signalled(other: Cluster, tmp_path: Path) -> None:
+def test_a_process_that_is_not_ours_is_never_signalled(other: ControlPlane, tmp_path: Path) -> None:
     other.state.mkdir()
     with subprocess.Popen(["etcd", "60"], executable="/bin/sleep", cwd=tmp_path) as namesake:
         other.down()
@@ -69,7 +69,7 @@ def test_a_process_that_is_not_ours_is_never_signalled(other: Cluster, tmp_path:
     assert not other.status()[0].pid
 
 
-def test_a_process_is_known_after_its_starter_was_killed(other: Cluster) -> None:
+def test_a_process_is_known_after_its_starter_was_killed(other: ControlPlane) -> None:
     other.state.mkdir()
     # What a starter does that is killed at once: nothing after the start.
     with subprocess.Popen(["etcd", "60"], executable="/bin/sleep", cwd=other.state) as started:
@@ -78,7 +78,7 @@ def test_a_process_is_known_after_its_starter_was_killed(other: Cluster) -> None
         assert not other.status()[0].pid
 
 
-def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: Cluster) -> None:
+def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: ControlPlane) -> None:
     try:
         other.up()
         before = other.server
@@ -94,7 +94,7 @@ def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: Cluster) -> None:
         other.down()
 
 
-def test_nobody_without_a_certificate_is_served(control_plane: Cluster) -> None:
+def test_nobody_without_a_certificate_is_served(control_plane: ControlPlane) -> None:
     context = create_default_context(cafile=str(control_plane.state / "pki" / "ca.crt"))
 
     with pytest.raises(urllib.error.HTTPError) as refusal:
@@ -104,7 +104,7 @@ def test_nobody_without_a_certificate_is_served(control_plane: Cluster) -> None:
     refusal.value.close()
 
 
-def test_keys_are_readable_by_their_owner_only(control_plane: Cluster) -> None:
+def test_keys_are_readable_by_their_owner_only(control_plane: ControlPlane) -> None:
     keys = list((control_plane.state / "pki").glob("*.key"))
 
     assert len(keys) > 5
@@ -112,7 +112,7 @@ def test_keys_are_readable_by_their_owner_only(control_plane: Cluster) -> None:
 
 
 def test_no_kubeconfig_of_the_users_is_read(
-    other: Cluster,
+    other: ControlPlane,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.support.configured import STRATEGIES
 from tests.support.harness import in_year
 from tests.support.kubernetes import Api, apps_v1
@@ -27,7 +27,7 @@ def _secret(core: Api, namespace: str, name: str) -> dict[str, bytes]:
 def test_it_appears_with_the_strategy_and_goes_with_it(
     site: Site,
     core: Api,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
 ) -> None:
     jobs, own = f"{site.prefix}-builds", f"{site.prefix}-buildkitd"
     site.write("kaniko")

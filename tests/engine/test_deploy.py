@@ -7,7 +7,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from components.settings.models import Chart
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.executor.job import Job, Run
 from tests.executor.keys import RUNNERS
 from tests.support.cluster import account, account_api, allowed, runner_config
@@ -75,7 +75,7 @@ def _allowed(api: client.ApiClient, namespace: str) -> set[tuple[str, str, str]]
 
 def test_a_deployment_may_do_what_is_listed_and_a_build_nothing(
     site: Site,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
 ) -> None:
     target, other = f"{site.prefix}-apps", f"{site.prefix}-other"
     site.write(
@@ -129,7 +129,7 @@ def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> No
 
 def test_a_deploying_pod_needs_each_key_to_fit_restricted(
     site: Site,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
     core: Api,
 ) -> None:
     """It is also the only pod with an account token."""
@@ -160,7 +160,7 @@ def test_a_deploying_pod_needs_each_key_to_fit_restricted(
     assert "registry-push" not in secrets
 
 
-def _run(site: Site, control_plane: Cluster, runner: str, text: str) -> Run:
+def _run(site: Site, control_plane: ControlPlane, runner: str, text: str) -> Run:
     manager = account(control_plane, f"gitlab-runner-{runner}", site.prefix)
     return Job(text, RUNNERS[Chart().version], manager).run()
 

@@ -13,7 +13,7 @@ from kubernetes import client
 from commands import drift
 from commands.exit_codes import ExitCode, exit_code
 from dev import toolchain
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from dev.local import LocalStack
 from report.model import Report
 from report.outputs import markdown as note
@@ -32,7 +32,9 @@ def look(site: Site) -> Report:
 
 
 @pytest.fixture(scope="module")
-def deployed(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def deployed(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """A site with a daemon and two runners, which each test leaves as it found it."""
     with fresh_site(control_plane, tmp_path_factory.mktemp("drift")) as site:
         site.plant(runnerTokens__builds="glrt-first-token-0001")
@@ -44,7 +46,7 @@ def deployed(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def api(control_plane: Cluster) -> Iterator[client.ApiClient]:
+def api(control_plane: ControlPlane) -> Iterator[client.ApiClient]:
     with control_plane.api() as found:
         yield found
 
@@ -167,7 +169,7 @@ RISKS = {
 
 
 @pytest.fixture(scope="module")
-def drifted(control_plane: Cluster, deployed: Site) -> Report:
+def drifted(control_plane: ControlPlane, deployed: Site) -> Report:
     """The report after all of that."""
     with control_plane.api() as api:
         for change in CHANGED:

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.support.configured import CERTIFICATE, STRATEGIES
 from tests.support.kubernetes import Api, apps_v1, core_v1
 from tests.support.stacks import Site, encodings
@@ -47,7 +47,7 @@ def test_destroy_leaves_nothing_and_says_no_secret(
 
 def test_a_rotated_token_restarts_the_manager(
     site: Site,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
 ) -> None:
     site.write("kaniko")
     site.plant(runnerTokens__builds="glrt-first-token-0001")
@@ -92,7 +92,7 @@ def test_a_pull_secret_made_by_hand_is_adopted_if_configured(
     assert site.preview().operations == {}
 
 
-def test_two_runners_share_a_stack(site: Site, control_plane: Cluster) -> None:
+def test_two_runners_share_a_stack(site: Site, control_plane: ControlPlane) -> None:
     site.write(
         "kaniko",
         runners={

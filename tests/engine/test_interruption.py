@@ -7,7 +7,7 @@ from collections.abc import Generator
 import psutil
 import pytest
 
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.support.harness import eventually
 from tests.support.kubernetes import Api
 from tests.support.stacks import Site
@@ -80,7 +80,7 @@ def _pending(core: Api, namespace: str, status: str) -> bool:
 def test_the_next_up_finishes_a_release_that_was_interrupted(
     site: Site,
     core: Api,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
     status: str,
     goes_on: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
@@ -122,7 +122,7 @@ def test_a_half_written_checkpoint_does_not_stop_the_next_up(site: Site) -> None
 
 def test_an_up_without_an_api_server_names_the_cause(
     site: Site,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
 ) -> None:
     """The next up finishes it."""
     site.write("kaniko")

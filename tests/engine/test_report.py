@@ -20,7 +20,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from commands.exit_codes import ExitCode, exit_code
 from dev import toolchain
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from dev.paths import STAND_IN_CHART
 from report.analysis import assemble
 from report.inputs import preview
@@ -102,7 +102,9 @@ def _by_path(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def deployed(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def deployed(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """One stack for all changes, since only previews follow."""
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -217,7 +219,7 @@ def test_the_note_of_an_engine_is_as_reviewed(
 
 
 def test_the_note_of_a_first_deployment_is_as_reviewed(
-    control_plane: Cluster,
+    control_plane: ControlPlane,
     tmp_path: Path,
     snapshot: SnapshotAssertion,
 ) -> None:

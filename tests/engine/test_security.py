@@ -6,7 +6,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.resources.access import rules
 from components.settings.models import Chart
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.executor.job import Call, Job, Run
 from tests.executor.keys import RUNNERS
 from tests.executor.pod import Request
@@ -73,7 +73,7 @@ CLUSTER_WIDE = [
 ]
 
 
-def _jobs(control_plane: Cluster, removed: Call | None) -> list[Run]:
+def _jobs(control_plane: ControlPlane, removed: Call | None) -> list[Run]:
     """Run a job that needs all that jobs may need, and one whose pod is not admitted."""
     changes = {"chart": {"version": NEWEST}, "runners.main.podDisruptionBudget": True}
     text = config_toml(STRATEGIES["dind"], changes)
@@ -91,7 +91,7 @@ def _jobs(control_plane: Cluster, removed: Call | None) -> list[Run]:
     return runs
 
 
-def test_jobs_need_every_right_of_the_role_and_no_other(control_plane: Cluster) -> None:
+def test_jobs_need_every_right_of_the_role_and_no_other(control_plane: ControlPlane) -> None:
     runs = _jobs(control_plane, None)
 
     assert [call for run in runs for call in run.forbidden] == []
@@ -100,14 +100,14 @@ def test_jobs_need_every_right_of_the_role_and_no_other(control_plane: Cluster) 
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right[0]} {right[2]}")
-def test_without_any_one_right_a_job_misses_it(control_plane: Cluster, right: Call) -> None:
+def test_without_any_one_right_a_job_misses_it(control_plane: ControlPlane, right: Call) -> None:
     runs = _jobs(control_plane, right)
 
     assert {call for run in runs for call in run.forbidden} == {right}
 
 
 @pytest.fixture
-def manager(site: Site, control_plane: Cluster) -> Iterator[client.ApiClient]:
+def manager(site: Site, control_plane: ControlPlane) -> Iterator[client.ApiClient]:
     """A client with the manager's own token."""
     site.write("kaniko")
     site.up()
@@ -148,7 +148,7 @@ def test_the_manager_reads_neither_its_token_nor_unknown_secrets(
 
 def test_a_job_asks_for_the_nodes_and_classes_of_its_runner(
     site: Site,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
     core: Api,
 ) -> None:
     with control_plane.api() as api:

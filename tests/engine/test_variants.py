@@ -20,7 +20,7 @@ from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Chart, Settings
 from components.strategies import STRATEGIES as CLASSES
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.executor.job import Job
 from tests.executor.keys import RUNNERS as RUNNER_VERSIONS
 from tests.executor.promise import promised, seen
@@ -100,7 +100,7 @@ class Step:
 
 
 @pytest.fixture(scope="module")
-def walk(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+def walk(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     with (
         pytest.MonkeyPatch.context() as patch,
         fresh_site(control_plane, tmp_path_factory.mktemp("walk")) as site,
@@ -117,7 +117,7 @@ def walk(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module", params=range(1, len(MOVING)))
-def step(walk: Walk, control_plane: Cluster, request: pytest.FixtureRequest) -> Step:
+def step(walk: Walk, control_plane: ControlPlane, request: pytest.FixtureRequest) -> Step:
     old, left = walk.plans(), [walk.variant(name) for name in walk.moving()]
     before = _kept(control_plane, walk.site.prefix)
     walk.places += request.param
@@ -130,7 +130,7 @@ def step(walk: Walk, control_plane: Cluster, request: pytest.FixtureRequest) -> 
     return Step(plans, kept, up.operations, up.output)
 
 
-def _kept(control_plane: Cluster, prefix: str) -> set[str]:
+def _kept(control_plane: ControlPlane, prefix: str) -> set[str]:
     """Return the uids of namespaces, accounts and our Secrets, which jobs and people rely on."""
     with control_plane.api() as api:
         core = core_v1(api)
@@ -188,7 +188,7 @@ def _named(operations: dict[str, list[str]]) -> dict[str, list[str]]:
 def test_the_manager_is_available_under_restricted(
     variant: str,
     walk: Walk,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
 ) -> None:
     with control_plane.api() as api:
         deployment = apps_v1(api).read_namespaced_deployment(
@@ -205,7 +205,7 @@ def test_the_manager_is_available_under_restricted(
 def test_the_pod_of_a_job_is_what_the_plan_promised(
     variant: str,
     walk: Walk,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
     core: Api,
 ) -> None:
     """The manager's account makes it."""
@@ -226,7 +226,7 @@ def test_the_pod_of_a_job_is_what_the_plan_promised(
 def test_a_pod_is_refused_one_level_stricter(
     variant: str,
     walk: Walk,
-    control_plane: Cluster,
+    control_plane: ControlPlane,
     core: Api,
 ) -> None:
     """So no namespace admits more than its runner needs."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from dev.local import LocalStack
-from dev.node.images import Store
+from dev.node.images.store import Store
 from dev.node.node import Node
 from dev.node.registry import (
     LOGIN,
@@ -65,7 +65,7 @@ def node(shared: Shared) -> Iterator[Node]:
     def up() -> None:
         # As a command, which ends: a worker's own children stay as zombies for another to wait for.
         environment = {**os.environ, STATE_VARIABLE: str(state)}
-        subprocess.run([sys.executable, "-m", "dev.node", "up"], check=True, env=environment)
+        subprocess.run([sys.executable, "-m", "dev", "node", "up"], check=True, env=environment)
 
     def down() -> None:
         fresh.down()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dev import toolchain
-from dev.node.images import BASE
+from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from dev.paths import CHECKOUT

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.node.images import BASE
+from dev.node.images.catalogue import BASE
 from dev.node.machine import NODE
 from dev.node.node import Node
 from dev.node.registry import LOGIN

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dev.node.images import BASE
+from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import (
     LOGIN,

@@ -11,16 +11,18 @@ from typing import Any, cast
 from kubernetes import client
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from dev.cluster import Cluster
+from dev.cluster import ControlPlane
 from tests.executor.binary import Manager
 from tests.executor.job import Account, Call, Run
 from tests.support.kubernetes import Api, authorization_v1, core_v1, rbac_v1
 
 
-class AuditedCluster(Cluster):
+class AuditedCluster(ControlPlane):
     """Its API server writes down what ServiceAccounts ask for, and the pods that they make."""
 
-    def _apiserver(self) -> dict[str, str]:
+    def flags(self, name: str) -> list[str]:
+        if name != "kube-apiserver":
+            return super().flags(name)
         jobs = {"verbs": ["create"], "resources": [{"group": "", "resources": ["pods"]}]}
         rules = [
             {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
@@ -36,7 +38,8 @@ class AuditedCluster(Cluster):
         file = self.state / "audit-policy.json"
         file.write_text(json.dumps(policy), encoding="utf-8")
         log = str(self.state / "audit.log")
-        return {**super()._apiserver(), "audit-policy-file": str(file), "audit-log-path": log}
+        audit = [f"--audit-policy-file={file}", f"--audit-log-path={log}"]
+        return [*super().flags(name), *audit]
 
     def requests_of(self, name: str, namespace: str) -> Run:
         """Return what this account has asked for; its last pod is the one that counts."""
@@ -72,7 +75,7 @@ def deployed_manager(core: Api, namespace: str, runner: str) -> Manager:
     return Manager(config["config.toml"], config["config.template.toml"], token)
 
 
-def account(cluster: Cluster, name: str, namespace: str) -> Account:
+def account(cluster: ControlPlane, name: str, namespace: str) -> Account:
     """Return the credentials that a pod of this ServiceAccount would have."""
     with cluster.api() as administrator:
         token = core_v1(administrator).create_namespaced_service_account_token(
@@ -85,7 +88,7 @@ def account(cluster: Cluster, name: str, namespace: str) -> Account:
 
 
 @contextlib.contextmanager
-def account_api(cluster: Cluster, name: str, namespace: str) -> Generator[client.ApiClient]:
+def account_api(cluster: ControlPlane, name: str, namespace: str) -> Generator[client.ApiClient]:
     """A client with the token of a ServiceAccount."""
     known = account(cluster, name, namespace)
     configuration = client.Configuration()
@@ -118,7 +121,7 @@ def allowed(api: client.ApiClient, namespace: str, call: Call) -> bool:
 
 @contextlib.contextmanager
 def grant(
-    control_plane: Cluster,
+    control_plane: ControlPlane,
     rules: list[dict[str, list[str]]],
     level: str,
     job_account: str,

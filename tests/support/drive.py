@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pulumi import automation as auto
 
-from dev.local import LocalStack, Progress
+from dev.local import LocalStack
+from dev.local.progress import Progress
 
 
 def main() -> int:

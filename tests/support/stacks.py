@@ -16,8 +16,9 @@ import yaml
 from pulumi import automation as auto
 from pulumi.automation import events
 
-from dev.cluster import Cluster
-from dev.local import USERNAME, LocalStack
+from dev.cluster import ControlPlane
+from dev.local import LocalStack
+from dev.local.stack_file import USERNAME
 from dev.paths import CHECKOUT
 from tests.support.kubernetes import core_v1
 
@@ -132,7 +133,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def fresh_site(control_plane: Cluster, folder: Path) -> Generator[Site]:
+def fresh_site(control_plane: ControlPlane, folder: Path) -> Generator[Site]:
     """Yield a fresh stack, and remove what it left."""
     prefix = f"t{secrets.token_hex(4)}"
     stack = LocalStack(

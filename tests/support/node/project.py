@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from dev.node.images import BASE
+from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import Kind
 from dev.paths import CHECKOUT

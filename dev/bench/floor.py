@@ -1,0 +1,80 @@
+"""Writes the floor: a program that registers what a stack has deployed, as literals."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - Pulumi's mark of a secret value
+
+
+def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
+    """Write a program that registers what ``deployment`` (an exported state) holds."""
+    lines = ["import pulumi", "import pulumi_kubernetes as k8s", ""]
+    names: dict[str, str] = {}
+    for resource in deployment["resources"]:
+        urn, kind = resource["urn"], resource["type"]
+        name = urn.rpartition("::")[2]
+        if kind.startswith("pulumi:providers:"):
+            names[urn] = f"r{len(names)}"
+            if name == "cluster":
+                arguments = "context='image-builds-local', kubeconfig='', "
+                arguments += "enable_secret_mutable=True, enable_config_map_mutable=True"
+                lines.append(f"{names[urn]} = k8s.Provider('cluster', {arguments})")
+            continue
+        if kind == "pulumi:pulumi:Stack":
+            continue
+        options = [f"parent={names[resource['parent']]}"] if resource["parent"] in names else []
+        if provider := resource.get("provider"):
+            options.append(f"provider={names[provider.rpartition('::')[0]]}")
+        made = f"opts=pulumi.ResourceOptions({', '.join(options)})"
+        names[urn] = f"r{len(names)}"
+        if resource.get("custom"):
+            call = f"k8s.{_class(kind)}({name!r}, **{_literal(_inputs(resource))}, {made})"
+        else:
+            call = f"pulumi.ComponentResource({kind!r}, {name!r}, None, {made})"
+        lines.append(f"{names[urn]} = {call}")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _class(kind: str) -> str:
+    group, version_and_kind = kind.removeprefix("kubernetes:").split("/", 1)
+    version, name = version_and_kind.split(":")
+    return f"{group.removesuffix('.authorization.k8s.io').removesuffix('.sh')}.{version}.{name}"
+
+
+def _inputs(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource's inputs as arguments: the SDK adds the API version and kind itself."""
+    left_out = {"apiVersion", "kind", "__defaults", "compat"}
+    inputs = {key: value for key, value in resource["inputs"].items() if key not in left_out}
+    if resource["type"].startswith("kubernetes:helm.sh"):
+        kept = ("chart", "name", "namespace", "timeout", "values", "version")
+        inputs = {key: inputs[key] for key in kept}
+    return {
+        "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key): value
+        for key, value in inputs.items()
+    }
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        if SECRET in table:
+            return f"pulumi.Output.secret({json.loads(table['plaintext'])!r})"
+        items = ((key, item) for key, item in table.items() if key != "__defaults")
+        return "{" + ", ".join(f"{key!r}: {_literal(item)}" for key, item in items) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, cast("list[object]", value))) + "]"
+    return repr(value)
+
+
+def plain(value: object) -> object:
+    """Return inputs of the state as the API server takes them, secrets in plain text."""
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        if SECRET in table:
+            return json.loads(table["plaintext"])
+        return {key: plain(item) for key, item in table.items() if key != "__defaults"}
+    return (
+        [plain(item) for item in cast("list[object]", value)] if isinstance(value, list) else value
+    )

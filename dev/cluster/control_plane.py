@@ -1,0 +1,138 @@
+"""Starts and stops a control plane."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import filelock
+from kubernetes import client
+
+from dev.certificates import Authority
+from dev.cluster import kubeconfig, ready
+from dev.cluster.addresses import Addresses
+from dev.cluster.flags import Flags
+from dev.cluster.processes import ORDER, Processes
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessStatus:
+    """One program of the cluster: the id of its process if it runs, and where it listens."""
+
+    name: str
+    pid: int | None
+    address: str
+
+
+class ControlPlane:
+    """A control plane whose state is in ``state``; several may run side by side."""
+
+    def __init__(self, state: Path) -> None:
+        """Remember the folder; nothing is read or started yet."""
+        # Processes are known by their working folder, in which links are resolved.
+        self.state = state.resolve()
+        self.kubeconfig = self.state / "kubeconfig"
+        self._addresses = Addresses(self.state)
+        self._processes = Processes(self.state)
+
+    def up(self) -> None:
+        """Start what is not running and wait until the cluster can be used.
+
+        Raises:
+            ClusterError: a program died or did not become ready within 60 s.
+        """
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with filelock.FileLock(self.state / "cluster.lock"):
+            self._addresses.choose_ports(self._processes.running(), self._processes.stop_all)
+            self._write_kubeconfigs()
+            for name in ORDER[:2]:
+                self._spawn(name)
+            self._await_api()
+            for name in self._programs()[2:]:
+                self._spawn(name)
+            with self.api() as api:
+                if self._addresses.real_node:
+                    what, condition = "the default account", ready.has_account
+                else:
+                    what, condition = "the node", ready.has_node
+                condition = functools.partial(condition, api)
+                ready.wait(what, condition, self._processes, self._programs())
+
+    def listen(self, address: str) -> None:
+        """Let the API server listen on ``address``, where a real node reaches it; "" ends that.
+
+        The next start heeds it; nothing may run now.
+        """
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._addresses.listen(address)
+
+    def down(self) -> None:
+        """Stop every process that this folder started; the state stays."""
+        if self.state.exists():
+            with filelock.FileLock(self.state / "cluster.lock"):
+                self._processes.stop_all()
+
+    def status(self) -> list[ProcessStatus]:
+        """Return one entry for each program."""
+        running = self._processes.running()
+        return [
+            ProcessStatus(
+                name,
+                running[name].pid if name in running else None,
+                self._addresses.of(name),
+            )
+            for name in ORDER
+        ]
+
+    def start(self, name: str) -> None:
+        """Start one program again, and wait for the API server if it is that."""
+        self._spawn(name)
+        self._await_api()
+
+    def stop(self, name: str) -> None:
+        """Stop one program: ask it first, and kill it after 10 s."""
+        self._processes.stop(name)
+
+    def api(self) -> client.ApiClient:
+        """A client of this cluster, and of no other, with the administrator's certificate."""
+        return kubeconfig.api_of(self.kubeconfig)
+
+    @property
+    def address(self) -> str:
+        """The address on which the API server listens."""
+        return self._addresses.address
+
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return self._addresses.server
+
+    def write_kubeconfig(self, file: Path, name: str, user: str, *groups: str) -> None:
+        """Write a kubeconfig with a certificate of ``user``, kept as ``name``."""
+        kubeconfig.write(file, self.server, self._authority(), name, user, *groups)
+
+    def flags(self, name: str) -> list[str]:
+        """Return the flags that a program is started with."""
+        return Flags(self.state, self._addresses, self._authority()).of(name)
+
+    def _programs(self) -> tuple[str, ...]:
+        return ORDER[:-1] if self._addresses.real_node else ORDER
+
+    def _authority(self) -> Authority:
+        return Authority(self.state / "pki")
+
+    def _write_kubeconfigs(self) -> None:
+        # The group passes every authorization check, as the first administrator must: there is
+        # no binding yet that another group could have.
+        self.write_kubeconfig(self.kubeconfig, "admin", "image-builds-admin", "system:masters")
+        for name in ("kube-controller-manager", "kube-scheduler"):
+            self.write_kubeconfig(self.state / f"{name}.kubeconfig", name, f"system:{name}")
+        self.write_kubeconfig(self.state / "kwok.kubeconfig", "kwok", "kwok", "system:masters")
+
+    def _spawn(self, name: str) -> None:
+        if name not in self._processes.running():
+            self._processes.start(name, self.flags(name))
+
+    def _await_api(self) -> None:
+        with self.api() as api:
+            condition = functools.partial(ready.has_api, api, self.server)
+            ready.wait("the API server", condition, self._processes, ORDER[:2])

@@ -1,0 +1,84 @@
+"""The processes of one control plane, each in the background and with its own log."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from dev import toolchain
+
+ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+"""The programs in the order in which they start."""
+
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Keeps the handles, whose destructor would warn of processes that are meant to go on."""
+_GRACE = 10.0
+
+
+class Processes:
+    """What runs with ``state`` as its working folder."""
+
+    def __init__(self, state: Path) -> None:
+        """Remember the folder, in which links must be resolved."""
+        self._state = state
+
+    def running(self) -> dict[str, psutil.Process]:
+        """Return the live processes by program.
+
+        They are searched for, not recorded: a record could miss one whose starter was killed.
+        """
+        found: dict[str, psutil.Process] = {}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, IndexError):
+                name = Path(process.cmdline()[0]).name
+                if name in ORDER and process.cwd() == str(self._state):
+                    found[name] = process
+        return found
+
+    def start(self, name: str, arguments: Sequence[str]) -> None:
+        """Start a program, which goes on in the background."""
+        command = [str(toolchain.ensure(name).file), *arguments]
+        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._state,
+                env=environment,
+                start_new_session=True,
+            )
+        _STARTED.append(process)
+        # The kernel shows a process's arguments only a moment after its start.
+        while process.poll() is None and name not in self.running():
+            time.sleep(0.01)
+
+    def stop(self, name: str) -> None:
+        """Stop a program: ask it first, and kill it after 10 s."""
+        process = self.running().get(name)
+        if process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_GRACE)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(_GRACE)
+        for handle in _STARTED:
+            handle.poll()
+
+    def stop_all(self) -> None:
+        """Stop every program, the last one first."""
+        for name in reversed(ORDER):
+            self.stop(name)
+
+    def log(self, name: str) -> Path:
+        """The file to which a program writes."""
+        return self._state / f"{name}.log"

@@ -1,0 +1,66 @@
+"""What the local commands print: the engine's steps, and what runs where."""
+
+from typing import Any, cast
+
+from kubernetes import client
+from pulumi import automation as auto
+from pulumi.automation import events
+from rich.console import Console
+from rich.table import Table
+
+
+class Progress:
+    """Prints a line for each resource that is done, and the engine's messages."""
+
+    # The provider is handed over on PATH because the registries carry none newer than 4.25.0;
+    # the engine says so each time.
+    _KNOWN = ("using pulumi-resource-kubernetes from $PATH", "resource plugin kubernetes is expec")
+    # Automation API servers report an error of the program a second time under this heading.
+    _AGAIN = "an unhandled error occurred: "
+
+    def __call__(self, event: events.EngineEvent) -> None:
+        """Handle one engine event; secret values are not in what is printed."""
+        if event.res_outputs_event:
+            step = event.res_outputs_event.metadata
+            if step.op not in (events.OpType.SAME, events.OpType.READ):
+                print(f"{step.op.value:16} {step.type} {step.urn.rpartition('::')[2]}", flush=True)
+        diagnostic = event.diagnostic_event
+        if diagnostic and diagnostic.severity in ("warning", "error", "info#err"):
+            text = diagnostic.message.strip()
+            if text and not text.startswith((*self._KNOWN, self._AGAIN)):
+                print(f"{diagnostic.severity}: {text.removeprefix('error: ')}", flush=True)
+
+
+def changes(summary: auto.UpdateSummary) -> str:
+    """Say how many resources an update has changed."""
+    counts = dict(summary.resource_changes or {})
+    same = counts.pop(events.OpType.SAME, 0)
+    if not counts:
+        return f"nothing changed, {same} resources are as they should be"
+    return ", ".join(f"{count} {operation}" for operation, count in sorted(counts.items()))
+
+
+def show(name: str, outputs: auto.OutputMap, api: client.ApiClient) -> None:
+    """Print what runs where."""
+    table = Table(title=f"{name}: managers in namespace {outputs['namespace'].value}")
+    for heading in ("runner", "strategy", "tags", "jobs in namespace", "Pod Security", "manager"):
+        table.add_column(heading, overflow="fold")
+    apps = client.AppsV1Api(api)
+    for runner, settings in cast("dict[str, Any]", outputs["runners"].value).items():
+        deployment = cast(
+            "Any",
+            apps.read_namespaced_deployment(
+                f"gitlab-runner-{runner}",
+                outputs["namespace"].value,
+            ),
+        )
+        ready = deployment.status.available_replicas
+        table.add_row(
+            runner,
+            settings["strategy"],
+            ", ".join(settings["tags"]),
+            settings["jobNamespace"],
+            settings["podSecurity"],
+            "Available" if ready else "not available",
+        )
+    Console().print(table)

@@ -1,0 +1,109 @@
+"""The copy of a stack file that the local run works with, and its made-up secrets."""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from components.types import PROJECT
+from dev.cluster import NAME
+from dev.files import write_private
+from dev.paths import STAND_IN_CHART
+from report.stack_file import SETTINGS, read_config
+
+CHART_VARIABLE = "IMAGE_BUILDS_CHART"
+"""A chart archive or folder, which is deployed instead of the stand-in for the official chart."""
+USERNAME = "registry-user"
+"""The username of every made-up login; no everyday word, since reports hide it as a secret."""
+
+
+def local_config(file: Path, strategy: str) -> dict[str, Any]:
+    """Return the config of a stack file with the cluster, chart and strategy of this run."""
+    config = read_config(file, strategy)
+    config = {key: value for key, value in config.items() if not _encrypted(value)}
+    config["kubernetes:context"] = NAME
+    settings = config.get(SETTINGS)
+    if isinstance(settings, dict):
+        archive = os.environ.get(CHART_VARIABLE) or str(STAND_IN_CHART)
+        chart = cast("dict[str, Any]", settings).setdefault("chart", {})
+        if isinstance(chart, dict):
+            cast("dict[str, Any]", chart).setdefault("archive", archive)
+    return config
+
+
+class StackFile:
+    """The copy in ``work`` of the stack file of ``name``; ``state`` has the secrets of all."""
+
+    def __init__(self, name: str, work: Path, state: Path) -> None:
+        """Remember where things are; nothing is written yet."""
+        self._file = work / f"Pulumi.{name}.yaml"
+        self._encrypted_file = work / "encrypted.json"
+        self._secrets_file = state / "secrets.json"
+
+    def secrets(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """Make up what the settings ask for, once, and return it by config key and path."""
+        known = _read(self._secrets_file)
+        wanted = dict(_wanted_secrets(config.get(SETTINGS)))
+        values = {path: known.get(path) or value for path, value in wanted.items()}
+        _write(self._secrets_file, {**known, **values})
+        return {f"{PROJECT}:{path}": value for path, value in values.items()}
+
+    def write(self, config: Mapping[str, Any], values: Mapping[str, str]) -> bool:
+        """Write the copy with the salt and the encrypted secrets that it had.
+
+        Encrypting them again takes the engine a third of a second.
+
+        Returns:
+            whether the copy has all of ``values``.
+        """
+        file = self._file
+        old: dict[str, Any] = yaml.safe_load(file.read_bytes()) if file.exists() else {}
+        content = {key: old[key] for key in ("encryptionsalt",) if key in old}
+        keys = {path.partition(".")[0] for path in values}
+        kept = {key: value for key, value in old.get("config", {}).items() if key in keys}
+        complete = kept.keys() == keys - config.keys() and _read(self._encrypted_file) == values
+        if not complete:
+            kept = {}
+            self._encrypted_file.unlink(missing_ok=True)
+        write_private(file, yaml.safe_dump({**content, "config": {**config, **kept}}))
+        return complete
+
+    def remember(self, values: Mapping[str, str]) -> None:
+        """Note that the engine has encrypted these values in the copy."""
+        _write(self._encrypted_file, values)
+
+
+def _read(file: Path) -> dict[str, str]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _write(file: Path, values: Mapping[str, str]) -> None:
+    write_private(file, json.dumps(values, indent=1))
+
+
+def _encrypted(value: object) -> bool:
+    """Whether a config value holds ciphertext, which only its own stack can read."""
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value)
+        return "secure" in items or any(map(_encrypted, items.values()))
+    return False
+
+
+def _wanted_secrets(settings: object) -> Iterator[tuple[str, str]]:
+    """Yield config paths with made-up values; the program reports what is malformed."""
+    with contextlib.suppress(AttributeError, KeyError, TypeError):
+        content = cast("dict[str, Any]", settings)
+        for name, runner in cast("dict[str, dict[str, Any]]", content["runners"]).items():
+            if runner.get("registration", "token") in ("token", {"kind": "token"}):
+                yield f"runnerTokens.{name}", f"glrt-{secrets.token_urlsafe(15)}"
+        for registry in cast("list[dict[str, Any]]", content.get("registries") or []):
+            for use in ("pull", "push"):
+                login = cast("str", registry.get(use))
+                if login:
+                    yield f"registryCredentials.{login}.username", USERNAME
+                    yield f"registryCredentials.{login}.password", secrets.token_urlsafe(15)
