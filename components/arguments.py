@@ -8,18 +8,18 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.plan import BuildPlan, DaemonPlan, file_key
+from components.job_settings import job_settings
+from components.plan import BuildPlan, file_key
 from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
 from components.resources.registration import RegistrationArgs
 from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerNames, RunnerSpec
-from components.runner_toml import JobSettings, render
+from components.runner_toml import render
 from components.settings.load import Stack
 from components.settings.models import RunnerSettings, Settings, TokenRegistration
 from components.settings.secrets import Secrets
-from components.site import Bounds, Resources
 
 _PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
 _PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
@@ -156,38 +156,8 @@ def _runner(
         "gitlab_certificates": _gitlab_certificates(settings),
         "chart": _chart(settings),
         "concurrent": runner.concurrent,
-        "config_toml": render(plan, _job(name, settings, names, plan)),
+        "config_toml": render(plan, job_settings(name, settings, names, plan)),
     }
-
-
-def _job(
-    name: str,
-    settings: Settings,
-    names: RunnerNames,
-    plan: BuildPlan,
-) -> JobSettings:
-    runner = settings.runners[name]
-    address = {plan.daemon.address: _url(settings, plan.daemon)} if plan.daemon else {}
-    return JobSettings(
-        namespace=names["job_namespace"],
-        service_account=names["job_account"],
-        pull_secret=names["pull_secret"],
-        push_secret=names["push_secret"],
-        daemon_secret=names["daemon_secret"],
-        files=names["files"],
-        concurrent=runner.concurrent,
-        environment={**address, **runner.environment},
-        resources=_resources(plan, runner.resources),
-        node_selector=runner.node_selector,
-        tolerations={
-            taint.key if taint.value is None else f"{taint.key}={taint.value}": taint.effect or ""
-            for taint in runner.tolerations
-        },
-        runtime_class=runner.runtime_class_name,
-        priority_class=runner.priority_class_name,
-        seccomp_profile=runner.seccomp_profile,
-        pod_disruption_budget=runner.pod_disruption_budget,
-    )
 
 
 def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
@@ -206,33 +176,6 @@ def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
             "year": year,
         }
         for name, daemon in used.items()
-    }
-
-
-def _url(settings: Settings, daemon: DaemonPlan) -> str:
-    return f"tcp://{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc:{daemon.port}"
-
-
-def _resources(plan: BuildPlan, asked: Resources) -> dict[str, str]:
-    """What is asked for, and the plan's own requests where neither request nor limit is given.
-
-    A request above the limit would be refused, and without one Kubernetes takes the limit.
-    """
-    given = {**_amounts("", asked), **_amounts("service_", asked.service)}
-    missing = {
-        key: quantity
-        for key, quantity in plan.resources.items()
-        if key not in given and key.replace("_request", "_limit") not in given
-    }
-    return {**missing, **given}
-
-
-def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:
-    return {
-        f"{prefix}{resource}_{bound}": quantity
-        for bound, given in (("request", bounds.requests), ("limit", bounds.limits))
-        for resource, quantity in given
-        if quantity
     }
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from components.resources.certificates import (
     Pair,
+    Validity,
     authority,
     issue,
     private,
@@ -20,6 +21,10 @@ from dev.files import write_private
 
 LIFETIME = dt.timedelta(days=365)
 RENEW_BEFORE = dt.timedelta(days=30)
+
+
+def _validity() -> Validity:
+    return Validity(dt.datetime.now(dt.UTC), LIFETIME)
 
 
 class Authority:
@@ -33,7 +38,7 @@ class Authority:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for stale in folder.glob("*.crt"):
                 stale.unlink()
-            self._write("ca", authority("image-builds local cluster", LIFETIME))
+            self._write("ca", authority("image-builds local cluster", _validity()))
 
     def _fresh(self) -> bool:
         if not self.certificate_file.exists():
@@ -55,7 +60,8 @@ class Authority:
                 certificate=self.certificate_file.read_text(encoding="ascii"),
                 key=(self.folder / "ca.key").read_text(encoding="ascii"),
             )
-            self._write(name, issue(signer, common_name, LIFETIME, groups=groups, hosts=hosts))
+            pair = issue(signer, common_name, _validity(), groups=groups, hosts=hosts)
+            self._write(name, pair)
         return certificate_file, key_file
 
     def signing_key(self, name: str) -> Path:

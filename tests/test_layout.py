@@ -53,6 +53,11 @@ def test_children_never_get_the_callers_options(module: Path) -> None:
     assert "merge(" not in module.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("module", (CHECKOUT / "components").rglob("*.py"), ids=str)
+def test_no_component_reads_the_clock(module: Path) -> None:
+    assert re.findall(r"\b(now|today|time)\(", module.read_text(encoding="utf-8")) == []
+
+
 def test_the_program_is_short_and_decides_nothing() -> None:
     text = (CHECKOUT / "__main__.py").read_text(encoding="utf-8")
     deciding = (ast.If, ast.Lambda, ast.IfExp, ast.FunctionDef)

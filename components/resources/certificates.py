@@ -1,6 +1,6 @@
 """Certificates by which programs of one stack know each other: a CA, and what it signs.
 
-Pure but for the clock and the source of random numbers: who keeps them is not decided here.
+Pure but for the source of random numbers; who keeps them is not decided here.
 """
 
 import dataclasses
@@ -22,11 +22,19 @@ class Pair:
     key: str = dataclasses.field(repr=False)
 
 
-def authority(common_name: str, lifetime: dt.timedelta) -> Pair:
+@dataclasses.dataclass(frozen=True)
+class Validity:
+    """When a certificate begins, and how long it lasts."""
+
+    since: dt.datetime
+    lifetime: dt.timedelta
+
+
+def authority(common_name: str, validity: Validity) -> Pair:
     """Make a CA that signs leaf certificates only."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(common_name, ())
-    builder = _builder(subject, subject, key.public_key(), lifetime)
+    builder = _builder(subject, subject, key.public_key(), validity)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     return _signed(builder, key, key)
@@ -35,7 +43,7 @@ def authority(common_name: str, lifetime: dt.timedelta) -> Pair:
 def issue(
     signer: Pair,
     common_name: str,
-    lifetime: dt.timedelta,
+    validity: Validity,
     *,
     groups: Sequence[str] = (),
     hosts: Sequence[str] = (),
@@ -52,7 +60,7 @@ def issue(
         raise TypeError(message)
     key = ec.generate_private_key(ec.SECP256R1())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] * bool(hosts))]
-    builder = _builder(_name(common_name, groups), issuer.subject, key.public_key(), lifetime)
+    builder = _builder(_name(common_name, groups), issuer.subject, key.public_key(), validity)
     builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
     leaf = x509.BasicConstraints(ca=False, path_length=None)
     builder = builder.add_extension(leaf, critical=True)
@@ -88,9 +96,8 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
-    lifetime: dt.timedelta,
+    validity: Validity,
 ) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -98,8 +105,8 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         # Clocks differ.
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + lifetime)
+        .not_valid_before(validity.since - dt.timedelta(minutes=5))
+        .not_valid_after(validity.since + validity.lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 

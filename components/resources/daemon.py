@@ -1,9 +1,9 @@
 """A daemon that all jobs of a stack share: its namespace, certificates, Deployment and Service.
 
-Its certificates are made by the program, since that needs neither another provider nor a command
-to remember, and stay as they are from run to run: a Secret of the daemon's namespace holds the CA
-and is never changed, another the certificates of one year. With a new year comes a new Secret, so
-they are replaced long before they end, and since the CA is the same, by no job noticed.
+The program makes its certificates, since that needs neither another provider nor a command to
+remember, and they stay as they are from run to run: a Secret of the daemon's namespace holds the CA
+and is never changed, another the certificates of one year. A new year brings a new Secret, long
+before the old certificates end, and no job notices, since the CA is the same.
 """
 
 import base64
@@ -15,38 +15,29 @@ from typing import TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_kubernetes.core.v1 import (
-    ContainerArgsDict,
-    PodSpecArgsDict,
-    ProbeArgsDict,
-    SeccompProfileArgsDict,
-    VolumeArgsDict,
-    VolumeMountArgsDict,
-)
 
-from components import plan
-from components.resources.certificates import Pair, authority, issue
+from components.plan import DaemonPlan, file_key
+from components.resources.certificates import Pair, Validity, authority, issue
+from components.resources.daemon_pod import pod_spec
 from components.resources.namespace import BuildNamespace
 from components.resources.registry import RegistryFiles
 
 _CA_LIFETIME = dt.timedelta(days=30 * 365)
-# Longer than any stack is left alone: they are made anew by the first run of each year.
+# Longer than any stack is left alone: the first run of each year replaces them.
 _LIFETIME = dt.timedelta(days=3 * 365)
-# The longest that GitLab lets a job run unless told otherwise.
-_GRACE_SECONDS = 3600
 
 
 class DaemonArgs(TypedDict):
     """What runs, where, for the jobs of which namespaces, and the year of its certificates."""
 
     namespace: str
-    daemon: plan.DaemonPlan
+    daemon: DaemonPlan
     job_namespaces: Sequence[str]
     year: int
 
 
 class Daemon(pulumi.ComponentResource):
-    """The daemon and what lets jobs reach it, and nobody else."""
+    """The daemon, and what lets jobs and nobody else reach it."""
 
     client_certificates: pulumi.Output[Mapping[str, str]]
     """``ca.pem``, ``cert.pem`` and ``key.pem`` of jobs, in base64, known once the daemon serves."""
@@ -74,7 +65,7 @@ class Daemon(pulumi.ComponentResource):
             {
                 "namespace": namespace,
                 "config_map": name,
-                "files": {plan.file_key(path): text for path, text in daemon.files.items()},
+                "files": {file_key(path): text for path, text in daemon.files.items()},
             },
             child,
         )
@@ -109,7 +100,11 @@ class Daemon(pulumi.ComponentResource):
                         # Nothing else restarts the daemon when only its files change.
                         "annotations": {"image-builds/files-digest": _digest(daemon.files)},
                     },
-                    "spec": _pod(name, daemon, certificates),
+                    "spec": pod_spec(
+                        name,
+                        daemon,
+                        certificates.metadata.apply(lambda known: known.name or ""),
+                    ),
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[files, account]),
@@ -134,15 +129,18 @@ class Daemon(pulumi.ComponentResource):
         ca = k8s.core.v1.Secret(
             f"{name}-ca",
             metadata={"name": f"{name}-ca", "namespace": namespace},
-            data=pulumi.Output.secret(_authority(name)),
+            data=pulumi.Output.secret(_authority(name, args["year"])),
             opts=made_once,
         )
         hosts = [f"{name}.{args['namespace']}.svc", f"{name}.{args['namespace']}.svc.cluster.local"]
-        year = f"{name}-{args['year']}"
+        validity = Validity(_start_of(args["year"]), _LIFETIME)
+        of_the_year = f"{name}-{args['year']}"
         return k8s.core.v1.Secret(
-            year,
-            metadata={"name": year, "namespace": namespace},
-            data=pulumi.Output.secret(ca.data.apply(lambda data: _issued(name, data, hosts))),
+            of_the_year,
+            metadata={"name": of_the_year, "namespace": namespace},
+            data=pulumi.Output.secret(
+                ca.data.apply(lambda data: _issue(name, data, hosts, validity)),
+            ),
             opts=made_once,
         )
 
@@ -183,121 +181,41 @@ class Daemon(pulumi.ComponentResource):
         )
 
 
-def _pod(name: str, daemon: plan.DaemonPlan, certificates: k8s.core.v1.Secret) -> PodSpecArgsDict:
-    mounts: list[VolumeMountArgsDict] = [
-        {"name": "certificates", "mount_path": daemon.certificates_folder, "read_only": True},
-        {"name": "files", "mount_path": daemon.files_folder, "read_only": True},
-        *({"name": folder.name, "mount_path": folder.path} for folder in daemon.empty_dirs),
-    ]
-    volumes: list[VolumeArgsDict] = [
-        {
-            "name": "certificates",
-            "secret": {
-                "secret_name": certificates.metadata.apply(lambda known: known.name or ""),
-                "items": [
-                    {"key": "ca.pem", "path": "ca.pem"},
-                    {"key": "server-cert.pem", "path": "cert.pem"},
-                    {"key": "server-key.pem", "path": "key.pem"},
-                ],
-            },
-        },
-        {
-            "name": "files",
-            "config_map": {
-                "name": name,
-                "items": [
-                    {"key": plan.file_key(path), "path": path} for path in sorted(daemon.files)
-                ],
-            },
-        },
-        *(
-            {
-                "name": folder.name,
-                "empty_dir": {"size_limit": str(folder.limit)} if folder.limit else {},
-            }
-            for folder in daemon.empty_dirs
-        ),
-    ]
-    return {
-        "service_account_name": name,
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "termination_grace_period_seconds": _GRACE_SECONDS,
-        "containers": [_container(name, daemon, mounts)],
-        "volumes": volumes,
-    }
-
-
-def _container(
-    name: str,
-    daemon: plan.DaemonPlan,
-    mounts: list[VolumeMountArgsDict],
-) -> ContainerArgsDict:
-    security = daemon.security
-    return {
-        "name": name,
-        "image": daemon.image,
-        "args": list(daemon.arguments),
-        "ports": [{"container_port": daemon.port, "protocol": "TCP"}],
-        "readiness_probe": _probe(daemon),
-        "liveness_probe": {**_probe(daemon), "period_seconds": 30},
-        "resources": {
-            "requests": dict(daemon.resources.get("requests", {})),
-            "limits": dict(daemon.resources.get("limits", {})),
-        },
-        "security_context": {
-            "privileged": security.privileged,
-            "run_as_user": security.user or 0,
-            "run_as_group": security.user or 0,
-            "seccomp_profile": _profile(security.seccomp),
-            "app_armor_profile": _profile(security.app_armor),
-        },
-        "volume_mounts": mounts,
-    }
-
-
-def _probe(daemon: plan.DaemonPlan) -> ProbeArgsDict:
-    """Give it time to start, and to answer on a node that builds keep busy."""
-    return {
-        "exec_": {"command": list(daemon.probe)},
-        "initial_delay_seconds": 5,
-        "timeout_seconds": 60,
-    }
-
-
-def _profile(profile: Mapping[str, str]) -> SeccompProfileArgsDict:
-    """Both kinds of profile have the same two keys."""
-    if "localhostProfile" in profile:
-        return {"type": profile["type"], "localhost_profile": profile["localhostProfile"]}
-    return {"type": profile["type"]}
-
-
 def _digest(files: Mapping[str, str]) -> str:
     text = json.dumps(files, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _authority(name: str) -> dict[str, str]:
-    pair = authority(f"{name} of image-builds", _CA_LIFETIME)
-    return {"ca.pem": _encoded(pair.certificate), "ca-key.pem": _encoded(pair.key)}
+def _start_of(year: int) -> dt.datetime:
+    return dt.datetime(year, 1, 1, tzinfo=dt.UTC)
 
 
-def _issued(name: str, ca: Mapping[str, str], hosts: Sequence[str]) -> dict[str, str]:
-    signer = Pair(certificate=_decoded(ca["ca.pem"]), key=_decoded(ca["ca-key.pem"]))
-    server = issue(signer, name, _LIFETIME, hosts=hosts)
-    client = issue(signer, "job", _LIFETIME)
+def _authority(name: str, year: int) -> dict[str, str]:
+    pair = authority(f"{name} of image-builds", Validity(_start_of(year), _CA_LIFETIME))
+    return {"ca.pem": _encode(pair.certificate), "ca-key.pem": _encode(pair.key)}
+
+
+def _issue(
+    name: str,
+    ca: Mapping[str, str],
+    hosts: Sequence[str],
+    validity: Validity,
+) -> dict[str, str]:
+    signer = Pair(certificate=_decode(ca["ca.pem"]), key=_decode(ca["ca-key.pem"]))
+    server = issue(signer, name, validity, hosts=hosts)
+    client = issue(signer, "job", validity)
     return {
         "ca.pem": ca["ca.pem"],
-        "server-cert.pem": _encoded(server.certificate),
-        "server-key.pem": _encoded(server.key),
-        "client-cert.pem": _encoded(client.certificate),
-        "client-key.pem": _encoded(client.key),
+        "server-cert.pem": _encode(server.certificate),
+        "server-key.pem": _encode(server.key),
+        "client-cert.pem": _encode(client.certificate),
+        "client-key.pem": _encode(client.key),
     }
 
 
-def _encoded(text: str) -> str:
+def _encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _decoded(text: str) -> str:
+def _decode(text: str) -> str:
     return base64.b64decode(text).decode()
