@@ -5,7 +5,7 @@ digits and letters also match other scripts.
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 import pydantic
@@ -17,6 +17,9 @@ from pydantic.alias_generators import to_camel
 from components.image_reference import ImageReference, registry_host
 
 PROJECT = "image-builds"
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+"""What a stack file holds before it is checked."""
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"

@@ -1,13 +1,14 @@
-"""From pydantic's errors to lines: where a mistake is, what is wrong, and what to do."""
+"""Turns pydantic's errors into messages: where a mistake is, what is wrong, and what to do."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pydantic
 from pydantic_core import ErrorDetails
 
 from components.strategies import STRATEGIES
+from components.types import Json
 
 RENAMED = {
     ("gitlab", "certificates"): "caCertificates",
@@ -22,37 +23,36 @@ RENAMED = {
 """
 
 
-def path(location: Sequence[int | str], value: object) -> str:
+def path(location: Sequence[int | str], value: Json) -> str:
     """Spell an error's location as the stack file does, without the names of union members."""
     path = ""
-    kind: object = None
+    kind: Json = None
     for position, part in enumerate(location):
-        current = cast("Any", value)
         last = position == len(location) - 1
-        if isinstance(current, list) and isinstance(part, int):
+        if isinstance(value, list) and isinstance(part, int):
             path += f"[{part}]"
-            value = cast("list[object]", current)[part]
-        elif isinstance(current, Mapping) and part in current:
+            value = value[part]
+        elif isinstance(value, dict) and part in value:
             path += f".{part}"
-            value = cast("Mapping[str, object]", current)[str(part)]
+            value = value[str(part)]
         elif last and part not in (kind, "[key]"):
             path += f".{part}"
-        kind = cast("dict[str, object]", value).get("kind") if isinstance(value, dict) else value
+        kind = value.get("kind") if isinstance(value, dict) else value
     return path.lstrip(".")
 
 
 _ADVICE = {
     "missing": "is required; add it",
-    "string_type": "is no text; put it in quotes",
-    "int_type": "is no whole number; write it without quotes",
-    "bool_type": "is neither true nor false; write one of them, without quotes",
-    "list_type": "is no list; write each entry on a line of its own after '- '",
-    "dict_type": "is no mapping; write it as 'key: value' lines",
-    "model_type": "is no mapping; write it as 'key: value' lines",
-    "model_attributes_type": "is no mapping; write it as 'key: value' lines",
-    "too_short": "is empty; add at least one entry or give it a value",
-    "string_too_short": "is empty; give it a value or remove the key",
-    "union_tag_not_found": "names no kind; add 'kind: …'",
+    "string_type": "must be text; put it in quotes",
+    "int_type": "must be a whole number; write it without quotes",
+    "bool_type": "must be true or false; write it without quotes",
+    "list_type": "must be a list; write each entry on its own line after '- '",
+    "dict_type": "must be a mapping; write it as 'key: value' lines",
+    "model_type": "must be a mapping; write it as 'key: value' lines",
+    "model_attributes_type": "must be a mapping; write it as 'key: value' lines",
+    "too_short": "must not be empty; add at least one entry",
+    "string_too_short": "must not be empty; give it a value or remove the key",
+    "union_tag_not_found": "must have a kind; add 'kind: …'",
 }
 
 
@@ -72,18 +72,18 @@ def explain(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:  # noq
             key = str(error["loc"][-1])
             keys = _keys(model, error["loc"][:-1])
             if key in keys:
-                return "is an unknown key of this kind; remove it"
+                return "is a key of another kind; remove it"
             close = difflib.get_close_matches(key, keys, n=1)
             advice = f"did you mean {close[0]}?" if close else "remove it"
             return f"is an unknown key; {advice}"
         case "literal_error":
-            return f"is not one of the values allowed; use {context['expected']}"
+            return f"must be {context['expected']}; write one of them"
         case "union_tag_invalid":
             if renamed := _renamed((*error["loc"], context["tag"])):
-                return f"is {context['tag']}, which was renamed to {renamed}; write {renamed}"
-            return f"is no known kind; use one of {context['expected_tags']}"
+                return f"names {context['tag']}, which was renamed to {renamed}; write {renamed}"
+            return f"must be a known kind; write one of {context['expected_tags']}"
         case "greater_than_equal":
-            return f"is too small; use {context['ge']} or more"
+            return f"must be {context['ge']} or more; raise it"
         case kind:
             return _ADVICE[kind]
 
@@ -99,7 +99,7 @@ def _renamed(location: Sequence[int | str]) -> str | None:
 
 
 def _keys(model: type[pydantic.BaseModel], location: Sequence[int | str]) -> set[str]:
-    """All keys that may stand where an error's location ends; a union's members count together."""
+    """Return the keys that may stand where an error's location ends, of all members of a union."""
     schema = model.model_json_schema()
     places: list[dict[str, Any]] = [schema]
     for part in location:

@@ -1,8 +1,8 @@
-"""How the stack's config is read: a line for each mistake, with its full path and what to do."""
+"""Reads the stack's config; each mistake is one line, with its full path and what to do."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import TypeVar, cast
+from collections.abc import Iterator
+from typing import TypeVar
 
 import pulumi
 import pydantic
@@ -12,7 +12,7 @@ from components.settings import errors
 from components.settings.checks import secret_errors, setting_errors
 from components.settings.models import ACCEPTED_RISKS, AcceptedRisks, Plans, Settings
 from components.settings.secrets import Secrets
-from components.types import PROJECT
+from components.types import PROJECT, Json
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)
 
@@ -46,7 +46,7 @@ def load() -> Stack:
     kubernetes = pulumi.Config("kubernetes")
     if not (kubernetes.get("context") or kubernetes.get("kubeconfig")):
         lines.append(
-            "kubernetes:context: is missing, and no cluster is touched that is not named; run: "
+            "kubernetes:context: is required, so that the wrong cluster is never changed; run: "
             "pulumi config set kubernetes:context NAME (names: kubectl config get-contexts)",
         )
     if settings is None or secrets is None or lines:
@@ -56,17 +56,17 @@ def load() -> Stack:
     return Stack(settings=settings, secrets=secrets, plans=plans)
 
 
-def _object(key: str, lines: list[str]) -> object:
+def _object(key: str, lines: list[str]) -> Json:
     try:
         return pulumi.Config(PROJECT).get_object(key)
     except pulumi.ConfigTypeError:
-        lines.append(f"{PROJECT}:{key}: is no object; write it as a YAML mapping")
+        lines.append(f"{PROJECT}:{key}: must be a mapping; write it as 'key: value' lines")
         return None
 
 
-def _secret_objects(lines: list[str]) -> dict[str, object]:
-    """Read the secret keys in plain, to check them; one that is not encrypted is refused."""
-    found: dict[str, object] = {}
+def _secret_objects(lines: list[str]) -> dict[str, Json]:
+    """Read the secret keys in plain, to check them; one that is not encrypted is rejected."""
+    found: dict[str, Json] = {}
     for key in (to_camel(name) for name in Secrets.model_fields):
         value = _object(key, lines)
         if value is None:
@@ -75,8 +75,9 @@ def _secret_objects(lines: list[str]) -> dict[str, object]:
             found[key] = value
         else:
             lines.append(
-                f"{PROJECT}:{key}: is stored in plain text; remove it from the stack file, make "
-                f"new credentials, and store them with pulumi config set --secret --path",
+                f"{PROJECT}:{key}: must be encrypted, and is stored in plain text; remove it from "
+                "the stack file, create new credentials, and store them with pulumi config set "
+                "--secret --path",
             )
             found[key] = {}
     return found
@@ -85,42 +86,42 @@ def _secret_objects(lines: list[str]) -> dict[str, object]:
 def _read(
     model: type[_AnyModel],
     prefix: str,
-    value: object,
+    value: Json,
     lines: list[str],
 ) -> _AnyModel | None:
     """Validate ``value`` and append one line for each mistake to ``lines``."""
     if value is None:
         if not any(line.startswith(f"{prefix}:") for line in lines):
-            lines.append(f"{prefix}: is missing; add it, see docs/reference/stack-file.md")
+            lines.append(f"{prefix}: is required; add it, see docs/reference/stack-file.md")
         return None
     for path in _templates(value):
-        separator = ":" if prefix == PROJECT else "."
-        where = f"{prefix}{separator}{path}"
-        lines.append(
-            f"{where}: holds '{{{{', which the chart would run as a template; write it without",
-        )
+        message = "must not contain '{{', which the chart would run as a template; remove it"
+        lines.append(f"{_where(prefix, path)}: {message}")
     try:
         return model.model_validate(value)
     except pydantic.ValidationError as failure:
         for error in failure.errors(include_url=False, include_input=False):
             if error["type"] == "default_factory_not_called":
-                # It follows from another mistake in the same mapping, which is told.
+                # It follows from another mistake in the same mapping, which has a line.
                 continue
-            separator = ":" if prefix == PROJECT else "."
-            path = errors.path(error["loc"], value)
-            where = f"{prefix}{separator}{path}" if path else prefix
+            where = _where(prefix, errors.path(error["loc"], value))
             lines.append(f"{where}: {errors.explain(error, model)}")
         return None
 
 
-def _templates(value: object, path: str = "") -> Iterator[str]:
-    """Yield the path of every string that holds ``{{``."""
+def _where(prefix: str, path: str) -> str:
+    """Spell a path as ``pulumi config`` does: keys of the project follow a colon."""
+    return f"{prefix}{':' if prefix == PROJECT else '.'}{path}" if path else prefix
+
+
+def _templates(value: Json, path: str = "") -> Iterator[str]:
+    """Yield the path of every string that contains ``{{``."""
     if isinstance(value, str) and "{{" in value:
         yield path
-    if isinstance(value, Mapping):
-        for key, item in cast("Mapping[str, object]", value).items():
+    elif isinstance(value, dict):
+        for key, item in value.items():
             yield from _templates(key, f"{path}.{key}".lstrip("."))
             yield from _templates(item, f"{path}.{key}".lstrip("."))
     elif isinstance(value, list):
-        for index, item in enumerate(cast("list[object]", value)):
+        for index, item in enumerate(value):
             yield from _templates(item, f"{path}[{index}]")

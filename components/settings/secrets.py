@@ -1,4 +1,4 @@
-"""The secret config keys beside ``image-builds:settings``."""
+"""The secret keys of the config: tokens of runners, and logins of registries."""
 
 import re
 from typing import Annotated
@@ -9,35 +9,39 @@ from components.types import Model
 
 
 class Credentials(Model):
-    """A user name and a password or token."""
+    """The login of a registry."""
 
     username: str = Field(min_length=1)
+    """The user's name, which is not secret."""
     password: SecretStr = Field(min_length=1)
+    """The password, or a token."""
 
 
 def _runner_token(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if text.startswith("GR"):
         message = (
-            "is a registration token, which GitLab removes in 20.0; create the runner in GitLab "
-            "and use its authentication token, which begins with glrt-"
+            "must be an authentication token: GitLab 20.0 removes registration tokens; create the "
+            "runner in GitLab, and use its token, which begins with glrt-"
         )
         raise ValueError(message)
     if text != text.strip():
-        message = "has white space around it, which breaks the runner's requests; strip it"
+        message = "must not have whitespace around it, which breaks requests; remove it"
         raise ValueError(message)
-    if not re.fullmatch(r"glrt-[\w.-]{8,}", text):
-        message = "is no runner authentication token; use the one that begins with glrt-"
+    if not re.fullmatch(r"glrt-[A-Za-z0-9_.-]{8,}", text):
+        message = "must be a runner's authentication token; use the one that begins with glrt-"
         raise ValueError(message)
     return value
 
 
 class Secrets(Model):
-    """The secret config keys beside ``settings``."""
+    """The keys beside ``image-builds:settings``, which the stack file has encrypted."""
 
     runner_tokens: dict[str, Annotated[SecretStr, AfterValidator(_runner_token)]] = Field(
         default_factory=dict[str, SecretStr],
     )
+    """The authentication token of each runner that exists in GitLab, by the runner's name."""
     registry_credentials: dict[str, Credentials] = Field(
         default_factory=dict[str, Credentials],
     )
+    """The logins, by the names that ``pull`` and ``push`` of registries give them."""

@@ -340,7 +340,7 @@ class TestIsolation:
         clone.write_text("config: {}", stack="new")
         with pytest.raises(compare.CompareError) as refused:
             _report("new")
-        assert "image-builds:settings: is missing" in str(refused.value)
+        assert "image-builds:settings: is required" in str(refused.value)
         assert "kubernetes:context: is" in str(refused.value)
         assert "Planted" not in str(refused.value)
 
@@ -407,9 +407,9 @@ class TestMistakes:
         ("text", "message"),
         [
             ("config: [", "Pulumi.dev.yaml is no YAML; correct it"),
-            ("config:\n  image-builds:settings: x", "is no object; write it as a YAML mapping"),
-            ("config: {}", "image-builds:settings: is missing; add it"),
-            ("config: {}", "kubernetes:context: is missing"),
+            ("config:\n  image-builds:settings: x", "image-builds:settings: must be a mapping"),
+            ("config: {}", "image-builds:settings: is required; add it"),
+            ("config: {}", "kubernetes:context: is required"),
             (
                 "config:\n  image-builds:settings: {2026-11-25: x}",
                 "Pulumi.dev.yaml: a key is a date, or a value holds itself; put the key in quotes",

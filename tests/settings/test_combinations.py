@@ -1,0 +1,116 @@
+"""Settings that are right one by one and cannot be deployed together."""
+
+import pytest
+
+from components.settings.load import load
+from tests.support.configured import SECRETS, configure
+from tests.support.mistakes import assert_rejected, change
+
+MAIN = "runners.main"
+SERVICE = "runners.main.strategy: buildkit-service"
+LONG = "r" * 40
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "advice"),
+    [
+        (f"namespace: {'n' * 60}", f"{MAIN}.jobNamespace", "shorten"),
+        (f"namespace: n, runners: {{{LONG}: {{tags: [x]}}}}", f"runners.{LONG}", "shorten"),
+        ("runners.main.jobNamespace: builds", f"{MAIN}.jobNamespace", "give each its own"),
+        ("runners.main.jobNamespace: apps", f"{MAIN}.jobNamespace", "give each its own"),
+        (
+            "runners.main.jobNamespace: x, runners.other: {tags: [y], jobNamespace: x}",
+            "runners.other.jobNamespace",
+            "give each its own",
+        ),
+        (
+            "runners: {my-apps: {tags: [x], jobNamespace: builds}}",
+            "runners.my-apps.jobNamespace",
+            "give each its own",
+        ),
+        (
+            f"{SERVICE}, runners.main.jobNamespace: builds-buildkitd",
+            f"{MAIN}.jobNamespace",
+            "give each its own",
+        ),
+        ("targetNamespaces: {builds: {}}", "targetNamespaces.builds", "use another one"),
+        (
+            f"{SERVICE}, targetNamespaces: {{builds-buildkitd: {{}}}}",
+            "targetNamespaces.builds-buildkitd",
+            "use another one",
+        ),
+    ],
+)
+def test_each_namespace_has_one_use(text: str, key: str, advice: str) -> None:
+    assert_rejected(change(text), key, advice)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "advice"),
+    [
+        (
+            "runners.other: {tags: [build], strategy: buildkit}",
+            "runners.other.tags",
+            "use different tags",
+        ),
+        (
+            f"{SERVICE}, runners.main.environment: {{BUILDKIT_HOST: x}}",
+            f"{MAIN}.environment.BUILDKIT_HOST",
+            "which the stack sets; remove it",
+        ),
+        (
+            f"{SERVICE}, runners.main.environment: {{BUILDKITD_FLAGS: --config=/x.toml}}",
+            f"{MAIN}.environment.BUILDKITD_FLAGS",
+            "which reach the daemon",
+        ),
+        (
+            f"{SERVICE}, runners.other: {{tags: [x], strategy: {{kind: buildkit-service, "
+            "cacheSize: 1Gi}}",
+            "runners.other.strategy",
+            "use two stacks",
+        ),
+        (
+            "runners.main.strategy: {kind: dind, acceptPrivileged: true}, "
+            "runners.main.nodeSelector: {image-builds/docker-socket: 'false'}",
+            f"{MAIN}.nodeSelector",
+            "so no node fits; remove one",
+        ),
+        (
+            "runners.main.strategy: {kind: dood, acceptNodeRoot: true}, "
+            "runners.main.runtimeClassName: gvisor",
+            f"{MAIN}.runtimeClassName",
+            "remove it, or use kaniko",
+        ),
+    ],
+)
+def test_runners_and_strategies_fit_together(text: str, key: str, advice: str) -> None:
+    assert_rejected(change(text), key, advice)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["seccompProfile: RuntimeDefault", "podDisruptionBudget: true"],
+)
+def test_a_key_needs_a_chart_that_knows_it(text: str) -> None:
+    key = text.partition(":")[0]
+
+    assert_rejected(change(f"{MAIN}.{text}"), f"{MAIN}.{key}", "raise chart.version")
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [("r", "r"), ("docker.io", "index.docker.io"), ("registry-1.docker.io", "index.docker.io")],
+)
+def test_a_registry_has_one_entry(hosts: tuple[str, str]) -> None:
+    settings = change(f"registries: [{{host: {hosts[0]}}}, {{host: {hosts[1]}}}]")
+
+    assert_rejected(settings, "registries[1].host", "merge")
+
+
+def test_a_selector_may_repeat_what_the_strategy_needs() -> None:
+    selector = "{image-builds/docker-socket: 'true', pool: ci}"
+    strategy = "{kind: dind, acceptPrivileged: true}"
+    changes = f"{MAIN}.strategy: {strategy}, {MAIN}.nodeSelector: {selector}"
+    configure(change(changes), SECRETS)
+
+    assert load().settings.runners["main"].node_selector["pool"] == "ci"

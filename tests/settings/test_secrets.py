@@ -1,0 +1,64 @@
+"""The secret keys of the config: what is missing, wrong or not encrypted."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.configured import MISSING, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.support.mistakes import assert_rejected, assert_says, change, reject
+
+TOKENS = "image-builds:runnerTokens"
+LOGINS = "image-builds:registryCredentials"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "advice"),
+    [
+        ({"runnerTokens": {}}, f"{TOKENS}.main", "pulumi config set"),
+        ({"runnerTokens.main": "GR1348941abcdef"}, f"{TOKENS}.main", "begins with glrt-"),
+        ({"runnerTokens.main": "glpat-abcdefghijkl"}, f"{TOKENS}.main", "begins with glrt-"),
+        ({"runnerTokens.main": "glrt-abcdefé12345"}, f"{TOKENS}.main", "authentication token"),
+        ({"runnerTokens.main": f"{TOKEN}\n"}, f"{TOKENS}.main", "whitespace around it"),
+        ({"runnerTokens.main": 5}, f"{TOKENS}.main", "put it in quotes"),
+        ({"runnerTokens.gone": TOKEN}, f"{TOKENS}.gone", "remove or rename"),
+        ({"registryCredentials.in.password": MISSING}, f"{LOGINS}.in.password", "add it"),
+        ({"registryCredentials.in.password": ""}, f"{LOGINS}.in.password", "must not be empty"),
+        ({"registryCredentials.in.username": ""}, f"{LOGINS}.in.username", "must not be empty"),
+        ({"registryCredentials.in.user": "x"}, f"{LOGINS}.in.user", "did you mean username?"),
+    ],
+)
+def test_a_mistake_is_named_without_the_value(
+    changes: dict[str, Any],
+    key: str,
+    advice: str,
+) -> None:
+    configure(SETTINGS, bent(SECRETS, changes))
+
+    lines = reject()
+
+    assert_says(lines, key, advice)
+    assert "abcdef" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "advice"),
+    [
+        ("registries.0.pull: other", f"{LOGINS}.other", "pulumi config set"),
+        ("registries.0.push: other", f"{LOGINS}.other", "pulumi config set"),
+        ("runners.other: {tags: [x]}", f"{TOKENS}.other", "pulumi config set"),
+        (
+            "runners.main.registration: {kind: userRunner, runnerType: instance_type}",
+            f"{TOKENS}.main",
+            "is never used",
+        ),
+    ],
+)
+def test_settings_and_secrets_belong_together(text: str, key: str, advice: str) -> None:
+    assert_rejected(change(text), key, advice)
+
+
+@pytest.mark.parametrize("key", ["runnerTokens", "registryCredentials"])
+def test_a_secret_in_plain_text_is_rejected(key: str) -> None:
+    configure(SETTINGS, SECRETS, plain=(key,))
+
+    assert_says(reject(), f"image-builds:{key}", "must be encrypted")
