@@ -101,7 +101,7 @@ def _open_search(page: Page, site: str) -> None:
 
 
 def _results(page: Page, text: str) -> list[str]:
-    """Search a text, and return where the results lead, the best first."""
+    """Search a text, and return the query and fragment of each result, empty for other pages."""
     page.evaluate(f"{FIELD}.value = ''; {FIELD}.dispatchEvent(new Event('input'))")
     page.wait(f"{LINKS}.length == 0")
     page.type(text)
@@ -113,8 +113,8 @@ def test_a_search_for_an_error_text_finds_its_entry(site: str, page: Page) -> No
     _open_search(page, site)
     for message, entries in _entries().items():
         # What differs from case to case is no part of what is searched.
-        links = _results(page, message.replace("…", " "))
-        assert links[0].rpartition("#")[2] in entries, message
+        links = filter(None, _results(page, message.replace("…", " ")))
+        assert next(links, "").rpartition("#")[2] in entries, message
 
 
 def test_a_result_leads_to_its_entry_from_this_host_alone(site: str, page: Page) -> None:
