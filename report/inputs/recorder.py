@@ -80,7 +80,7 @@ class Recorder(mocks.MockMonitor):
             Exception: any other that the program or one of its ``apply`` raised.
         """
 
-        def silent() -> None:
+        def discard_result() -> None:
             program()
 
         async def run() -> None:
@@ -93,7 +93,7 @@ class Recorder(mocks.MockMonitor):
                     dry_run=self.preview,
                 ),
             )
-            await pulumi.runtime.run_in_stack(silent)
+            await pulumi.runtime.run_in_stack(discard_result)
 
         asyncio.run(run())
 
