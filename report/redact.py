@@ -11,7 +11,7 @@ from report.tree import JSON, Tree, leaves
 
 SECRET = "[secret]"  # noqa: S105 - what stands in place of one
 UNKNOWN = "(known after the update)"
-_MARK = "4dabf18193072939515e22adb298388d"
+MARK = "4dabf18193072939515e22adb298388d"
 """The key that marks a secret, an asset and the like (pulumi: sdk/go/common/resource/sig)."""
 _MARKED_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - its value for a secret
 # What stands for a value that is not known in a preview
@@ -78,7 +78,7 @@ def secrets_of(value: JSON) -> Iterator[str]:
     is secret, and so would make names and public settings secret.
     """
     if isinstance(value, Mapping):
-        if value.get(_MARK) == _MARKED_SECRET:
+        if value.get(MARK) == _MARKED_SECRET:
             yield from _texts(json.loads(str(value.get("plaintext", "null"))))
         else:
             for key, item in value.items():
@@ -119,7 +119,7 @@ def _decoded(text: str) -> Iterator[object]:
 
 def clean(value: Tree, scrub: Scrubber) -> dict[str, JSON]:
     """Return the inputs of a resource without secrets, marks and what the provider keeps."""
-    if _MARK in value:
+    if MARK in value:
         return {"value": SECRET}
     cleaned: dict[str, JSON] = {
         scrub(key): SECRET if _names_a_secret(key, item) else _clean(item, scrub)
@@ -133,8 +133,8 @@ def clean(value: Tree, scrub: Scrubber) -> dict[str, JSON]:
 
 def _clean(value: JSON, scrub: Scrubber) -> JSON:
     if isinstance(value, Mapping):
-        if _MARK in value:
-            return SECRET if value[_MARK] == _MARKED_SECRET else "(a file)"
+        if MARK in value:
+            return SECRET if value[MARK] == _MARKED_SECRET else "(a file)"
         return clean(value, scrub)
     if isinstance(value, list):
         return [_clean(item, scrub) for item in value]

@@ -23,11 +23,10 @@ from pulumi.runtime.proto import resource_pb2
 
 from components.types import PROJECT
 from report.inputs.events import RELEASE
+from report.redact import MARK
 
 STACK = "pulumi:pulumi:Stack"
 USER_RUNNER = "gitlab:index/userRunner:UserRunner"
-_MARK = "4dabf18193072939515e22adb298388d"
-"""The key that marks a secret, whose value is beside it (pulumi: sdk/go/common/resource/sig)."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -179,7 +178,8 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
     """Return a recorded value with its secrets in plain, without their marks."""
     if isinstance(value, dict):
         table = cast("dict[str, object]", value)
-        if _MARK in table:
+        # The value of a secret is beside its mark.
+        if MARK in table:
             return plain(table.get("value"))
         return {key: plain(item) for key, item in table.items()}
     if isinstance(value, list):

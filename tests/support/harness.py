@@ -10,16 +10,15 @@ from components.arguments import environment_args
 from components.resources.environment import EnvironmentArgs
 from components.settings.load import Stack
 from report.inputs.recorder import Recorder, RegisteredResource
+from report.redact import MARK
 
 YEAR = 2026
 """The year in which tests place a stack, whatever the clock says."""
 
-SECRET_MARK = "4dabf18193072939515e22adb298388d"
-
 
 def is_secret(value: object) -> bool:
     """Whether a recorded input is marked secret."""
-    return isinstance(value, dict) and SECRET_MARK in cast("dict[str, Any]", value)
+    return isinstance(value, dict) and MARK in cast("dict[str, Any]", value)
 
 
 def unmarked(value: object) -> str:
