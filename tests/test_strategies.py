@@ -366,11 +366,19 @@ def test_the_archived_kaniko_image_is_warned_about() -> None:
     assert _plan(KANIKO).warnings == ()
 
 
-def test_an_old_docker_client_is_warned_about() -> None:
-    plan = _plan(Dood(accept_node_root=True, image="docker:20.10.24-cli"))
+@pytest.mark.parametrize(
+    "image",
+    ["docker:20.10.24-cli", "docker:24", "registry.example.com:5000/mirror/docker:28.1.1-cli"],
+)
+def test_an_old_docker_client_is_warned_about(image: str) -> None:
+    plan = _plan(Dood(accept_node_root=True, image=image))
 
     assert "no security fixes" in plan.warnings[1]
-    assert len(_plan(DOOD).warnings) == 1
+
+
+@pytest.mark.parametrize("image", ["docker:29.7.2-cli", "docker:cli", "tools/docker-bench:1.5"])
+def test_another_image_is_not_warned_about(image: str) -> None:
+    assert len(_plan(Dood(accept_node_root=True, image=image)).warnings) == 1
 
 
 def test_buildx_tells_a_daemon_that_is_not_root_where_its_settings_are() -> None:

@@ -21,6 +21,7 @@ from components.strategies.shared import (
     StrategyOptions,
     certificate_file,
     certificate_files,
+    is_rootless,
     privilege_blockers,
     setup_to_unshare,
     unconfined,
@@ -136,8 +137,9 @@ class Buildkit(StrategyOptions):
         if self.variant != "rootless" and self.node_profiles:
             yield f"{name}, and a privileged container ignores profiles; remove nodeProfiles"
         yield from self._user_namespace_blockers(name, site.cluster)
-        if ("rootless" in self.image) != (self.variant == "rootless"):
-            wanted = "without" if "rootless" in self.image else "that ends in"
+        rootless = is_rootless(self.image)
+        if rootless != (self.variant == "rootless"):
+            wanted = "without" if rootless else "that ends in"
             problem = f"which the image {self.image} does not support"
             yield f"{name}, {problem}; use one {wanted} -rootless"
 
@@ -166,7 +168,7 @@ class Buildkit(StrategyOptions):
 
 def rootful_image(image: str) -> Iterator[str]:
     """Yield that a daemon which runs as uid 1000 has an image for root, if so."""
-    if "rootless" not in image:
+    if not is_rootless(image):
         yield (
             f"runs its daemon as uid 1000, which the image {image} does not support; set "
             "daemonImage to one that ends in -rootless"

@@ -8,11 +8,13 @@ dockerd-entrypoint.sh). Rootless, the engine runs as uid 1000, in a container th
 all the same (docker-library/docker#330).
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
+from components.image_reference import ImageReference
 from components.plan import BUILDS, BuildPlan, EmptyDir, Security, Service
 from components.site import Site
 from components.strategies.docker import DOCKER_CLIENT, DOCKER_ENGINES, files
@@ -22,6 +24,7 @@ from components.strategies.shared import (
     CREDENTIALS,
     Forms,
     StrategyOptions,
+    is_rootless,
     setup_to_unshare,
     untrusted,
     wait_for,
@@ -119,7 +122,7 @@ class Dind(StrategyOptions):
 
     def blockers(self, site: Site) -> Iterator[str]:
         """Yield why it cannot or must not run there: it needs the variant's image, and trust."""
-        if ("rootless" in self.daemon_image) != (self.variant == "rootless"):
+        if is_rootless(self.daemon_image) != (self.variant == "rootless"):
             wanted = "ends in" if self.variant == "rootless" else "does not end in"
             yield (
                 f"is dind with variant {self.variant}, which the image {self.daemon_image} does "
@@ -155,6 +158,7 @@ def _other_names(image: str) -> tuple[str, ...]:
 
     The version alone is the same image (docker-library/official-images: library/docker).
     """
-    tagged = image.partition("@")[0]
-    names = dict.fromkeys((tagged, tagged.removesuffix("-dind")))
+    tagged = dataclasses.replace(ImageReference.parse(image), digest="")
+    version = dataclasses.replace(tagged, tag=tagged.tag.removesuffix("-dind"))
+    names = dict.fromkeys((str(tagged), str(version)))
     return tuple(name for name in names if name != image)

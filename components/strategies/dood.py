@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, final
 
+from components.image_reference import ImageReference
 from components.plan import BuildPlan, HostPath
 from components.site import Site
 from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, files
@@ -111,8 +112,10 @@ def _node_setup(site: Site) -> list[str]:
 
 
 def _old_client(image: str) -> list[str]:
-    major = re.search(r"docker:(\d+)\.", image)
-    if major and int(major[1]) < _OLDEST_SUPPORTED:
+    reference = ImageReference.parse(image)
+    major = re.match(r"[0-9]+", reference.tag)
+    official = reference.repository.rpartition("/")[2] == "docker"
+    if official and major and int(major[0]) < _OLDEST_SUPPORTED:
         return [
             f"{image} gets no security fixes (docker-library/docker builds 29 only), and engines "
             "of 29.0 refuse clients older than 25",

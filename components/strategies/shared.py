@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic.alias_generators import to_camel
 
+from components.image_reference import ImageReference
 from components.plan import BuildPlan, PodSecurity, Security
 from components.platforms import refusals
 from components.site import Cluster, NodeProfiles, Registry, Site
@@ -71,6 +72,12 @@ class StrategyOptions(Model, abc.ABC):
                 if to_camel(name) == key and isinstance(item, Accept):
                     return item.message(str(cls.model_fields["kind"].default), key)
         return None
+
+
+def is_rootless(image: str) -> bool:
+    """Return whether an image's path or tag says that its program does without root."""
+    reference = ImageReference.parse(image)
+    return "rootless" in f"{reference.repository}:{reference.tag}"
 
 
 def untrusted(cluster: Cluster, risk: str, instead: str = f"use {FALLBACK}") -> Iterator[str]:
