@@ -33,7 +33,7 @@ def check_file(file: Path) -> ExitCode:
         return ExitCode.FAILED
     except ValueError:
         # What is in the file is not shown: it could be secret.
-        reason = "is no JSON; write it by: pulumi stack export --file state.json"
+        reason = "must be JSON; write it with: pulumi stack export --file state.json"
         print(f"{file}: {reason}", file=sys.stderr)
         return ExitCode.FAILED
     return _check(str(file), content)

@@ -63,7 +63,7 @@ def _address() -> gitlab.Address | None:
     """Return where this pipeline may write, which a project's own token decides."""
     token = os.environ.get(TOKEN)
     if not token:
-        print(f"GitLab is not told, since {TOKEN} is not set; the files are there all the same")
+        print(f"{TOKEN} is not set, so nothing is posted to GitLab; the files are there")
         return None
     url, project = os.environ["CI_SERVER_URL"], os.environ["CI_PROJECT_ID"]
     return gitlab.Address(url=url, project=project, token=token)

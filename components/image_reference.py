@@ -100,7 +100,7 @@ class ImageReference:
         return f"{name}{tag}{digest}"
 
     def _split(self) -> tuple[str, str]:
-        """Tell a registry from the first part of a path (distribution/reference: normalize.go)."""
+        """Part a registry from a path's first part (distribution/reference: normalize.go)."""
         first, slash, rest = self.name.partition("/")
         if slash and (first == "localhost" or {".", ":"} & set(first) or first != first.lower()):
             registry, repository = registry_host(first), rest

@@ -29,7 +29,7 @@ class HostPath:
 class EmptyDir:
     """An empty folder that all containers of a pod share, on the node's disk or in its memory.
 
-    ``limit`` is the most that it may hold, in bytes; None is no limit.
+    ``limit`` is the most that it may hold, in bytes; None means without limit.
     """
 
     name: str
@@ -42,7 +42,7 @@ class EmptyDir:
 class Service:
     """A container beside the build container, such as a daemon that the build talks to.
 
-    ``other_names`` are of the same image, for jobs that name it as a service of their own.
+    ``other_names`` are of the same image, for jobs that name it as a further service.
     """
 
     image: str
@@ -82,7 +82,7 @@ BUILDS: Mapping[str, str] = {"cpu_request": "500m", "memory_request": "1Gi"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DaemonPlan:
-    """A program that the jobs of a whole stack share, in a namespace of its own.
+    """A program that the jobs of a whole stack share, in a separate namespace.
 
     It listens on ``port`` with TLS and lets those in that its CA vouches for: it and jobs have
     ``ca.pem``, ``cert.pem`` and ``key.pem`` in ``certificates_folder``, and jobs its URL in the

@@ -34,7 +34,7 @@ class JobSettings:
     """What a job gets whatever its strategy: names of objects in its namespace, limits, and nodes.
 
     ``resources`` holds quantities by TOML key, such as ``cpu_request``; ``tolerations`` effects by
-    taint, as ``key=value`` or ``key``. The names are None where the stack has no such credentials
+    taint, as ``key=value`` or ``key``. A name is None where the stack has no such credentials
     or files, ``daemon_secret`` where a plan has no daemon, and the classes where the stack file
     leaves them to the cluster.
     """
@@ -135,7 +135,7 @@ def _one_user(plan: BuildPlan) -> dict[str, Any]:
 
 
 def _allowed_services(plan: BuildPlan) -> list[str]:
-    """A job that names services of its own would have them privileged too."""
+    """Services that a job names itself would be privileged, too."""
     if not plan.service.privileged:
         return []
     return [name for service in plan.services for name in (service.image, *service.other_names)]

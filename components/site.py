@@ -57,7 +57,7 @@ class Cluster(Model):
     platform: Literal["eksAuto", "eksFargate", "gkeAutopilot", "openShift", "rke2", "other"] = (
         "other"
     )
-    """A platform with limits of its own, which strategies are checked against: GKE Autopilot and
+    """A platform with special limits, which strategies are checked against: GKE Autopilot and
     EKS Fargate reject privileged pods, for example. Leave `other` for EKS with node groups, GKE
     Standard, AKS and plain Kubernetes."""
     pod_security_limit: PodSecurity = "privileged"
@@ -79,7 +79,7 @@ class Registry(Model):
     pods are pulled by the nodes' container runtime, which needs its own."""
     ca_certificates: CaCertificates | None = None
     """The CA certificates of a registry with a private CA, in PEM, as a block scalar (`|`). Without
-    it, tools trust the CAs of their own images. They are public, so they need no encryption."""
+    it, tools trust the CAs in their images. They are public, so they need no encryption."""
     pull: str | None = None
     """The name of the login in `image-builds:registryCredentials` that pulls. It goes as the Secret
     `registry-pull` to job namespaces and to `targetNamespaces`."""

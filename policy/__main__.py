@@ -75,7 +75,7 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
     )
 
 
-def _tell_accepted(args: ResourceValidationArgs, report_violation: ReportViolation) -> None:
+def _report_accepted(args: ResourceValidationArgs, report_violation: ReportViolation) -> None:
     for rule, finding, reason in _violations(args, *RULES):
         if reason:
             report_violation(f"{rule.name}: {finding.text}; accepted: {reason}", None)
@@ -87,8 +87,8 @@ PolicyPack(
         *map(_policy, RULES),
         ResourceValidationPolicy(
             name="accepted-risks",
-            description="What the stack file accepts in image-builds:acceptedRisks is told.",
-            validate=_tell_accepted,
+            description="Reports what the stack file accepts in image-builds:acceptedRisks.",
+            validate=_report_accepted,
             enforcement_level=EnforcementLevel.ADVISORY,
         ),
     ],

@@ -151,7 +151,7 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no JSON; write it by: pulumi stack export --file state.json"),
+        ("", "must be JSON; write it with: pulumi stack export --file state.json"),
         ("{}", "is no state of a stack; write one by: pulumi stack export --file state.json"),
         ("[]", "is no state of a stack; write one by: pulumi stack export --file state.json"),
         (None, "cannot be read (No such file or directory); give --state the file"),

@@ -11,7 +11,7 @@ import pulumi
 
 
 class UserRunnerArgs(TypedDict):
-    """The runner to make in GitLab; the ids are None where its type has no such owner."""
+    """The runner to make in GitLab; an id is None if its type has no such owner."""
 
     runner_type: Literal["instance_type", "group_type", "project_type"]
     group_id: int | None

@@ -118,7 +118,7 @@ class BuildkitService(StrategyOptions):
             warnings=(
                 "all jobs of the stack share one daemon with its cache, so anyone who can run a "
                 "job can slow down or mislead the builds of others; jobs that must not meet need "
-                "stacks of their own",
+                "separate stacks",
             ),
             daemon=self._daemon(site),
         )

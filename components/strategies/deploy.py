@@ -1,4 +1,4 @@
-"""No strategy: jobs that deploy and build nothing, with an account of their own.
+"""No strategy: jobs that deploy and build nothing, with a separate account.
 
 They need no privilege, so their namespace is at restricted. They get no push login: what can
 deploy an image need not be able to replace it.

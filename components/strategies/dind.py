@@ -134,7 +134,7 @@ class Dind(StrategyOptions):
     def _arguments(self, site: Site) -> tuple[str, ...]:
         """The engine's arguments (docs.docker.com: dockerd)."""
         flags = (
-            # In a folder of its own: the engine changes the mode, and only a volume's owner may.
+            # In a subfolder: the engine changes the mode, and only a volume's owner may.
             f"--data-root={_STORAGE}/docker",
             *(f"--insecure-registry={entry.host}" for entry in site.registries if entry.insecure),
             *(f"--registry-mirror=https://{mirror}" for mirror in site.mirrors),

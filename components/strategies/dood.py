@@ -56,7 +56,7 @@ class Dood(StrategyOptions):
             strategy=self.kind,
             image=self.image,
             pod_security="privileged",
-            # The job needs no privilege of its own: the engine behind the socket has it.
+            # The job itself needs no privilege: the engine behind the socket has it.
             allow_privilege_escalation=False,
             credentials_folder=CREDENTIALS,
             resources=CLIENT,

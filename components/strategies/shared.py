@@ -66,7 +66,7 @@ class StrategyOptions(Model, abc.ABC):
 
     @classmethod
     def acceptance(cls, key: str) -> str | None:
-        """Say what to write where ``key`` is not confirmed, or None where it is no confirmation."""
+        """Say what to write where ``key`` is not confirmed, or None for any other key."""
         for name, field in cls.model_fields.items():
             for item in field.metadata:
                 if to_camel(name) == key and isinstance(item, Accept):

@@ -1,4 +1,4 @@
-"""The namespaces that the node lives in: processes, mounts and network of its own.
+"""The namespaces that the node lives in: its own processes, mounts and network.
 
 One process holds them. With it goes everything that runs in them, every mount, every interface
 and every firewall rule; only control groups and the state folder outlive it.

@@ -123,8 +123,8 @@ def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None
     )
     authority = Authority(cluster.state / "pki")
     issued = authority.issue("kubelet-server", "kubelet", hosts=[NODE])
-    told = settings.kubelet(machine.state, authority.certificate_file, *issued)
-    _write(machine.state / "kubelet.yaml", yaml.safe_dump(told))
+    configuration = settings.kubelet(machine.state, authority.certificate_file, *issued)
+    _write(machine.state / "kubelet.yaml", yaml.safe_dump(configuration))
     machine.spawn(
         "kubelet",
         [

@@ -113,8 +113,8 @@ class Registries:
             issued = None
             if kind.tls:
                 issued = self._authority().issue(kind.host, kind.host, hosts=[kind.host])
-            told = settings(kind, self._images(kind), users, issued)
-            (folder / "config.yml").write_text(yaml.safe_dump(told), encoding="utf-8")
+            configuration = settings(kind, self._images(kind), users, issued)
+            (folder / "config.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
             self._trust(kind)
             self._spawn(kind)
         for kind in KINDS:
@@ -155,7 +155,7 @@ class Registries:
         )
 
     def inspect(self, name: str, kind: Kind, *, config: bool = False) -> dict[str, object]:
-        """Return what skopeo tells of an image in a registry."""
+        """Return what skopeo reports of an image in a registry."""
         login = [f"--authfile={self._login_file}"] if kind.login else []
         tls = [flag.replace("--src-", "--") for flag in self._tls("src", kind)]
         text = self._machine.call(

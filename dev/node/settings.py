@@ -1,4 +1,4 @@
-"""What each program of the node is told.
+"""The configuration of each program of the node.
 
 Where it differs from what a distribution says, a machine with cgroup v1 and without
 CAP_SYS_RESOURCE needs it.

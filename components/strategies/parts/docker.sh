@@ -1,4 +1,4 @@
-# Builds and pushes with a Docker engine, whoever runs it.
+# Builds and pushes with a Docker engine, the node's or the job's.
 . ./parts/start.sh
 for argument in $BUILD_ARGS; do set -- "$@" --build-arg "$argument"; done
 unset IFS
