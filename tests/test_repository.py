@@ -11,7 +11,6 @@ import json5
 import pytest
 import yaml
 
-from components.strategies import STRATEGIES
 from dev.paths import CHECKOUT
 from tests.support import renovate
 from tests.support.pipelines import resolved
@@ -195,11 +194,6 @@ def test_every_target_that_a_page_names_exists(path: str) -> None:
     named = set(itertools.chain.from_iterable(words.split() for words in _commands(path)))
 
     assert sorted(named - targets) == []
-
-
-@pytest.mark.parametrize("kind", sorted(STRATEGIES.keys() - {"auto"}))
-def test_each_strategy_has_its_row_in_the_readme(kind: str) -> None:
-    assert re.search(rf"^\| `{kind}`", PAGES["README.md"], re.MULTILINE)
 
 
 def test_the_decisions_are_in_their_index() -> None:
