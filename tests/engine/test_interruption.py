@@ -151,7 +151,7 @@ def test_a_mistake_changes_nothing_and_shows_no_traceback(
         output, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
-    assert "image-builds:settings.namespace: is no DNS label" in output
+    assert "image-builds:settings.namespace: must be a DNS label" in output
     assert "image-builds:settings.runners.builds.strategy: must be a known kind" in output
     assert "Traceback" not in output
     names = [item.metadata.name for item in core.list_namespace().items]
