@@ -42,7 +42,7 @@ def product() -> str:
 
 @pytest.mark.parametrize("message", sorted({*_messages()} - FOREIGN))
 def test_the_product_has_the_message_that_the_page_explains(message: str, product: str) -> None:
-    # What a value or the project's name stands for is no part of the code's text.
+    # The code has gaps where a message has a value or the project's name.
     parts = [part.strip() for part in re.split(r"…|<\w+>|image-builds", message)]
 
     assert [part for part in parts if part not in product] == []

@@ -132,19 +132,19 @@ def test_a_registry_listens_on_the_node_alone_and_keeps_images_in_its_own_folder
     kind: Any,  # noqa: ANN401 - a Kind
     tmp_path: Path,
 ) -> None:
-    told: Any = registry_settings(kind, tmp_path / kind.host, tmp_path / "users", None)
+    written: Any = registry_settings(kind, tmp_path / kind.host, tmp_path / "users", None)
 
-    assert told["http"] == {"addr": f"{NODE}:{kind.port}"}
-    assert told["storage"]["filesystem"]["rootdirectory"] == str(tmp_path / kind.host)
-    assert ("auth" in told) == kind.login
+    assert written["http"] == {"addr": f"{NODE}:{kind.port}"}
+    assert written["storage"]["filesystem"]["rootdirectory"] == str(tmp_path / kind.host)
+    assert ("auth" in written) == kind.login
 
 
 def test_a_registry_with_tls_has_the_certificate_that_it_was_issued(tmp_path: Path) -> None:
     issued = (tmp_path / "cert.pem", tmp_path / "key.pem")
-    told: Any = registry_settings(PRIVATE, tmp_path, tmp_path / "users", issued)
+    written: Any = registry_settings(PRIVATE, tmp_path, tmp_path / "users", issued)
 
-    assert told["http"]["tls"] == {"certificate": str(issued[0]), "key": str(issued[1])}
-    assert told["auth"] == {"htpasswd": {"realm": "private.test", "path": f"{tmp_path}/users"}}
+    assert written["http"]["tls"] == {"certificate": str(issued[0]), "key": str(issued[1])}
+    assert written["auth"] == {"htpasswd": {"realm": "private.test", "path": f"{tmp_path}/users"}}
 
 
 def test_there_is_a_registry_of_each_way_to_reach_one() -> None:
@@ -188,15 +188,15 @@ def test_pods_have_an_address_of_the_nodes_own_network() -> None:
 
 
 def test_kubelet_asks_for_certificates_and_listens_on_the_node_alone(tmp_path: Path) -> None:
-    told = settings.kubelet(tmp_path, tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
+    written = settings.kubelet(tmp_path, tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
 
-    assert told["address"] == NODE
-    assert told["authentication"] == {
+    assert written["address"] == NODE
+    assert written["authentication"] == {
         "anonymous": {"enabled": False},
         "x509": {"clientCAFile": f"{tmp_path}/ca"},
     }
-    assert told["cgroupRoot"] == "/image-builds-node"
-    assert told["containerRuntimeEndpoint"] == f"unix://{settings.SOCKET}"
+    assert written["cgroupRoot"] == "/image-builds-node"
+    assert written["containerRuntimeEndpoint"] == f"unix://{settings.SOCKET}"
 
 
 def test_all_that_the_programs_keep_is_in_the_state_folder(tmp_path: Path) -> None:

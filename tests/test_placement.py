@@ -459,7 +459,7 @@ class TestReport:
         ]
 
     @pytest.mark.parametrize(
-        ("strategy", "told"),
+        ("strategy", "warned"),
         [
             ("kaniko", ["--force"]),
             ({"kind": "buildkit", "variant": "rootful", "hostUsers": False}, ["Kata"]),
@@ -467,18 +467,18 @@ class TestReport:
         ],
         ids=["kaniko", "buildkit-rootful", "deploy"],
     )
-    def test_what_a_sandbox_changes_is_told_where_there_may_be_one(
+    def test_a_sandbox_brings_its_own_warnings(
         self,
         strategy: object,
-        told: list[str],
+        warned: list[str],
     ) -> None:
         changes = {"runners.main.strategy": strategy}
 
         outside = _placed(changes).warnings
         inside = _placed({**changes, "runners.main.runtimeClassName": "sandbox"}).warnings
 
-        assert len(inside) == len(outside) + len(told)
-        assert all(part in "\n".join(inside) for part in told)
+        assert len(inside) == len(outside) + len(warned)
+        assert all(part in "\n".join(inside) for part in warned)
 
 
 class TestSecrets:

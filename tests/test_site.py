@@ -112,7 +112,7 @@ def _results(page: Page, text: str) -> list[str]:
 def test_a_search_for_an_error_text_finds_its_entry(site: str, page: Page) -> None:
     _open_search(page, site)
     for message, entries in _entries().items():
-        # What differs from case to case is no part of what is searched.
+        # What differs from case to case does not count.
         links = filter(None, _results(page, message.replace("…", " ")))
         assert next(links, "").rpartition("#")[2] in entries, message
 

@@ -1,4 +1,4 @@
-"""What a switch from each variant to each other changes, as the engine is told of it.
+"""What a switch from each variant to each other changes, by what the program registers.
 
 ``tests/engine/test_variants.py`` sees on a real engine that it does just that, for a ring of them.
 """

@@ -176,7 +176,7 @@ def test_a_fork_gets_the_comparison_that_needs_no_secret_and_no_preview(tmp_path
 
     jobs = resolved(tmp_path, pipeline)
 
-    # A fork's pipeline may run in the fork, so that CI_PROJECT_ID would not tell it.
+    # A fork's pipeline may run in the fork, so CI_PROJECT_ID does not help.
     own = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_MERGE_REQUEST_PROJECT_ID"
     for name in ("preview-dev", "preview-prod"):
         assert [own in rule["if"] for rule in jobs[name]["rules"]] == [True, True]
