@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from components.permissions import Permission
-from components.site import PodSecurity
+from components.site import BUILDS, PodSecurity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,10 +74,6 @@ class AccountRule:
     group: str
     resource: str
     verbs: tuple[str, ...]
-
-
-BUILDS: Mapping[str, str] = {"cpu_request": "500m", "memory_request": "1Gi"}
-"""What a container asks for that builds, unless the stack file says otherwise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

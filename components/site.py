@@ -1,7 +1,7 @@
 """What the stack file says of the site: cluster, nodes, registries, and what containers get."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -150,6 +150,13 @@ class Resources(Bounds):
     service: Bounds = Bounds()
     """The same for each service container, such as a job's Docker daemon. Where nodes use cgroup
     v2, the limits do not hold for what that daemon builds (moby/moby#45378)."""
+
+
+BUILDS: Mapping[str, str] = {"cpu_request": "500m", "memory_request": "1Gi"}
+"""The requests of a container that builds, by the runner's key, unless the stack file has them."""
+
+CLIENT: Mapping[str, str] = {"cpu_request": "100m", "memory_request": "128Mi"}
+"""The requests of a container that only runs a client."""
 
 
 class NodeProfiles(Model):

@@ -10,6 +10,7 @@ import yaml
 
 from components.settings.checks import setting_errors
 from components.settings.models import Settings
+from components.site import BUILDS, CLIENT
 from components.strategies.deploy import Deploy
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
@@ -76,6 +77,13 @@ def test_each_key_has_a_description_for_editors(key: str, value: dict[str, Any])
     assert description.endswith(".")
     assert "``" not in description
     assert fields & set(re.findall(r"\w+", description)) == set()
+
+
+def test_the_default_requests_are_described() -> None:
+    described = dict(_keys())["RunnerSettings.resources"]["description"]
+
+    for request in (*BUILDS.values(), *CLIENT.values()):
+        assert request in described
 
 
 def _models(model: type[Model]) -> Iterator[type[Model]]:

@@ -40,7 +40,10 @@ class Daemon(pulumi.ComponentResource):
     """The daemon, and what lets jobs and nobody else reach it."""
 
     client_certificates: pulumi.Output[Mapping[str, str]]
-    """``ca.pem``, ``cert.pem`` and ``key.pem`` of jobs, in base64, known once the daemon serves."""
+    """``ca.pem``, ``cert.pem`` and ``key.pem`` of jobs, in base64, known once the daemon serves.
+
+    It is for the runners of the same stack and is not registered: state has the key in its Secret.
+    """
     namespace: pulumi.Output[str]
     """The namespace that it runs in."""
 

@@ -37,8 +37,8 @@ class EnvironmentArgs(TypedDict):
 class Environment(pulumi.ComponentResource):
     """Everything that one stack deploys."""
 
-    runners: Mapping[str, Runner]
-    """The runners by name."""
+    runners: list[str]
+    """The names of the runners."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Environment(pulumi.ComponentResource):
         daemons = {
             daemon: Daemon(daemon, wanted, child) for daemon, wanted in args["daemons"].items()
         }
-        self.runners = {
+        runners = {
             runner: Runner(
                 runner,
                 {
@@ -106,12 +106,10 @@ class Environment(pulumi.ComponentResource):
                         "managers": managers.namespace,
                         **{f"target-{name}": target for name, target in ours.items()},
                         **{f"daemon-{name}": item.namespace for name, item in daemons.items()},
-                        **{
-                            f"jobs-{name}": item.job_namespace
-                            for name, item in self.runners.items()
-                        },
+                        **{f"jobs-{name}": item.job_namespace for name, item in runners.items()},
                     },
                 },
                 child,
             )
-        self.register_outputs({"runners": list(self.runners)})
+        self.runners = list(runners)
+        self.register_outputs({"runners": self.runners})

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from components.plan import BuildPlan, DaemonPlan, EmptyDir, Security
 from components.quantity import Quantity, amount
-from components.site import Bounds, NodeProfiles, Site
+from components.site import CLIENT, Bounds, NodeProfiles, Site
 from components.strategies.buildkit import (
     CONFIG,
     FILES,
@@ -25,7 +25,6 @@ from components.strategies.buildkit import (
 from components.strategies.buildx import Buildx, buildx_environment
 from components.strategies.docker import DOCKER_CLIENT
 from components.strategies.shared import (
-    CLIENT,
     CREDENTIALS,
     Forms,
     StrategyOptions,
@@ -64,8 +63,8 @@ class BuildkitService(StrategyOptions):
     """How much of the layers the daemon's garbage collection keeps. They are on the node's disk and
     are lost with the daemon's pod."""
     resources: Bounds = Bounds()
-    """Requests and limits of the daemon, which does the work of all jobs. By default it requests
-    500m CPU and 1Gi memory, and nothing is limited."""
+    """Requests and limits of the daemon, which does the work of all jobs. By default nothing is
+    requested and nothing is limited."""
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the daemon, in place of `Unconfined`, which only the Pod Security
     level `privileged` admits."""

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from components.permissions import Permission
 from components.plan import BuildPlan, Security
-from components.site import Site
-from components.strategies.shared import CLIENT, Forms, StrategyOptions
+from components.site import CLIENT, Site
+from components.strategies.shared import Forms, StrategyOptions
 from components.types import DnsLabel, Image
 
 

@@ -15,12 +15,11 @@ from typing import Annotated, Any, ClassVar, Literal, final
 from pydantic import Field
 
 from components.image_reference import ImageReference
-from components.plan import BUILDS, BuildPlan, EmptyDir, Security, Service
-from components.site import Site
+from components.plan import BuildPlan, EmptyDir, Security, Service
+from components.site import BUILDS, CLIENT, Site
 from components.strategies.docker import DOCKER_CLIENT, DOCKER_ENGINES, files
 from components.strategies.shared import (
     ACCEPT_PRIVILEGED,
-    CLIENT,
     CREDENTIALS,
     Forms,
     StrategyOptions,

@@ -12,10 +12,9 @@ from typing import Annotated, ClassVar, Literal, final
 
 from components.image_reference import ImageReference
 from components.plan import BuildPlan, HostPath
-from components.site import Site
+from components.site import CLIENT, Site
 from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, files
 from components.strategies.shared import (
-    CLIENT,
     CREDENTIALS,
     FALLBACK,
     Accept,

@@ -21,9 +21,6 @@ FALLBACK = "kaniko"
 CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
 """Where tools that let one choose read config.json, as any user may write there."""
 
-CLIENT: Mapping[str, str] = {"cpu_request": "100m", "memory_request": "128Mi"}
-"""Default requests of a container that only runs a client."""
-
 PRIVILEGED_JOB = "anyone who can run a job is root on the node, since its container is privileged"
 """The warning of every variant whose job container is privileged on the node."""
 
