@@ -18,7 +18,7 @@ from components.image_reference import ImageReference, registry_host
 
 PROJECT = "image-builds"
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 """What a stack file holds before it is checked."""
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from components.resources.certificates import (
-    Pair,
+    KeyPair,
     Validity,
     authority,
     issue,
@@ -56,7 +56,7 @@ class Authority:
         """Return the certificate and key files of ``name``, for a client, or a server of hosts."""
         certificate_file, key_file = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if not (certificate_file.exists() and key_file.exists()):
-            signer = Pair(
+            signer = KeyPair(
                 certificate=self.certificate_file.read_text(encoding="ascii"),
                 key=(self.folder / "ca.key").read_text(encoding="ascii"),
             )
@@ -73,7 +73,7 @@ class Authority:
             )
         return file
 
-    def _write(self, name: str, pair: Pair) -> None:
+    def _write(self, name: str, pair: KeyPair) -> None:
         """Write the key first: a certificate that is there has one."""
         write_private(self.folder / f"{name}.key", pair.key)
         write_private(self.folder / f"{name}.crt", pair.certificate)

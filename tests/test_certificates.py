@@ -7,7 +7,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from components.resources.certificates import (
-    Pair,
+    KeyPair,
     Validity,
     authority,
     issue,
@@ -18,11 +18,11 @@ DAY = Validity(dt.datetime.now(dt.UTC), dt.timedelta(days=1))
 CA = authority("a test", DAY)
 
 
-def _read(pair: Pair) -> x509.Certificate:
+def _read(pair: KeyPair) -> x509.Certificate:
     return x509.load_pem_x509_certificate(pair.certificate.encode())
 
 
-def _policy(ca: Pair) -> PolicyBuilder:
+def _policy(ca: KeyPair) -> PolicyBuilder:
     return PolicyBuilder().store(Store([_read(ca)]))
 
 
@@ -62,7 +62,7 @@ def test_a_key_of_another_kind_signs_nothing() -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     with pytest.raises(TypeError, match="elliptic-curve"):
-        issue(Pair(certificate=CA.certificate, key=private(key)), "a-job", DAY)
+        issue(KeyPair(certificate=CA.certificate, key=private(key)), "a-job", DAY)
 
 
 def test_a_key_is_never_printed() -> None:

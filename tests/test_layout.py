@@ -64,3 +64,15 @@ def test_the_program_is_short_and_decides_nothing() -> None:
 
     assert len(text.splitlines()) <= 40
     assert [node for node in ast.walk(ast.parse(text)) if isinstance(node, deciding)] == []
+
+
+def test_each_class_name_has_one_meaning() -> None:
+    names = [
+        node.name
+        for package in ("components", "report", "commands", "dev")
+        for file in (CHECKOUT / package).rglob("*.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+
+    assert {name for name in names if names.count(name) > 1} == set()

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pair:
+class KeyPair:
     """A certificate and its private key, both as PEM."""
 
     certificate: str
@@ -30,7 +30,7 @@ class Validity:
     lifetime: dt.timedelta
 
 
-def authority(common_name: str, validity: Validity) -> Pair:
+def authority(common_name: str, validity: Validity) -> KeyPair:
     """Make a CA that signs leaf certificates only."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(common_name, ())
@@ -41,13 +41,13 @@ def authority(common_name: str, validity: Validity) -> Pair:
 
 
 def issue(
-    signer: Pair,
+    signer: KeyPair,
     common_name: str,
     validity: Validity,
     *,
     groups: Sequence[str] = (),
     hosts: Sequence[str] = (),
-) -> Pair:
+) -> KeyPair:
     """Make a certificate that ``signer`` vouches for: a client's, or a server's of ``hosts``.
 
     Raises:
@@ -86,10 +86,10 @@ def _signed(
     builder: x509.CertificateBuilder,
     key: ec.EllipticCurvePrivateKey,
     signing_key: ec.EllipticCurvePrivateKey,
-) -> Pair:
+) -> KeyPair:
     certificate = builder.sign(signing_key, hashes.SHA256())
     text = certificate.public_bytes(serialization.Encoding.PEM).decode()
-    return Pair(certificate=text, key=private(key))
+    return KeyPair(certificate=text, key=private(key))
 
 
 def _builder(

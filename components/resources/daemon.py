@@ -17,7 +17,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.plan import DaemonPlan, file_key
-from components.resources.certificates import Pair, Validity, authority, issue
+from components.resources.certificates import KeyPair, Validity, authority, issue
 from components.resources.daemon_pod import pod_spec
 from components.resources.namespace import BuildNamespace
 from components.resources.registry import RegistryFiles
@@ -204,7 +204,7 @@ def _issue(
     hosts: Sequence[str],
     validity: Validity,
 ) -> dict[str, str]:
-    signer = Pair(certificate=_decode(ca["ca.pem"]), key=_decode(ca["ca-key.pem"]))
+    signer = KeyPair(certificate=_decode(ca["ca.pem"]), key=_decode(ca["ca-key.pem"]))
     server = issue(signer, name, validity, hosts=hosts)
     client = issue(signer, "job", validity)
     return {

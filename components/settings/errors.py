@@ -8,7 +8,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from components.strategies import STRATEGIES
-from components.types import Json
+from components.types import JSON
 
 RENAMED = {
     ("gitlab", "certificates"): "caCertificates",
@@ -23,10 +23,10 @@ RENAMED = {
 """
 
 
-def path(location: Sequence[int | str], value: Json) -> str:
+def path(location: Sequence[int | str], value: JSON) -> str:
     """Spell an error's location as the stack file does, without the names of union members."""
     path = ""
-    kind: Json = None
+    kind: JSON = None
     for position, part in enumerate(location):
         last = position == len(location) - 1
         if isinstance(value, list) and isinstance(part, int):

@@ -12,7 +12,7 @@ from components.settings import errors
 from components.settings.checks import secret_errors, setting_errors
 from components.settings.models import ACCEPTED_RISKS, AcceptedRisks, Plans, Settings
 from components.settings.secrets import Secrets
-from components.types import PROJECT, Json
+from components.types import JSON, PROJECT
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)
 
@@ -56,7 +56,7 @@ def load() -> Stack:
     return Stack(settings=settings, secrets=secrets, plans=plans)
 
 
-def _object(key: str, lines: list[str]) -> Json:
+def _object(key: str, lines: list[str]) -> JSON:
     try:
         return pulumi.Config(PROJECT).get_object(key)
     except pulumi.ConfigTypeError:
@@ -64,9 +64,9 @@ def _object(key: str, lines: list[str]) -> Json:
         return None
 
 
-def _secret_objects(lines: list[str]) -> dict[str, Json]:
+def _secret_objects(lines: list[str]) -> dict[str, JSON]:
     """Read the secret keys in plain, to check them; one that is not encrypted is rejected."""
-    found: dict[str, Json] = {}
+    found: dict[str, JSON] = {}
     for key in (to_camel(name) for name in Secrets.model_fields):
         value = _object(key, lines)
         if value is None:
@@ -86,7 +86,7 @@ def _secret_objects(lines: list[str]) -> dict[str, Json]:
 def _read(
     model: type[_AnyModel],
     prefix: str,
-    value: Json,
+    value: JSON,
     lines: list[str],
 ) -> _AnyModel | None:
     """Validate ``value`` and append one line for each mistake to ``lines``."""
@@ -114,7 +114,7 @@ def _where(prefix: str, path: str) -> str:
     return f"{prefix}{':' if prefix == PROJECT else '.'}{path}" if path else prefix
 
 
-def _templates(value: Json, path: str = "") -> Iterator[str]:
+def _templates(value: JSON, path: str = "") -> Iterator[str]:
     """Yield the path of every string that contains ``{{``."""
     if isinstance(value, str) and "{{" in value:
         yield path

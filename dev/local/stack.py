@@ -16,7 +16,7 @@ from components.types import PROJECT
 from dev import toolchain
 from dev.files import write_private
 from dev.local import leftovers
-from dev.local.stack_file import StackFile, local_config
+from dev.local.stack_file import LocalStackFile, local_config
 from dev.paths import CHECKOUT
 
 
@@ -61,7 +61,7 @@ class LocalStack:
         self.work.mkdir(parents=True, exist_ok=True, mode=0o700)
         with filelock.FileLock(self.work.with_suffix(".lock")):
             config = local_config(self.stack_file, strategy)
-            file = StackFile(self.name, self.work, self.state)
+            file = LocalStackFile(self.name, self.work, self.state)
             values = file.secrets(config)
             shutil.copyfile(CHECKOUT / "Pulumi.yaml", self.work / "Pulumi.yaml")
             encrypted = file.write(config, values)

@@ -36,7 +36,7 @@ def local_config(file: Path, strategy: str) -> dict[str, Any]:
     return config
 
 
-class StackFile:
+class LocalStackFile:
     """The copy in ``work`` of the stack file of ``name``; ``state`` has the secrets of all."""
 
     def __init__(self, name: str, work: Path, state: Path) -> None:
