@@ -125,12 +125,13 @@ def _policies() -> str:
         [
             f"`{rule.name}`",
             rule.description.removesuffix("."),
+            rule.remediation,
             "mandatory" if rule.mandatory else "advisory",
             rule.severity,
         ]
         for rule in RULES
     ]
-    return table(["policy", "what it demands", "level", "severity"], rows)
+    return table(["policy", "what it demands", "what to do", "level", "severity"], rows)
 
 
 def _inputs() -> str:
