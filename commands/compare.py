@@ -21,7 +21,8 @@ from rich.console import Console
 
 from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode, exit_code
-from components.settings.models import ACCEPTED_RISKS, Settings, TokenRegistration
+from components.settings.models import ACCEPTED_RISKS, Settings
+from components.settings.registration import TokenRegistration
 from components.types import PROJECT
 from report.analysis import assemble
 from report.inputs import registrations

@@ -18,7 +18,8 @@ from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerNames, RunnerSpec
 from components.runner_toml import render
 from components.settings.load import Stack
-from components.settings.models import RunnerSettings, Settings, TokenRegistration
+from components.settings.models import RunnerSettings, Settings
+from components.settings.registration import TokenRegistration
 from components.settings.secrets import Secrets
 
 _PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object

@@ -25,7 +25,7 @@ def _run(strategy: object) -> list[RegisteredResource]:
     return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
 
-def test_urns_are_the_same_for_every_strategy_but_for_its_files_daemon_and_rights() -> None:
+def test_strategies_differ_in_files_daemon_and_permissions_only() -> None:
     every = {name: {item.urn for item in _run(strategy)} for name, strategy in STRATEGIES.items()}
 
     kaniko = every["kaniko"]
@@ -56,7 +56,7 @@ def test_the_whole_program_keeps_secrets_marked(strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_no_binding_is_of_the_jobs_account_but_where_jobs_make_pods(strategy: str) -> None:
+def test_only_jobs_that_create_pods_have_a_binding(strategy: str) -> None:
     bindings = [item for item in _run(STRATEGIES[strategy]) if item.type.endswith("Binding")]
 
     subjects = [subject["name"] for item in bindings for subject in item.inputs["subjects"]]
@@ -64,7 +64,7 @@ def test_no_binding_is_of_the_jobs_account_but_where_jobs_make_pods(strategy: st
     assert sorted(subjects) == [*makes_pods, "gitlab-runner-main"]
 
 
-def test_risks_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_warns_of_risks(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", said.append)
 
@@ -103,7 +103,7 @@ def test_a_mistake_registers_nothing() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_object_goes_to_the_cluster_that_is_named(strategy: str) -> None:
+def test_every_object_goes_to_the_named_cluster(strategy: str) -> None:
     registered = _run(STRATEGIES[strategy])
 
     (cluster,) = [item for item in registered if item.type == "pulumi:providers:kubernetes"]
@@ -118,7 +118,7 @@ def test_every_object_goes_to_the_cluster_that_is_named(strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_what_the_stack_and_its_components_report_keeps_secrets_marked(strategy: str) -> None:
+def test_outputs_keep_secrets_marked(strategy: str) -> None:
     text = "\n".join(unmarked(item.outputs) for item in _run(STRATEGIES[strategy]))
 
     assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []

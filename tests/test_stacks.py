@@ -92,7 +92,7 @@ def _models(model: type[Model]) -> Iterator[type[Model]]:
         yield from _models(kind)
 
 
-def test_dev_uses_the_nodes_engine_and_an_insecure_registry() -> None:
+def test_dev_uses_the_nodes_daemon_and_an_insecure_registry() -> None:
     settings = _settings("dev")
 
     assert settings.runners["builds"].strategy == Dood(accept_node_root=True)
@@ -109,7 +109,7 @@ def test_prod_builds_with_kaniko_and_deploys_apart_from_it() -> None:
     assert deploy.permissions.keys() == settings.target_namespaces.keys()
 
 
-def test_the_project_declares_no_key_which_pulumi_would_then_require() -> None:
+def test_the_project_requires_no_key_of_pulumi() -> None:
     project = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text(encoding="utf-8"))
 
     assert "config" not in project
@@ -139,7 +139,7 @@ def test_every_runner_gets_the_strategy_that_is_asked_for(strategy: str) -> None
         ("config: {image-builds:settings: {runners: 1}}", {SETTINGS: {"runners": 1}}),
     ],
 )
-def test_a_stack_file_with_other_mistakes_is_left_to_the_program(
+def test_other_mistakes_are_left_to_the_program(
     tmp_path: Path,
     text: str,
     config: dict[str, Any],
@@ -150,7 +150,7 @@ def test_a_stack_file_with_other_mistakes_is_left_to_the_program(
     assert read_config(file, "kaniko") == config
 
 
-def test_a_stack_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_stack_file_that_is_not_yaml_is_rejected_by_name(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.test.yaml"
     file.write_text("config: [", encoding="utf-8")
 
@@ -158,8 +158,11 @@ def test_a_stack_file_that_is_no_yaml_is_refused_by_name(tmp_path: Path) -> None
         read_config(file)
 
 
-def test_a_stack_without_a_file_and_a_strategy_that_is_no_yaml_are_refused() -> None:
+def test_a_stack_without_a_file_is_rejected() -> None:
     with pytest.raises(StackFileError, match=r"Pulumi\.none\.yaml does not exist; name a stack"):
         read_config(CHECKOUT / "Pulumi.none.yaml")
+
+
+def test_a_strategy_that_is_not_yaml_is_rejected() -> None:
     with pytest.raises(StackFileError, match="STRATEGY is no YAML; correct it"):
         read_config(CHECKOUT / "Pulumi.dev.yaml", "{kind: dood")

@@ -13,9 +13,8 @@ from components.settings.models import (
     Plans,
     RunnerSettings,
     Settings,
-    TokenRegistration,
-    UserRunner,
 )
+from components.settings.registration import TokenRegistration, UserRunner
 from components.settings.secrets import Secrets
 from components.strategies.shared import FALLBACK
 from components.types import PROJECT

@@ -4,13 +4,13 @@ Each default is written once, in these models, in ``components/site.py`` or in a
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field
 
 from components.plan import BuildPlan
+from components.settings.registration import AnyRegistration, TokenRegistration
 from components.site import Cluster, Registry, Resources, Site
 from components.strategies import DEFAULT, AnyStrategy
 from components.types import (
@@ -27,7 +27,6 @@ from components.types import (
     Tag,
     Url,
     VariableName,
-    named_kind,
 )
 
 ACCEPTED_RISKS = f"{PROJECT}:acceptedRisks"
@@ -73,50 +72,6 @@ class TargetNamespace(Model):
     nothing that others made is overwritten."""
 
 
-class TokenRegistration(Model):
-    """Register a runner that exists in GitLab, with its token in `image-builds:runnerTokens`."""
-
-    kind: Literal["token"] = "token"
-    """Selects this registration. The token begins with `glrt-`."""
-
-
-class UserRunner(Model):
-    """Create the runner in GitLab, as a `gitlab.UserRunner` whose token the stack keeps.
-
-    The GitLab provider needs a token that may create runners: `gitlab:token`.
-    """
-
-    kind: Literal["userRunner"]
-    """Selects this registration."""
-    runner_type: Literal["instance_type", "group_type", "project_type"]
-    """Whose jobs the runner takes: those of the whole instance, of a group or of a project."""
-    group_id: int | None = Field(default=None, ge=1)
-    """The number of the group, which `group_type` requires."""
-    project_id: int | None = Field(default=None, ge=1)
-    """The number of the project, which `project_type` requires."""
-    access_level: Literal["not_protected", "ref_protected"] = "not_protected"
-    """With `ref_protected` the runner takes jobs of protected branches and tags only. Set it for
-    runners that deploy."""
-    untagged: bool = False
-    """Set `true` to take jobs without tags too. By default a job must ask for the runner by a tag,
-    so that no job builds here by chance."""
-
-    @model_validator(mode="after")
-    def _owner_fits_type(self) -> Self:
-        owners = {"group_type": "group_id", "project_type": "project_id"}
-        wanted = owners.get(self.runner_type)
-        for key in ("group_id", "project_id"):
-            if (getattr(self, key) is not None) != (key == wanted):
-                rule = "must have" if key == wanted else "must not have"
-                action = "add it" if key == wanted else "remove it"
-                message = f"{rule} {to_camel(key)} with runnerType {self.runner_type}; {action}"
-                raise ValueError(message)
-        return self
-
-
-_AnyRegistration = Annotated[TokenRegistration | UserRunner, Field(discriminator="kind")]
-
-
 class Toleration(Model):
     """A taint of nodes that jobs tolerate."""
 
@@ -151,13 +106,7 @@ class RunnerSettings(Model):
     strategy: AnyStrategy = DEFAULT
     """How jobs build images: a strategy by name, or a mapping with `kind` and its options. `auto`
     chooses the one that needs the least and works on the cluster."""
-    registration: Annotated[
-        _AnyRegistration,
-        BeforeValidator(
-            named_kind,
-            json_schema_input_type=_AnyRegistration | Literal["token"],
-        ),
-    ] = TokenRegistration()
+    registration: AnyRegistration = TokenRegistration()
     """How the runner comes into GitLab: `token` for one that exists there, or a mapping with `kind:
     userRunner` for one that the stack creates."""
     job_namespace: DnsLabel | None = None

@@ -1,0 +1,57 @@
+"""How a runner comes into GitLab: with the token of one that exists, or created by the stack."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from components.types import Model, named_kind
+
+
+class TokenRegistration(Model):
+    """Register a runner that exists in GitLab, with its token in `image-builds:runnerTokens`."""
+
+    kind: Literal["token"] = "token"
+    """Selects this registration. The token begins with `glrt-`."""
+
+
+class UserRunner(Model):
+    """Create the runner in GitLab, as a `gitlab.UserRunner` whose token the stack keeps.
+
+    The GitLab provider needs a token that may create runners: `gitlab:token`.
+    """
+
+    kind: Literal["userRunner"]
+    """Selects this registration."""
+    runner_type: Literal["instance_type", "group_type", "project_type"]
+    """Whose jobs the runner takes: those of the whole instance, of a group or of a project."""
+    group_id: int | None = Field(default=None, ge=1)
+    """The number of the group, which `group_type` requires."""
+    project_id: int | None = Field(default=None, ge=1)
+    """The number of the project, which `project_type` requires."""
+    access_level: Literal["not_protected", "ref_protected"] = "not_protected"
+    """With `ref_protected` the runner takes jobs of protected branches and tags only. Set it for
+    runners that deploy."""
+    untagged: bool = False
+    """Set `true` to take jobs without tags too. By default a job must ask for the runner by a tag,
+    so that no job builds here by chance."""
+
+    @model_validator(mode="after")
+    def _owner_fits_type(self) -> Self:
+        owners = {"group_type": "group_id", "project_type": "project_id"}
+        wanted = owners.get(self.runner_type)
+        for key in ("group_id", "project_id"):
+            if (getattr(self, key) is not None) != (key == wanted):
+                rule = "must have" if key == wanted else "must not have"
+                action = "add it" if key == wanted else "remove it"
+                message = f"{rule} {to_camel(key)} with runnerType {self.runner_type}; {action}"
+                raise ValueError(message)
+        return self
+
+
+_Given = Annotated[TokenRegistration | UserRunner, Field(discriminator="kind")]
+AnyRegistration = Annotated[
+    _Given,
+    BeforeValidator(named_kind, json_schema_input_type=_Given | Literal["token"]),
+]
+"""A registration as a stack file says it: an object with ``kind``, or ``token`` alone."""
