@@ -17,6 +17,8 @@ from components.strategies import STRATEGIES, Strategy, forms
 from dev.generate import commands, keys, variables
 from dev.generate.keys import table
 from dev.paths import CHECKOUT
+from report.analysis.risk_kinds import KINDS
+from report.analysis.risks import SEVERITIES
 from report.analysis.rules import RULES
 
 FOLDER = CHECKOUT / "docs" / "reference"
@@ -134,6 +136,21 @@ def _policies() -> str:
     return table(["policy", "what it demands", "what to do", "level", "severity"], rows)
 
 
+def _risks() -> str:
+    rows = [
+        [
+            f"`{name}`",
+            kind.severity,
+            keys.text(kind.raised.format(name="…", risk="…")),
+            kind.reason,
+            "yes" if kind.of_the_job else "",
+        ]
+        for name, kind in sorted(KINDS.items(), key=lambda item: SEVERITIES[item[1].severity])
+    ]
+    headings = ["risk", "severity", "what a report says", "why it matters", "by the strategy"]
+    return table(headings, rows)
+
+
 def _inputs() -> str:
     file = CHECKOUT / "templates" / "kaniko.yml"
     head = next(yaml.safe_load_all(file.read_text(encoding="utf-8")))
@@ -158,6 +175,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "variants": _variants,
     "role": _role,
     "policies": _policies,
+    "risks": _risks,
     "inputs": _inputs,
     "variables": variables.write,
     "commands": commands.write,
