@@ -1,1 +1,1 @@
-"""The command line for users."""
+"""The command line for users: previews, drift, comparisons, explanations and policies."""

@@ -1,6 +1,6 @@
 """The command line: ``python -m commands``.
 
-A command imports what it needs when it runs, so that the help and completion answer at once.
+A command imports what it needs when it runs, so the help and completion answer at once.
 """
 
 import sys
@@ -58,7 +58,7 @@ def preview(
     output: _Output = Path("build/preview"),
     note_limit: Annotated[
         int | None,
-        typer.Option(help="The most characters that note.md may have; by default GitLab's limit."),
+        typer.Option(help="The most characters of note.md; by default the limit of GitLab."),
     ] = None,
     reviewed: Annotated[
         bool,
@@ -83,10 +83,10 @@ def drift(
     stack: _Stack = "dev",
     output: _Output = Path("build/drift"),
 ) -> int:
-    """Show how the cluster differs from what was deployed, and keep a GitLab issue of it.
+    """Compare the cluster with what was deployed, and keep a GitLab issue while it differs.
 
-    Nothing is changed, neither the cluster nor the state. Objects of a Helm release are compared
-    with what Helm deployed, which needs helm 3.17 or later on PATH.
+    Neither the cluster nor the state changes. The objects of Helm releases are compared with their
+    manifests, which needs helm 3.17 or later on PATH.
     """
     from commands import drift
     from commands.stacks import on_stack
@@ -101,9 +101,9 @@ def compare(
     stack: _Stack = "dev",
     output: _Output = Path("build/offline"),
 ) -> int:
-    """Show what a change of a stack file does, without an engine, a cluster, a state or a secret.
+    """Compare a stack file with that of a commit, without an engine, a cluster or a secret.
 
-    It is for merge requests from forks, which may have none of these.
+    It is for merge requests from forks, which have none of these.
     """
     from commands import compare
 
@@ -115,7 +115,7 @@ def explain(
     *,
     stack: _Stack = "dev",
     strategy: Annotated[
-        str, typer.Option(help="In YAML: the strategy of every runner, to try it out.")
+        str, typer.Option(help="In YAML: a strategy for every runner, in place of their own.")
     ] = "",
 ) -> int:
     """Show which strategy each runner of a stack file has, why, and what rules out the others."""
@@ -130,7 +130,7 @@ def policies(
     stack: _Stack = "dev",
     state: Annotated[
         Path | None,
-        typer.Option(help="A file that pulumi stack export has written, in place of the backend."),
+        typer.Option(help="A file of pulumi stack export, in place of the state in the backend."),
     ] = None,
 ) -> int:
     """Check the state of a stack against the policies, without a cluster."""

@@ -1,4 +1,4 @@
-"""Where the program and its stack files are: the folder that holds ``commands``."""
+"""Where the program and its stack files are: the folder that contains ``commands``."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def stack_file(name: str) -> Path:
-    """Return the stack file of a stack, which need not exist."""
+    """Return the path of a stack file, which may not exist."""
     return CHECKOUT / f"Pulumi.{name}.yaml"

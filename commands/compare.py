@@ -74,7 +74,7 @@ class CompareError(Exception):
 
 
 def run(stack: str, *, base: str, output: Path) -> ExitCode:
-    """Compare, write the outputs, and judge."""
+    """Compare the stack files, write the report, and judge."""
     try:
         found = build_report(stack, base)
     except (CompareError, StackFileError) as error:
@@ -86,7 +86,7 @@ def run(stack: str, *, base: str, output: Path) -> ExitCode:
     terminal.write(found, Console())
     code = exit_code(found)
     if code != ExitCode.NO_CHANGE:
-        print(f"The whole report, for a browser: {output / 'report.html'}")
+        print(f"Full report: {output / 'report.html'}")
     return code
 
 

@@ -1,7 +1,7 @@
 """Reports how the cluster differs from what was deployed.
 
-A refresh looks at what Pulumi manages; the objects within a Helm release, which it takes as one,
-are compared with what Helm deployed. Nothing is changed, neither the cluster nor the state.
+A refresh compares the resources of Pulumi. A Helm release is one of them, so its objects are
+compared with its manifest. Neither the cluster nor the state changes.
 """
 
 import dataclasses
@@ -22,12 +22,12 @@ from report.outputs import html, markdown, terminal
 
 
 def run(stack: auto.Stack, *, output: Path) -> ExitCode:
-    """Look, write the outputs where something differs, bring the issue up to date, and judge."""
+    """Compare, write the report if something differs, update the issue, and judge."""
     program = helm.find()
     if program is None:
-        print("helm is not on PATH; install helm 3.17 or later there", file=sys.stderr)
+        print("helm is not on PATH; install helm 3.17 or later", file=sys.stderr)
         return ExitCode.FAILED
-    found = look(stack, program)
+    found = build_report(stack, program)
     if found.errors or found.counts.total:
         output.mkdir(parents=True, exist_ok=True)
         (output / "note.md").write_text(markdown.write(found), encoding="utf-8")
@@ -37,8 +37,8 @@ def run(stack: auto.Stack, *, output: Path) -> ExitCode:
     return exit_code(found)
 
 
-def look(stack: auto.Stack, program: Path) -> Report:
-    """Return what differs; what could not be looked at is in the report's errors."""
+def build_report(stack: auto.Stack, program: Path) -> Report:
+    """Return the report; if the cluster cannot be read, its errors say why."""
     config = stack.get_all_config()
     seen = preview.refresh(stack, config)
     releases: dict[str, live.Release] = {}

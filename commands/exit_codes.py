@@ -1,4 +1,4 @@
-"""The exit codes of every command: what a pipeline decides by."""
+"""The exit codes of all commands, by which a pipeline decides."""
 
 import enum
 
@@ -6,7 +6,7 @@ from report.model import Report
 
 
 class ExitCode(enum.IntEnum):
-    """What a command found; a usage error is FAILED too, since 2 says that something changes."""
+    """The result of a command; a usage error is FAILED, since 2 means that something changes."""
 
     NO_CHANGE = 0
     FAILED = 1
@@ -16,18 +16,18 @@ class ExitCode(enum.IntEnum):
 
     @property
     def meaning(self) -> str:
-        """The row of this code in the help and in the docs."""
+        """What the help and the docs say about this code."""
         return _MEANINGS[self]
 
 
 _MEANINGS = {
-    ExitCode.NO_CHANGE: "nothing changes, nothing has drifted, or no policy is violated",
+    ExitCode.NO_CHANGE: "no change, no drift, or no mandatory policy is violated",
     ExitCode.FAILED: "the command failed; the message says why and what to do",
-    ExitCode.CHANGES: "something changes, or something has drifted",
+    ExitCode.CHANGES: "something changes or has drifted",
     ExitCode.RISK_RAISED: (
         "a risk rises or a mandatory policy is violated, and the stack file does not accept it"
     ),
-    ExitCode.STALE: "the plan is not the one that was reviewed",
+    ExitCode.STALE: "the plan differs from the one that was reviewed",
 }
 
 

@@ -28,11 +28,11 @@ def check_file(file: Path) -> ExitCode:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        reason = f"cannot be read ({error.strerror}); give --state the file of an exported state"
+        reason = f"cannot be read ({error.strerror}); --state must be an exported state"
         print(f"{file}: {reason}", file=sys.stderr)
         return ExitCode.FAILED
     except ValueError:
-        # What is in the file is not shown: it could be secret.
+        # The content is not shown: it can be secret.
         reason = "must be JSON; write it with: pulumi stack export --file state.json"
         print(f"{file}: {reason}", file=sys.stderr)
         return ExitCode.FAILED
@@ -40,16 +40,16 @@ def check_file(file: Path) -> ExitCode:
 
 
 def _check(source: str, content: JSON) -> ExitCode:
-    """Print what a state violates, and how that is accepted."""
+    """Print the violations of a state, and how to accept them."""
     try:
         plan = state.read(content)
     except state.StateError as error:
         print(f"{source}: {error}", file=sys.stderr)
         return ExitCode.FAILED
-    # The state's own name, since rules for production are not to be missed.
+    # The name in the state, so that no rule for production is missed.
     stack = state.stack_of(plan)
     if stack is None:
-        print(f"{source}: has no resources, so there is nothing to check")
+        print(f"{source}: has no resources to check")
         return ExitCode.NO_CHANGE
     file = stack_file(stack)
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -59,7 +59,7 @@ def _check(source: str, content: JSON) -> ExitCode:
     print(f"{stack}: {len(RULES)} rules, {counted}")
     terminal.policies(found, file.name, Console())
     if stopping:
-        print(f"To accept this, give the reasons in {file.name}:\n")
+        print(f"To accept this, add the reasons to {file.name}:\n")
         print(acceptance(item.identity for item in stopping))
         return ExitCode.RISK_RAISED
     return ExitCode.NO_CHANGE

@@ -30,7 +30,7 @@ def run(
     note_limit: int | None = None,
     reviewed: bool = False,
 ) -> ExitCode:
-    """Preview, write the outputs, write to GitLab where there is a merge request, and judge."""
+    """Preview a stack, write the report and the note of the merge request, and judge."""
     report = preview_and_write(stack, stack_file(stack.name), output, note_limit)
     publish_note(report)
     if reviewed and is_stale(report):
@@ -44,7 +44,10 @@ def preview_and_write(
     output: Path,
     note_limit: int | None = None,
 ) -> Report:
-    """Preview, and report on the terminal and in a folder; ``file`` is the stack file."""
+    """Preview a stack, and write the report to the terminal and a folder.
+
+    ``file`` is the stack file.
+    """
     with Charts(helm.find()) as charts:
         seen = preview.run(stack, charts)
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -59,12 +62,12 @@ def preview_and_write(
     _write(report, output, note_limit)
     terminal.write(report, Console())
     if exit_code(report) != ExitCode.NO_CHANGE:
-        print(f"The whole report, for a browser: {output / 'report.html'}")
+        print(f"Full report: {output / 'report.html'}")
     return report
 
 
 def _write(report: Report, folder: Path, note_limit: int | None) -> None:
-    """Write every output that is a file."""
+    """Write the files of the report."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "plan.json": terraform.write(report),

@@ -1,4 +1,4 @@
-"""What commands write to GitLab, where a pipeline gives them a token."""
+"""What commands write to GitLab, if the pipeline has a token."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ drift issue is written.
 
 
 def publish_note(report: Report) -> None:
-    """Write note and label, if this is the pipeline of a merge request and there is a token."""
+    """Write the note and the label in the pipeline of a merge request, if there is a token."""
     merge_request = os.environ.get("CI_MERGE_REQUEST_IID")
     if not merge_request or not (to := _address()):
         return
@@ -27,40 +27,40 @@ def publish_note(report: Report) -> None:
 
 
 def publish_issue(report: Report) -> None:
-    """Open, edit or close the issue of a drift, if there is a token and it is known what is."""
+    """Create, edit or close the drift issue, if there is a token and the comparison worked."""
     if report.errors or "CI_PROJECT_ID" not in os.environ or not (to := _address()):
         return
     text = markdown.write(report) if report.counts.total else None
     try:
         gitlab.publish_issue(to, report.environment, heading(report), text)
     except gitlab.PublishError as error:
-        print(f"The issue of the drift is not up to date: {error}", file=sys.stderr)
+        print(f"The drift issue is not up to date: {error}", file=sys.stderr)
 
 
 def is_stale(report: Report) -> bool:
-    """Whether the merge request of this commit showed another plan than this one."""
+    """Whether the merge request of this commit showed another plan, or its note cannot be read."""
     if not (to := _address()):
         return False
     try:
         seen = gitlab.reviewed_digest(to, os.environ["CI_COMMIT_SHA"], report.environment)
     except gitlab.PublishError as error:
-        print(f"It is not known what was reviewed: {error}", file=sys.stderr)
+        print(f"The reviewed plan cannot be read: {error}", file=sys.stderr)
         return True
     if seen is None:
-        print("No merge request of this commit has a note of this environment")
+        print(f"No merge request of this commit has a note for {report.environment}")
         return False
     if seen == report.digest:
         return False
     print(
-        f"{report.environment}: plan {report.digest} is not the reviewed one, {seen}; look at this "
-        "one and deploy it by hand, or open a new merge request",
+        f"{report.environment}: plan {report.digest} differs from the reviewed plan {seen}; review "
+        "it and deploy it by hand, or open a new merge request",
         file=sys.stderr,
     )
     return True
 
 
 def _address() -> gitlab.Address | None:
-    """Return where this pipeline may write, which a project's own token decides."""
+    """Return where this pipeline writes, None without a token of the project."""
     token = os.environ.get(TOKEN)
     if not token:
         print(f"{TOKEN} is not set, so nothing is posted to GitLab; the files are there")

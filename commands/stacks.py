@@ -1,4 +1,4 @@
-"""Opens the stack that a user names, by the CLI and the backend that the user has."""
+"""Opens a stack with the CLI and the backend of the user."""
 
 import runpy
 import sys
@@ -14,7 +14,7 @@ from report.redact import Scrubber
 
 
 def on_stack(name: str, command: Callable[[auto.Stack], ExitCode]) -> ExitCode:
-    """Run a command on a stack; what Pulumi reports as an error becomes one line."""
+    """Run a command on a stack; an error of Pulumi becomes one line."""
     try:
         return command(
             auto.select_stack(
@@ -30,5 +30,5 @@ def on_stack(name: str, command: Callable[[auto.Stack], ExitCode]) -> ExitCode:
 
 
 def _program() -> None:
-    """The program, served to the engine by this process, so that no language host is needed."""
+    """Run the program in this process, so that the engine needs no language host."""
     runpy.run_path(str(CHECKOUT / "__main__.py"))

@@ -1,7 +1,7 @@
 """The rules of ``report.analysis.rules`` as a policy pack, which Pulumi runs in its operations.
 
-``report`` is a link, so that what is published holds the rules too. Nothing else of this project
-is there, and packages only as far as ``requirements.txt`` has them.
+``report`` is a link, so the published pack contains the rules. It has no other part of this
+project but ``components.image_reference``, and only the packages of ``requirements.txt``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,9 +42,9 @@ class _Violation(NamedTuple):
 
 
 def _violations(args: ResourceValidationArgs, *rules: Rule) -> Iterator[_Violation]:
-    """Yield what a resource violates, each with the reason for which the stack accepts it."""
+    """Yield the violations of a resource, each with the reason if the stack accepts it."""
     start, _, types, name = args.urn.split("::", maxsplit=3)
-    # Unwrapped, since what is unknown in a preview could not even be passed over otherwise.
+    # Unwrapped, since any access to a value that a preview does not know would fail.
     inputs = clean(serialize_properties(args.props), Scrubber())
     components = frozenset(types.split("$")[:-1])
     resource = Resource(args.resource_type, name, components, inputs)

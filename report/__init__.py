@@ -1,6 +1,6 @@
-"""What a change does to an environment, told to the reviewer of a merge request.
+"""What a change does to an environment, for the reviewer of a merge request.
 
-``events`` reads a preview; ``security``, ``config_toml``, ``jobs`` and ``rendered`` say what it
-means; ``assemble`` makes one ``model.Report`` of it; the other modules write that for a reader.
-Nothing in it deploys, and no value that is marked secret gets into the model.
+``inputs`` reads previews, states and clusters, ``analysis`` says what they mean and makes one
+``model.Report`` of it, and ``outputs`` writes that report. Nothing here deploys. ``redact`` keeps
+values that are marked secret out of the model.
 """

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PropertyChange:
-    """One value that differs; ``old`` is None where there was none, ``new`` where none will be."""
+    """A value that differs; ``old`` or ``new`` is None on the side that has no value."""
 
     path: str
     old: str | None
@@ -30,12 +30,12 @@ Direction: TypeAlias = Literal["raised", "lowered"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RiskChange:
-    """One thing that becomes more or less dangerous.
+    """A risk that a change raises or lowers.
 
-    ``key`` is the path of the stack file that caused it and ``line`` its line there, or None
-    where the stack file does not say it. ``identity`` is what an acceptance names; it holds the
-    new value, so that an acceptance does not stretch to a later, greater risk. ``accepted`` says
-    why it is accepted, and is empty if it is not.
+    ``key`` is the key of the stack file that causes it, and ``line`` the line of that key, None
+    where the stack file has no such key. An acceptance names the ``identity``; it contains the new
+    value, so an acceptance never covers a later, greater risk. ``accepted`` is the reason for the
+    acceptance, empty where there is none.
     """
 
     identity: str
@@ -49,16 +49,15 @@ class RiskChange:
 
     @property
     def weighs(self) -> bool:
-        """Whether it is grave enough to decide on the risk of the whole change."""
+        """Whether it is grave enough to count for the risk of the whole change."""
         return self.severity in {"critical", "major"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Violation:
-    """One thing in a stack that a rule does not allow, be it new or old.
+    """Something in a stack that a rule forbids, whether it is new or old.
 
-    ``identity`` is what an acceptance names; ``key``, ``line`` and ``accepted`` are
-    as in a item.
+    ``identity``, ``key``, ``line`` and ``accepted`` are as in a risk change.
     """
 
     rule: str
@@ -73,13 +72,13 @@ class Violation:
 
     @property
     def stops(self) -> bool:
-        """Whether it keeps a change from being let through."""
+        """Whether it blocks a change."""
         return self.mandatory and not self.accepted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One mistake in the stack file: the key, what is wrong with it, and its line if it has one."""
+    """A mistake in the stack file: the key, what is wrong with it, and its line if it has one."""
 
     key: str
     text: str
@@ -88,7 +87,7 @@ class Mistake:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JobEffect:
-    """What happens to running or future jobs; a loud one can lose something."""
+    """What happens to running or future jobs; where it is loud, jobs can be lost."""
 
     loud: bool
     text: str
@@ -96,7 +95,7 @@ class JobEffect:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyChange:
-    """One key of a runner's config.toml that differs, and what it means for a build."""
+    """A key of a runner's config.toml that differs, and what it means for a build."""
 
     runner: str
     change: PropertyChange
@@ -105,7 +104,7 @@ class KeyChange:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectChange:
-    """One object that a chart renders differently."""
+    """A Kubernetes object that a chart renders differently."""
 
     operation: Literal["create", "update", "delete"]
     identity: str
@@ -114,7 +113,7 @@ class ObjectChange:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many resources are created, updated, deleted and replaced; components do not count."""
+    """How many resources are created, updated, deleted and replaced, without components."""
 
     create: int
     update: int
@@ -127,7 +126,7 @@ class Counts:
         return self.create + self.update + self.delete + self.replace
 
     def __str__(self) -> str:
-        """Say the ones that are not zero."""
+        """List the counts that are not zero."""
         words = (
             (self.create, "to create"),
             (self.update, "to update"),
@@ -142,15 +141,14 @@ Risk: TypeAlias = Literal["failed", "raised", "accepted", "lowered", "unchanged"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that is told of one environment.
+    """Everything that outputs say about one environment.
 
-    ``digest`` is of the planned operations: two previews with the same one do the same.
-    ``base`` is the commit that the change is compared with, and ``state`` tells states apart;
-    either is empty where it is not known. ``gaps`` are the things that could not be looked at, and
-    ``violations`` are of the stack as it will be, not only of what changes.
-    ``errors`` are not empty if the preview failed; nothing else is reliable then. ``drift`` says
-    that it tells what others changed in the cluster, in place of what is planned, and ``undo``
-    has the commands that take that back.
+    Two previews with the same ``digest`` plan the same operations. ``base`` is the commit that the
+    change is compared with, ``state`` the time of the state; either is empty where it is unknown.
+    ``gaps`` lists what was not compared. ``violations`` are those of the whole stack as it will
+    be. Where the preview failed, ``errors`` says why and nothing else is reliable. With ``drift``
+    the report shows what others changed in the cluster, not a plan, and ``undo`` has the commands
+    that revert it.
     """
 
     environment: str
@@ -174,7 +172,7 @@ class Report:
 
     @property
     def risk(self) -> Risk:
-        """The one word that the heading has."""
+        """The risk of the whole change, in one word."""
         if self.errors:
             return "failed"
         weighty = [item for item in self.risk_changes if item.weighs]
@@ -185,7 +183,7 @@ class Report:
 
     @property
     def unaccepted(self) -> tuple[str, ...]:
-        """What somebody has to accept in writing before it is let through, by identity."""
+        """The identities that the stack file must accept before the change may be deployed."""
         raised = (item for item in self.risk_changes if item.direction == "raised" and item.weighs)
         return (
             *(item.identity for item in raised if not item.accepted),
@@ -194,5 +192,5 @@ class Report:
 
     @property
     def stops(self) -> bool:
-        """Whether it may not be let through."""
+        """Whether the change must not be deployed."""
         return not self.errors and bool(self.unaccepted)

@@ -1,4 +1,4 @@
-"""What keeps secrets out of a report: marks in values, and known secrets in text."""
+"""Keeps secrets out of a report: values that are marked secret, and known secrets in text."""
 
 import base64
 import contextlib
@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from report.tree import JSON, Tree, leaves
 
-SECRET = "[secret]"  # noqa: S105 - what stands in place of one
+SECRET = "[secret]"  # noqa: S105 - the placeholder for a secret
 UNKNOWN = "(known after the update)"
 MARK = "4dabf18193072939515e22adb298388d"
 """The key that marks a secret, an asset and the like (pulumi: sdk/go/common/resource/sig)."""
 _MARKED_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - its value for a secret
-# What stands for a value that is not known in a preview
+# The placeholders for a value that a preview does not know
 # (pulumi: sdk/go/common/resource/plugin/rpc.go).
 _UNKNOWNS = {
     "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
@@ -26,7 +26,7 @@ _SHORT = 8
 _NAMED = r"[\w-]*(?:password|passwd|token|private[-_]?key|api[-_]?key|access[-_]?key)"
 _SECRET_KEY = re.compile(rf"{_NAMED}", re.IGNORECASE)
 _OBVIOUS = re.compile(
-    # GitLab's own tokens (gitlab:doc/security/tokens/_index.md), and variables that say it.
+    # GitLab's tokens (gitlab:doc/security/tokens/_index.md), and variables named like secrets.
     rf"\bgl[a-z]{{2,5}}-[\w.-]{{8,}}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|"
     rf"(?P<name>\b{_NAMED}|\b[\w-]*secret)=(?!\[secret\])[^\s\"',;]+",
     re.IGNORECASE,
@@ -34,14 +34,14 @@ _OBVIOUS = re.compile(
 
 
 class Scrubber:
-    """Takes known secrets out of text, however they are spelled there, and what looks like one.
+    """Replaces known secrets in text, in each of their usual encodings, and obvious secrets.
 
-    Values shorter than eight characters are words that text has for other reasons, so they are
-    taken out only where they stand alone.
+    A secret shorter than eight characters is replaced only where it stands alone: as a part of a
+    longer word it is usually something else.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Remember the secrets and their usual encodings."""
+        """Prepare the patterns of the secrets and their encodings."""
         spelled = {form for secret in secrets for form in _spellings(secret)}
         patterns = [
             re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
@@ -59,7 +59,7 @@ class Scrubber:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """Yield what a secret looks like as it is, in JSON, in a URL, in base64 and line by line."""
+    """Yield a secret and its lines as they are, in JSON, in a URL and in base64."""
     for part in {secret, *secret.splitlines()}:
         if not part.strip():
             continue
@@ -72,10 +72,10 @@ def _spellings(secret: str) -> Iterator[str]:
 
 
 def secrets_of(value: JSON) -> Iterator[str]:
-    """Yield every text that is marked secret in a state with its secrets in plain.
+    """Yield every text that a state marks as secret; the state must be decrypted.
 
-    The provider's copy of a resource's inputs is left out: it is marked as a whole if any of it
-    is secret, and so would make names and public settings secret.
+    The provider's copy of a resource's inputs is skipped: it is marked as a whole if a part of it
+    is secret, which would make names and public settings secret too.
     """
     if isinstance(value, Mapping):
         if value.get(MARK) == _MARKED_SECRET:
@@ -90,7 +90,7 @@ def secrets_of(value: JSON) -> Iterator[str]:
 
 
 def config_secrets(value: str) -> Iterator[str]:
-    """Yield the texts in a config value that is secret; an object counts leaf by leaf."""
+    """Yield the texts of a secret config value: as a whole, and for an object leaf by leaf."""
     try:
         yield from _texts(json.loads(value))
     except ValueError:
@@ -103,7 +103,7 @@ def _texts(value: object) -> Iterator[str]:
     for leaf in leaves(value):
         if isinstance(leaf, str):
             yield leaf
-            # A Secret's values are in base64, and config files in it hold the secret as a part.
+            # A Secret's values are in base64, and config files in it contain the secret.
             for decoded in _decoded(leaf):
                 yield from _texts(decoded)
 
@@ -144,5 +144,5 @@ def _clean(value: JSON, scrub: Scrubber) -> JSON:
 
 
 def _names_a_secret(name: str, value: JSON) -> bool:
-    """Whether a name says that its value is a secret, although nothing marks it."""
+    """Whether a value is a secret by its name, although nothing marks it."""
     return isinstance(value, str) and bool(value) and bool(_SECRET_KEY.fullmatch(name))

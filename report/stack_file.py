@@ -18,12 +18,12 @@ _MISTAKE = re.compile(rf"^({SETTINGS}|{ACCEPTED_RISKS})(?:\.(\S+))?: (.*)$", re.
 
 
 class StackFile:
-    """One stack file, whose mistakes are for the program to tell."""
+    """One stack file; the program reports its mistakes."""
 
     def __init__(self, name: str, text: str, scrub: Callable[[str], str] = str) -> None:
-        """Read it; a text that is no YAML has no lines.
+        """Read it; a text that is not YAML has no lines.
 
-        ``scrub`` takes secrets out of the reasons, which are told.
+        ``scrub`` takes secrets out of the reasons for acceptances.
         """
         self.name = name
         try:
@@ -41,7 +41,7 @@ class StackFile:
         """The reason for each risk that is accepted in writing, by its identity."""
 
     def find(self, *path: str, under: str = SETTINGS) -> tuple[str, int | None]:
-        """Return the key that is nearest above a path in a config value, and its line."""
+        """Return the nearest key on the way to a path in a config value, and its line."""
         for length in range(len(path), -1, -1):
             line = self._lines.get(("config", under, *path[:length]))
             if line is not None:
@@ -63,7 +63,7 @@ class StackFile:
 
 
 def _accepted(value: object) -> Mapping[str, str]:
-    """Return the accepted risks; the program refuses what is wrong with them."""
+    """Return the accepted risks, none where they have mistakes, which the program reports."""
     try:
         return AcceptedRisks.model_validate(value).root
     except pydantic.ValidationError:
@@ -89,17 +89,17 @@ class StackFileError(Exception):
 
 
 def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
-    """Return the config in a stack file; what is wrong within it is left to the program.
+    """Return the config in a stack file, whose mistakes the program reports.
 
     Args:
         file: the stack file.
-        strategy: in YAML, what ``strategy`` of every runner is to be instead.
+        strategy: in YAML, the strategy of every runner, in place of their own.
 
     Raises:
-        StackFileError: if there is no such file, or it or ``strategy`` is no YAML.
+        StackFileError: if there is no such file, or it or ``strategy`` is not YAML.
     """
     if not file.is_file():
-        message = f"{file.name} does not exist; name a stack that has a file: STACK="
+        message = f"{file.name} does not exist; name a stack that has a file"
         raise StackFileError(message)
     config = parse_config(file.read_text(encoding="utf-8"), file.name)
     if strategy:
@@ -110,10 +110,10 @@ def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
 
 
 def parse_config(text: str, name: str) -> dict[str, Any]:
-    """Return the config in the text of a stack file, whose name is for the message.
+    """Return the config in the text of a stack file; messages use its name.
 
     Raises:
-        StackFileError: if it is no YAML.
+        StackFileError: if it is not YAML.
     """
     return _table(_table(_yaml(text, name)).get("config"))
 
@@ -122,7 +122,7 @@ def _yaml(text: str, name: str) -> object:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        message = f"{name} is no YAML; correct it: {error}"
+        message = f"{name} must be YAML: {error}"
         raise StackFileError(message) from None
 
 

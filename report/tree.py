@@ -1,4 +1,4 @@
-"""Values of resources as trees: what is in them, and where two of them differ."""
+"""Values of resources as trees: what they contain, and where two of them differ."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def texts(value: Tree, key: str) -> list[str]:
 
 
 def leaves(value: object) -> Iterator[object]:
-    """Yield what is in the dictionaries and lists of a value, in order."""
+    """Yield the leaves of dictionaries and lists, in order."""
     if isinstance(value, dict):
         for item in cast("dict[str, object]", value).values():
             yield from leaves(item)
@@ -82,7 +82,7 @@ def _join(path: str, key: str) -> str:
 
 
 def _name(item: JSON, index: int) -> str:
-    """Name an entry of a list by its own name, if it has one, so that a shift is no change."""
+    """Name an entry of a list by its own name if it has one, so that moving it changes nothing."""
     if isinstance(item, str) and (variable := re.match(r"(\w+)=", item)):
         return variable[1]
     name = inside(item).get("name")
@@ -90,7 +90,7 @@ def _name(item: JSON, index: int) -> str:
 
 
 def at(value: JSON, path: str) -> JSON:
-    """Return what is at a path as a provider spells it, None where nothing is."""
+    """Return the value at a path in a provider's spelling, None where there is none."""
     return _at(value, [name or key for name, key in _PARTS.findall(path)])
 
 

@@ -80,7 +80,7 @@ def test_a_violation_says_what_to_do_and_how_to_accept_it(
 
     printed = " ".join(capsys.readouterr().out.split())
     assert "no-dood-in-prod, mandatory" in printed
-    assert "To accept this, give the reasons in Pulumi.prod.yaml:" in printed
+    assert "To accept this, add the reasons to Pulumi.prod.yaml:" in printed
     identity = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
     assert f'"{identity}": why it is acceptable' in printed
 
@@ -152,9 +152,9 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
     ("text", "message"),
     [
         ("", "must be JSON; write it with: pulumi stack export --file state.json"),
-        ("{}", "is no state of a stack; write one by: pulumi stack export --file state.json"),
-        ("[]", "is no state of a stack; write one by: pulumi stack export --file state.json"),
-        (None, "cannot be read (No such file or directory); give --state the file"),
+        ("{}", "must be a stack's state; write one with: pulumi stack export --file state.json"),
+        ("[]", "must be a stack's state; write one with: pulumi stack export --file state.json"),
+        (None, "cannot be read (No such file or directory); --state must be an exported state"),
     ],
 )
 def test_what_is_no_state_is_told_without_a_traceback(

@@ -154,7 +154,7 @@ def test_a_stack_file_that_is_not_yaml_is_rejected_by_name(tmp_path: Path) -> No
     file = tmp_path / "Pulumi.test.yaml"
     file.write_text("config: [", encoding="utf-8")
 
-    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml is no YAML; correct it"):
+    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml must be YAML"):
         read_config(file)
 
 
@@ -164,5 +164,5 @@ def test_a_stack_without_a_file_is_rejected() -> None:
 
 
 def test_a_strategy_that_is_not_yaml_is_rejected() -> None:
-    with pytest.raises(StackFileError, match="STRATEGY is no YAML; correct it"):
+    with pytest.raises(StackFileError, match="STRATEGY must be YAML"):
         read_config(CHECKOUT / "Pulumi.dev.yaml", "{kind: dood")

@@ -1,1 +1,1 @@
-"""What a change means: facts, risks, rules, keys, and the effect on jobs."""
+"""What a change means: facts, risks, rules, keys of config.toml, and the effect on jobs."""

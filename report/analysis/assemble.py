@@ -1,4 +1,4 @@
-"""From a plan to the one report that every output is made of."""
+"""Makes the one report that every output is written from."""
 
 import dataclasses
 import hashlib
@@ -16,16 +16,14 @@ from report.redact import SECRET, Scrubber
 from report.stack_file import StackFile
 from report.tree import Objects, Pair, Tree, at, differences
 
-NO_HELM = (
-    "helm is not there, so what the chart renders is not compared; put helm 3.17 or later on PATH"
-)
+NO_HELM = "the objects that charts render, since helm is not on PATH; install helm 3.17 or later"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """What a plan is about: the environment, its stack file, and the settings in use.
+    """What a plan belongs to: the environment, its stack file, and the settings in use.
 
-    ``base`` and ``state`` are as in the report; ``drift`` says that the plan is what others did.
+    ``base``, ``state`` and ``drift`` are as in the report.
     """
 
     environment: str
@@ -37,7 +35,7 @@ class Source:
 
 
 class Rendered(NamedTuple):
-    """The objects of each release by its URN, what differs in them, and what could not be seen."""
+    """The objects of each release by its URN, what differs in them, and what was not compared."""
 
     objects: Pair[Mapping[str, Objects]]
     changes: Mapping[str, tuple[ObjectChange, ...]]
@@ -45,7 +43,7 @@ class Rendered(NamedTuple):
 
 
 def report(plan: Plan, source: Source, charts: Charts, scrub: Scrubber) -> Report:
-    """Make the report of a preview."""
+    """Return the report of a preview."""
     rendered = _render(plan, charts, scrub)
     return dataclasses.replace(
         build(plan, source, rendered),
@@ -62,13 +60,13 @@ def build(
     rendered: Rendered,
     judged: Plan | None = None,
 ) -> Report:
-    """Make what previews and drift have in common.
+    """Return what the reports of previews and of drift have in common.
 
     Args:
         plan: the steps to list.
-        source: what it is about.
+        source: what the plan belongs to.
         rendered: the objects of releases.
-        judged: the steps whose risks and keys of config.toml count, if not those of the plan.
+        judged: the steps whose risks and keys of config.toml count, by default those of the plan.
     """
     judged = judged or plan
     resources = tuple(_resource(step) for step in plan.steps if step.changes)
@@ -91,7 +89,7 @@ def build(
 
 
 def _digest(plan: Plan) -> str:
-    """Return what tells plans apart: every operation, with every value that is no secret."""
+    """Return a digest of every operation, with every value that is not secret."""
     steps = [
         (step.operation, step.urn, step.changed_paths, [_fields(item) for item in _compare(step)])
         for step in plan.steps
@@ -125,12 +123,12 @@ def _resource(step: Step) -> ResourceChange:
 
 
 def _compare(step: Step) -> tuple[PropertyChange, ...]:
-    """Return what differs: what can be seen, and what only the provider sees, which is secret."""
+    """Return what differs: visible values, and secrets, which only the provider compares."""
     seen = differences(step.old, step.new)
     unseen = [
         PropertyChange(path=path, old=SECRET, new=SECRET)
         for path in step.changed_paths
-        # Entries of lists have names here, and numbers there.
+        # Here entries of lists have names, in the paths of providers they have numbers.
         if not any(change.path.startswith(path) for change in seen)
         and at(step.old, path) == at(step.new, path)
     ]
@@ -138,7 +136,7 @@ def _compare(step: Step) -> tuple[PropertyChange, ...]:
 
 
 def _render(plan: Plan, charts: Charts, scrub: Scrubber) -> Rendered:
-    """Render each release that changes, on both sides, and say what could not be rendered."""
+    """Render each release that changes, on both sides."""
     releases = [step for step in plan.steps if step.type == RELEASE and step.changes]
     if plan.errors:
         return Rendered(Pair({}, {}), {})

@@ -1,4 +1,4 @@
-"""How each rule is checked: what one resource violates, from its inputs alone."""
+"""The checks of the rules: what a resource violates, by its inputs alone."""
 
 import re
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ from report.tree import Tree, entries, flat, inside
 NAMESPACE = "kubernetes:core/v1:Namespace"
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 _LEVELS = {"privileged", "baseline", "restricted"}
-# A whole value, and not a word that happens to be somebody's user name too: the engine masks every
-# secret of the config wherever its text stands (pulumi: pkg/engine/events.go).
+# A whole value, not a word that is equal to a user name: the engine masks the text of every secret
+# of the config wherever it occurs (pulumi: pkg/engine/events.go).
 _SECRET = re.compile(rf"(?:(?<![^\s\"'=,])|(?<=://)){re.escape(SECRET)}(?![^\s\"',@])")
-# What makes pods, itself or by a controller.
+# What creates pods, itself or through a controller.
 _PODS = {"pods", "replicationcontrollers", "deployments", "replicasets", "statefulsets"} | {
     "daemonsets",
     "jobs",
@@ -33,9 +33,9 @@ _PODS = {"pods", "replicationcontrollers", "deployments", "replicasets", "statef
 
 
 class Resource(NamedTuple):
-    """A resource as rules see it: Pulumi's type and name, and inputs as ``redact.clean`` has them.
+    """A resource as rules see it: type and name in Pulumi, and inputs after ``redact.clean``.
 
-    ``components`` are the types of the components that it is in.
+    ``components`` are the types of the components that contain it.
     """
 
     type: str
@@ -45,7 +45,7 @@ class Resource(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One violation: what it is about, the thing that is wrong there, and both in a sentence."""
+    """A violation: its subject, what is wrong with it, and both in a sentence."""
 
     subject: str
     thing: str
@@ -53,7 +53,7 @@ class Finding(NamedTuple):
 
 
 def _jobs(resource: Resource) -> Tree:
-    """Return the ``[runners.kubernetes]`` of a runner's release; of anything else nothing."""
+    """Return the ``[runners.kubernetes]`` of a runner's release, empty for other resources."""
     if resource.type != RELEASE:
         return inside(None)
     return inside(parse(inside(resource.inputs, "values")), "kubernetes")
@@ -72,7 +72,7 @@ def find_node_paths(resource: Resource) -> Iterator[Finding]:
     """Find paths of the node in a runner's jobs."""
     if _jobs(resource):
         for name, path in _risks(resource, "hostPath"):
-            yield Finding(name, path, f"{name} sees {path} of the node")
+            yield Finding(name, path, f"{name} mounts {path} from the node")
 
 
 def find_privileged_services(resource: Resource) -> Iterator[Finding]:
@@ -83,14 +83,14 @@ def find_privileged_services(resource: Resource) -> Iterator[Finding]:
 
 
 def find_pod_makers(resource: Resource) -> Iterator[Finding]:
-    """Find permissions by which a job can make pods."""
+    """Find permissions by which a job can create pods."""
     own = resource.type == ROLE and RUNNER in resource.components and resource.name.endswith("-job")
     if not own:
         return
     for name, right in _risks(resource, "right"):
         verb, _, what = right.partition(" ")
         if verb in {"create", "update", "patch", "*"} and what.partition(".")[0] in _PODS:
-            yield Finding(name, right, f"jobs may {right} by {name}, and so make any pod there")
+            yield Finding(name, right, f"{name} lets jobs {right}, and so create any pod there")
 
 
 def find_privileged_builds(resource: Resource) -> Iterator[Finding]:
@@ -114,7 +114,7 @@ def find_secrets_in_values(resource: Resource) -> Iterator[Finding]:
         for path, value in flat(resource.inputs.get("values"), "values").items():
             if _SECRET.search(value):
                 name = f"release {resource.name}"
-                yield Finding(name, path, f"{path} of {name} holds a secret")
+                yield Finding(name, path, f"{path} of {name} contains a secret")
 
 
 def find_unpinned_images(resource: Resource) -> Iterator[Finding]:
@@ -127,7 +127,7 @@ def find_unlabelled_namespace(resource: Resource) -> Iterator[Finding]:
     """Find a namespace without a Pod Security level."""
     if resource.type == NAMESPACE and _level(resource) not in _LEVELS:
         name = f"namespace {inside(resource.inputs, 'metadata').get('name')}"
-        yield Finding(name, ENFORCE, f"{name} has no level in its label {ENFORCE}")
+        yield Finding(name, ENFORCE, f"{name} has no Pod Security level in its label {ENFORCE}")
 
 
 def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
@@ -136,14 +136,14 @@ def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
     level = _level(resource)
     if resource.type == NAMESPACE and not others and level != "restricted":
         name = f"namespace {inside(resource.inputs, 'metadata').get('name')}"
-        yield Finding(name, level, f"{name}, where managers run, enforces {level}")
+        yield Finding(name, level, f"managers run in {name}, which enforces {level}")
     if resource.type == RELEASE:
         name = f"the manager of runner {resource.name}"
         values = inside(resource.inputs, "values")
         context = {**inside(values, "podSecurityContext"), **inside(values, "securityContext")}
         for (kind, _), risks in container_risks(name, context):
             if list(risks):
-                yield Finding(name, kind, f"{name} does not fit the level restricted ({kind})")
+                yield Finding(name, kind, f"{name} does not meet the level restricted ({kind})")
 
 
 def _level(resource: Resource) -> str:

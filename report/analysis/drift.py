@@ -1,4 +1,4 @@
-"""From a refresh to the report of what others changed in the cluster."""
+"""Makes the report of what others changed in the cluster, from a refresh."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from report.stack_file import StackFile
 from report.tree import Objects, Pair, Tree, differences, inside
 
 _CONFIG_TOML = "config.template.toml"
-"""The key of the chart's ConfigMap under which config.toml is."""
+"""The key of config.toml in the chart's ConfigMap."""
 
 
 def report(
@@ -21,13 +21,13 @@ def report(
     releases: Mapping[str, live.Release],
     context: str | None,
 ) -> Report:
-    """Make the report.
+    """Return the report of a stack.
 
     Args:
         environment: the stack's name.
         refreshed: its refresh.
-        releases: what was found of each, by its URN.
-        context: that of the kubeconfig, None where it is the kubeconfig's own.
+        releases: its Helm releases by URN.
+        context: the context of the kubeconfig, None for the current one.
     """
     plan = dataclasses.replace(refreshed.plan, steps=tuple(map(_judge, refreshed.plan.steps)))
     with_config = dataclasses.replace(
@@ -36,7 +36,7 @@ def report(
     )
     source = assemble.Source(
         environment=environment,
-        # What the strategy or the stack file accepts was not accepted for what others do.
+        # Acceptances of the stack file do not cover what others do.
         stack_file=StackFile(f"Pulumi.{environment}.yaml", ""),
         settings={},
         state=refreshed.state,
@@ -55,7 +55,7 @@ def report(
 
 
 def _judge(step: Step) -> Step:
-    """Say whether an object really differs, by all of it that was asked for."""
+    """Decide whether an object differs, by the fields that the program sets."""
     if step.old is None or step.new is None or step.is_component:
         return step
     if is_object(step):
@@ -65,7 +65,7 @@ def _judge(step: Step) -> Step:
 
 
 def _put_config(step: Step, release: live.Release | None) -> Step:
-    """Put config.toml as it is in the cluster where it is in the values, to be looked at."""
+    """Put the live config.toml into the values of a release, where its keys are compared."""
     if release is None:
         return step
     return dataclasses.replace(
@@ -93,11 +93,11 @@ def _undo(
     resources: tuple[ResourceChange, ...],
     releases: Mapping[str, live.Release],
 ) -> Iterator[str]:
-    """Yield the commands that bring back what was deployed.
+    """Yield the commands that restore what was deployed.
 
-    What the provider does not see it would not update, but it makes again what is gone. The API
-    server lets nobody take over a field that another has set unless it is forced to, by a
-    variable that the provider reads (pulumi-kubernetes: provider/pkg/await/await.go).
+    The provider does not update what it does not compare, but it creates again what is missing.
+    It takes over a field that another manager has set only if forced to, by a variable
+    (pulumi-kubernetes: provider/pkg/await/await.go).
     """
     steps = {step.urn: step for step in refreshed.steps}
     for urn, release in releases.items():

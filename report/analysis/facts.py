@@ -87,7 +87,7 @@ def _collect(
 
 
 def origin_of(plan: Plan, step: Step) -> Origin:
-    """Say which key of the stack file a resource follows from."""
+    """Return the key of the stack file that a resource follows from."""
     runner = plan.ancestor(step, RUNNER)
     if runner:
         return Origin(("runners", runner, "strategy"), runner)
@@ -98,7 +98,7 @@ def origin_of(plan: Plan, step: Step) -> Origin:
 
 
 def _add_readers(collected: RiskFacts, objects: _Placed) -> None:
-    """Add who can read the Secrets of which namespace, by roles and their bindings."""
+    """Add the accounts that can read Secrets, by the roles and bindings of each namespace."""
     reading = {
         (item.get("kind"), namespace_of(item), inside(item, "metadata").get("name"))
         for item, _ in objects
@@ -111,7 +111,7 @@ def _add_readers(collected: RiskFacts, objects: _Placed) -> None:
         role = inside(item, "roleRef")
         where = namespace if role.get("kind") == "Role" else ""
         known = (role.get("kind"), where, role.get("name")) in reading
-        # Roles that every cluster has and that read Secrets
+        # Default roles of every cluster that read Secrets
         # (kubernetes: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go).
         if known or role.get("name") in {"admin", "edit", "cluster-admin"}:
             name = f"namespace {namespace}" if namespace else "all namespaces"

@@ -1,4 +1,4 @@
-"""What happens to jobs: restarts, losses, and what projects must change in their pipelines."""
+"""What happens to jobs: restarts, losses, and what projects must change in pipelines."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,19 +9,22 @@ from report.tree import Tree, inside
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
-_GOES = {"delete", "replace"}
+_GOES = {
+    "delete": "is deleted; what uses it fails",
+    "replace": "is deleted and created again; what uses it fails meanwhile",
+}
 _RESTART = (
-    "restarts: the old one ends its running jobs for up to an hour while the new one takes new "
-    "jobs; a job that takes longer is lost",
-    "restart: the old ones end their running jobs for up to an hour while the new ones take new "
-    "jobs; a job that takes longer is lost",
+    "restarts: the old one finishes its running jobs for up to one hour while the new one takes "
+    "over; longer jobs are lost",
+    "restart: the old ones finish their running jobs for up to one hour while the new ones take "
+    "over; longer jobs are lost",
 )
-_GO_ON = ("goes on, since its pod stays as it is", "go on, since their pods stay as they are")
+_GO_ON = ("keeps running: its pod does not change", "keep running: their pods do not change")
 """What happens to one manager, and to several."""
 
 
 def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iterator[JobEffect]:
-    """Yield what happens to jobs; ``objects`` are the rendered changes of the releases at hand."""
+    """Yield what happens to jobs; ``objects`` has the changed objects of releases by URN."""
     going = {
         str(inside(step.inputs_before, "metadata").get("name"))
         for step in plan.steps
@@ -29,28 +32,27 @@ def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iter
     }
     for name in sorted(going):
         yield _loud(
-            f"namespace {name} goes with what is in it: jobs and pods that run there are lost"
+            f"namespace {name} is deleted with everything in it: jobs and pods there are lost"
         )
     managers: dict[bool, list[str]] = {True: [], False: []}
     for step in plan.steps:
         if step.type == RELEASE and step.operation in _GOES:
-            verb = "goes" if step.operation == "delete" else "is removed and installed again"
+            verb = "is deleted" if step.operation == "delete" else "is deleted and installed again"
             yield _loud(f"the manager of runner {step.name} {verb}: its running jobs are lost")
         elif step.type == RELEASE and step.operation == "update":
             managers[_restarts(objects.get(step.urn))].append(step.name)
         elif not step.is_component and step.type != _NAMESPACE and step.operation in _GOES:
             if inside(step.inputs_before, "metadata").get("namespace") in going:
                 continue
-            verb = "is deleted" if step.operation == "delete" else "is deleted and made again"
             kind = step.type.rpartition(":")[2]
-            yield _loud(f"{kind} {_object_name(step)} {verb}; what uses it fails meanwhile")
+            yield _loud(f"{kind} {_object_name(step)} {_GOES[step.operation]}")
     yield from _managers(managers[True], _RESTART)
     yield from _managers(managers[False], _GO_ON)
 
 
-def _managers(runners: list[str], told: tuple[str, str]) -> Iterator[JobEffect]:
-    """Yield one sentence for all managers to which the same happens."""
-    one, several = told
+def _managers(runners: list[str], text: tuple[str, str]) -> Iterator[JobEffect]:
+    """Yield one sentence for all managers with the same effect."""
+    one, several = text
     if len(runners) == 1:
         yield _quiet(f"the manager of runner {runners[0]} {one}")
     elif runners:
@@ -58,7 +60,10 @@ def _managers(runners: list[str], told: tuple[str, str]) -> Iterator[JobEffect]:
 
 
 def _restarts(rendered: tuple[ObjectChange, ...] | None) -> bool:
-    """A Deployment makes new pods when its template differs; unseen, the worse is assumed."""
+    """Whether pods restart: a Deployment replaces them if its template differs.
+
+    Where nothing was rendered, they are assumed to restart.
+    """
     if rendered is None:
         return True
     return any(
@@ -70,24 +75,24 @@ def _restarts(rendered: tuple[ObjectChange, ...] | None) -> bool:
 
 
 def sentences(plan: Plan, settings: Tree) -> Iterator[str]:
-    """Yield a sentence for each thing that a reader cares about."""
+    """Yield a sentence for each change of a runner, a namespace or a Secret."""
     yield from _switches(plan, settings)
     for step in plan.steps:
         if step.type != RELEASE or step.old is None or step.new is None:
             continue
         old, new = step.old.get("version"), step.new.get("version")
         if old != new:
-            yield f"The chart of runner {step.name} goes from {old} to {new}."
+            yield f"The chart of runner {step.name} changes from {old} to {new}."
         if _digest(step.old) != _digest(step.new):
             yield f"The token of runner {step.name} is replaced."
         before, after = (inside(side, "values").get("concurrent") for side in (step.old, step.new))
         if before != after:
-            yield f"Runner {step.name} runs up to {after} jobs at a time, so far {before}."
+            yield f"Runner {step.name} runs up to {after} jobs at a time instead of {before}."
     for step in plan.steps:
         if step.type == _NAMESPACE and step.operation == "create":
-            yield f"Namespace {_object_name(step)} is made."
+            yield f"Namespace {_object_name(step)} is created."
         elif step.type == _SECRET and step.operation == "update":
-            yield f"Secret {_object_name(step)} gets other contents."
+            yield f"The contents of Secret {_object_name(step)} change."
 
 
 def _switches(plan: Plan, settings: Tree) -> Iterator[str]:
@@ -96,9 +101,9 @@ def _switches(plan: Plan, settings: Tree) -> Iterator[str]:
         for runners in (inside(plan.old_outputs, "runners"), inside(plan.new_outputs, "runners"))
     )
     for name in sorted(after.keys() - before.keys()):
-        yield f"Runner {name} is new, with {after[name]}."
+        yield f"Runner {name} is new and uses {after[name]}."
     for name in sorted(before.keys() - after.keys()):
-        yield f"Runner {name} goes; jobs with its tags stay pending unless another runner has them."
+        yield f"Runner {name} is removed; jobs with its tags wait unless another runner has them."
     for name in sorted(before.keys() & after.keys()):
         old, new = before[name], after[name]
         if old == new:
@@ -110,10 +115,10 @@ def _switches(plan: Plan, settings: Tree) -> Iterator[str]:
             yield f"Runner {name} changes from {old} to {new}: jobs with its tags {action} images."
             continue
         advice = (
-            f"jobs go on calling {will}, so projects change nothing"
+            f"jobs still call {will}, so projects change nothing"
             if was == will
-            else f"a project that includes build-image sets strategy: {new} there, and one with a "
-            f"script of its own calls {will} in place of {was} (docs/how-to/write-a-build-job.md)"
+            else f"projects that include build-image set strategy: {new} there, others call {will} "
+            f"in place of {was} in their script (docs/how-to/write-a-build-job.md)"
         )
         yield f"Runner {name} changes from {old} to {new}: {advice}."
 

@@ -1,7 +1,7 @@
-"""The risks of one Kubernetes object, and of a runner's jobs brought into Kubernetes' notation.
+"""The risks of one Kubernetes object, and of a runner's jobs in the notation of Kubernetes.
 
-Nothing here knows of strategies: an object, or the ``[runners.kubernetes]`` of config.toml, is all
-that is read. What a risk weighs is decided in ``risk_kinds``.
+Only objects and the ``[runners.kubernetes]`` of config.toml count, never the name of a strategy.
+What a risk weighs is in ``risk_kinds``.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _LEVELS = {"restricted": set[str](), "baseline": {"baseline"}}
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
 
 RisksOf = tuple[tuple[RiskName, str], Iterable[str]]
-"""A kind of risk, what has it, and the risks of that kind."""
+"""A kind of risk, the name of its subject, and the risks of that kind."""
 
 
 def namespace_of(item: Tree) -> str:
@@ -109,7 +109,7 @@ def _image_risks(name: str, image: JSON) -> Iterator[RisksOf]:
     try:
         reference = ImageReference.parse(image)
     except ValueError:
-        # A name with a variable, for example, which only a job resolves.
+        # For example a name with a variable, which only a job resolves.
         source, digest, tag = image, "", ""
     else:
         source, digest, tag = reference.name, reference.digest, reference.tag
@@ -137,7 +137,7 @@ def _reach(spec: Tree) -> Iterator[str]:
 
 
 def _peers(peer: Tree) -> Iterator[str]:
-    """Yield whom a peer stands for, a namespace at a time where it names them."""
+    """Yield the names of a peer, one for each namespace if it lists namespaces."""
     selected = entries(inside(peer, "namespaceSelector"), "matchExpressions")
     kinds = [(item.get("key"), item.get("operator")) for item in selected]
     if len(peer) == 1 and kinds == [("kubernetes.io/metadata.name", "In")]:
@@ -178,7 +178,7 @@ def job_risks(runner: str, jobs: Tree) -> Iterator[RisksOf]:
 
 
 def security_context(jobs: Tree, container: str) -> Tree:
-    """Return a kind of container's security context, in Kubernetes' notation."""
+    """Return the security context of a kind of container, in the notation of Kubernetes."""
     pod = inside(jobs, "pod_security_context")
     own = {**jobs, **pod, **inside(jobs, f"{container}_container_security_context")}
     capabilities = inside(own, "capabilities")

@@ -1,4 +1,4 @@
-"""What each kind of risk weighs, how a report says it, and why it matters."""
+"""Each kind of risk: its severity, how a report says it, and why it matters."""
 
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -28,11 +28,12 @@ RiskName: TypeAlias = Literal[
 
 
 class RiskKind(NamedTuple):
-    """A kind of fact: how grave it is, how it is told, and why it matters.
+    """A kind of risk: its severity, the sentences for it, and why it matters.
 
-    ``ordinary`` are the things that something new may have without a word. ``fresh`` says where
-    all that is new is ordinary: in a new namespace only, ``always``, or never. ``of_the_job``
-    says that a strategy whose privilege is accepted brings it. An empty text is not told.
+    ``raised`` and ``lowered`` take the name of the subject and the risk; a report does not mention
+    a change whose sentence is empty. A new subject may have the ``ordinary`` risks without a
+    mention, and with ``fresh`` any risk without a wildcard: always, or in a new namespace only.
+    ``of_the_job`` is False for what no acceptance of a strategy covers.
     """
 
     severity: RiskSeverity
@@ -47,9 +48,9 @@ class RiskKind(NamedTuple):
 KINDS: dict[RiskName, RiskKind] = {
     "podSecurity": RiskKind(
         "critical",
-        "{name} admits pods at {risk}",
-        "{name} no longer admits pods at {risk}",
-        "pods that violate the stricter level are admitted there",
+        "{name} admits pods at level {risk}",
+        "{name} no longer admits pods at level {risk}",
+        "that level admits pods which a stricter one rejects",
         frozenset({"baseline"}),
     ),
     "privileged": RiskKind(
@@ -60,28 +61,28 @@ KINDS: dict[RiskName, RiskKind] = {
     ),
     "hostPath": RiskKind(
         "critical",
-        "{name} sees {risk} of the node",
-        "{name} no longer sees {risk} of the node",
-        "a path of the node can be a way out of the pod",
+        "{name} mounts {risk} from the node",
+        "{name} no longer mounts {risk} from the node",
+        "a host path can be a way out of the pod",
     ),
     "hostNamespace": RiskKind(
         "critical",
         "{name} has {risk}",
         "{name} no longer has {risk}",
-        "it shares what keeps pods apart from their node",
+        "sharing it removes isolation from the node",
     ),
     "userNamespace": RiskKind(
         "major",
-        "{name} runs in the node's own user namespace",
-        "{name} runs in a user namespace of its own",
-        "root in the container is then root on the node, where it gets out",
+        "{name} runs in the user namespace of the node",
+        "{name} runs in its own user namespace",
+        "root that escapes from the container is then root on the node",
         frozenset({"node"}),
     ),
     "unconfined": RiskKind(
         "major",
         "{name} runs with {risk}",
         "{name} no longer runs with {risk}",
-        "the kernel shows it more than it shows an ordinary container",
+        "an unconfined container reaches more of the kernel",
     ),
     "noProfile": RiskKind(
         "minor",
@@ -94,34 +95,34 @@ KINDS: dict[RiskName, RiskKind] = {
         "major",
         "{name} has the capability {risk}",
         "{name} loses the capability {risk}",
-        "it is a part of root's powers that ordinary containers do not have",
+        "ordinary containers do not have this power of root",
     ),
     "defaultCapabilities": RiskKind(
         "minor",
         "{name} keeps the default capabilities",
         "{name} drops the default capabilities",
-        "they are parts of root's powers that it may not need",
+        "these are powers of root that it may not need",
         frozenset({"kept"}),
     ),
     "root": RiskKind(
         "minor",
         "{name} may run as uid 0",
-        "{name} runs as another uid than 0",
-        "a hole in the kernel or the runtime weighs more as root",
+        "{name} does not run as uid 0",
+        "an exploit of the kernel or the runtime is worse as root",
         frozenset({"0"}),
     ),
     "escalation": RiskKind(
         "minor",
-        "{name} may gain privileges by setuid programs",
-        "{name} cannot gain privileges by setuid programs",
-        "a process can become more than it was started as",
+        "{name} may gain privileges through setuid programs",
+        "{name} cannot gain privileges through setuid programs",
+        "a process can gain more privileges than it started with",
         frozenset({"allowed"}),
     ),
     "accountToken": RiskKind(
         "major",
-        "{name} has its account's token mounted",
-        "{name} no longer has its account's token mounted",
-        "whatever runs there can call the Kubernetes API",
+        "{name} mounts the token of its account",
+        "{name} no longer mounts the token of its account",
+        "anything that runs there can call the Kubernetes API",
         frozenset({"token"}),
         of_the_job=False,
     ),
@@ -129,7 +130,7 @@ KINDS: dict[RiskName, RiskKind] = {
         "major",
         "{name} may {risk}",
         "{name} may no longer {risk}",
-        "whoever takes over this account can do so too",
+        "anyone who takes over this account can do so too",
         of_the_job=False,
         fresh="namespace",
     ),
@@ -137,7 +138,7 @@ KINDS: dict[RiskName, RiskKind] = {
         "major",
         "{risk} can read the Secrets of {name}",
         "{risk} can no longer read the Secrets of {name}",
-        "credentials there are as safe as the weakest who reads them",
+        "credentials there are as safe as their weakest reader",
         of_the_job=False,
         fresh="namespace",
     ),
@@ -145,14 +146,14 @@ KINDS: dict[RiskName, RiskKind] = {
         "minor",
         "{name} can read the Secret {risk}",
         "{name} can no longer read the Secret {risk}",
-        "whoever runs there has what it holds",
+        "anyone who runs code there can read its contents",
         fresh="always",
     ),
     "reach": RiskKind(
         "major",
-        "{name}: {risk}",
-        "{name} no longer: {risk}",
-        "the network lets through what it kept out",
+        "{name} allows {risk}",
+        "{name} no longer allows {risk}",
+        "each allowed peer is a way in or out",
         of_the_job=False,
         fresh="namespace",
     ),
@@ -160,22 +161,22 @@ KINDS: dict[RiskName, RiskKind] = {
         "major",
         "{name} runs {risk}, which is not pinned",
         "{name} no longer runs {risk}, which is not pinned",
-        "what runs can change without a change here",
+        "the image can change without a change here",
         of_the_job=False,
     ),
     "undigested": RiskKind(
         "info",
         "{name} runs {risk} by its tag",
         "",
-        "whoever owns the repository can move a tag",
+        "the owner of the repository can move a tag",
         of_the_job=False,
         fresh="always",
     ),
     "imageSource": RiskKind(
         "minor",
-        "{name} runs images of {risk}",
+        "{name} runs images from {risk}",
         "",
-        "its owner decides on what runs there",
+        "the owner of the repository decides what runs there",
         of_the_job=False,
         fresh="always",
     ),

@@ -1,9 +1,8 @@
-"""What a change does to security, from what there is before and after it.
+"""Which risks a change raises and lowers.
 
-Both sides become facts: a set of risks by what has them, such as the host paths of one pod. What a
-subject gains is raised and what it loses is lowered. A new subject counts for what it has beyond
-an ordinary container, so that a first deployment raises little. Strategies are not told apart
-here: objects and config.toml are all that is read.
+Each side is a set of facts: the risks of each subject, such as the host paths of one pod. A risk
+that a subject gains is raised, one that it loses is lowered. A new subject counts only for what it
+has beyond an ordinary container, so a first deployment raises little.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ _EVERYTHING = frozenset({"everything"})
 _NOTHING = frozenset[str]()
 
 SEVERITIES: dict[RiskSeverity, int] = {"critical": 0, "major": 1, "minor": 2, "info": 3}
-"""From the gravest on."""
+"""The order of severities."""
 
 
 def changes(
@@ -28,13 +27,13 @@ def changes(
     stack_file: StackFile,
     settings: Tree,
 ) -> tuple[RiskChange, ...]:
-    """Return what becomes more and less dangerous, the raised and the gravest first.
+    """Return the risks that change, raised ones first, by severity.
 
     Args:
-        plan: what the preview said.
+        plan: the steps of a preview or a refresh.
         rendered: the objects of each release by its URN.
-        stack_file: where the lines and the acceptances are.
-        settings: as they were previewed, which can differ from those of the file.
+        stack_file: for the lines of keys, and the accepted risks.
+        settings: those that the program read, which can differ from those of the file.
     """
     facts = collect(plan, rendered)
     found = [
@@ -73,7 +72,7 @@ def _changes_of(
 
 
 def _differences(subject: Subject, facts: Pair[RiskFacts]) -> Iterator[tuple[Direction, str]]:
-    """Yield what a subject gains and what it loses, as far as a report says it."""
+    """Yield the risks that a subject gains and loses, without those that no report mentions."""
     risks = _compare(subject, facts)
     for risk in sorted(risks.new):
         yield "raised", risk
@@ -82,18 +81,18 @@ def _differences(subject: Subject, facts: Pair[RiskFacts]) -> Iterator[tuple[Dir
 
 
 def _compare(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
-    """Return what a subject has on one side alone."""
+    """Return the risks that a subject has on one side only."""
     kind = KINDS[subject.kind]
     before, after = facts.old.risks.get(subject), facts.new.risks.get(subject)
     namespaces = facts.map(lambda side: side.namespaces)
     if subject.kind == "reach" and subject.namespace in namespaces.old & namespaces.new:
-        # Where no policy is, all is let through.
+        # Without a policy all traffic is allowed.
         if after is None:
             return Pair(_NOTHING, _EVERYTHING)
         if before is None:
             return Pair(_EVERYTHING, _NOTHING)
     if after is None:
-        # What goes takes its risks along.
+        # The risks of a deleted subject are gone with it.
         return Pair(_NOTHING, _NOTHING)
     if before is None:
         quiet = kind.fresh == "always" or (
@@ -105,12 +104,12 @@ def _compare(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
 
 
 def _worst(risks: frozenset[str]) -> frozenset[str]:
-    """Leave out the level that another one includes."""
+    """Leave out a level that another one includes."""
     return risks - {"baseline"} if "privileged" in risks else risks
 
 
 def _acceptance(settings: Tree, runner: str | None) -> str:
-    """Return how a runner's strategy accepts its privilege, empty where it does not."""
+    """Return how a runner's strategy accepts its privilege, empty if it does not."""
     strategy = inside(settings, "runners", runner or "", "strategy")
     said = (key for key, value in strategy.items() if key.startswith("accept") and value is True)
-    return next((f"the strategy says {key}" for key in said), "")
+    return next((f"the strategy has {key}" for key in said), "")

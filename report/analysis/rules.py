@@ -1,8 +1,8 @@
-"""The rules that every stack is held to, whatever a change does: each looks at one resource.
+"""The rules for every stack, each of which checks one resource.
 
-They are pure, and three use them: the report of a preview (``violations``), the check of a state
-without a cluster (``commands.policies``), and the pack that Pulumi runs (``policy/``), whose own
-environment has of this project no more than what is imported here.
+They apply to the whole stack, not only to what changes. The report of a preview (``violations``),
+the check of a state (``commands.policies``) and the policy pack (``policy/``) use them. The
+environment of the pack has only the packages that are imported here.
 """
 
 import dataclasses
@@ -18,11 +18,11 @@ _PRODUCTION = re.compile(r"(^|[-_.])prod(uction)?($|[-_.])")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule: what it demands, what to do where it does not hold, and how it is checked.
+    """A rule: what it demands, what to do about a violation, and how it is checked.
 
-    A violation of a mandatory one stops a change unless the stack file accepts it. One for
-    ``production`` holds in stacks with ``prod`` or ``production`` in their name, such as
-    ``prod-eu``. ``key`` is where the stack file decides on it, below the runner.
+    A violation of a mandatory rule blocks a change unless the stack file accepts it. A rule for
+    ``production`` applies to stacks with ``prod`` or ``production`` in their name, such as
+    ``prod-eu``. ``key`` is the key of the stack file that decides it, below the runner.
     """
 
     name: str
@@ -35,21 +35,21 @@ class Rule:
     key: tuple[str, ...] = ("strategy",)
 
     def findings(self, resource: Resource, stack: str) -> Iterator[Finding]:
-        """Yield each violation by a resource of a stack; the name alone is without its owner."""
+        """Yield the violations of a resource; the owner in the name of the stack does not count."""
         if not self.production or _PRODUCTION.search(stack.rpartition("/")[2]):
             yield from self.check(resource)
 
     def identity(self, finding: Finding) -> str:
-        """Return what an acceptance names; with the thing, so that it stretches to no other."""
+        """Return what an acceptance names; it contains the thing, so it covers no other."""
         return f"{self.name}/{finding.subject}/{finding.thing}".replace(" ", "-")
 
 
-_ANOTHER = "choose a strategy that needs no root on the node: kaniko or buildkit-service"
+_ANOTHER = "use a strategy that needs no root on the node; the command explain lists them"
 
 RULES: tuple[Rule, ...] = (
     Rule(
         name="no-dood-in-prod",
-        description="In production, jobs see no path of their node, such as its engine's socket.",
+        description="In production, jobs mount no path of the node, such as a Docker socket.",
         remediation=_ANOTHER,
         severity="critical",
         production=True,
@@ -57,7 +57,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="no-dind-in-prod",
-        description="In production, no service of a job is privileged, as a Docker engine is.",
+        description="In production, no service of a job is privileged, as a Docker daemon is.",
         remediation=_ANOTHER,
         severity="critical",
         production=True,
@@ -65,7 +65,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="no-buildx-in-prod",
-        description="In production, no job may make pods, which could be privileged ones.",
+        description="In production, no job may create pods, since they could be privileged.",
         remediation=_ANOTHER,
         severity="critical",
         production=True,
@@ -73,44 +73,44 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="no-privileged-job-container",
-        description="The container of a job is privileged in a user namespace of its own at most.",
-        remediation="choose a variant that is not privileged, such as rootless of BuildKit",
+        description="A job's container may be privileged only inside its own user namespace.",
+        remediation="use a variant that is not privileged",
         severity="critical",
         check=checks.find_privileged_builds,
     ),
     Rule(
         name="no-wildcard-rights",
-        description="A Role lists the verbs, resources and API groups that it needs.",
-        remediation="list each right that is used in place of the wildcard",
+        description="A Role lists verbs, resources and API groups, without wildcards.",
+        remediation="list each permission in place of the wildcard",
         severity="major",
         check=checks.find_wildcards,
     ),
     Rule(
         name="no-secrets-in-values",
-        description="No token or password is in a release's values, config.toml included.",
-        remediation="give it to GitLab as a masked CI/CD variable, or keep it in a Secret",
+        description="The values of a release, config.toml included, contain no token or password.",
+        remediation="store it in GitLab as a masked CI/CD variable, or in a Secret",
         severity="critical",
         check=checks.find_secrets_in_values,
         key=("environment",),
     ),
     Rule(
         name="pinned-images",
-        description="Every image of a job or a pod has a tag other than latest, or a digest.",
-        remediation="name a version or a digest",
+        description="Every image of a job or a pod has a digest, or a tag other than latest.",
+        remediation="set a version or a digest",
         severity="major",
         check=checks.find_unpinned_images,
         key=("strategy", "image"),
     ),
     Rule(
         name="pod-security-labels",
-        description="Every namespace that the stack makes enforces a Pod Security level.",
-        remediation="leave the namespace's labels to the stack, which sets its strategy's level",
+        description="Every namespace of the stack enforces a Pod Security level.",
+        remediation="leave the labels to the stack, which sets the level of the strategy",
         severity="major",
         check=checks.find_unlabelled_namespace,
     ),
     Rule(
         name="restricted-managers",
-        description="Managers run in a namespace that enforces restricted, and fit that level.",
+        description="Managers run in a namespace that enforces restricted, and meet that level.",
         remediation="leave the managers' namespace and security context to the stack",
         severity="major",
         check=checks.find_unrestricted_managers,
@@ -118,10 +118,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         name="job-memory-limits",
         description=(
-            "Each container of a job has a memory limit, so that with concurrent it is known "
-            "what jobs can take."
+            "Every container of a job has a memory limit, so that concurrent bounds the memory of "
+            "all jobs."
         ),
-        remediation="set resources.limits.memory of the runner, and resources.service likewise",
+        remediation="set resources.limits.memory of the runner, and of resources.service",
         severity="minor",
         check=checks.find_missing_limits,
         mandatory=False,
@@ -131,7 +131,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def findings(resource: Resource, stack: str) -> Iterator[tuple[Rule, Finding]]:
-    """Yield each violation by a resource of a stack, with the rule that it violates."""
+    """Yield the violations of a resource, each with its rule."""
     for rule in RULES:
         for finding in rule.findings(resource, stack):
             yield rule, finding

@@ -1,4 +1,4 @@
-"""A runner's config.toml, key by key: what differs, and what each key means for a build."""
+"""The config.toml of a runner: which keys differ, and what each means for a build."""
 
 import re
 import tomllib
@@ -8,16 +8,16 @@ from report.inputs.events import RELEASE, Plan
 from report.model import KeyChange
 from report.tree import Tree, differences, entries, inside
 
-# By the end of the key, the first that fits (gitlab-runner:docs/executors/kubernetes/_index.md).
+# By the end of the key; the first match counts (gitlab-runner:docs/executors/kubernetes/_index.md).
 _MEANINGS = (
     (r"pre_build_script", "shell that runs in the build container before the job's own script"),
-    (r"builds_dir|logs_base_dir|scripts_base_dir", "where the job's files are in its container"),
-    (r"environment.*", "variables that every job has"),
-    (r"feature_flags\..*", "a switch of GitLab Runner's own behaviour"),
-    (r"request_concurrency", "how many jobs the manager may ask GitLab for at once"),
+    (r"builds_dir|logs_base_dir|scripts_base_dir", "where the files of a job are in its container"),
+    (r"environment.*", "variables of every job"),
+    (r"feature_flags\..*", "a feature flag of GitLab Runner"),
+    (r"request_concurrency", "how many jobs the manager may request from GitLab at once"),
     (r"kubernetes\.namespace", "the namespace in which jobs run"),
-    (r"kubernetes\.image", "the image of a job that names none"),
-    (r"kubernetes\.service_account", "the account that jobs run as"),
+    (r"kubernetes\.image", "the image of jobs that name none"),
+    (r"kubernetes\.service_account", "the service account of jobs"),
     (r"automount_service_account_token", "whether jobs can call the Kubernetes API"),
     (r"kubernetes\.privileged", "whether every container of a job is privileged"),
     (r"allow_privilege_escalation", "whether setuid programs work in a job"),
@@ -25,30 +25,30 @@ _MEANINGS = (
     (r"service_container_security_context\.privileged", "whether services are privileged"),
     (
         r"security_context\.run_as_(user|group|non_root)",
-        "as whom the container runs; unset, as its image",
+        "the user of the container, by default that of its image",
     ),
-    (r"security_context\.capabilities.*", "what of root's powers the container has"),
+    (r"security_context\.capabilities.*", "the capabilities of the container"),
     (r"security_context\.fs_group", "the group that volumes belong to"),
     (r"security_context\.seccomp_profile.*", "which system calls a job may make"),
     (r"allowed_services.*", "the only images that jobs may use as services"),
-    (r"image_pull_secrets.*", "the logins with which images of jobs are pulled"),
+    (r"image_pull_secrets.*", "the credentials that pull the images of jobs"),
     (r"pod_disruption_budget", "whether a drained node waits for running jobs"),
-    (r"cpu_request|memory_request|ephemeral_storage_request", "what a build has for itself"),
-    (r"cpu_limit", "where a build is slowed down"),
+    (r"cpu_request|memory_request|ephemeral_storage_request", "what is reserved for a build"),
+    (r"cpu_limit", "where a build is throttled"),
     (r"memory_limit", "where a build is killed, with exit code 137"),
     (r"ephemeral_storage_limit", "where a build's pod is evicted"),
     (r"node_selector.*", "which nodes jobs run on"),
-    (r"pod_spec.*", "changes of the job's pod that have no key of their own"),
-    (r"services.*", "containers that run beside every job, such as an engine"),
-    (r"volumes\.host_path.*", "paths of the node that jobs see"),
+    (r"pod_spec.*", "patches of a job's pod for fields without a key"),
+    (r"services.*", "containers that run beside every job, such as a Docker daemon"),
+    (r"volumes\.host_path.*", "paths of the node that jobs mount"),
     (r"volumes\.empty_dir.*", "folders that are empty when a job starts"),
     (r"volumes\.secret.*", "Secrets that jobs can read"),
-    (r"volumes\.config_map.*", "files about registries that the tool reads"),
+    (r"volumes\.config_map.*", "registry settings that the build tool reads"),
 )
 
 
 def parse(values: Tree) -> Tree:
-    """Return a release's one ``[[runners]]`` entry; none is empty, and so is what is no TOML."""
+    """Return the ``[[runners]]`` entry of a release, empty without one or if it is not TOML."""
     text = inside(values, "runners").get("config")
     try:
         content = tomllib.loads(text) if isinstance(text, str) else {}
@@ -58,7 +58,7 @@ def parse(values: Tree) -> Tree:
 
 
 def changes(plan: Plan) -> Iterator[KeyChange]:
-    """Yield each key of each runner that differs."""
+    """Yield the keys that differ, for each runner."""
     for step in plan.steps:
         if step.type != RELEASE or step.old is None or step.new is None:
             continue
@@ -68,9 +68,9 @@ def changes(plan: Plan) -> Iterator[KeyChange]:
 
 
 def meaning(path: str) -> str:
-    """Say what a key means for a build."""
+    """Return what a key means for a build."""
     key = re.sub(r"\[[^]]*\]", "", path)
     for pattern, text in _MEANINGS:
         if re.search(rf"(^|\.|_)({pattern})$", key):
             return text
-    return "see GitLab Runner's documentation of this key"
+    return "see the documentation of GitLab Runner"

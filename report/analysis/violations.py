@@ -1,4 +1,4 @@
-"""Which rules a stack violates, on which lines of its stack file, and which of them it accepts."""
+"""The rules that a stack violates, with lines of its stack file and acceptances."""
 
 from report.analysis import rules
 from report.analysis.checks import Resource
@@ -9,12 +9,12 @@ from report.stack_file import StackFile
 
 
 def violations(plan: Plan, stack: str, stack_file: StackFile) -> tuple[Violation, ...]:
-    """Return each violation by what there will be, those that stop a change first.
+    """Return the violations of the stack as it will be, those that block a change first.
 
     Args:
-        plan: what a preview said, or a state (``state``).
+        plan: the steps of a preview, or a state (``state``).
         stack: the stack's name.
-        stack_file: where the lines and the acceptances are.
+        stack_file: for the lines of keys, and the accepted risks.
     """
     found: list[Violation] = []
     for step in plan.steps:

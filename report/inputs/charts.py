@@ -1,7 +1,7 @@
-"""The objects that a release's chart makes, before and after, by ``helm template``.
+"""The objects that a release's chart renders, before and after a change, by ``helm template``.
 
-What the program registers the provider renders instead (``preview``), which starts no process.
-Pulumi previews a release as one changed value; what Kubernetes will be told only the chart knows.
+Pulumi previews a release as one changed value; which objects change, only the chart knows. The
+provider renders the releases that the program registers (``preview``), which starts no process.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ from report.tree import Objects, Tree, differences, inside
 
 
 class RenderError(Exception):
-    """The chart could not be rendered; the message says why and what to do, without a value."""
+    """A chart cannot be rendered; the message says why and what to do, and contains no value."""
 
 
 class Charts:
-    """Renders releases, each in a process of its own, some beside each other.
+    """Renders releases, each in its own process, several at a time.
 
-    A preview leaves the processors idle for a while, so that what it names is begun meanwhile, by
-    whichever of its threads. ``helm`` is None where there is none, and then nothing is rendered.
+    A preview leaves the processors idle for a while, so rendering begins as soon as it names a
+    release, in any of its threads. Without ``helm`` nothing is rendered.
     """
 
     def __init__(self, helm: Path | None) -> None:
-        """Remember the program; nothing runs yet."""
+        """Keep the program; nothing runs yet."""
         self.helm = helm
         self._beside = ThreadPoolExecutor(max_workers=os.cpu_count())
         self._begun: dict[str, Future[list[Tree]]] = {}
@@ -41,16 +41,16 @@ class Charts:
         self._folders = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Go on until the block ends."""
+        """Render until the block ends."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give up what nobody waits for."""
+        """Cancel what nothing waits for."""
         self._beside.shutdown(cancel_futures=True)
         self._folders.close()
 
     def begin(self, inputs: Tree) -> Future[list[Tree]]:
-        """Begin with one side of a release, unless it was begun."""
+        """Begin to render one side of a release, unless it has begun."""
         key = rendering_key(inputs)
         with self._turn:
             if key not in self._begun:
@@ -58,17 +58,17 @@ class Charts:
             return self._begun[key]
 
     def promise(self, inputs: Tree) -> Future[list[Tree]]:
-        """Return what the caller has to fill with one side's objects."""
+        """Return a future that the caller fills with the objects of one side."""
         promised: Future[list[Tree]] = Future()
         with self._turn:
             self._begun[rendering_key(inputs)] = promised
         return promised
 
     def objects(self, inputs: Tree, scrub: Scrubber) -> Objects:
-        """Return what one side of a release renders.
+        """Return the objects of one side of a release.
 
         Raises:
-            RenderError: helm failed; what it said can hold values and is not in the message.
+            RenderError: helm fails; its output can contain values and is not in the message.
         """
         documents = self.begin(inputs).result()
         return {identity(document): redact_object(document, scrub) for document in documents}
@@ -87,12 +87,12 @@ class Charts:
                 raise render_error(inputs) from error
 
     def local(self, inputs: Tree) -> Path:
-        """Return a release's chart, as a file or folder.
+        """Return the file or folder of a release's chart.
 
-        One of a repository, whose index has megabytes, is fetched once for all releases.
+        A chart of a repository is fetched once for all releases: the index has megabytes.
 
         Raises:
-            HelmError: it cannot be had; nobody tries again.
+            HelmError: the chart cannot be fetched; later calls do not try again.
         """
         chart, version = str(inputs.get("chart")), str(inputs.get("version"))
         repository = str(inside(inputs, "repositoryOpts").get("repo") or "")
@@ -115,16 +115,16 @@ class Charts:
 
 
 def render_error(inputs: Tree) -> RenderError:
-    """Say that a release could not be rendered; what failed can hold values and is not in it."""
+    """Return the error for a release; what failed can contain values and is not in it."""
     return RenderError(
-        f"chart {inputs.get('chart')} {inputs.get('version')} could not be rendered, so its "
-        "objects are not compared; check that helm can reach the chart, or set chart.archive",
+        f"the objects of chart {inputs.get('chart')} {inputs.get('version')}, which cannot be "
+        "rendered; check that helm can reach the chart, or set chart.archive",
     )
 
 
 def rendering_key(inputs: Tree) -> str:
-    """Return, as JSON, what of a release's inputs decides on what it renders."""
-    # Where the program names none, the provider keeps an empty one.
+    """Return, as JSON, the inputs that decide what a release renders."""
+    # If the program names none, the provider keeps an empty one.
     repository = inside(inputs, "repositoryOpts").get("repo") or None
     named = (inputs.get(key) for key in ("name", "namespace", "chart", "version"))
     return json.dumps([*named, repository, inside(inputs, "values")], sort_keys=True)
@@ -153,7 +153,7 @@ def identity(document: Tree) -> str:
 
 
 def redact_object(document: Tree, scrub: Scrubber) -> Tree:
-    """Return an object without what is secret in it."""
+    """Return an object without its secrets."""
     cleaned = clean(document, scrub)
     if document.get("kind") == "Secret":
         for field in ("data", "stringData"):

@@ -1,7 +1,7 @@
 """A preview's engine events as steps, without secrets.
 
-The engine masks what is marked secret before it sends an event; here it is taken out again by
-what the state and the config mark, so that it takes two mistakes to show one.
+The engine masks marked secrets before it sends an event. They are masked here once more, by what
+the state and the config mark, so that one mistake alone shows no secret.
 """
 
 import dataclasses
@@ -20,47 +20,48 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 _OURS = re.compile(
     r"^(an unhandled error occurred: )?(?=\d+ mistakes? in the config of this stack)"
 )
-"""The one error of the program that is written to be read, and holds no value."""
+"""The one error of the program that is written for users and contains no value."""
 _KNOWN = (
     # Before the API server, since a repository refuses connections too
     # (pulumi-kubernetes: provider/pkg/provider/helm_release.go).
     (
         re.compile(r"property chart value"),
-        "the chart cannot be had; check chart.version, chart.repository and chart.archive",
+        "the chart cannot be fetched; check chart.version, chart.repository and chart.archive",
     ),
     (
         re.compile(r"cluster is unreachable|unreachable cluster|connection refused|no such host"),
-        "the Kubernetes API server cannot be reached; check the address and the kubeconfig of this "
-        "environment, and whether the cluster is up",
+        "the Kubernetes API server cannot be reached; check that the cluster is up, and the "
+        "address in the kubeconfig of this environment",
     ),
     (
         re.compile(r"is forbidden|Unauthorized|must be logged in"),
-        "the Kubernetes API server refuses the account of this preview; check its kubeconfig and "
-        "its rights to read",
+        "the Kubernetes API server refuses the account of this preview; check the kubeconfig and "
+        "the account's permissions to read",
     ),
     (
         re.compile(r"context .* does not exist"),
-        "the kubeconfig has no context of that name; check kubernetes:context in the stack file",
+        "the kubeconfig has no such context; check kubernetes:context in the stack file",
     ),
     (
         re.compile(r"passphrase"),
-        "the stack's secrets cannot be read; set PULUMI_CONFIG_PASSPHRASE to its passphrase",
+        "the stack's secrets cannot be decrypted; set PULUMI_CONFIG_PASSPHRASE",
     ),
     (
         re.compile(r"currently locked"),
-        "the stack is locked by another update; wait for it, or cancel it if it was killed",
+        "another update locks the stack; wait for it, or run pulumi cancel if it was killed",
     ),
 )
 _UNSHOWN = (
-    "the {what} failed{where}; what it says can hold a secret and is not shown: run make preview"
+    "the {what} failed{where}; its message can contain a secret and is not shown: run "
+    "pulumi preview to see it"
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """One operation on one resource; ``old`` and ``new`` are its inputs, None where it is not.
+    """One operation on one resource; ``old`` and ``new`` are its inputs, None where it is absent.
 
-    ``changed_paths`` are the paths that the provider says differ, which it also knows of secrets.
+    ``changed_paths`` are those of the provider's detailed diff, which covers secrets too.
     """
 
     operation: str
@@ -79,18 +80,18 @@ class Step:
 
     @property
     def changes(self) -> bool:
-        """Whether something is done to a resource of the cluster or of GitLab."""
+        """Whether a resource of the cluster or of GitLab changes."""
         return self.operation not in {"same", "read"} and not self.is_component
 
     @property
     def inputs_before(self) -> Tree:
-        """What it was, or will be where it is new: what a reader knows it by."""
+        """The inputs before the change, or after it for a new resource."""
         return self.old or self.new or {}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a preview said; the outputs are the stack's own."""
+    """What a preview plans; the outputs are those of the stack."""
 
     steps: tuple[Step, ...]
     old_outputs: Tree
@@ -98,15 +99,15 @@ class Plan:
     errors: tuple[str, ...]
 
     def ancestor(self, step: Step, kind: str) -> str | None:
-        """Name the component of a type that a resource belongs to."""
+        """Return the name of the component of a type that contains a resource, if there is one."""
         return next((found.name for found in self._line(step) if found.type == kind), None)
 
     def components(self, step: Step) -> frozenset[str]:
-        """Return the types of the components that a resource is in."""
+        """Return the types of the components that contain a resource."""
         return frozenset(found.type for found in self._line(step) if found is not step)
 
     def _line(self, step: Step) -> Iterator[Step]:
-        """Yield a resource and what it belongs to, up to the stack."""
+        """Yield a resource and its parents, up to the stack."""
         current: Step | None = step
         while current:
             yield current
@@ -118,7 +119,7 @@ class Plan:
 
 
 def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
-    """Make a plan of the events of one preview."""
+    """Return the plan that the events of a preview describe."""
     steps: dict[str, Step] = {}
     errors: dict[str, None] = {}
     outputs: Pair[Tree] = Pair({}, {})
@@ -126,7 +127,7 @@ def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
         if event.resource_pre_event:
             step = _step(event.resource_pre_event.metadata, scrub)
             known = steps.get(step.urn)
-            # A replacement comes as several operations on one resource, in either order.
+            # A replacement consists of several operations on one resource, in either order.
             steps[step.urn] = _merge_replacement(known, step) if known else step
         done = event.res_outputs_event
         if done and done.metadata.type == "pulumi:pulumi:Stack":
@@ -144,9 +145,9 @@ def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
 
 
 def sides_of_release(event: events.EngineEvent) -> Iterator[Tree]:
-    """Yield the inputs of a release that changes, before and after, as the plan will have them.
+    """Yield the inputs of a release that changes, before and after, while the preview runs.
 
-    As long as nothing in them is a secret, which nobody knows while the preview runs.
+    They are those of the later plan unless they contain a secret, which is not known yet.
     """
     before = event.resource_pre_event
     if before and before.metadata.type == RELEASE:
@@ -155,10 +156,10 @@ def sides_of_release(event: events.EngineEvent) -> Iterator[Tree]:
 
 
 def read_refresh(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
-    """Make a plan of the events of a refresh: from the inputs in the state to what is there.
+    """Return the plan that the events of a refresh describe: from inputs to live objects.
 
-    The provider's own comparison leaves out what is added to a list, so that whole objects are
-    kept; ``changed_paths`` still has what it knows of secrets.
+    The provider's own comparison skips entries that are added to a list, so whole objects are
+    kept. ``changed_paths`` still has its findings, which cover secrets.
     """
     events_of_refresh = list(received)
     plan = read(events_of_refresh, scrub)
@@ -177,7 +178,7 @@ def read_refresh(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Pla
 
 
 def is_object(step: Step) -> bool:
-    """Whether it is one Kubernetes object, whose outputs are that object."""
+    """Whether a resource is one Kubernetes object, which is then in its outputs."""
     return step.type.startswith("kubernetes:") and step.type != RELEASE
 
 
@@ -208,7 +209,7 @@ def _merge_replacement(known: Step, step: Step) -> Step:
 
 
 def safe_message(message: str, urn: str | None, scrub: Scrubber) -> str:
-    """Say of an error what is known to hold no value: our own text, or ours for a known cause."""
+    """Return a message without values: the program's own, or advice for a known cause."""
     text = message.strip().removeprefix("error: ")
     if _OURS.match(text):
         return scrub(_OURS.sub("", text))

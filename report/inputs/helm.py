@@ -14,7 +14,7 @@ _TIMEOUT = 60.0
 
 
 class HelmError(Exception):
-    """Helm failed or is not there; what it said can hold values, and is not told."""
+    """Helm failed; its output can contain values, so it is not in the message."""
 
 
 def find() -> Path | None:
@@ -28,16 +28,16 @@ def run(helm: Path, arguments: Sequence[str], **environment: str) -> list[Tree]:
 
     Args:
         helm: the program.
-        arguments: what to do.
-        environment: variables beside those of this process.
+        arguments: of the command line.
+        environment: variables in addition to those of this process.
 
     Raises:
-        HelmError: it ended with a failure, or not within a minute.
+        HelmError: helm fails, or does not end within a minute.
     """
     try:
         answer = subprocess.run(
             [str(helm), *arguments],
-            # It ends before it is worth collecting garbage, which takes a sixth of its time.
+            # Helm ends soon, and collecting garbage takes a sixth of its time.
             env={**os.environ, "GOGC": "off", **environment},
             check=True,
             capture_output=True,

@@ -1,7 +1,7 @@
-"""What the cluster holds of an object, as far as it was asked for.
+"""The live objects of a cluster, reduced to the fields that the program sets.
 
-A field that nobody asked for has a default or belongs to a controller, and is no drift. An entry
-more in a list that was asked for is one, and so is a key more where nothing but users put keys.
+A field that the program does not set has a default or belongs to a controller, and is not drift.
+An extra entry of a list that it sets is drift, and so is an extra key where only users put keys.
 """
 
 import base64
@@ -32,11 +32,11 @@ _QUANTITIES = {"cpu", "memory", "ephemeral-storage", "storage", "sizeLimit"}
 
 
 class LiveError(Exception):
-    """The cluster cannot be looked at; the message says why and what to do, without a value."""
+    """The cluster cannot be read; the message says why and what to do, and contains no value."""
 
 
 class Kubeconfig(NamedTuple):
-    """Which cluster: the kubeconfig files, and the context in them or None for their own."""
+    """Kubeconfig files, and the context to use; None is their current context."""
 
     kubeconfig: str
     context: str | None
@@ -44,11 +44,11 @@ class Kubeconfig(NamedTuple):
 
 @contextlib.contextmanager
 def locate(settings: Mapping[str, str], kubeconfig: str) -> Generator[Kubeconfig]:
-    """Yield where the stack is, as the Kubernetes provider understands its config.
+    """Yield the kubeconfig of a stack, as the Kubernetes provider finds it.
 
     Args:
-        settings: the stack's config in plain; ``kubernetes:kubeconfig`` is a path or a content.
-        kubeconfig: the files to read where that is not set.
+        settings: the stack's decrypted config; ``kubernetes:kubeconfig`` is a path or the content.
+        kubeconfig: the files to read if that is not set.
     """
     given = settings.get("kubernetes:kubeconfig", "")
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +62,7 @@ def locate(settings: Mapping[str, str], kubeconfig: str) -> Generator[Kubeconfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Release:
-    """A Helm release: its objects as Helm deployed them and as they are, and what differs."""
+    """A Helm release: its objects as Helm deployed them, as they are, and what differs."""
 
     objects: Pair[Objects]
     changes: tuple[ObjectChange, ...]
@@ -75,7 +75,7 @@ def read_release(
     namespace: str,
     scrub: Scrubber,
 ) -> Release:
-    """Look at a release, as far as Helm has written it down.
+    """Compare a release with the manifest that Helm keeps of it.
 
     Raises:
         LiveError: the release or its objects cannot be read.
@@ -100,7 +100,7 @@ def object_changes(
     live: Tree | None,
     scrub: Scrubber,
 ) -> tuple[PropertyChange, ...]:
-    """Return what differs; of a secret only that it does."""
+    """Return what differs; of secrets only their paths."""
     if live is None:
         return differences(redact_object(wanted, scrub), None)
     seen = keep_requested(wanted, live)
@@ -117,7 +117,7 @@ def object_changes(
 
 
 def keep_requested(wanted: Tree, live: Tree) -> dict[str, JSON]:
-    """Return ``live`` with the fields that ``wanted`` has, written as there if they are equal."""
+    """Return ``live`` reduced to the fields of ``wanted``, in its spelling where they are equal."""
     return _keep_keys(wanted, live, "")
 
 
@@ -137,7 +137,7 @@ def _keep(wanted: JSON, live: JSON, key: str) -> JSON:
 
 
 def _counterpart(wanted: list[JSON], item: JSON, at: int) -> JSON:
-    """Return the entry of the same name, or at the same place where it has none; or itself."""
+    """Return the wanted entry of the same name, or at the same index if entries have no names."""
     name = inside(item).get("name")
     if name is None:
         return wanted[at] if at < len(wanted) else item
@@ -145,7 +145,7 @@ def _counterpart(wanted: list[JSON], item: JSON, at: int) -> JSON:
 
 
 def _same_quantity(wanted: JSON, live: JSON) -> bool:
-    """Whether two spellings mean as much: the API server keeps ``0.5`` as ``500m``."""
+    """Whether two quantities are equal: the API server keeps ``0.5`` as ``500m``."""
     with contextlib.suppress(ValueError):
         parse = cast("Any", quantity).parse_quantity
         return bool(parse(wanted) == parse(live))
@@ -153,15 +153,15 @@ def _same_quantity(wanted: JSON, live: JSON) -> bool:
 
 
 def _manifest(helm: Path, where: Kubeconfig, name: str, namespace: str) -> list[Tree]:
-    """Return the objects that Helm deployed last, which it has written down in a Secret."""
+    """Return the objects that Helm deployed last, from the Secret of the release."""
     arguments = ["get", "manifest", name, "--namespace", namespace]
     arguments += ["--kube-context", where.context] if where.context else []
     try:
         documents = run(helm, arguments, KUBECONFIG=where.kubeconfig)
     except HelmError as error:
         message = (
-            f"the release {namespace}/{name} cannot be read by helm; check that the account of "
-            "the kubeconfig may get and list Secrets there, and whether the cluster is up"
+            f"helm cannot read the release {namespace}/{name}; check that the cluster is up, and "
+            "that the account of the kubeconfig may get and list Secrets in that namespace"
         )
         raise LiveError(message) from error
     return [_store(item) for item in documents]
@@ -172,20 +172,20 @@ def _objects(
     documents: list[Tree],
     namespace: str,
 ) -> list[tuple[Tree, Tree | None]]:
-    """Return each object with what is there of it, None if nothing is."""
+    """Return each object with the live one, None if there is none."""
     new_client = cast("Any", config).new_client_from_config
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
             new_client(where.kubeconfig, where.context) as api,
         ):
-            # Its cache of what the API server knows would otherwise outlive the server.
+            # The default cache of API resources would outlive the server.
             dynamic = cast("Any", DynamicClient)(api, cache_file=str(Path(folder) / "known"))
             return [(item, _live(dynamic, item, namespace)) for item in documents]
     except (DynamicApiError, HTTPError, config.ConfigException) as error:
         message = (
-            "the release's objects cannot be read in the cluster; check the address and the "
-            "account of the kubeconfig, and its rights to get what the chart makes"
+            "the objects of the release cannot be read; check the address in the kubeconfig, and "
+            "that its account may get every kind of object in the chart"
         )
         raise LiveError(message) from error
 
@@ -205,9 +205,9 @@ def _live(dynamic: Any, wanted: Tree, namespace: str) -> Tree | None:  # noqa: A
 
 
 def _store(document: Tree) -> Tree:
-    """Return what the API server stores of an object: no nulls, and a Secret's text in base64.
+    """Return an object as the API server stores it: without nulls, a Secret's text in base64.
 
-    The one default that counts is that of a Deployment, since one without pods does nothing.
+    The replicas of a Deployment are the one default that counts: without pods it does nothing.
     """
     stored = _drop_nulls(document)
     if stored.get("kind") == "Deployment":

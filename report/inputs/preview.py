@@ -1,9 +1,8 @@
-"""Runs a preview and brings together what the report needs of it.
+"""Runs a preview and collects what the report needs.
 
-The state is read beside the preview, since the engine takes seconds and the reader waits; the
-config comes with the program, since each command of Pulumi derives the key of the secrets anew.
-What the two mark as secret is known from there on, to be taken out of everything else. A release
-that the program registers otherwise than the state has it is rendered on both sides meanwhile.
+The state is read while the preview runs, which takes the engine seconds. The config is read in the
+program, since each command of Pulumi derives the key of the secrets again. What either marks as
+secret is masked everywhere else. Releases that the program changes are rendered meanwhile.
 """
 
 import asyncio
@@ -34,12 +33,12 @@ from report.stack_file import SETTINGS
 from report.tree import Tree, entries, inside, leaves
 
 _KUBERNETES = "1.34.0"
-"""The version for which charts are rendered; both sides have the same."""
+"""The version for which charts are rendered, the same for both sides."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What one preview said; ``settings`` are those that the program was given."""
+    """A preview; ``settings`` are those that the program read."""
 
     plan: Plan
     settings: Tree
@@ -49,7 +48,7 @@ class Preview:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _State:
-    """What a stack's state has: secrets, when it was written, and releases' inputs by name."""
+    """The secrets of a state, the time of its last update, and the inputs of releases by name."""
 
     secrets: frozenset[str] = frozenset()
     time: str = ""
@@ -57,9 +56,9 @@ class _State:
 
 
 def run(stack: auto.Stack, charts: Charts) -> Preview:
-    """Preview ``stack``; a failure is told in the plan's errors.
+    """Preview a stack; a failure is in the errors of the plan.
 
-    ``charts`` has what changes rendered as soon as the program or the engine names it.
+    ``charts`` renders each release that changes as soon as the program or the engine names it.
     """
     configured: set[str] = set()
 
@@ -82,7 +81,7 @@ def run(stack: auto.Stack, charts: Charts) -> Preview:
 def refresh(stack: auto.Stack, config: Mapping[str, auto.ConfigValue]) -> Preview:
     """Preview a refresh, which compares the state with the cluster and runs no program.
 
-    ``config`` is the stack's, since reading it takes the engine half a second.
+    ``config`` is that of the stack, which the caller needs too: reading it takes half a second.
     """
     values = (entry.value for entry in config.values() if entry.secret)
     configured = {secret for value in values for secret in config_secrets(value)}
@@ -126,17 +125,17 @@ def _foresee(
     state: "Future[_State]",
     args: pulumi.ResourceTransformationArgs,
 ) -> None:
-    """Render a release that the program registers, if it differs from the state's."""
+    """Render a release that the program registers, if it differs from that in the state."""
     if args.type_ != RELEASE or charts.helm is None:
         return
     given = {to_camel(key): value for key, value in args.props.items() if value is not None}
-    # Of the outputs alone, since to make one of all inputs takes the SDK long.
+    # Of the outputs alone, since an output of all inputs takes the SDK long.
     outputs: list[Any] = [leaf for leaf in leaves(given) if isinstance(leaf, pulumi.Output)]
     # A copy, since a transform of the program may change them in place afterwards.
     inputs = _fill(given, iter(outputs))
 
     async def compare(resolved: list[object]) -> None:
-        # Nothing secret is in values; were it, nobody would know yet what to take out.
+        # Values contain no secrets. If they did, it would not be known yet what to mask.
         if await together.is_secret():
             return
         new = _fill(inputs, iter(resolved))
@@ -155,10 +154,10 @@ async def _render(
     inputs: Tree,
     options: pulumi.InvokeOptions,
 ) -> None:
-    """Have the provider render one side, which runs already, unlike helm."""
+    """Let the provider render one side: it runs already, unlike helm."""
     promised = charts.promise(inputs)
     try:
-        # What failed can hold values, and is not told.
+        # What failed can contain values, so it is not reported.
         with contextlib.suppress(Exception):
             chart = await asyncio.to_thread(charts.local, inputs)
             asked = {
@@ -167,13 +166,13 @@ async def _render(
                 "release_name": inputs["name"],
                 "namespace": inputs["namespace"],
                 "values": inputs["values"],
-                # Told neither, the provider asks the cluster for both each time.
+                # Without both, the provider asks the cluster for them each time.
                 "kube_version": _KUBERNETES,
                 "api_versions": [""],
             }
             call = ("kubernetes:helm:template", {"jsonOpts": json.dumps(asked)}, options)
             answer = await pulumi.runtime.invoke_async(*call)
-            # All numbers come back as floating ones.
+            # All numbers come back as floats.
             text = json.dumps(answer["result"])
             promised.set_result(json.loads(text, parse_float=_number))
     finally:
@@ -186,7 +185,7 @@ def _number(text: str) -> int | float:
 
 
 def _fill(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON and outputs
-    """Put what became of the outputs in their places, in the order of ``leaves``."""
+    """Replace the outputs in a value by what they resolved to, in the order of ``leaves``."""
     if isinstance(value, pulumi.Output):
         return next(resolved)
     if isinstance(value, dict):
@@ -198,7 +197,7 @@ def _fill(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - J
 
 
 def _read_config_secrets() -> Iterator[str]:
-    """Yield all that is secret in the config of the program that runs."""
+    """Yield the secrets in the config of the running program."""
     # Pulumi has no public function that lists the keys.
     for key, value in pulumi.runtime.config.CONFIG.get().items():
         if pulumi.runtime.is_config_secret(key):
@@ -207,13 +206,13 @@ def _read_config_secrets() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _state(stack: auto.Stack) -> Generator["Future[_State]"]:
-    """Read the state beside what is done meanwhile."""
+    """Read the state in another thread while the block runs."""
     with ThreadPoolExecutor(max_workers=1) as beside:
         yield beside.submit(_export, stack)
 
 
 def _export(stack: auto.Stack) -> _State:
-    """Return what the state has; where it cannot be read the preview fails too, and tells it."""
+    """Return the state, an empty one if it cannot be read: the preview fails then, and says so."""
     try:
         deployment = stack.export_stack().deployment
     except auto.CommandError:

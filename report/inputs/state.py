@@ -1,4 +1,4 @@
-"""A stack's state as a plan that changes nothing, so that it can be looked at without a cluster."""
+"""A stack's state as a plan that changes nothing, to check it without a cluster."""
 
 from report.inputs.events import Plan, Step
 from report.redact import Scrubber, clean, secrets_of
@@ -6,20 +6,20 @@ from report.tree import JSON, Tree, entries, inside
 
 
 class StateError(Exception):
-    """A text is no state; the message says what to give instead, without a value."""
+    """A file is not a state; the message says how to write one, and contains no value."""
 
 
 def read(content: JSON) -> Plan:
-    """Make the plan of an export (``pulumi stack export``) or of a file of a backend.
+    """Return the plan of an export (``pulumi stack export``) or of a file of a backend.
 
-    Values that are secret are not in it, be they encrypted in the state or in plain.
+    It contains no secret value, whether the state encrypts them or not.
 
     Raises:
-        StateError: it is neither.
+        StateError: the content is neither.
     """
     state = inside(content, "deployment") or inside(content, "checkpoint", "latest")
     if not state:
-        message = "is no state of a stack; write one by: pulumi stack export --file state.json"
+        message = "must be a stack's state; write one with: pulumi stack export --file state.json"
         raise StateError(message)
     scrub = Scrubber(secrets_of(state))
     there = [item for item in entries(state, "resources") if not item.get("delete")]
@@ -28,7 +28,7 @@ def read(content: JSON) -> Plan:
 
 
 def stack_of(plan: Plan) -> str | None:
-    """Name the stack that resources belong to, which their URNs say; without any there is none."""
+    """Return the name of the stack, from the URNs of its resources; None without resources."""
     return plan.steps[0].urn.split("::")[0].rpartition(":")[2] if plan.steps else None
 
 

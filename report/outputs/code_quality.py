@@ -12,7 +12,7 @@ from report.outputs.phrases import advice, why
 
 
 def write(report: Report) -> str:
-    """Return the findings: mistakes in the file, each risk that rises, and violated rules."""
+    """Return the findings: mistakes in the file, raised risks, and violations."""
     return json.dumps([*_mistakes(report), *_risks(report), *_policies(report)], indent=1)
 
 

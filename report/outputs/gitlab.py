@@ -1,10 +1,10 @@
-"""The note and the label of a merge request, and the issue of a drift, by GitLab's API.
+"""The note and the label of a merge request, and the drift issue, through GitLab's API.
 
-There is one note for an environment, of our own account, found by its marker and edited in place.
-Two pipelines can be at it at once: each looks again after it has made a note, keeps the oldest
-and removes the others, so that one is left whoever was first. So it is with issues, of which the
-others are closed, since only an owner may remove one. A drift that comes again gets a new issue:
-the old one tells of what was, and of who took it back.
+Each environment has one note of the token's own account, found by its marker and edited in place.
+Two pipelines may write at once: each reads the notes again after it has created one, keeps the
+oldest and deletes the others, so one is left in any order. Issues work alike, but extra ones are
+closed, since only an owner may delete them. New drift gets a new issue: the old one records what
+was there, and who reverted it.
 """
 
 import dataclasses
@@ -20,27 +20,27 @@ from report.outputs.phrases import drift_of, marker, plan_digest
 _TIMEOUT = 10.0
 _RETRIES = 4
 _LONGEST_WAIT = 30
-"""The most seconds that a server may ask to be left alone for, between two tries."""
+"""The most seconds that a server may ask to wait between two tries."""
 _GONE = 404
 
 _ADVICE = {
-    401: "the token is wrong or has expired; make a project access token with the scope api and "
+    401: "the token is wrong or has expired; create a project access token with the scope api and "
     "store it as the masked variable IMAGE_BUILDS_NOTE_TOKEN",
-    403: "the token may not write there; give its role at least Reporter, and the scope api",
-    404: "there is no such project or merge request for this token, or it has no issues; check "
-    "that the token is of this project",
+    403: "the token may not write there; it needs the role Reporter or higher, and the scope api",
+    404: "the token sees no such project or merge request, or issues are disabled; check that it "
+    "belongs to this project",
     409: "another request changed it at the same time; run the job again",
     429: "GitLab limits the rate of requests; run the job again later",
 }
 
 
 class PublishError(Exception):
-    """GitLab cannot be told; the message says why and what to do, in one line."""
+    """Nothing can be written to GitLab; the message says why and what to do, in one line."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where to write: an instance, one of its projects, and the token for it."""
+    """Where to write: an instance, a project, and the token."""
 
     url: str
     project: str
@@ -48,10 +48,10 @@ class Address:
 
 
 def publish_note(address: Address, merge_request: str, environment: str, text: str) -> None:
-    """Make the note of an environment, or edit the one that is there.
+    """Create the note of an environment, or edit the existing one.
 
     Raises:
-        PublishError: GitLab refuses or cannot be reached.
+        PublishError: GitLab refuses, or cannot be reached.
     """
     try:
         client = _client(address)
@@ -68,10 +68,10 @@ def publish_note(address: Address, merge_request: str, environment: str, text: s
 
 
 def label(address: Address, merge_request: str, name: str, *, wanted: bool) -> None:
-    """Give the merge request a label, or take it away; others stay as they are.
+    """Add a label to a merge request, or remove it; other labels stay.
 
     Raises:
-        PublishError: GitLab refuses or cannot be reached.
+        PublishError: GitLab refuses, or cannot be reached.
     """
     try:
         client = _client(address)
@@ -83,16 +83,16 @@ def label(address: Address, merge_request: str, name: str, *, wanted: bool) -> N
 
 
 def publish_issue(address: Address, environment: str, title: str, text: str | None) -> None:
-    """Open the issue of an environment's drift or edit the one that is open.
+    """Create, edit or close the drift issue of an environment.
 
     Args:
         address: where.
-        environment: whose drift it is.
-        title: the issue's new title.
-        text: the issue's new text, or None to close it, since nothing has drifted any more.
+        environment: the one that has drifted.
+        title: the new title.
+        text: the new description, or None to close the issue.
 
     Raises:
-        PublishError: GitLab refuses or cannot be reached.
+        PublishError: GitLab refuses, or cannot be reached.
     """
     try:
         client = _client(address)
@@ -100,7 +100,7 @@ def publish_issue(address: Address, environment: str, title: str, text: str | No
         issues = _issues(client, project, environment)
         if text is None:
             for issue in issues:
-                _close(project, issue, "Nothing differs from what was deployed any more.")
+                _close(project, issue, "The cluster matches what was deployed again.")
             return
         wanted = {"title": title, "description": text}
         if not issues:
@@ -110,16 +110,16 @@ def publish_issue(address: Address, environment: str, title: str, text: str | No
         if (issues[0].title, issues[0].description) != (title, text):
             project.issues.update(issues[0].iid, wanted, max_retries=_RETRIES)
         for younger in issues[1:]:
-            _close(project, younger, f"#{issues[0].iid} tells the same.")
+            _close(project, younger, f"Duplicate of #{issues[0].iid}.")
     except (GitlabError, requests.RequestException) as error:
         raise PublishError(_explain(error)) from None
 
 
 def reviewed_digest(address: Address, commit: str, environment: str) -> str | None:
-    """Return the digest that was reviewed in the merge request of a commit, if there is one.
+    """Return the digest in the note of a commit's merge request, None without a note.
 
     Raises:
-        PublishError: GitLab refuses or cannot be reached.
+        PublishError: GitLab refuses, or cannot be reached.
     """
     try:
         client = _client(address)
@@ -146,7 +146,7 @@ def _client(address: Address) -> gitlab.Gitlab:
 
 
 def _shorten(response: requests.Response, **_: object) -> None:
-    """Bound what the server asks for: python-gitlab sleeps for as long as it is told to."""
+    """Limit the wait that a server asks for: python-gitlab would sleep for as long."""
     asked = response.headers.get("Retry-After", "")
     if asked:
         seconds = int(asked) if asked.isdigit() else _LONGEST_WAIT
@@ -159,8 +159,8 @@ def _merge_request(client: gitlab.Gitlab, address: Address, number: str) -> Any:
 
 
 def _notes(client: gitlab.Gitlab, place: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
-    """Return our own notes of an environment, the oldest first."""
-    ours = _ourselves(client)
+    """Return the notes of an environment by this account, the oldest first."""
+    ours = _own_id(client)
     first = marker(environment)
     notes = cast("Iterator[Any]", place.notes.list(iterator=True, max_retries=_RETRIES))
     found = [note for note in notes if note.body.startswith(first) and note.author["id"] == ours]
@@ -168,14 +168,14 @@ def _notes(client: gitlab.Gitlab, place: Any, environment: str) -> list[Any]:  #
 
 
 def _issues(client: gitlab.Gitlab, project: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
-    """Return our own open issues of an environment's drift, the oldest first."""
+    """Return the open drift issues of an environment by this account, the oldest first."""
     first = marker(drift_of(environment))
     found = cast(
         "Iterator[Any]",
         project.issues.list(
             state="opened",
             labels=f"drift: {environment}",
-            author_id=_ourselves(client),
+            author_id=_own_id(client),
             scope="all",
             iterator=True,
             max_retries=_RETRIES,
@@ -190,7 +190,7 @@ def _close(project: Any, issue: Any, reason: str) -> None:  # noqa: ANN401 - pyt
     project.issues.update(issue.iid, {"state_event": "close"}, max_retries=_RETRIES)
 
 
-def _ourselves(client: gitlab.Gitlab) -> int:
+def _own_id(client: gitlab.Gitlab) -> int:
     return cast("Any", client.http_get("/user", max_retries=_RETRIES))["id"]
 
 
@@ -203,8 +203,8 @@ def _remove(place: Any, note: int) -> None:  # noqa: ANN401 - python-gitlab type
 
 
 def _explain(error: GitlabError | requests.RequestException) -> str:
-    """Say what is wrong, without what the server or the library says of the request."""
+    """Return advice, without what the server or the library says about the request."""
     code = error.response_code if isinstance(error, GitlabError) else None
     if code is None:
         return "GitLab does not answer; check CI_SERVER_URL and the network of the runner"
-    return f"GitLab answers {code}: {_ADVICE.get(code, 'try again, and see its status page')}"
+    return f"GitLab answers {code}: {_ADVICE.get(code, 'try again, and check its status page')}"

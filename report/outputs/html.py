@@ -1,4 +1,4 @@
-"""The whole report as one HTML file that needs nothing else."""
+"""The whole report as one HTML file that loads nothing else."""
 
 import jinja2
 

@@ -1,6 +1,6 @@
-"""The note of a merge request and the issue of a drift, in GitLab's Markdown.
+"""The note of a merge request and the drift issue, in GitLab's Markdown.
 
-Values stand in code, where GitLab runs no quick action, notifies nobody and links nothing.
+Values are in code, where GitLab runs no quick action, notifies nobody and links nothing.
 """
 
 import re
@@ -24,12 +24,12 @@ from report.outputs.phrases import (
 )
 
 LIMIT = 1_000_000
-"""The most characters that a note may have (gitlab:app/models/note.rb); an issue may have more."""
-_CUT = "… {count} more lines are in the report's page, which the job keeps as an artifact"
+"""The most characters of a note (gitlab:app/models/note.rb); an issue may have more."""
+_CUT = "… {count} more lines are in report.html, an artifact of the job"
 
 
 def write(report: Report, limit: int = LIMIT) -> str:
-    """Return the note; what is too long is cut from its details."""
+    """Return the note; details that exceed the limit are cut."""
     if not (report.errors or report.counts.total or report.stops or report.gaps):
         quiet = f"{report.environment}: nothing changes. {stamp(report)}"
         return f"{marker(report.environment)}\n{quiet}\n"
@@ -55,17 +55,17 @@ def _summary(report: Report) -> Iterator[str]:
     for line in (*report.sentences, *(item.text for item in report.effects if not item.loud)):
         yield f"- {_prose(line)}"
     for gap in report.gaps:
-        yield f"- Not looked at: {_prose(gap)}"
+        yield f"- Not compared: {_prose(gap)}"
     yield ""
     yield from _undo(report)
     yield from _table(("security", "what", "why it matters", "where"), _risks(report))
-    yield from _table(("policy", "what violates it", "what to do", "where"), _policies(report))
+    yield from _table(("policy", "violation", "what to do", "where"), _policies(report))
     yield from _acceptance(report)
     yield from _table(("", "resource", "type", "what changes"), _resources(report))
 
 
 def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """Yield the lines of a table, none for one without rows."""
+    """Yield the lines of a table, none without rows."""
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
     if lines:
         yield f"| {' | '.join(headings)} |".replace("|  |", "| |")
@@ -76,7 +76,7 @@ def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterat
 
 def _undo(report: Report) -> Iterator[str]:
     if report.undo:
-        yield "To keep it, write it into the stack file or the program; to take it back:"
+        yield "To keep these changes, add them to the stack file or the program. To revert them:"
         yield ""
         yield _fence("\n".join(report.undo), "sh")
         yield ""
@@ -116,7 +116,7 @@ def _paths(change: ResourceChange) -> str:
 
 def _acceptance(report: Report) -> Iterator[str]:
     if report.unaccepted and not report.drift:
-        yield f"To accept this, give the reasons in {_code(report.stack_file)}:"
+        yield f"To accept this, add the reasons to {_code(report.stack_file)}:"
         yield ""
         yield _fence(acceptance(report.unaccepted), "yaml")
         yield ""
@@ -153,7 +153,7 @@ def _properties(changes: Iterable[ResourceChange | ObjectChange]) -> Iterator[st
 
 
 def _fold(name: str, lines: list[str], room: int) -> str:
-    """Fold a part of the details, with as many of its lines as there is room for."""
+    """Fold a part of the details, with as many lines as fit."""
     for kept in _halves(len(lines)):
         rest = [_CUT.format(count=len(lines) - kept)] if kept < len(lines) else []
         body = _fence("\n".join([*lines[:kept], *rest]), "diff")
@@ -182,7 +182,7 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Keep Markdown, mentions, references and HTML out of a sentence that names things."""
+    """Escape Markdown, mentions, references and HTML in a sentence that contains names."""
     shown = re.sub(r"\s+", " ", text)
     shown = re.sub(r"([\\`*_{}\[\]<>|~$^])", r"\\\1", shown)
     return re.sub(r"([@#!&%])(?=\w)", "\\1\u200b", shown)

@@ -1,4 +1,4 @@
-"""What every output says in the same words: headings, risks, violations, and lines of a diff."""
+"""The words that all outputs share: headings, risks, violations and the lines of a diff."""
 
 import difflib
 import re
@@ -17,40 +17,40 @@ from report.model import (
 )
 
 _LONG = 200
-"""Characters from which a value of one line is cut: nobody compares more by eye."""
+"""Characters after which a value of one line is cut: nobody compares more by eye."""
 _RISK: dict[Risk, str] = {
     "failed": "the preview failed",
     "raised": "risk RAISED and not accepted",
-    "accepted": "risk raised, and accepted in the stack file",
+    "accepted": "risk raised and accepted in the stack file",
     "lowered": "risk lowered",
     "unchanged": "risk unchanged",
 }
 _RISK_OF_DRIFT: dict[Risk, str] = {
     **_RISK,
-    "failed": "it is not known whether the cluster has drifted",
+    "failed": "the cluster cannot be compared",
     "raised": "risk RAISED",
 }
 
 
 def heading(report: Report) -> str:
-    """Say in one line how much changes and how risky it is."""
+    """Return one line: how much changes, and the risk."""
     risk = (_RISK_OF_DRIFT if report.drift else _RISK)[report.risk]
     if report.errors:
         return f"{report.environment}: {risk}"
     parts = [_drift_counts(report.counts) if report.drift else str(report.counts), risk]
     if broken := sum(item.stops for item in report.violations):
-        parts.append(f"{plural(broken, 'violation')} of policies, not accepted")
+        parts.append(f"{plural(broken, 'policy violation')} not accepted")
     return f"{report.environment}: {'; '.join(parts)}"
 
 
 def _drift_counts(counts: Counts) -> str:
     words = ((counts.update, "changed"), (counts.delete, "deleted"))
     text = " and ".join(f"{count} {word}" for count, word in words if count)
-    return f"{text} outside of Pulumi" if text else "nothing has drifted"
+    return f"{text} outside of Pulumi" if text else "no drift"
 
 
 def stamp(report: Report) -> str:
-    """Say which plan it is, and what it is compared with; ``plan_digest`` reads it."""
+    """Return the digest of the plan, and what it is compared with; ``plan_digest`` reads it."""
     if report.drift:
         return f"Compared with the state of `{report.state}`."
     base = f", compared with commit `{report.base}`" if report.base else ""
@@ -59,41 +59,41 @@ def stamp(report: Report) -> str:
 
 
 def plan_digest(text: str) -> str | None:
-    """Return the digest of the plan that a note is about."""
+    """Return the digest of the plan that a note describes."""
     found = re.findall(r"Plan `([0-9a-f]{16})`", text)
     return found[-1] if found else None
 
 
 def marker(subject: str) -> str:
-    """Return the comment by which an environment's note, or its drift's issue, is found again."""
+    """Return the comment that identifies the note, or the drift issue, of an environment."""
     return f"<!-- image-builds:{subject} -->"
 
 
 def drift_of(environment: str) -> str:
-    """Return the subject of the issue."""
+    """Return the subject of the drift issue."""
     return f"drift of {environment}"
 
 
 def plural(count: int, word: str) -> str:
-    """Say how many there are."""
+    """Return a count with its word."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def acceptance(identities: Iterable[str]) -> str:
-    """Write what a stack file has to say to accept these; nothing for none."""
+    """Return the YAML that accepts these in a stack file, empty for none."""
     entries = "\n".join(f'    "{identity}": why it is acceptable' for identity in identities)
     return f"config:\n  {ACCEPTED_RISKS}:\n{entries}" if entries else ""
 
 
 def word(change: RiskChange) -> str:
-    """Say which way a risk goes, and how far."""
+    """Return the direction of a risk, with its severity if it rises."""
     if change.direction == "lowered":
         return "lowered"
     return "raised, accepted" if _counts_as_accepted(change) else f"raised, {change.severity}"
 
 
 def why(change: RiskChange) -> str:
-    """Say why a risk matters, and why it was accepted."""
+    """Return why a risk matters, and why it is accepted."""
     accepted = f"; accepted: {change.accepted}" if _counts_as_accepted(change) else ""
     return change.reason + accepted
 
@@ -103,20 +103,20 @@ def _counts_as_accepted(change: RiskChange) -> bool:
 
 
 def level(violation: Violation) -> str:
-    """Say in a word whether a violation stops a change."""
+    """Return in a word whether a violation blocks a change."""
     if violation.accepted:
         return "accepted"
     return "mandatory" if violation.mandatory else "advisory"
 
 
 def advice(violation: Violation) -> str:
-    """Say what to do about a violation, or why nothing is to be done."""
+    """Return what to do about a violation, or why it is accepted."""
     accepted = violation.accepted
-    return f"nothing, it is accepted: {accepted}" if accepted else violation.remediation
+    return f"nothing; accepted: {accepted}" if accepted else violation.remediation
 
 
 def title(change: ResourceChange | ObjectChange) -> str:
-    """Name what changes, with what happens to it."""
+    """Return the operation and the name of what changes."""
     if isinstance(change, ObjectChange):
         return f"{change.operation} {change.identity}"
     return f"{change.operation} {short_type(change)} {change.name}"
@@ -138,7 +138,7 @@ def diff(changes: Iterable[PropertyChange]) -> Iterator[str]:
 
 
 def values(change: PropertyChange) -> Iterator[str]:
-    """Yield one value before and after; a text of many lines is compared line by line."""
+    """Yield a value before and after; a text of several lines is compared line by line."""
     old, new = change.old or "", change.new or ""
     if _is_text(change):
         pairs = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=1)

@@ -1,4 +1,4 @@
-"""The report on a terminal, in colour where there is one."""
+"""The report on a terminal, in colour if it has any."""
 
 import itertools
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ _SIGNS = {"-": "red", "+": "green", "@": "dim"}
 
 
 def write(report: Report, console: Console) -> None:
-    """Print the report; values are text, never rich's markup."""
+    """Print the report; values are plain text, never markup of rich."""
     style = _STYLES["raised" if report.stops else report.risk]
     console.print(Text(heading(report), style))
     for error in report.errors:
@@ -62,17 +62,17 @@ def write(report: Report, console: Console) -> None:
 def _summary(report: Report, console: Console) -> None:
     for effect in report.effects:
         console.print(Text(f"• {effect.text}", "bold red" if effect.loud else ""))
-    undo = (f"To take it back: {command}" for command in report.undo)
+    undo = (f"To revert: {command}" for command in report.undo)
     for sentence in (*undo, *report.sentences):
         console.print(Text(f"• {sentence}"), soft_wrap=True)
     for gap in report.gaps:
-        console.print(Text(f"• Not looked at: {gap}", "yellow"))
+        console.print(Text(f"• Not compared: {gap}", "yellow"))
     if report.risk_changes:
         console.print(_security(report))
     policies(report.violations, report.stack_file, console)
     if (wanted := acceptance(report.unaccepted)) and not report.drift:
-        console.print(Text(f"To accept this, give the reasons in {report.stack_file}:"))
-        # It is there to be copied.
+        console.print(Text(f"To accept this, add the reasons to {report.stack_file}:"))
+        # Not wrapped, so that it can be copied.
         console.print(Text(wanted, "yellow"), soft_wrap=True)
 
 
@@ -87,7 +87,7 @@ def _changes(
 ) -> None:
     for change in changes:
         console.print(Text(title(change), "bold"))
-        # Whatever is new can be read in the stack file and in the page, and config.toml above.
+        # New objects are in the stack file and the page, and config.toml is above.
         if change.operation != "create":
             known = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
             _lines(diff(item for item in change.properties if item.path not in known), console)
@@ -107,7 +107,7 @@ def _security(report: Report) -> Table:
 
 
 def policies(violations: Iterable[Violation], stack_file: str, console: Console) -> None:
-    """Print violated rules."""
+    """Print the violations of rules."""
     for item in violations:
         style = "red" if item.stops else "yellow" if item.accepted else ""
         where = f"{stack_file}:{item.line}" if item.line else item.key

@@ -1,4 +1,4 @@
-"""The counts for GitLab's merge request widget (``artifacts:reports:terraform``)."""
+"""The counts for the merge request widget of GitLab (``artifacts:reports:terraform``)."""
 
 import json
 
@@ -6,7 +6,7 @@ from report.model import Report
 
 
 def write(report: Report) -> str:
-    """Return three integers and nothing else; what is replaced is deleted and created."""
+    """Return three integers and nothing else; a replacement counts as deleted and created."""
     counts = report.counts
     return json.dumps(
         {

@@ -28,7 +28,7 @@ RELEASE = "gitlab-runner-builds"
 
 def look(site: Site) -> Report:
     with site.stack.open() as stack:
-        return drift.look(stack, toolchain.ensure("helm").file)
+        return drift.build_report(stack, toolchain.ensure("helm").file)
 
 
 @pytest.fixture(scope="module")
@@ -221,9 +221,7 @@ def test_the_commands_that_are_told_take_all_of_it_back(deployed: Site, drifted:
 
     report = look(deployed)
 
-    assert phrases.heading(report) == "test: nothing has drifted; risk unchanged", note.write(
-        report
-    )
+    assert phrases.heading(report) == "test: no drift; risk unchanged", note.write(report)
     assert report.undo == ()
 
 

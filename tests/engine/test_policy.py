@@ -22,7 +22,7 @@ from tests.support.stacks import Site
 
 LIMITS = {"resources": {"limits": {"memory": "1Gi"}}}
 IDENTITY = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
-WHAT = "the job pod of runner builds sees /var/run/docker.sock of the node"
+WHAT = "the job pod of runner builds mounts /var/run/docker.sock from the node"
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_dood_is_refused_in_prod_by_the_pack_and_kaniko_is_not(prod: Site, pack:
 
     assert not refused
     assert "[mandatory] [severity: critical] no-dood-in-prod" in output
-    assert f"{WHAT}; choose a strategy that needs no root on the node" in output
+    assert f"{WHAT}; use a strategy that needs no root on the node" in output
     assert f'or accept it as "{IDENTITY}"' in output
     assert passed
     assert "image-builds@v" in quiet
@@ -108,7 +108,7 @@ def test_a_secret_in_values_is_refused_without_a_word_of_it(prod: Site, pack: Pa
     passed, output = _preview(prod, pack)
 
     assert not passed
-    assert "values.runners.config of release builds holds a secret" in output
+    assert "values.runners.config of release builds contains a secret" in output
     assert "planted-secret" not in output
 
 

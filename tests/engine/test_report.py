@@ -236,7 +236,7 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
     ("change", "cause"),
     [
         (CONFIG_ERROR, "acceptNodeRoot"),
-        (CHART_MISSING, "the chart cannot be had; check chart.version"),
+        (CHART_MISSING, "the chart cannot be fetched; check chart.version"),
     ],
     ids=["config-error", "chart-missing"],
 )
@@ -300,7 +300,7 @@ def test_a_program_that_fails_shows_no_value(
     report = _report(deployed, Change(secrets={"runnerTokens.builds": "glrt-spilled-token-03"}))
 
     assert exit_code(report) == ExitCode.FAILED
-    assert report.errors[0].startswith("the program failed; what it says can hold a secret")
+    assert report.errors[0].startswith("the program failed; its message can contain a secret")
     assert "spilled" not in str(report)
 
 

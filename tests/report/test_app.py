@@ -95,7 +95,7 @@ def test_a_runner_is_explained_with_another_strategy(capsys: pytest.CaptureFixtu
     ("text", "said"),
     [
         (None, "Pulumi.dev.yaml does not exist"),
-        ("config: {}", "Pulumi.dev.yaml: has mistakes, which a preview lists one by one"),
+        ("config: {}", "Pulumi.dev.yaml: has mistakes; a preview lists them"),
     ],
 )
 def test_what_cannot_be_explained_is_one_line(

@@ -201,7 +201,7 @@ class TestReport:
         report = _report()
 
         assert report.violations == ()
-        assert "Runner main runs up to 3 jobs at a time, so far 10." in report.sentences
+        assert "Runner main runs up to 3 jobs at a time instead of 10." in report.sentences
 
     def test_a_new_stack_is_all_new(self, clone: Clone) -> None:
         clone.write(stack="new")
@@ -217,7 +217,7 @@ class TestReport:
 
         assert str(report.counts) == "1 to update, 9 to delete"
         loud = [item.text for item in report.effects if item.loud]
-        assert loud[0].startswith("Namespace builds-other goes")
+        assert loud[0].startswith("Namespace builds-other is deleted")
 
     def test_a_namespace_with_another_name_is_a_replacement(self, clone: Clone) -> None:
         clone.write({"runners.main.jobNamespace": "elsewhere"})
@@ -406,7 +406,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("config: [", "Pulumi.dev.yaml is no YAML; correct it"),
+            ("config: [", "Pulumi.dev.yaml must be YAML"),
             ("config:\n  image-builds:settings: x", "image-builds:settings: must be a mapping"),
             ("config: {}", "image-builds:settings: is required; add it"),
             ("config: {}", "kubernetes:context: is required"),
@@ -468,8 +468,8 @@ class TestCommand:
         assert (output / "note.md").read_text(encoding="utf-8") == markdown.write(_report())
         assert (output / "report.html").read_text(encoding="utf-8") == html.write(_report())
         said = capsys.readouterr().out
-        assert "dev: 3 to update; risk raised, and accepted in the stack file" in said
-        assert said.endswith(f"The whole report, for a browser: {output / 'report.html'}\n")
+        assert "dev: 3 to update; risk raised and accepted in the stack file" in said
+        assert said.endswith(f"Full report: {output / 'report.html'}\n")
 
     def test_no_change_names_no_page(
         self,

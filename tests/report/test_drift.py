@@ -190,7 +190,7 @@ class Stack:
 
 
 def _look(events: list[Any]) -> Report:
-    return drift.look(cast("auto.Stack", Stack(events)), Path("helm"))
+    return drift.build_report(cast("auto.Stack", Stack(events)), Path("helm"))
 
 
 def test_every_release_that_is_there_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_what_could_not_be_looked_at_is_a_failure(monkeypatch: pytest.MonkeyPatc
     report = _look(refreshed(RELEASE, "same", {"name": "r"}, outputs={}))
 
     assert (report.errors, exit_code(report)) == (("what to do",), ExitCode.FAILED)
-    assert phrases.heading(report) == "test: it is not known whether the cluster has drifted"
+    assert phrases.heading(report) == "test: the cluster cannot be compared"
 
 
 def test_a_refresh_that_fails_is_a_failure() -> None:
@@ -237,7 +237,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
     """What is found, in place of a look at a cluster."""
     found: list[Report] = []
 
-    def look(*_: object) -> Report:
+    def build_report(*_: object) -> Report:
         return found[0]
 
     def select(name: str, **_: object) -> str:
@@ -248,7 +248,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
 
     monkeypatch.delenv("CI_PROJECT_ID", raising=False)
     monkeypatch.setattr(auto, "select_stack", select)
-    monkeypatch.setattr(drift, "look", look)
+    monkeypatch.setattr(drift, "build_report", build_report)
     monkeypatch.setattr(helm, "find", find)
     return found
 
@@ -268,7 +268,7 @@ def test_files_are_written_where_something_differs(
     written = {file.name for file in folder.iterdir()} if folder.exists() else set[str]()
     assert written == ({"note.md", "report.html"} if report is DRIFTED else set())
     printed = capsys.readouterr().out
-    assert report is DRIFTED or printed == "test: nothing has drifted; risk unchanged\n"
+    assert report is DRIFTED or printed == "test: no drift; risk unchanged\n"
 
 
 @pytest.mark.usefixtures("seen")

@@ -58,7 +58,7 @@ def test_our_own_mistakes_are_told_once() -> None:
         ('pods is forbidden: User "planted"', "refuses the account"),
         ("context planted does not exist", "kubernetes:context"),
         ("incorrect passphrase planted", "PULUMI_CONFIG_PASSPHRASE"),
-        ("the stack is currently locked by 1 lock(s) planted", "locked"),
+        ("the stack is currently locked by 1 lock(s) planted", "locks the stack"),
         (
             'property chart value {planted} has a problem: looks like "https://planted" cannot be '
             "reached: dial tcp: connect: connection refused; check the chart name",
@@ -276,7 +276,9 @@ def test_a_failure_of_the_provider_is_told_without_what_it_said(
     monkeypatch.setattr(pulumi.runtime, "invoke_async", invoke)
     with Charts(asked.with_name("helm")) as charts:
         preview.run(cast("auto.Stack", RegisteringStack([])), charts)
-        with pytest.raises(RenderError, match=r"^chart gitlab-runner 1\.0\.0 could not") as told:
+        with pytest.raises(
+            RenderError, match=r"^the objects of chart gitlab-runner 1\.0\.0, which cannot"
+        ) as told:
             charts.objects(_release("added", "added"), Scrubber())
 
     assert "planted" not in str(told.value)

@@ -347,7 +347,7 @@ def test_a_drift_that_is_gone_closes_its_issue_and_one_that_comes_again_opens_an
     publish_issue(address, "dev", "dev: nothing", None)
 
     assert fake.opened() == []
-    assert fake.comments == [(1, "Nothing differs from what was deployed any more.")]
+    assert fake.comments == [(1, "The cluster matches what was deployed again.")]
 
     publish_issue(address, "dev", "dev: 1 changed", DRIFT)
 
@@ -391,7 +391,7 @@ def test_of_two_looks_at_once_one_issue_is_left_open_with_what_the_later_said(
     publish_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
 
     assert fake.opened() == [f"{DRIFT} more"]
-    assert fake.comments == [(2, "#1 tells the same.")]
+    assert fake.comments == [(2, "Duplicate of #1.")]
 
 
 def test_many_looks_at_once_leave_one_issue_open(fake: FakeGitLab, address: Address) -> None:
@@ -423,8 +423,8 @@ CALLS: list[Callable[[Address], object]] = [
     ("status", "advice"),
     [
         (401, "store it as the masked variable IMAGE_BUILDS_NOTE_TOKEN"),
-        (403, "at least Reporter"),
-        (404, "no such project or merge request"),
+        (403, "Reporter or higher"),
+        (404, "the token sees no such project"),
         (409, "run the job again"),
         (429, "limits the rate"),
         (500, "status page"),

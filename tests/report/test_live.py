@@ -153,7 +153,7 @@ def test_what_helm_deployed_is_compared_as_the_api_server_keeps_it(
 def test_a_release_that_helm_cannot_read_is_told_without_what_it_said(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "planted", code=1)
 
-    with pytest.raises(LiveError, match=r"release n/r cannot be read by helm; check") as failure:
+    with pytest.raises(LiveError, match=r"helm cannot read the release n/r; check") as failure:
         live.read_release(helm, Kubeconfig("", None), "r", "n", Scrubber())
 
     assert "planted" not in str(failure.value)
@@ -163,5 +163,5 @@ def test_objects_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
     nowhere = str(tmp_path / "kubeconfig")
 
-    with pytest.raises(LiveError, match="objects cannot be read in the cluster; check"):
+    with pytest.raises(LiveError, match="the objects of the release cannot be read; check"):
         live.read_release(helm, Kubeconfig(nowhere, None), "r", "n", Scrubber())

@@ -84,7 +84,7 @@ def test_a_note_that_is_too_long_loses_details_but_never_its_summary(limit: int)
     assert len(text) <= max(limit, len(summary) + 200)
     assert text.endswith(f"{note.stamp(report)}\n")
     if limit == 4_000:
-        assert "more lines are in the report's page" in text
+        assert "more lines are in report.html" in text
 
 
 def test_the_plan_of_a_note_can_be_read_again() -> None:
@@ -201,21 +201,23 @@ def test_a_browser_shows_the_page_in_both_colour_schemes(tmp_path: Path) -> None
     assert all(image.startswith(b"\x89PNG") for image in images)
 
 
-def test_a_page_that_no_browser_can_show_is_told(
+def test_a_page_that_no_browser_shows_says_what_to_do(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert browser.main(["page.html", str(tmp_path / "page.png")]) == 1
-    assert "apt-get install chromium" in capsys.readouterr().err
 
+    def picture() -> None:
+        browser.picture(Path("page.html"), tmp_path / "page.png", width=8, height=8)
+
+    with pytest.raises(browser.BrowserError, match="apt-get install chromium"):
+        picture()
     for script in ("exit 1", "exit 0"):
         program = tmp_path / "chromium"
         program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         program.chmod(0o755)
-        assert browser.main(["page.html", str(tmp_path / "page.png")]) == 1
-        assert "took no picture of page.html" in capsys.readouterr().err
+        with pytest.raises(browser.BrowserError, match=r"took no picture of page\.html"):
+            picture()
 
 
 def test_the_terminal_tells_the_same_and_takes_no_markup_from_values() -> None:

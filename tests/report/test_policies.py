@@ -27,7 +27,7 @@ from tests.support.previewed import previewed, stack_file
 STRATEGY = "runners.main.strategy"
 DOOD = {STRATEGY: STRATEGIES["dood"]}
 IDENTITY = "no-dood-in-prod/the-job-pod-of-runner-main//var/run/docker.sock"
-WHAT = "the job pod of runner main sees /var/run/docker.sock of the node"
+WHAT = "the job pod of runner main mounts /var/run/docker.sock from the node"
 ANOTHER = "no-dood-in-prod/the-job-pod-of-runner-main//etc"
 NO_LIMIT = {"runners.main.resources": {"limits": {"cpu": "1"}}}
 
@@ -124,5 +124,5 @@ def test_a_page_tells_what_is_violated_where_nothing_changes() -> None:
 def test_a_secret_in_values_is_told_by_its_place_alone() -> None:
     report = _report(**{"runners.main.environment": {"NPM_TOKEN": "planted"}})
 
-    assert "values.runners.config of release main holds a secret" in note.write(report)
+    assert "values.runners.config of release main contains a secret" in note.write(report)
     assert "planted" not in note.write(report) + page.write(report) + _printed(report)

@@ -110,7 +110,9 @@ def test_a_repository_that_cannot_be_reached_is_asked_once(tmp_path: Path) -> No
 def test_a_failure_is_told_without_what_helm_said(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "echo planted >&2; exit 1")
 
-    with pytest.raises(RenderError, match=r"chart gitlab-runner 0\.86\.0 could not") as failure:
+    with pytest.raises(
+        RenderError, match=r"the objects of chart gitlab-runner 0\.86\.0, which cannot"
+    ) as failure:
         Charts(helm).objects(_inputs(), Scrubber())
 
     assert "planted" not in str(failure.value)
@@ -160,7 +162,7 @@ def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path
         ),
     )
     assert "restarts" in restarted.effects[0].text
-    assert "goes on" in untouched.effects[0].text
+    assert "keeps running" in untouched.effects[0].text
 
 
 def test_managers_to_which_the_same_happens_share_a_sentence(tmp_path: Path) -> None:
@@ -175,7 +177,7 @@ def test_managers_to_which_the_same_happens_share_a_sentence(tmp_path: Path) -> 
     report = _reported(helm, plan)
 
     assert [effect.text for effect in report.effects] == [
-        "The managers of runners main-1, main-2 go on, since their pods stay as they are.",
+        "The managers of runners main-1, main-2 keep running: their pods do not change.",
     ]
 
 
@@ -195,7 +197,7 @@ def test_what_a_new_chart_version_does_to_security_is_told(tmp_path: Path) -> No
 def test_what_could_not_be_rendered_is_a_gap(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "exit 1")
 
-    assert "could not be rendered" in _report(helm, "create", new=_inputs()).gaps[0]
+    assert "cannot be rendered" in _report(helm, "create", new=_inputs()).gaps[0]
     assert _report(None, "create", new=_inputs()).gaps == (assemble.NO_HELM,)
 
 

@@ -69,9 +69,9 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         _context(runAsUser=1000),
         _context(runAsUser=0),
         f"{C} may run as uid 0",
-        "another uid than 0",
+        "does not run as uid 0",
     ),
-    (_context(runAsNonRoot=True), _context(), f"{C} may run as uid 0", "another uid than 0"),
+    (_context(runAsNonRoot=True), _context(), f"{C} may run as uid 0", "does not run as uid 0"),
     (
         _context(seccompProfile={"type": "RuntimeDefault"}),
         _context(),
@@ -94,14 +94,14 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (
         _pod(hostUsers=False),
         _pod(),
-        "the node's own user namespace",
-        "in a user namespace of its own",
+        "the user namespace of the node",
+        "in its own user namespace",
     ),
     (
         _mounts(),
         _mounts({"name": "v", "hostPath": {"path": "/etc"}}),
-        "Pod ns/x sees /etc of the node",
-        "Pod ns/x no longer sees /etc of the node",
+        "Pod ns/x mounts /etc from the node",
+        "Pod ns/x no longer mounts /etc from the node",
     ),
     (
         _mounts(),
@@ -112,8 +112,8 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (
         _object("ServiceAccount", automountServiceAccountToken=False),
         _object("ServiceAccount"),
-        "ServiceAccount ns/x has its account's token mounted",
-        "ServiceAccount ns/x no longer has its account's token mounted",
+        "ServiceAccount ns/x mounts the token of its account",
+        "ServiceAccount ns/x no longer mounts the token of its account",
     ),
     (
         _object("Role", rules=[]),
@@ -130,8 +130,8 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (
         _object("NetworkPolicy", spec={"egress": []}),
         _object("NetworkPolicy", spec={"egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}]}]}),
-        'NetworkPolicy ns/x: egress to {"ipBlock": {"cidr": "::/0"}}',
-        "NetworkPolicy ns/x no longer: egress",
+        'NetworkPolicy ns/x allows egress to {"ipBlock": {"cidr": "::/0"}}',
+        "NetworkPolicy ns/x no longer allows egress",
     ),
     (
         _pod(containers=[{"name": "c", "image": "host:5000/a:1"}]),
@@ -176,8 +176,10 @@ def test_an_image_by_digest_that_goes_by_its_tag_is_told_and_does_not_weigh() ->
 def test_a_policy_that_goes_opens_what_it_kept_out_and_a_new_one_closes_it() -> None:
     policy = _object("NetworkPolicy", spec={"ingress": []})
 
-    assert _said(_changes(policy, None)) == ["raised: NetworkPolicy ns/x: everything"]
-    assert _said(_changes(None, policy)) == ["lowered: NetworkPolicy ns/x no longer: everything"]
+    assert _said(_changes(policy, None)) == ["raised: NetworkPolicy ns/x allows everything"]
+    assert _said(_changes(None, policy)) == [
+        "lowered: NetworkPolicy ns/x no longer allows everything"
+    ]
 
 
 def test_what_goes_takes_its_risks_along() -> None:
@@ -251,11 +253,11 @@ def _release(**jobs: Any) -> dict[str, Any]:  # noqa: ANN401 - TOML
         ({"cap_add": ["SYS_ADMIN"]}, "the build container of runner main has the capability"),
         (
             {"automount_service_account_token": True},
-            "the job pod of runner main has its account's token mounted",
+            "the job pod of runner main mounts the token of its account",
         ),
         (
             {"volumes": {"host_path": [{"name": "v", "host_path": "/etc"}]}},
-            "the job pod of runner main sees /etc of the node",
+            "the job pod of runner main mounts /etc from the node",
         ),
         (
             {"pod_spec": [{"patch": json.dumps({"containers": [UNCONFINED]})}]},
