@@ -115,7 +115,7 @@ def explain(
     *,
     stack: _Stack = "dev",
     strategy: Annotated[
-        str, typer.Option(help="In YAML: a strategy for every runner, in place of their own.")
+        str, typer.Option(help="In YAML: a strategy that replaces that of every runner.")
     ] = "",
 ) -> int:
     """Show which strategy each runner of a stack file has, why, and what rules out the others."""

@@ -93,7 +93,7 @@ def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
 
     Args:
         file: the stack file.
-        strategy: in YAML, the strategy of every runner, in place of their own.
+        strategy: in YAML, a strategy that replaces that of every runner.
 
     Raises:
         StackFileError: if there is no such file, or it or ``strategy`` is not YAML.

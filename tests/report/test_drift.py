@@ -288,17 +288,17 @@ def test_without_helm_nothing_is_compared(
 
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What GitLab is told in a pipeline."""
-    told: list[Any] = []
+    """What a pipeline publishes as an issue."""
+    published: list[Any] = []
     values = {"CI_SERVER_URL": "https://gitlab.example.com", "CI_PROJECT_ID": "5"}
     for name, value in {**values, TOKEN: "glpat-PlantedNoteToken"}.items():
         monkeypatch.setenv(name, value)
 
-    def tell_issue(_: object, *given: object) -> None:
-        told.append(given)
+    def record_issue(_: object, *given: object) -> None:
+        published.append(given)
 
-    monkeypatch.setattr(gitlab, "publish_issue", tell_issue)
-    return told
+    monkeypatch.setattr(gitlab, "publish_issue", record_issue)
+    return published
 
 
 def test_the_issue_tells_what_has_drifted_and_is_closed_when_nothing_has(

@@ -49,7 +49,7 @@ def test_our_own_mistakes_are_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "reported"),
     [
         (
             "error: configured Kubernetes cluster is unreachable: https://u:planted@host",
@@ -68,10 +68,10 @@ def test_our_own_mistakes_are_told_once() -> None:
         ("planted", "the preview failed"),
     ],
 )
-def test_no_other_error_is_quoted(message: str, told: str) -> None:
+def test_no_other_error_is_quoted(message: str, reported: str) -> None:
     (error,) = read([diagnostic(message)], Scrubber()).errors
 
-    assert told in error
+    assert reported in error
     assert "planted" not in error
 
 
@@ -209,7 +209,7 @@ def _release(name: str, image: str) -> dict[str, Any]:
 
 
 class RegisteringStack(FakeStack):
-    """Its program registers releases, of which the engine never comes to tell."""
+    """Its program registers releases, which the engine never reports."""
 
     def program(self) -> None:
         Namespace("builds")
@@ -251,7 +251,7 @@ def test_the_provider_renders_what_the_program_registers_and_changes(
     monkeypatch.setattr(pulumi.runtime, "invoke_async", invoke)
     with Charts(asked.with_name("helm")) as charts:
         preview.run(cast("auto.Stack", RegisteringStack([])), charts)
-        # The engine's word of them comes later, and is no other.
+        # The engine registers the same ones later.
         seen = [
             charts.objects({**_release("changed", image), "timeout": 600}, Scrubber())
             for image in ("old", "new")
@@ -278,10 +278,10 @@ def test_a_failure_of_the_provider_is_told_without_what_it_said(
         preview.run(cast("auto.Stack", RegisteringStack([])), charts)
         with pytest.raises(
             RenderError, match=r"^the objects of chart gitlab-runner 1\.0\.0, which cannot"
-        ) as told:
+        ) as failure:
             charts.objects(_release("added", "added"), Scrubber())
 
-    assert "planted" not in str(told.value)
+    assert "planted" not in str(failure.value)
 
 
 def test_without_helm_nothing_is_asked_of_the_provider() -> None:

@@ -1,4 +1,4 @@
-"""Notes, labels and issues against a GitLab API of our own, which fails as it is told to."""
+"""Notes, labels and issues against a fake GitLab API, which fails on demand."""
 
 import dataclasses
 import json

@@ -133,8 +133,8 @@ def test_a_mistake_is_found_on_its_line() -> None:
 
 def test_a_mistake_in_the_accepted_risks_is_found_on_its_line() -> None:
     file = stack_file(SETTINGS, ["podSecurity/Namespace-a/privileged"])
-    told = "image-builds:acceptedRisks.podSecurity/Namespace-a/privileged: gives no reason"
-    mistakes = file.find_mistakes([f"1 mistake in the config:\n{told}"])
+    message = "image-builds:acceptedRisks.podSecurity/Namespace-a/privileged: gives no reason"
+    mistakes = file.find_mistakes([f"1 mistake in the config:\n{message}"])
 
     (finding,) = json.loads(quality.write(dataclasses.replace(BROKEN, mistakes=mistakes)))
 

@@ -91,9 +91,9 @@ def test_every_output_tells_a_violation_and_whether_it_is_accepted(
 
 def test_those_that_stop_come_first_and_those_that_are_accepted_last() -> None:
     many = {"runners.main.environment": {"NPM_TOKEN": "planted"}, "runners.main.resources": {}}
-    told = [item.rule for item in _report(IDENTITY, **many).violations]
+    found = [item.rule for item in _report(IDENTITY, **many).violations]
 
-    assert told == ["no-secrets-in-values", "job-memory-limits", "no-dood-in-prod"]
+    assert found == ["no-secrets-in-values", "job-memory-limits", "no-dood-in-prod"]
 
 
 @pytest.mark.parametrize(("accepted", "severity"), [((), "critical"), ((IDENTITY,), "info")])
