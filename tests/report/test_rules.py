@@ -194,6 +194,12 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
         ),
         (
             "dev",
+            jobs(image="$CI_REGISTRY/kaniko:1"),
+            "the build container of runner builds runs $CI_REGISTRY/kaniko:1, which is not pinned",
+            jobs(image="registry:5000/kaniko:1"),
+        ),
+        (
+            "dev",
             jobs(services=[{"name": "docker", "alias": "d"}], service_memory_limit="1Gi"),
             "the service d of runner builds runs docker, which is not pinned",
             jobs(services=[SERVICE], service_memory_limit="1Gi"),
