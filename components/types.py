@@ -194,7 +194,7 @@ def _label_value(value: str) -> str:
 
 
 def named_kind(value: object) -> object:
-    """Let ``strategy: kaniko`` stand for ``strategy: {kind: kaniko}``."""
+    """Let ``strategy: auto`` stand for ``strategy: {kind: auto}``."""
     return {"kind": value} if isinstance(value, str) else value
 
 

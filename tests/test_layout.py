@@ -40,15 +40,6 @@ def test_a_component_has_its_literal_token_and_registers_its_outputs_last(name: 
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_strategies_are_named_only_where_they_are_chosen_and_planned(module: Path) -> None:
-    text = module.read_text(encoding="utf-8")
-
-    told_apart = {"checks.py", "explain.py", "models.py", "types.py"}
-    if module.name not in told_apart and module.parent.name != "strategies":
-        assert re.findall(r"\b(kaniko|dood|buildkit|buildah|dind)\b", text, re.IGNORECASE) == []
-
-
-@pytest.mark.parametrize("module", MODULES, ids=str)
 def test_children_never_get_the_callers_options(module: Path) -> None:
     assert "merge(" not in module.read_text(encoding="utf-8")
 

@@ -88,5 +88,5 @@ def test_a_switch_replaces_nothing_and_only_what_is_a_strategys_own_comes_and_go
 
     assert {name for name in old.keys() ^ new.keys() if not COMES_AND_GOES.fullmatch(name)} == set()
     assert {name: CHANGES.get(name) for name in changed} == changed
-    assert ("Namespace main-jobs" in changed) is (LEVELS.get(before) != LEVELS.get(after))
+    assert ("Namespace main-jobs" in changed) is (LEVELS[before] != LEVELS[after])
     assert "Release main" in changed

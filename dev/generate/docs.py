@@ -14,6 +14,7 @@ from components.plan import BuildPlan, DaemonPlan, Security
 from components.resources.access import rules
 from components.site import Cluster, Site
 from components.strategies import STRATEGIES, Strategy, forms
+from components.strategies.shared import FALLBACK
 from dev.generate import commands, keys, variables
 from dev.generate.keys import table
 from dev.paths import CHECKOUT
@@ -152,7 +153,7 @@ def _risks() -> str:
 
 
 def _inputs() -> str:
-    file = CHECKOUT / "templates" / "kaniko.yml"
+    file = CHECKOUT / "templates" / f"{FALLBACK}.yml"
     head = next(yaml.safe_load_all(file.read_text(encoding="utf-8")))
     rows = [
         [

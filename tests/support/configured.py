@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from components.site import Cluster, Site
 from components.strategies import STRATEGIES as CLASSES
 from components.strategies import forms
 
@@ -55,6 +56,9 @@ SECRETS: dict[str, Any] = {
     },
 }
 
+SITE = Site(cluster=Cluster(kind="managed"))
+"""A cluster of which nothing is declared, and no registry."""
+
 FORMS = dict(forms())
 """Every form of every strategy, by name."""
 
@@ -69,14 +73,8 @@ STRATEGIES: dict[str, Any] = {
 One is left out: its jobs are those of ``buildkit-service``, and only the daemon differs.
 """
 
-# The Pod Security level that job namespaces have with them, where it is not privileged.
-LEVELS = {
-    "kaniko": "baseline",
-    "buildkit-profiles": "baseline",
-    "buildah-profiles": "baseline",
-    "buildkit-service": "restricted",
-    "buildkit-service-buildx": "restricted",
-}
+LEVELS = {name: FORMS[name].plan(SITE).pod_security for name in STRATEGIES}
+"""The Pod Security level that job namespaces have with them."""
 
 MISSING = object()
 """The value that takes a key out."""

@@ -11,25 +11,26 @@ from typing import Any
 
 import yaml
 
+from dev.generate import templates
 from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import Kind
 from dev.paths import CHECKOUT
-from tests.support.configured import STRATEGIES
+from tests.support.configured import FORMS, STRATEGIES
 from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Pipeline
 from tests.support.node.stack import APPS
 from tests.support.pages import TROUBLESHOOTING
 
 TEMPLATES = {
+    **{name: FORMS[name].kind for name in STRATEGIES},
+    # Its jobs call what those of the strategy buildx call.
     "buildkit-service-buildx": "buildx",
-    **{name: name.partition("-")[0] for name in STRATEGIES if "service" not in name},
-    "buildkit-service": "buildkit-service",
 }
 OUT_OF_REACH = {"buildah-profiles", "buildkit-profiles", "buildkit-rootful"}
 """Variants whose nodes must have what this node has not."""
 WITHIN_REACH = [name for name in STRATEGIES if name not in OUT_OF_REACH]
-TOOLS = ["kaniko", "dood", "dind", "buildkit", "buildkit-service", "buildx", "buildah"]
+TOOLS = list(templates.builders())
 """One variant of each, where all variants of a tool would do the same."""
 
 FILES: dict[str, str | bytes] = {
