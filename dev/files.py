@@ -1,8 +1,10 @@
-"""Files that no other user may read."""
+"""Files that no other user may read, and files that are made from templates."""
 
 import os
 import threading
 from pathlib import Path
+
+import jinja2
 
 
 def write_private(file: Path, text: str) -> None:
@@ -12,3 +14,14 @@ def write_private(file: Path, text: str) -> None:
     part.touch(mode=0o600)
     part.write_text(text, encoding="utf-8")
     part.replace(file)
+
+
+def fill(template: Path, **values: object) -> str:
+    """Return what a template of Jinja says with these values; none may be missing."""
+    environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.from_string(template.read_text(encoding="utf-8")).render(values)

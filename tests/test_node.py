@@ -1,12 +1,14 @@
 import json
 import struct
 import tarfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from dev.node import programs, settings
+from dev.node import programs
 from dev.node.images.image import Entry, Image
 from dev.node.images.store import Store, reference
 from dev.node.machine import NODE, Machine
@@ -16,9 +18,10 @@ from dev.node.registry import (
     MIRROR,
     OPEN,
     PRIVATE,
+    Kind,
     Registries,
 )
-from dev.node.registry import settings as registry_settings
+from dev.node.settings import PAUSE, SOCKET, configuration
 
 DIGEST = f"sha256:{64 * '0'}"
 IMAGE = Image(
@@ -127,12 +130,17 @@ def test_an_archive_is_made_once_and_anew_where_the_image_differs(
     assert store.archive(Image(IMAGE.names, ())) != archive
 
 
+def _registry(kind: Kind, images: Path, users: Path, issued: tuple[Path, Path] | None) -> Any:  # noqa: ANN401 - YAML
+    text = configuration("registry.yml", kind=kind, images=images, users=users, issued=issued)
+    return yaml.safe_load(text)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.host for kind in KINDS])
 def test_a_registry_listens_on_the_node_alone_and_keeps_images_in_its_own_folder(
-    kind: Any,  # noqa: ANN401 - a Kind
+    kind: Kind,
     tmp_path: Path,
 ) -> None:
-    written: Any = registry_settings(kind, tmp_path / kind.host, tmp_path / "users", None)
+    written = _registry(kind, tmp_path / kind.host, tmp_path / "users", None)
 
     assert written["http"] == {"addr": f"{NODE}:{kind.port}"}
     assert written["storage"]["filesystem"]["rootdirectory"] == str(tmp_path / kind.host)
@@ -141,7 +149,7 @@ def test_a_registry_listens_on_the_node_alone_and_keeps_images_in_its_own_folder
 
 def test_a_registry_with_tls_has_the_certificate_that_it_was_issued(tmp_path: Path) -> None:
     issued = (tmp_path / "cert.pem", tmp_path / "key.pem")
-    written: Any = registry_settings(PRIVATE, tmp_path, tmp_path / "users", issued)
+    written = _registry(PRIVATE, tmp_path, tmp_path / "users", issued)
 
     assert written["http"]["tls"] == {"certificate": str(issued[0]), "key": str(issued[1])}
     assert written["auth"] == {"htpasswd": {"realm": "private.test", "path": f"{tmp_path}/users"}}
@@ -168,7 +176,7 @@ def test_the_registries_password_is_made_up_once_and_for_its_owner_alone(tmp_pat
 
 
 def test_the_nodes_dns_knows_services_and_the_hosts_and_asks_nobody(tmp_path: Path) -> None:
-    text = settings.corefile(tmp_path)
+    text = configuration("Corefile", state=tmp_path)
 
     assert [line for line in text.splitlines() if line.endswith("{") and line[0] != " "] == [
         "cluster.local {",
@@ -177,36 +185,38 @@ def test_the_nodes_dns_knows_services_and_the_hosts_and_asks_nobody(tmp_path: Pa
     ]
     assert f"file {tmp_path}/test.zone" in text
     assert "forward" not in text
-    assert f"open.test. 60 IN A {NODE}\n" in settings.zone({"open.test": NODE})
+    assert f"open.test. 60 IN A {NODE}\n" in configuration("test.zone", hosts={"open.test": NODE})
 
 
 def test_pods_have_an_address_of_the_nodes_own_network() -> None:
-    (plugin,) = settings.network()["plugins"]
+    (plugin,) = json.loads(configuration("10-pods.conflist"))["plugins"]
 
     assert plugin["ipam"]["ranges"] == [[{"subnet": "10.124.0.0/16"}]]
     assert plugin["ipam"]["dataDir"].startswith("/run/")
 
 
 def test_kubelet_asks_for_certificates_and_listens_on_the_node_alone(tmp_path: Path) -> None:
-    written = settings.kubelet(tmp_path, tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
+    files = {name: tmp_path / name for name in ("authority", "certificate", "key")}
+    written = yaml.safe_load(configuration("kubelet.yaml", state=tmp_path, **files))
 
     assert written["address"] == NODE
     assert written["authentication"] == {
         "anonymous": {"enabled": False},
-        "x509": {"clientCAFile": f"{tmp_path}/ca"},
+        "x509": {"clientCAFile": f"{tmp_path}/authority"},
     }
     assert written["cgroupRoot"] == "/image-builds-node"
-    assert written["containerRuntimeEndpoint"] == f"unix://{settings.SOCKET}"
+    assert written["containerRuntimeEndpoint"] == f"unix://{SOCKET}"
 
 
 def test_all_that_the_programs_keep_is_in_the_state_folder(tmp_path: Path) -> None:
-    containerd = settings.containerd(tmp_path)
+    containerd = tomllib.loads(configuration("containerd.toml", state=tmp_path))
+    proxy = yaml.safe_load(configuration("kube-proxy.yaml", state=tmp_path))
     cri = containerd["plugins"]["io.containerd.grpc.v1.cri"]
 
     assert containerd["root"] == f"{tmp_path}/containerd"
-    assert cri["sandbox_image"] == settings.PAUSE
+    assert cri["sandbox_image"] == PAUSE
     assert cri["registry"] == {"config_path": f"{tmp_path}/registries"}
-    assert settings.proxy(tmp_path)["clientConnection"]["kubeconfig"].startswith(str(tmp_path))
+    assert proxy["clientConnection"]["kubeconfig"].startswith(str(tmp_path))
 
 
 def test_what_is_missing_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,12 @@
 
 import contextlib
 import http
-import platform
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
@@ -14,6 +15,8 @@ from urllib3.exceptions import HTTPError
 from dev.cluster.kubeconfig import NAME
 from dev.cluster.processes import Processes
 from dev.errors import DevError
+from dev.files import fill
+from dev.toolchain.cache import platform_name
 
 _PATIENCE = 60.0
 
@@ -83,20 +86,6 @@ def has_node(api: client.ApiClient) -> bool:
 
 
 def _node() -> dict[str, Any]:
-    """The simulated node: roomy, and with the label that the dev stack selects."""
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    capacity = {"cpu": "64", "memory": "256Gi", "pods": "1000", "ephemeral-storage": "1Ti"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": NAME,
-            "labels": {
-                "kubernetes.io/arch": machine,
-                "kubernetes.io/hostname": NAME,
-                "kubernetes.io/os": "linux",
-                "image-builds/docker-socket": "true",
-            },
-        },
-        "status": {"capacity": capacity, "allocatable": capacity},
-    }
+    _, _, machine = platform_name().partition("-")
+    template = Path(__file__).with_name("node.yaml.j2")
+    return yaml.safe_load(fill(template, name=NAME, machine=machine))

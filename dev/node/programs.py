@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import tomlkit
-import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
@@ -19,10 +17,9 @@ from components.strategies.docker import files
 from dev import toolchain
 from dev.certificates import Authority
 from dev.cluster import NAME, ControlPlane
-from dev.node import settings
 from dev.node.cgroups import CGROUP
 from dev.node.machine import NODE, Machine, NodeError
-from dev.node.settings import SOCKET
+from dev.node.settings import DOCKER, SOCKET, configuration
 
 PACKAGES = {
     "containerd": "containerd",
@@ -65,8 +62,8 @@ def start(machine: Machine, hosts: dict[str, str]) -> None:
     lines = [f"{address} {name}" for name, address in hosts.items()]
     machine.cover("/etc/hosts", "\n".join([f"127.0.0.1 localhost {NAME}", *lines, ""]))
     machine.cover("/etc/resolv.conf", f"nameserver {NODE}\n")
-    _write(machine.state / "cni" / "10-pods.conflist", json.dumps(settings.network(), indent=1))
-    _write(machine.state / "containerd.toml", tomlkit.dumps(settings.containerd(machine.state)))
+    _write(machine.state / "cni" / "10-pods.conflist", configuration("10-pods.conflist"))
+    _configure(machine, "containerd.toml")
     machine.spawn("containerd", ["containerd", f"--config={machine.state}/containerd.toml"])
     _wait(lambda: machine.call("ctr", f"--address={SOCKET}", "version"), machine, "containerd")
 
@@ -85,7 +82,7 @@ def start_docker(
     for name, text in files(private, [mirror]).items():
         file = Path("/etc/docker/certs.d") / name
         machine.call("sh", "-c", f"mkdir -p {file.parent} && cat > {file}", text=text)
-    _write(machine.state / "docker.json", json.dumps(settings.DOCKER))
+    _write(machine.state / "docker.json", json.dumps(DOCKER))
     own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
     machine.spawn(
         "dockerd",
@@ -106,8 +103,8 @@ def start_docker(
 
 def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None:
     """Start what talks to the API server, and wait until the node is Ready."""
-    _write(machine.state / "Corefile", settings.corefile(machine.state))
-    _write(machine.state / "test.zone", settings.zone(hosts))
+    _configure(machine, "Corefile")
+    _configure(machine, "test.zone", hosts=hosts)
     accounts = {
         "coredns": ("coredns", "system:masters"),
         "kube-proxy": ("system:kube-proxy", "system:node-proxier"),
@@ -116,15 +113,16 @@ def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None
     for name, account in accounts.items():
         cluster.write_kubeconfig(machine.state / f"{name}.kubeconfig", f"node-{name}", *account)
     machine.spawn("coredns", [_program("coredns"), "-conf", f"{machine.state}/Corefile"])
-    _write(machine.state / "kube-proxy.yaml", yaml.safe_dump(settings.proxy(machine.state)))
+    _configure(machine, "kube-proxy.yaml")
     machine.spawn(
         "kube-proxy",
         [_program("kube-proxy"), f"--config={machine.state}/kube-proxy.yaml"],
     )
     authority = Authority(cluster.state / "pki")
-    issued = authority.issue("kubelet-server", "kubelet", hosts=[NODE])
-    configuration = settings.kubelet(machine.state, authority.certificate_file, *issued)
-    _write(machine.state / "kubelet.yaml", yaml.safe_dump(configuration))
+    certificate, key = authority.issue("kubelet-server", "kubelet", hosts=[NODE])
+    # Whom this authority vouches for may ask the kubelet.
+    vouching = authority.certificate_file
+    _configure(machine, "kubelet.yaml", authority=vouching, certificate=certificate, key=key)
     machine.spawn(
         "kubelet",
         [
@@ -154,6 +152,10 @@ def forget(cluster: ControlPlane) -> None:
 
 def _program(name: str) -> str:
     return str(toolchain.ensure(name).file)
+
+
+def _configure(machine: Machine, name: str, **values: object) -> None:
+    _write(machine.state / name, configuration(name, state=machine.state, **values))
 
 
 def _write(file: Path, content: str) -> None:

@@ -12,11 +12,10 @@ import subprocess
 import time
 from pathlib import Path
 
-import yaml
-
 from dev.certificates import Authority
 from dev.files import write_private
 from dev.node.machine import NODE, Machine, NodeError
+from dev.node.settings import configuration
 
 USER = "builds"
 """Who may pull and push where a login is asked for."""
@@ -42,29 +41,6 @@ LOGIN = Kind("login.test", 5001, login=True, tls=False)
 PRIVATE = Kind("private.test", 5002, login=True, tls=True)
 MIRROR = Kind("mirror.test", 5003, login=False, tls=True)
 KINDS = (OPEN, LOGIN, PRIVATE, MIRROR)
-
-
-def settings(
-    kind: Kind,
-    images: Path,
-    users: Path,
-    issued: tuple[Path, Path] | None,
-) -> dict[str, object]:
-    """Return what docker-registry reads (distribution/distribution:docs/configuration.md).
-
-    ``issued`` are its certificate and key, where it speaks TLS.
-    """
-    http: dict[str, object] = {"addr": f"{NODE}:{kind.port}"}
-    if issued:
-        certificate, key = issued
-        http["tls"] = {"certificate": str(certificate), "key": str(key)}
-    login = {"htpasswd": {"realm": kind.host, "path": str(users)}}
-    return {
-        "version": "0.1",
-        "storage": {"filesystem": {"rootdirectory": str(images)}},
-        "http": http,
-        **({"auth": login} if kind.login else {}),
-    }
 
 
 class Registries:
@@ -113,8 +89,9 @@ class Registries:
             issued = None
             if kind.tls:
                 issued = self._authority().issue(kind.host, kind.host, hosts=[kind.host])
-            configuration = settings(kind, self._images(kind), users, issued)
-            (folder / "config.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
+            values = {"kind": kind, "images": self._images(kind), "users": users, "issued": issued}
+            text = configuration("registry.yml", **values)
+            (folder / "config.yml").write_text(text, encoding="utf-8")
             self._trust(kind)
             self._spawn(kind)
         for kind in KINDS:
