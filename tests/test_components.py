@@ -17,8 +17,8 @@ from tests.support.configured import (
     SECRETS,
     SETTINGS,
     TOKEN,
-    bent,
     configure,
+    replace_values,
 )
 from tests.support.harness import YEAR, RegisteredResource, deploy, is_secret, unmarked
 
@@ -31,7 +31,7 @@ def _deploy(
     changes: dict[str, Any] | None = None,
     secrets: dict[str, Any] = SECRETS,
 ) -> list[RegisteredResource]:
-    configure(bent(SETTINGS, changes or {}), secrets)
+    configure(replace_values(SETTINGS, changes or {}), secrets)
     stack = load()
     return deploy(lambda: Environment("test", environment_args(stack, YEAR)))
 
@@ -223,7 +223,7 @@ DEPLOYS: dict[str, Any] = {
         "strategy": {"kind": "deploy", "permissions": {"apps": [RIGHT], "there": [RIGHT, RIGHT]}},
     },
 }
-BOTH_TOKENS = bent(SECRETS, {"runnerTokens.deploy": "glrt-PlantedToken0002"})
+BOTH_TOKENS = replace_values(SECRETS, {"runnerTokens.deploy": "glrt-PlantedToken0002"})
 
 
 class TestDeployments:
@@ -364,7 +364,7 @@ class TestRunner:
 
     def test_another_token_is_another_digest(self) -> None:
         first = _one(_deploy(), RELEASE, "main")["values"]["podAnnotations"]
-        other = bent(SECRETS, {"runnerTokens.main": "glrt-AnotherToken01"})
+        other = replace_values(SECRETS, {"runnerTokens.main": "glrt-AnotherToken01"})
         second = _one(_deploy(None, other), RELEASE, "main")["values"]["podAnnotations"]
 
         assert first != second
@@ -416,7 +416,7 @@ class TestRegistration:
                 "groupId": 7,
             },
         }
-        registered = _deploy(changes, bent(SECRETS, {"runnerTokens": {}}))
+        registered = _deploy(changes, replace_values(SECRETS, {"runnerTokens": {}}))
 
         runner = _one(registered, "gitlab:index/userRunner:UserRunner", "main")
         secret = _one(registered, SECRET, "main-token")["stringData"]
@@ -464,7 +464,7 @@ EVERYTHING: dict[str, Any] = {
         "untagged": True,
     },
 }
-NO_TOKENS = bent(SECRETS, {"runnerTokens": {}})
+NO_TOKENS = replace_values(SECRETS, {"runnerTokens": {}})
 
 
 def _short(urn: str) -> str:
@@ -510,7 +510,7 @@ class TestTree:
         assert parents == self.PARENTS
 
     def test_a_callers_parent_moves_the_environment_and_nothing_else(self) -> None:
-        configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
+        configure(replace_values(SETTINGS, EVERYTHING), NO_TOKENS)
         stack = load()
 
         def program() -> None:
@@ -641,7 +641,7 @@ class TestRunnerMadeInGitLab:
         )
 
     def test_a_preview_is_readable_before_its_token_is_known(self) -> None:
-        configure(bent(SETTINGS, EVERYTHING), NO_TOKENS)
+        configure(replace_values(SETTINGS, EVERYTHING), NO_TOKENS)
         stack = load()
 
         values = _one(

@@ -12,8 +12,8 @@ from tests.support.configured import (
     SECRETS,
     SETTINGS,
     STRATEGIES,
-    bent,
     configure,
+    replace_values,
 )
 from tests.support.harness import YEAR, RegisteredResource, deploy, is_secret, unmarked
 
@@ -24,7 +24,7 @@ SERVICE = {"runners.main.strategy": "buildkit-service"}
 
 def _deploy(changes: dict[str, Any] | None = None) -> list[RegisteredResource]:
     tokens = {name: f"glrt-a-token-of-{name}" for name in ("main", "second", "third")}
-    configured = bent(SETTINGS, {**SERVICE, **(changes or {})})
+    configured = replace_values(SETTINGS, {**SERVICE, **(changes or {})})
     used = {name: tokens[name] for name in configured["runners"]}
     configure(configured, {**SECRETS, "runnerTokens": used})
     stack = load()

@@ -2,11 +2,11 @@ import pytest
 
 from components.settings.explain import Verdict, choices, explain
 from components.settings.models import Settings
-from tests.support.configured import SETTINGS, STRATEGIES, bent
+from tests.support.configured import SETTINGS, STRATEGIES, replace_values
 
 
 def _verdicts(changes: dict[str, object]) -> dict[str, Verdict]:
-    settings = Settings.model_validate(bent(SETTINGS, changes))
+    settings = Settings.model_validate(replace_values(SETTINGS, changes))
     (verdicts,) = explain(settings, settings.plans()).values()
     return {verdict.strategy: verdict for verdict in verdicts}
 
@@ -81,7 +81,7 @@ def test_privilege_is_put_in_a_phrase() -> None:
 
 
 def test_a_preview_says_in_one_line_what_a_runner_has_and_why() -> None:
-    settings = Settings.model_validate(bent(SETTINGS, {}))
+    settings = Settings.model_validate(replace_values(SETTINGS, {}))
 
     assert choices(settings, settings.plans()) == [
         "runners.main: kaniko at baseline; none: uid 0 in an ordinary container; "

@@ -19,8 +19,8 @@ from tests.support.configured import (
     SETTINGS,
     STRATEGIES,
     TOKEN,
-    bent,
     configure,
+    replace_values,
 )
 from tests.support.harness import YEAR, deploy, is_secret
 
@@ -37,7 +37,7 @@ class Placement(NamedTuple):
 
 
 def _placed(changes: dict[str, Any] | None = None, secrets: dict[str, Any] = SECRETS) -> Placement:
-    configure(bent(SETTINGS, changes or {}), secrets)
+    configure(replace_values(SETTINGS, changes or {}), secrets)
     placed: list[Placement] = []
 
     def program() -> None:
@@ -110,7 +110,7 @@ class TestNames:
     def test_each_runner_of_a_stack_gets_names_and_a_level_of_its_own(self) -> None:
         placement = _placed(
             {"runners.root": {"tags": ["root"], "strategy": DOOD}},
-            bent(SECRETS, {"runnerTokens.root": "glrt-PlantedToken0002"}),
+            replace_values(SECRETS, {"runnerTokens.root": "glrt-PlantedToken0002"}),
         )
 
         runners = placement.environment["runners"]
@@ -269,7 +269,7 @@ class TestRegistration:
         registration = _main(
             _placed(
                 {"runners.main.registration": wanted},
-                bent(SECRETS, {"runnerTokens": {}}),
+                replace_values(SECRETS, {"runnerTokens": {}}),
             ),
         )["registration"]
 

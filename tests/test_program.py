@@ -14,14 +14,14 @@ from tests.support.configured import (
     SETTINGS,
     STRATEGIES,
     TOKEN,
-    bent,
     configure,
+    replace_values,
 )
 from tests.support.harness import deploy, unmarked
 
 
 def _run(strategy: object) -> list[RegisteredResource]:
-    configure(bent(SETTINGS, {"runners.main.strategy": strategy}), SECRETS)
+    configure(replace_values(SETTINGS, {"runners.main.strategy": strategy}), SECRETS)
     return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
 
@@ -96,7 +96,7 @@ def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_mistake_registers_nothing() -> None:
-    configure(bent(SETTINGS, {"namespace": "X"}), SECRETS)
+    configure(replace_values(SETTINGS, {"namespace": "X"}), SECRETS)
 
     with pytest.raises(pulumi.RunError, match="1 mistake"):
         deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
@@ -127,7 +127,7 @@ def test_outputs_keep_secrets_marked(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_preview_registers_what_an_update_does(strategy: str) -> None:
-    configure(bent(SETTINGS, {"runners.main.strategy": STRATEGIES[strategy]}), SECRETS)
+    configure(replace_values(SETTINGS, {"runners.main.strategy": STRATEGIES[strategy]}), SECRETS)
 
     previewed = deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), preview=True)
 
@@ -136,7 +136,7 @@ def test_a_preview_registers_what_an_update_does(strategy: str) -> None:
 
 
 def test_a_mistake_leaves_nothing_but_the_stack() -> None:
-    configure(bent(SETTINGS, {"namespace": "X"}), SECRETS)
+    configure(replace_values(SETTINGS, {"namespace": "X"}), SECRETS)
     recorder = Recorder("test")
 
     with pytest.raises(pulumi.RunError, match="1 mistake"):

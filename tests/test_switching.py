@@ -21,8 +21,8 @@ from tests.support.configured import (
     SECRETS,
     SETTINGS,
     STRATEGIES,
-    bent,
     configure,
+    replace_values,
 )
 from tests.support.harness import YEAR, deploy
 
@@ -54,7 +54,7 @@ CERTIFICATES = re.compile("Secret (main-daemon|buildkitd-.*)")
 def _registered(variant: str, registries: str) -> dict[str, dict[str, Any]]:
     """Return the inputs of every resource of a variant by kind and name."""
     changes = {"runners.main.strategy": STRATEGIES[variant], "registries": REGISTRIES[registries]}
-    configure(bent(SETTINGS, changes), SECRETS)
+    configure(replace_values(SETTINGS, changes), SECRETS)
     stack = load()
     registered = deploy(lambda: Environment("test", environment_args(stack, YEAR)))
     return {f"{item.type.rpartition(':')[2]} {item.name}": item.inputs for item in registered}

@@ -36,7 +36,7 @@ from tests.support.changes import (
     Change,
     with_transforms,
 )
-from tests.support.configured import bent
+from tests.support.configured import replace_values
 from tests.support.harness import in_year
 from tests.support.previewed import previewed
 from tests.support.stacks import Site, fresh_site
@@ -83,14 +83,14 @@ class Markdown(SingleFileSnapshotExtension):
 
 def _write(site: Site, change: Change) -> None:
     """Write the stack file and the secrets of a change."""
-    config: dict[str, Any] = {SETTINGS: bent(FOUR_RUNNERS.settings, change.after)}
+    config: dict[str, Any] = {SETTINGS: replace_values(FOUR_RUNNERS.settings, change.after)}
     if change.accepted:
         config["image-builds:acceptedRisks"] = dict.fromkeys(change.accepted, "a reason")
     text = yaml.safe_dump({"config": config}, sort_keys=False)
     text = re.sub(r"\bsite\b", site.prefix, text)
     text = text.replace(NEWER_CHART, str(site.folder / "chart"))
     site.stack.stack_file.write_text(text, encoding="utf-8")
-    site.plant(**_by_path(bent(FOUR_RUNNERS.secrets, change.secrets)))
+    site.plant(**_by_path(replace_values(FOUR_RUNNERS.secrets, change.secrets)))
 
 
 def _by_path(values: Mapping[str, Any], above: str = "") -> dict[str, str]:

@@ -7,15 +7,15 @@ from components.settings.load import load
 from tests.support.configured import (
     SECRETS,
     SETTINGS,
-    bent,
     configure,
+    replace_values,
 )
 from tests.support.harness import YEAR, deploy
 
 
 def config_toml(strategy: object, changes: dict[str, Any]) -> str:
     """Return the text of runner ``main``, whose jobs are in the namespace ``builds-main``."""
-    configure(bent(SETTINGS, {**changes, "runners.main.strategy": strategy}), SECRETS)
+    configure(replace_values(SETTINGS, {**changes, "runners.main.strategy": strategy}), SECRETS)
     texts: list[str] = []
 
     def program() -> None:

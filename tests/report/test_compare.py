@@ -17,7 +17,7 @@ from commands.exit_codes import ExitCode, exit_code
 from report.model import Report
 from report.outputs import html, markdown
 from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS, ONE_RUNNER
-from tests.support.configured import MISSING, STRATEGIES, bent
+from tests.support.configured import MISSING, STRATEGIES, replace_values
 from tests.support.previewed import previewed
 
 DIND = {"runners.main.strategy": STRATEGIES["dind"]}
@@ -51,7 +51,7 @@ class Clone:
         stack: str = "dev",
     ) -> None:
         """Write a stack file whose settings are right but for the changes."""
-        settings = bent(ONE_RUNNER.settings, changes or {})
+        settings = replace_values(ONE_RUNNER.settings, changes or {})
         self.write_config({"image-builds:settings": settings, **(config or {})}, stack)
 
     def write_config(self, config: Mapping[str, Any], stack: str = "dev") -> None:
@@ -271,7 +271,7 @@ def test_a_comparison_agrees_with_the_preview(name: str, clone: Clone) -> None:
 
 
 def _config(changes: Mapping[str, Any], accepted: tuple[str, ...] = ()) -> dict[str, Any]:
-    settings = {"image-builds:settings": bent(FOUR_RUNNERS.settings, changes)}
+    settings = {"image-builds:settings": replace_values(FOUR_RUNNERS.settings, changes)}
     risks = {"image-builds:acceptedRisks": dict.fromkeys(accepted, "a reason")}
     return settings | (risks if accepted else {})
 

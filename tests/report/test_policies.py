@@ -21,7 +21,7 @@ from report.outputs import (
     terminal,
 )
 from tests.support.changes import ONE_RUNNER, Change
-from tests.support.configured import STRATEGIES, bent
+from tests.support.configured import STRATEGIES, replace_values
 from tests.support.previewed import previewed, stack_file
 
 STRATEGY = "runners.main.strategy"
@@ -101,7 +101,7 @@ def test_a_finding_is_on_the_line_of_the_strategy(
     accepted: tuple[str, ...],
     severity: str,
 ) -> None:
-    file = stack_file(bent(ONE_RUNNER.settings, DOOD), accepted)
+    file = stack_file(replace_values(ONE_RUNNER.settings, DOOD), accepted)
     report = _report(*accepted)
     (finding,) = [
         item

@@ -3,7 +3,7 @@
 import pytest
 
 from components.settings.errors import RENAMED
-from tests.support.configured import MISSING, SETTINGS, bent
+from tests.support.configured import MISSING, SETTINGS, replace_values
 from tests.support.mistakes import assert_rejected, change
 
 MAIN = "runners.main"
@@ -75,7 +75,7 @@ def test_the_table_of_old_spellings_is_tested_whole() -> None:
     ],
 )
 def test_a_required_key_is_asked_for(path: str, key: str) -> None:
-    assert_rejected(bent(SETTINGS, {path: MISSING}), key, "is required; add it")
+    assert_rejected(replace_values(SETTINGS, {path: MISSING}), key, "is required; add it")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from components.settings.load import load
 from components.settings.models import Chart, RunnerSettings, Settings
 from components.site import Amounts
 from components.strategies.kaniko import Kaniko
-from tests.support.configured import CERTIFICATE, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.support.configured import (
+    CERTIFICATE,
+    SECRETS,
+    SETTINGS,
+    TOKEN,
+    configure,
+    replace_values,
+)
 from tests.support.mistakes import assert_says, change, reject
 
 RISKS = "image-builds:acceptedRisks"
@@ -119,7 +126,7 @@ def test_good_certificates_and_a_kubeconfig_are_taken() -> None:
             "projectId": 7,
         },
     }
-    configure(bent(SETTINGS, changes), {}, context=None)
+    configure(replace_values(SETTINGS, changes), {}, context=None)
     pulumi.runtime.set_config("kubernetes:kubeconfig", "a kubeconfig")
 
     assert load().settings.registries[0].ca_certificates == CERTIFICATE

@@ -5,7 +5,7 @@ import pytest
 from components.settings.load import load
 from components.settings.models import RunnerSettings
 from components.strategies.deploy import Deploy
-from tests.support.configured import SECRETS, SETTINGS, bent, configure
+from tests.support.configured import SECRETS, SETTINGS, configure, replace_values
 from tests.support.mistakes import assert_rejected, change
 
 STRATEGY = "runners.main.strategy"
@@ -119,7 +119,7 @@ def test_permissions_are_granted_as_listed() -> None:
         {"apiGroups": ["example.com"], "resources": ["secrets"], "verbs": ["list"]},
     ]
     strategy = {"kind": "deploy", "permissions": {"apps": listed}}
-    configure(bent(SETTINGS, {STRATEGY: strategy}), SECRETS)
+    configure(replace_values(SETTINGS, {STRATEGY: strategy}), SECRETS)
 
     loaded = load().settings.runners["main"].strategy
 

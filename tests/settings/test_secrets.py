@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.configured import MISSING, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.support.configured import MISSING, SECRETS, SETTINGS, TOKEN, configure, replace_values
 from tests.support.mistakes import assert_rejected, assert_says, change, reject
 
 TOKENS = "image-builds:runnerTokens"
@@ -32,7 +32,7 @@ def test_a_mistake_is_named_without_the_value(
     key: str,
     advice: str,
 ) -> None:
-    configure(SETTINGS, bent(SECRETS, changes))
+    configure(SETTINGS, replace_values(SECRETS, changes))
 
     lines = reject()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.configured import CERTIFICATE, SETTINGS, bent
+from tests.support.configured import CERTIFICATE, SETTINGS, replace_values
 from tests.support.mistakes import assert_rejected, change
 
 MAIN = "runners.main"
@@ -136,4 +136,4 @@ _KEY = "-----BEGIN " + "PRIVATE KEY-----\nAAAA\n-----END " + "PRIVATE KEY-----\n
     ],
 )
 def test_certificates_are_checked(path: str, text: object, key: str, advice: str) -> None:
-    assert_rejected(bent(SETTINGS, {path: text}), key, advice)
+    assert_rejected(replace_values(SETTINGS, {path: text}), key, advice)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pulumi
 
 from commands.exit_codes import ExitCode
-from tests.support.configured import MISSING, SECRETS, SETTINGS, STRATEGIES, bent
+from tests.support.configured import MISSING, SECRETS, SETTINGS, STRATEGIES, replace_values
 
 Inputs = dict[str, Any]
 Transform = Callable[[Inputs], None]
@@ -61,7 +61,7 @@ class Change:
 _LIMITS = {"limits": {"memory": "1Gi"}}
 
 NO_CHANGE, CHANGES, RISK_RAISED = ExitCode.NO_CHANGE, ExitCode.CHANGES, ExitCode.RISK_RAISED
-ONE_RUNNER = Deployed(bent(SETTINGS, {"runners.main.resources": _LIMITS}), SECRETS)
+ONE_RUNNER = Deployed(replace_values(SETTINGS, {"runners.main.resources": _LIMITS}), SECRETS)
 
 _RUNNERS: dict[str, Any] = {
     "builds": {"strategy": "kaniko"},
@@ -70,7 +70,7 @@ _RUNNERS: dict[str, Any] = {
     "shared": {"strategy": "buildkit-service"},
 }
 FOUR_RUNNERS = Deployed(
-    bent(
+    replace_values(
         SETTINGS,
         {
             "namespace": "site",
@@ -82,7 +82,7 @@ FOUR_RUNNERS = Deployed(
             "runners.boxed.resources": {**_LIMITS, "service": _LIMITS},
         },
     ),
-    bent(
+    replace_values(
         SECRETS,
         {"runnerTokens": {name: f"glrt-first-token-{name}" for name in (*_RUNNERS, "more")}},
     ),

@@ -1,4 +1,4 @@
-"""A config that is right in every respect, for tests to bend, and the secrets that go with it."""
+"""A good config, whose values tests replace, and the secrets that go with it."""
 
 import copy
 import json
@@ -80,7 +80,7 @@ MISSING = object()
 """The value that takes a key out."""
 
 
-def bent(original: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def replace_values(original: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy with the values at dotted paths replaced; ``0`` is a list's first."""
     result = copy.deepcopy(dict(original))
     for path, value in changes.items():

@@ -7,14 +7,14 @@ import pytest
 import yaml
 
 from components.settings.load import load
-from tests.support.configured import PULL, PUSH, SECRETS, SETTINGS, TOKEN, bent, configure
+from tests.support.configured import PULL, PUSH, SECRETS, SETTINGS, TOKEN, configure, replace_values
 
 _SETTINGS = "image-builds:settings"
 
 
 def change(text: str) -> dict[str, Any]:
     """Return the good settings with changes: dotted paths and values, as in a YAML mapping."""
-    return bent(SETTINGS, yaml.safe_load(f"{{{text}}}"))
+    return replace_values(SETTINGS, yaml.safe_load(f"{{{text}}}"))
 
 
 def reject() -> list[str]:

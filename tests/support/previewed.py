@@ -21,7 +21,7 @@ from report.model import Report
 from report.redact import Scrubber
 from report.stack_file import SETTINGS, StackFile
 from tests.support.changes import ONE_RUNNER, Change, Deployed, with_transforms
-from tests.support.configured import bent, configure
+from tests.support.configured import configure, replace_values
 from tests.support.harness import in_year
 
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
@@ -29,9 +29,11 @@ STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
 
 def previewed(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
     """Return the report of a change of what is deployed."""
-    before, after = (bent(deployed.settings, side) for side in (change.before, change.after))
+    before, after = (
+        replace_values(deployed.settings, side) for side in (change.before, change.after)
+    )
     old = () if change.first else _deployed(_config(before, deployed.secrets_for(before)))
-    secrets = bent(deployed.secrets_for(after), change.secrets)
+    secrets = replace_values(deployed.secrets_for(after), change.secrets)
     new = () if change.last else _run(_config(after, secrets), change, old)
     file = stack_file(after, change.accepted)
     source = assemble.Source(
