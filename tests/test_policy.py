@@ -157,7 +157,7 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
         (None, "cannot be read (No such file or directory); --state must be an exported state"),
     ],
 )
-def test_what_is_no_state_is_told_without_a_traceback(
+def test_a_file_that_is_not_a_state_is_one_line(
     text: str | None,
     message: str,
     checkout: Path,

@@ -51,7 +51,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert "--stack" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["preview", "--stak"], ["look"], ["compare"]], ids=str)
+@pytest.mark.parametrize("arguments", [["preview", "--stak"], ["previw"], ["compare"]], ids=str)
 def test_a_usage_error_is_a_failure_and_never_a_change(
     arguments: list[str],
     capsys: pytest.CaptureFixture[str],

@@ -72,7 +72,7 @@ def _change() -> object:
     return pre_event("create", f"urn:pulumi:dev::image-builds::{kind}::a", kind, new={"data": {}})
 
 
-def test_every_output_is_written_and_the_code_tells_changes(
+def test_every_output_is_written_and_the_code_says_changes(
     tmp_path: Path,
     seen: list[Any],
 ) -> None:
@@ -136,7 +136,7 @@ def test_the_users_own_stack_is_selected_and_served_the_program(
 
 @pytest.mark.usefixtures("pipeline")
 @pytest.mark.parametrize("deltas", [(), (RAISED,)])
-def test_a_merge_request_gets_its_note_and_the_label_of_a_raised_risk(
+def test_a_merge_request_gets_its_note_and_its_label(
     monkeypatch: pytest.MonkeyPatch,
     deltas: tuple[Any, ...],
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_merge_request_gets_its_note_and_the_label_of_a_raised_risk(
 
 
 @pytest.mark.usefixtures("pipeline")
-def test_a_note_that_cannot_be_written_is_told_and_stops_nothing(
+def test_a_note_that_cannot_be_written_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

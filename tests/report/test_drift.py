@@ -73,7 +73,7 @@ def _report(events: list[Any], releases: dict[str, live.Release] | None = None) 
     return analysis.report("test", seen, releases or {}, "ctx")
 
 
-def test_a_right_that_the_provider_overlooks_is_told_and_made_anew() -> None:
+def test_a_permission_the_provider_overlooks_is_restored() -> None:
     role = {"kind": "Role", "metadata": {"name": "r", "namespace": "n"}, "rules": [RULE]}
 
     report = _report(refreshed(ROLE, "same", role, outputs={**role, "rules": [WIDER]}))
@@ -100,7 +100,7 @@ def test_what_is_gone_counts_as_deleted() -> None:
     assert exit_code(report) == ExitCode.CHANGES
 
 
-def test_a_resource_that_is_no_kubernetes_object_is_compared_by_its_inputs() -> None:
+def test_other_resources_are_compared_by_their_inputs() -> None:
     report = _report(
         refreshed(USER_RUNNER, "update", {"tag": "a"}, outputs={"token": "x"}, new={"tag": "b"}),
     )
@@ -115,7 +115,7 @@ def test_a_resource_of_which_only_outputs_differ_has_not_drifted() -> None:
     assert (report.resources, report.undo, exit_code(report)) == ((), (), ExitCode.NO_CHANGE)
 
 
-def test_a_secret_that_only_the_provider_can_tell_apart_is_told() -> None:
+def test_a_secret_that_only_the_provider_compares_is_listed() -> None:
     secret = {"kind": "Secret", "data": {"token": "[secret]"}}
     kind = "kubernetes:core/v1:Secret"
 
@@ -124,7 +124,7 @@ def test_a_secret_that_only_the_provider_can_tell_apart_is_told() -> None:
     assert [item.path for item in report.resources[0].properties] == ["data.token"]
 
 
-def test_config_toml_is_told_key_by_key_with_its_risk() -> None:
+def test_config_toml_is_listed_key_by_key_with_its_risk() -> None:
     text = "[[runners]]\n[runners.kubernetes]\nprivileged = {}\n"
     objects = [
         {
@@ -234,7 +234,7 @@ DRIFTED = _report(refreshed(ROLE, "delete", {"kind": "Role"}, outputs=None))
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
-    """What is found, in place of a look at a cluster."""
+    """Reports to find, in place of a comparison with a cluster."""
     found: list[Report] = []
 
     def build_report(*_: object) -> Report:
@@ -301,7 +301,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return published
 
 
-def test_the_issue_tells_what_has_drifted_and_is_closed_when_nothing_has(
+def test_the_issue_lists_the_drift_and_is_closed_without_any(
     pipeline: list[Any],
 ) -> None:
     publish_issue(DRIFTED)
@@ -327,7 +327,7 @@ def test_without_a_token_the_pipeline_says_so(
 
 
 @pytest.mark.usefixtures("pipeline")
-def test_an_issue_that_cannot_be_written_is_told_and_stops_nothing(
+def test_an_issue_that_cannot_be_written_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -41,7 +41,7 @@ def test_the_operations_of_a_replacement_are_one(order: tuple[int, ...]) -> None
     assert step.changed_paths == ("metadata.name",)
 
 
-def test_our_own_mistakes_are_told_once() -> None:
+def test_mistakes_in_the_stack_file_are_reported_once() -> None:
     text = "1 mistake in the config of this stack; nothing was changed:\nimage-builds:x: is wrong"
     received = [diagnostic(text), diagnostic(f"an unhandled error occurred: {text}")]
 
@@ -148,7 +148,7 @@ def test_a_preview_is_cleaned_of_what_config_and_state_mark() -> None:
     assert seen.plan.new_outputs == {"namespace": "builds"}
 
 
-def test_a_preview_that_fails_without_an_event_is_told_without_its_output() -> None:
+def test_a_failure_without_an_event_shows_no_output() -> None:
     seen = preview.run(cast("auto.Stack", FakeStack([], fails=True, reads=False)), NOTHING)
 
     assert len(seen.plan.errors) == 1
@@ -235,7 +235,7 @@ class RegisteringStack(FakeStack):
         return auto.Deployment(version=3, deployment={"resources": resources})
 
 
-def test_the_provider_renders_what_the_program_registers_and_changes(
+def test_the_provider_renders_releases_that_the_program_changes(
     asked: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -265,7 +265,7 @@ def test_the_provider_renders_what_the_program_registers_and_changes(
     assert _values(asked) == []
 
 
-def test_a_failure_of_the_provider_is_told_without_what_it_said(
+def test_a_failure_of_the_provider_shows_no_output(
     asked: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

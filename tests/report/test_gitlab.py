@@ -252,7 +252,7 @@ def test_notes_of_other_environments_and_of_other_people_stay(
     assert len(fake.notes) == 4
 
 
-def test_of_two_pipelines_at_once_one_note_is_left_with_what_the_later_said(
+def test_two_pipelines_at_once_leave_the_note_of_the_later(
     fake: FakeGitLab,
     address: Address,
 ) -> None:
@@ -283,7 +283,7 @@ def test_many_pipelines_at_once_leave_one_note(fake: FakeGitLab, address: Addres
     assert _bodies(fake) == [TEXT]
 
 
-def test_a_duplicate_that_is_gone_already_is_no_failure(
+def test_a_duplicate_that_is_already_deleted_is_fine(
     fake: FakeGitLab,
     address: Address,
 ) -> None:
@@ -294,7 +294,9 @@ def test_a_duplicate_that_is_gone_already_is_no_failure(
     publish_note(address, "7", "dev", TEXT)
 
 
-def test_a_duplicate_that_may_not_be_removed_is_told(fake: FakeGitLab, address: Address) -> None:
+def test_a_duplicate_that_may_not_be_deleted_is_an_error(
+    fake: FakeGitLab, address: Address
+) -> None:
     fake.add(TEXT)
     fake.add(TEXT)
     fake.failures = [Failure(403, method="DELETE")]
@@ -303,7 +305,7 @@ def test_a_duplicate_that_may_not_be_removed_is_told(fake: FakeGitLab, address: 
         publish_note(address, "7", "dev", TEXT)
 
 
-def test_a_label_comes_and_goes_and_others_stay(fake: FakeGitLab, address: Address) -> None:
+def test_a_label_is_added_and_removed_and_others_stay(fake: FakeGitLab, address: Address) -> None:
     label(address, "7", "risk raised: dev", wanted=True)
     assert fake.labels == {"theirs", "risk raised: dev"}
 
@@ -319,7 +321,7 @@ def test_the_reviewed_plan_is_that_of_the_note(fake: FakeGitLab, address: Addres
     assert reviewed_digest(address, "abc", "dev") == "0123456789abcdef"
 
 
-def test_a_drift_opens_one_issue_which_later_looks_edit(
+def test_drift_opens_one_issue_which_later_runs_edit(
     fake: FakeGitLab,
     address: Address,
 ) -> None:
@@ -338,7 +340,7 @@ def test_an_issue_that_says_the_same_is_left_alone(fake: FakeGitLab, address: Ad
     assert not [request for request in fake.requests if request.startswith("PUT")]
 
 
-def test_a_drift_that_is_gone_closes_its_issue_and_one_that_comes_again_opens_another(
+def test_new_drift_after_a_closed_issue_opens_another(
     fake: FakeGitLab,
     address: Address,
 ) -> None:
@@ -378,7 +380,7 @@ def test_issues_of_other_environments_and_of_other_people_stay(
     assert len(fake.opened()) == 3
 
 
-def test_of_two_looks_at_once_one_issue_is_left_open_with_what_the_later_said(
+def test_two_comparisons_at_once_leave_one_issue_open(
     fake: FakeGitLab,
     address: Address,
 ) -> None:
@@ -394,7 +396,7 @@ def test_of_two_looks_at_once_one_issue_is_left_open_with_what_the_later_said(
     assert fake.comments == [(2, "Duplicate of #1.")]
 
 
-def test_many_looks_at_once_leave_one_issue_open(fake: FakeGitLab, address: Address) -> None:
+def test_many_comparisons_at_once_leave_one_issue_open(fake: FakeGitLab, address: Address) -> None:
     together = threading.Barrier(4)
 
     def one() -> None:
@@ -496,7 +498,7 @@ def test_a_server_that_does_not_answer_is_given_up(
     assert time.monotonic() - started < 10
 
 
-def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr("gitlab.utils.time.sleep", waits.append)
     nowhere = Address(url="http://127.0.0.1:1", project="5", token=TOKEN)

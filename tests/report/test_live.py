@@ -66,7 +66,7 @@ def test_what_was_asked_for_and_is_another_is_drift(
     assert keep_requested(wanted, found) == seen
 
 
-def test_a_value_that_is_secret_is_told_without_it() -> None:
+def test_a_secret_that_differs_is_reported_without_its_value() -> None:
     wanted = {"kind": "Secret", "data": {"a": "b2xk", "gone": "eA=="}}
     found = {"kind": "Secret", "data": {"a": "bmV3", "more": "eQ=="}}
 
@@ -119,7 +119,7 @@ def _helm(folder: Path, content: str, code: int = 0) -> Path:
     return program
 
 
-def test_what_helm_deployed_is_compared_as_the_api_server_keeps_it(
+def test_a_manifest_is_compared_as_the_api_server_stores_it(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -150,7 +150,7 @@ def test_what_helm_deployed_is_compared_as_the_api_server_keeps_it(
     assert found.objects.old["Secret s"]["data"] == {"a": SECRET}
 
 
-def test_a_release_that_helm_cannot_read_is_told_without_what_it_said(tmp_path: Path) -> None:
+def test_a_release_that_helm_cannot_read_shows_no_output(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "planted", code=1)
 
     with pytest.raises(LiveError, match=r"helm cannot read the release n/r; check") as failure:
@@ -159,7 +159,7 @@ def test_a_release_that_helm_cannot_read_is_told_without_what_it_said(tmp_path: 
     assert "planted" not in str(failure.value)
 
 
-def test_objects_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_objects_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
     nowhere = str(tmp_path / "kubeconfig")
 

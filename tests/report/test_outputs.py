@@ -44,7 +44,7 @@ def _printed(report: Report) -> str:
     return console.file.getvalue()
 
 
-def test_a_note_begins_with_its_marker_and_a_heading_that_counts_and_judges() -> None:
+def test_a_note_begins_with_its_marker_and_heading() -> None:
     lines = note.write(REPORT).splitlines()
 
     assert lines[0] == phrases.marker("dev") == "<!-- image-builds:dev -->"
@@ -72,7 +72,7 @@ def test_values_in_a_note_cannot_leave_their_fence() -> None:
 
 
 @pytest.mark.parametrize("limit", [10, 2_400, 2_800, 4_000])
-def test_a_note_that_is_too_long_loses_details_but_never_its_summary(limit: int) -> None:
+def test_a_note_that_is_too_long_loses_details_only(limit: int) -> None:
     many = tuple(dataclasses.replace(LONG, path=f"path{index}") for index in range(2_000))
     resources = (dataclasses.replace(REPORT.resources[0], properties=many),)
     report = dataclasses.replace(REPORT, resources=resources)
@@ -102,7 +102,7 @@ def test_a_failure_shows_its_errors_and_nothing_else() -> None:
     assert exit_code(BROKEN) == ExitCode.FAILED
 
 
-def test_what_is_replaced_is_created_and_deleted_in_the_widget_which_holds_nothing_else() -> None:
+def test_the_widget_counts_a_replacement_as_two() -> None:
     assert json.loads(widget.write(REPORT)) == {"create": 2, "update": 1, "delete": 1}
 
 
@@ -220,7 +220,7 @@ def test_a_page_that_no_browser_shows_says_what_to_do(
             picture()
 
 
-def test_the_terminal_tells_the_same_and_takes_no_markup_from_values() -> None:
+def test_the_terminal_takes_no_markup_from_values() -> None:
     hostile = dataclasses.replace(REPORT, sentences=("[bold red]not markup[/]",))
 
     text = _printed(hostile)
@@ -263,7 +263,7 @@ def test_counts_of_nothing_are_said() -> None:
     assert str(EMPTY.counts) == "no changes"
 
 
-def test_a_stack_file_that_is_no_yaml_has_no_lines() -> None:
+def test_a_stack_file_that_is_not_yaml_has_no_lines() -> None:
     file = StackFile("Pulumi.dev.yaml", "a: [")
 
     assert file.find("runners", "main") == ("runners.main", None)
@@ -291,6 +291,6 @@ def test_a_release_without_a_config_toml_has_no_keys(values: dict[str, Any]) -> 
     assert parse(values) == {}
 
 
-def test_a_key_that_nobody_has_written_about_refers_to_the_documentation() -> None:
+def test_an_unknown_key_refers_to_the_documentation() -> None:
     assert "documentation" in meaning("kubernetes.brand_new")
     assert meaning("kubernetes.memory_limit") == "where a build is killed, with exit code 137"

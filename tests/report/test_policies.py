@@ -44,7 +44,7 @@ def _printed(report: Report) -> str:
     return console.file.getvalue()
 
 
-def test_a_mandatory_violation_stops_a_change_until_it_is_accepted_by_its_name() -> None:
+def test_a_mandatory_violation_blocks_until_it_is_accepted() -> None:
     codes = [exit_code(_report(*accepted)) for accepted in ((), (ANOTHER,), (IDENTITY,))]
 
     assert codes == [ExitCode.RISK_RAISED, ExitCode.RISK_RAISED, ExitCode.CHANGES]
@@ -58,7 +58,7 @@ def test_an_advisory_violation_stops_nothing() -> None:
     assert exit_code(previewed(change)) == ExitCode.CHANGES
 
 
-def test_what_was_there_before_stops_a_change_too_and_what_is_accepted_is_quiet() -> None:
+def test_an_old_violation_blocks_and_an_accepted_one_is_quiet() -> None:
     before = Change(before=DOOD, after=DOOD, environment="prod")
     accepted = Change(before=DOOD, after=DOOD, environment="prod", accepted=(IDENTITY,))
 
@@ -68,7 +68,7 @@ def test_what_was_there_before_stops_a_change_too_and_what_is_accepted_is_quiet(
     assert len(note.write(previewed(accepted)).splitlines()) == 2
 
 
-def test_what_goes_violates_nothing() -> None:
+def test_a_deleted_resource_violates_nothing() -> None:
     change = Change(before=DOOD, environment="prod")
 
     assert previewed(change).violations == ()
@@ -78,7 +78,7 @@ def test_what_goes_violates_nothing() -> None:
     ("accepted", "level"),
     [((), "no-dood-in-prod, mandatory"), ((IDENTITY,), "no-dood-in-prod, accepted")],
 )
-def test_every_output_tells_a_violation_and_whether_it_is_accepted(
+def test_every_output_says_whether_a_violation_is_accepted(
     accepted: tuple[str, ...],
     level: str,
 ) -> None:
@@ -89,7 +89,7 @@ def test_every_output_tells_a_violation_and_whether_it_is_accepted(
         assert WHAT in text
 
 
-def test_those_that_stop_come_first_and_those_that_are_accepted_last() -> None:
+def test_violations_that_block_come_first_and_accepted_ones_last() -> None:
     many = {"runners.main.environment": {"NPM_TOKEN": "planted"}, "runners.main.resources": {}}
     found = [item.rule for item in _report(IDENTITY, **many).violations]
 
@@ -114,14 +114,14 @@ def test_a_finding_is_on_the_line_of_the_strategy(
     assert finding["description"].startswith(WHAT)
 
 
-def test_a_page_tells_what_is_violated_where_nothing_changes() -> None:
+def test_a_page_without_changes_lists_violations() -> None:
     text = page.write(previewed(Change(before=DOOD, after=DOOD, environment="prod")))
 
     assert '<header class="raised">' in text
     assert WHAT in text
 
 
-def test_a_secret_in_values_is_told_by_its_place_alone() -> None:
+def test_a_secret_in_values_is_reported_by_its_path_alone() -> None:
     report = _report(**{"runners.main.environment": {"NPM_TOKEN": "planted"}})
 
     assert "values.runners.config of release main contains a secret" in note.write(report)

@@ -76,7 +76,7 @@ esac
 """
 
 
-def test_a_chart_of_a_repository_is_fetched_once_for_all_releases(tmp_path: Path) -> None:
+def test_a_chart_of_a_repository_is_fetched_once(tmp_path: Path) -> None:
     helm = _helm(tmp_path, PULL)
     there = {"repositoryOpts": {"repo": "https://charts"}}
 
@@ -107,7 +107,7 @@ def test_a_repository_that_cannot_be_reached_is_asked_once(tmp_path: Path) -> No
     assert (tmp_path / "asked").read_text(encoding="utf-8") == "asked\n"
 
 
-def test_a_failure_is_told_without_what_helm_said(tmp_path: Path) -> None:
+def test_a_failure_shows_no_output_of_helm(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "echo planted >&2; exit 1")
 
     with pytest.raises(
@@ -146,7 +146,7 @@ def _reported(helm: Path | None, plan: Plan) -> Report:
         return assemble.report(plan, source, charts, Scrubber())
 
 
-def test_a_manager_whose_pod_changes_restarts_and_another_goes_on(tmp_path: Path) -> None:
+def test_only_a_manager_whose_pod_changes_restarts(tmp_path: Path) -> None:
     helm = _helm(tmp_path, FROM_VALUES)
     old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "v2"})
 
@@ -181,7 +181,7 @@ def test_managers_to_which_the_same_happens_share_a_sentence(tmp_path: Path) -> 
     ]
 
 
-def test_what_a_new_chart_version_does_to_security_is_told(tmp_path: Path) -> None:
+def test_a_new_chart_version_can_raise_a_risk(tmp_path: Path) -> None:
     helm = _helm(tmp_path, FROM_VALUES)
     old, new = _inputs(values={"image": "v1"}), _inputs(values={"image": "latest"})
 
@@ -201,7 +201,7 @@ def test_what_could_not_be_rendered_is_a_gap(tmp_path: Path) -> None:
     assert _report(None, "create", new=_inputs()).gaps == (assemble.NO_HELM,)
 
 
-def test_a_release_that_comes_or_goes_has_one_side(tmp_path: Path) -> None:
+def test_a_new_or_deleted_release_has_one_side(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "cat rendered.yaml")
 
     operations = {

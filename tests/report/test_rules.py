@@ -314,7 +314,7 @@ def test_rules_say_what_pulumi_needs_of_them_in_sentences() -> None:
         assert "|" not in rule.description + rule.remediation
 
 
-def test_an_acceptance_names_the_thing_and_so_stretches_to_no_other() -> None:
+def test_an_acceptance_covers_one_exact_risk() -> None:
     (row,) = TABLE["no-dood-in-prod"]
     (rule, finding), *_ = findings(row[1], "prod")
 
@@ -337,7 +337,7 @@ PRIVILEGED_BUILDS = {
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_strategy_violates_what_it_is_known_for_and_nothing_else(strategy: str) -> None:
+def test_a_strategy_violates_only_its_own_rules(strategy: str) -> None:
     after = {"runners.main.strategy": STRATEGIES[strategy]}
     violated = {
         environment: {

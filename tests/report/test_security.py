@@ -149,7 +149,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("safe", "risky", "raised", "lowered"), PAIRS)
-def test_what_gets_more_dangerous_is_raised_and_the_way_back_lowers_it(
+def test_a_change_raises_a_risk_and_its_reverse_lowers_it(
     safe: dict[str, Any],
     risky: dict[str, Any],
     raised: str,
@@ -162,7 +162,7 @@ def test_what_gets_more_dangerous_is_raised_and_the_way_back_lowers_it(
     assert all(line.startswith("lowered: ") and lowered in line for line in back)
 
 
-def test_an_image_by_digest_that_goes_by_its_tag_is_told_and_does_not_weigh() -> None:
+def test_an_image_that_loses_its_digest_is_listed_as_info() -> None:
     digest = f"a:1@sha256:{'0' * 64}"
     (delta,) = _changes(
         _pod(containers=[{"name": "c", "image": digest}]),
@@ -173,7 +173,7 @@ def test_an_image_by_digest_that_goes_by_its_tag_is_told_and_does_not_weigh() ->
     assert not delta.weighs
 
 
-def test_a_policy_that_goes_opens_what_it_kept_out_and_a_new_one_closes_it() -> None:
+def test_a_deleted_policy_raises_and_a_new_one_lowers() -> None:
     policy = _object("NetworkPolicy", spec={"ingress": []})
 
     assert _said(_changes(policy, None)) == ["raised: NetworkPolicy ns/x allows everything"]
@@ -182,17 +182,17 @@ def test_a_policy_that_goes_opens_what_it_kept_out_and_a_new_one_closes_it() -> 
     ]
 
 
-def test_what_goes_takes_its_risks_along() -> None:
+def test_a_deleted_object_lowers_nothing() -> None:
     assert _changes(_context(privileged=True), None) == ()
 
 
-def test_a_new_pod_in_a_namespace_that_is_there_counts_for_what_is_not_ordinary() -> None:
+def test_a_new_pod_counts_for_what_is_not_ordinary() -> None:
     assert _said(_changes(None, _context(privileged=True))) == [f"raised: {C} is privileged"]
     assert _changes(None, _context()) == ()
 
 
 @pytest.mark.parametrize("name", ["cluster-admin", "reader"])
-def test_whoever_is_bound_to_a_role_that_reads_secrets_can_read_them(name: str) -> None:
+def test_accounts_bound_to_a_role_that_reads_secrets_read_them(name: str) -> None:
     def bound(*subjects: dict[str, str]) -> dict[str, Any]:
         role = {"kind": "ClusterRole", "name": name}
         return {
@@ -269,7 +269,7 @@ def _release(**jobs: Any) -> dict[str, Any]:  # noqa: ANN401 - TOML
         ),
     ],
 )
-def test_what_config_toml_says_of_jobs_counts_as_what_objects_say(
+def test_config_toml_counts_like_objects(
     jobs: dict[str, Any],
     raised: str,
 ) -> None:
@@ -283,7 +283,7 @@ def test_what_config_toml_says_of_jobs_counts_as_what_objects_say(
     assert {delta.key for delta in found} == {"runners.main.strategy"}
 
 
-def test_a_patch_of_the_pod_that_is_no_json_is_left_to_the_runner() -> None:
+def test_a_pod_patch_that_is_not_json_is_skipped() -> None:
     kind = "kubernetes:helm.sh/v3:Release"
     new = _release(pod_spec=[{"patch": "hostUsers: false"}])
     plan = read(

@@ -40,7 +40,7 @@ def test_a_short_secret_is_taken_out_only_where_it_stands_alone() -> None:
         "MY_SECRET=hunter2hunter2",
     ],
 )
-def test_what_looks_like_a_secret_is_taken_out_though_nobody_marked_it(text: str) -> None:
+def test_an_obvious_secret_is_replaced_without_a_mark(text: str) -> None:
     cleaned = Scrubber()(text)
 
     assert SECRET in cleaned
@@ -98,7 +98,7 @@ def test_secret_config_counts_leaf_by_leaf_and_as_a_whole() -> None:
     assert list(config_secrets("{no json")) == ["{no json"]
 
 
-def test_entries_of_lists_are_told_apart_by_name_and_variables_by_theirs() -> None:
+def test_entries_of_lists_are_identified_by_name() -> None:
     old = {"list": [{"name": "a", "x": 1}, {"name": "b"}], "env": ["A=1", "B=2"], "empty": []}
     new = {"list": [{"name": "b"}], "env": ["B=2", "C=3"], "empty": [], "odd key": None}
 
