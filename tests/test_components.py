@@ -53,7 +53,7 @@ class TestReviewer:
     def test_there_is_none_unless_it_is_asked_for(self) -> None:
         assert not [item for item in _deploy() if item.name.startswith("reviewer")]
 
-    def test_it_has_a_role_in_each_namespace_of_the_stack_and_nowhere_else(self) -> None:
+    def test_it_has_a_role_only_in_the_namespaces_of_the_stack(self) -> None:
         registered = _deploy(
             {
                 "previewAccount": True,
@@ -190,7 +190,7 @@ class TestAccess:
             "verbs": ["create", "get"],
         }
 
-    def test_rights_are_in_the_job_namespace_for_the_managers_account(self) -> None:
+    def test_the_managers_permissions_are_in_the_job_namespace(self) -> None:
         registered = _deploy()
 
         role = _one(registered, "kubernetes:rbac.authorization.k8s.io/v1:Role", "main-manager")
@@ -227,7 +227,7 @@ BOTH_TOKENS = replace_values(SECRETS, {"runnerTokens.deploy": "glrt-PlantedToken
 
 
 class TestDeployments:
-    def test_rights_are_those_listed_in_each_target_for_the_jobs_account(self) -> None:
+    def test_the_jobs_permissions_are_those_listed_for_each_target(self) -> None:
         registered = _deploy(DEPLOYS, BOTH_TOKENS)
 
         for target, rules_there in {"apps": [RIGHT], "there": [RIGHT, RIGHT]}.items():
@@ -278,7 +278,8 @@ class TestDeployments:
         assert account["automountServiceAccountToken"] is False
         assert "automount_service_account_token = true" in text
 
-    def test_rights_wait_for_the_namespace_and_the_manager_for_the_rights(self) -> None:
+    def test_permissions_wait_for_the_namespace(self) -> None:
+        """The manager waits for the permissions."""
         registered = _deploy(DEPLOYS, BOTH_TOKENS)
 
         (role,) = [item for item in registered if (item.type, item.name) == (ROLE, "deploy.apps")]
@@ -379,7 +380,7 @@ class TestRunner:
         assert plain(secret["stringData"]) == {"gitlab.example.com.crt": CERTIFICATE}
         assert values["certsSecretName"] == "gitlab-runner-main-gitlab-certificates"
 
-    def test_the_chart_comes_from_the_repository_at_the_pinned_version(self) -> None:
+    def test_the_chart_has_the_pinned_version_and_its_repository(self) -> None:
         release = _one(_deploy(), RELEASE, "main")
 
         assert release["chart"] == "gitlab-runner"
@@ -549,7 +550,7 @@ class TestWhatIsLeftOut:
         assert _names(registered, "kubernetes:core/v1:ConfigMap") == []
         assert "config_map" not in _one(registered, RELEASE, "main")["values"]["runners"]["config"]
 
-    def test_without_gitlabs_certificates_there_is_no_secret_for_them(self) -> None:
+    def test_no_secret_is_made_without_certificates_of_gitlab(self) -> None:
         registered = _deploy()
 
         assert "main-gitlab-certificates" not in _names(registered, SECRET)
@@ -659,7 +660,7 @@ class TestRunnerMadeInGitLab:
         assert values["podAnnotations"]["image-builds/token-digest"] == pulumi.runtime.rpc.UNKNOWN
 
 
-def test_no_login_is_outside_what_is_marked_secret_in_any_spelling() -> None:
+def test_a_login_in_any_spelling_is_marked_secret() -> None:
     registered = _deploy()
 
     text = "\n".join(unmarked([item.inputs, item.outputs]) for item in registered)

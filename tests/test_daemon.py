@@ -189,7 +189,8 @@ def test_only_the_job_namespaces_that_use_it_reach_the_port() -> None:
     }
 
 
-def test_jobs_and_daemon_are_of_one_ca_and_the_daemon_is_known_by_its_service() -> None:
+def test_jobs_and_daemon_have_certificates_of_one_ca() -> None:
+    """The daemon's names its Service."""
     registered = _deploy()
     ca = _certificate(_one(registered, f"{CORE}:Secret", "buildkitd-ca"), "ca.pem")
     both = _one(registered, f"{CORE}:Secret", _this_year())

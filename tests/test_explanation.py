@@ -18,7 +18,8 @@ def test_every_strategy_is_judged_once_and_the_chosen_one_first(strategy: object
     assert [verdict.chosen for verdict in verdicts] == [True] + [False] * (len(verdicts) - 1)
 
 
-def test_a_deploy_runner_has_no_alternative_and_is_none_of_a_build_runners() -> None:
+def test_a_deploy_runner_has_no_alternative() -> None:
+    """It is not one for a runner that builds."""
     deploying = _verdicts({"runners.main.strategy": "deploy"})
 
     assert {name: verdict.chosen for name, verdict in deploying.items()} == {"deploy": True}

@@ -6,7 +6,8 @@ from pathlib import Path
 from dev.files import write_private
 
 
-def test_a_private_file_is_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_private_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Nothing stays beside it."""
     file = tmp_path / "secret"
     write_private(file, "first")
     write_private(file, "second")
@@ -16,7 +17,7 @@ def test_a_private_file_is_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_who_reads_a_private_file_while_it_is_written_sees_a_whole_one(tmp_path: Path) -> None:
+def test_a_reader_never_sees_half_of_a_private_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     texts = [letter * 2_000_000 for letter in "ab"]
     write_private(file, texts[0])

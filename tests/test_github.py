@@ -70,7 +70,8 @@ def test_the_comment_is_found_by_the_marker_of_the_note() -> None:
     assert marker("$STACK") in script
 
 
-def test_a_fork_gets_the_comparison_that_needs_no_secret_and_no_preview() -> None:
+def test_a_fork_gets_the_comparison_and_no_preview() -> None:
+    """The comparison needs no secret."""
     fork = JOBS["preview-fork"]
 
     condition = "head.repo.full_name {} github.repository"

@@ -27,7 +27,8 @@ def _classes(name: str) -> list[ast.ClassDef]:
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_a_component_has_its_literal_token_and_registers_its_outputs_last(name: str) -> None:
+def test_a_component_has_a_literal_type_and_registers_outputs(name: str) -> None:
+    """It registers them last."""
     for component in _classes(f"resources/{name}"):
         constructor = next(
             node

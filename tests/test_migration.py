@@ -91,7 +91,7 @@ def test_a_pipeline_of_the_page_is_one_for_gitlab(pipeline: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_service_of_the_docker_pipeline_is_allowed_beside_the_runners_own(name: str) -> None:
+def test_the_service_of_the_docker_pipeline_is_allowed(name: str) -> None:
     (service,) = DOCKER["build"]["services"]
 
     allowed = _runner(FORMS[name])["kubernetes"]["allowed_services"]
@@ -99,7 +99,7 @@ def test_the_service_of_the_docker_pipeline_is_allowed_beside_the_runners_own(na
     assert service == DOCKER["build"]["image"]
 
 
-def test_the_rootless_engine_does_not_allow_it_and_dood_allows_any() -> None:
+def test_the_rootless_engine_rejects_it_and_dood_allows_any() -> None:
     (service,) = DOCKER["build"]["services"]
 
     assert service not in _runner(FORMS["dind-rootless"])["kubernetes"]["allowed_services"]
@@ -113,7 +113,7 @@ def test_the_docker_pipeline_names_the_version_of_the_engine() -> None:
 
 
 @pytest.mark.parametrize("name", [*ENGINES, "dood"])
-def test_the_docker_pipeline_leaves_the_way_to_the_engine_as_it_is(name: str) -> None:
+def test_the_docker_pipeline_keeps_the_runners_way_to_the_engine(name: str) -> None:
     runner = _runner(FORMS[name])
     ours = runner["environment"]
     services = runner["kubernetes"].get("services", [])
@@ -139,7 +139,8 @@ def test_the_docker_pipeline_runs_and_may_log_in_itself(name: str, tmp_path: Pat
     assert os.access(config, os.W_OK)
 
 
-def test_the_kaniko_pipeline_has_the_default_image_and_its_folder_of_logins() -> None:
+def test_the_kaniko_pipeline_has_the_default_image_and_folder() -> None:
+    """The folder is the one of the logins."""
     job = KANIKO["build"]
 
     assert job["image"]["name"] == Kaniko().image.partition("@")[0]
@@ -166,7 +167,7 @@ def test_the_stack_file_of_the_page_is_one() -> None:
     assert settings.registries[0].pull == "pull"
 
 
-def test_the_page_tells_of_every_strategy_for_each_of_both_pipelines() -> None:
+def test_the_page_names_every_strategy_for_both_pipelines() -> None:
     kinds = {strategy.kind for strategy in FORMS.values()} - {"deploy"}
     sections = re.findall(
         r"^## (?:Docker|Kaniko)[^\n]*\n(.*?)^You can delete", PAGE, re.DOTALL | re.MULTILINE

@@ -74,7 +74,7 @@ def test_an_images_name_is_spelled_as_containerd_looks_it_up(name: str, spelled:
     assert reference(name) == spelled
 
 
-def test_an_archive_names_its_one_layer_and_its_config_by_what_is_in_them(archive: Path) -> None:
+def test_an_archive_names_layer_and_config_by_their_content(archive: Path) -> None:
     (manifest,) = _read(archive, "manifest.json")
     config = _read(archive, manifest["Config"])
 
@@ -100,7 +100,7 @@ def test_files_links_and_folders_keep_their_modes_and_owners(archive: Path) -> N
     assert (layer["bin/tool"].issym(), layer["bin/tool"].linkname) == (True, "/bin/other")
 
 
-def test_a_file_capability_is_an_attribute_of_the_kernels_second_form(archive: Path) -> None:
+def test_a_file_capability_has_the_kernels_second_form(archive: Path) -> None:
     header = _layer(archive)["bin/mapper"].pax_headers["SCHILY.xattr.security.capability"]
 
     version, permitted, *rest = struct.unpack("<5I", header.encode("utf-8", "surrogateescape"))
@@ -118,7 +118,7 @@ def test_each_layer_says_when_it_was_made(archive: Path) -> None:
     assert {entry["created"] for entry in config["history"]} == {config["created"]}
 
 
-def test_an_archive_is_made_once_and_anew_where_the_image_differs(
+def test_an_archive_is_made_once_for_each_image(
     archive: Path,
     tmp_path: Path,
 ) -> None:
@@ -136,10 +136,11 @@ def _registry(kind: Kind, images: Path, users: Path, issued: tuple[Path, Path] |
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.host for kind in KINDS])
-def test_a_registry_listens_on_the_node_alone_and_keeps_images_in_its_own_folder(
+def test_a_registry_listens_on_the_node_alone(
     kind: Kind,
     tmp_path: Path,
 ) -> None:
+    """It keeps its images in its folder."""
     written = _registry(kind, tmp_path / kind.host, tmp_path / "users", None)
 
     assert written["http"] == {"addr": f"{NODE}:{kind.port}"}
@@ -147,7 +148,7 @@ def test_a_registry_listens_on_the_node_alone_and_keeps_images_in_its_own_folder
     assert ("auth" in written) == kind.login
 
 
-def test_a_registry_with_tls_has_the_certificate_that_it_was_issued(tmp_path: Path) -> None:
+def test_a_registry_with_tls_has_its_certificate(tmp_path: Path) -> None:
     issued = (tmp_path / "cert.pem", tmp_path / "key.pem")
     written = _registry(PRIVATE, tmp_path, tmp_path / "users", issued)
 
@@ -165,7 +166,8 @@ def test_there_is_a_registry_of_each_way_to_reach_one() -> None:
     assert len({kind.address for kind in KINDS}) == len(KINDS)
 
 
-def test_the_registries_password_is_made_up_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_password_of_the_registries_is_made_once(tmp_path: Path) -> None:
+    """The file is for its owner alone."""
     registries = Registries(Machine(tmp_path))
 
     password = registries.password
@@ -175,7 +177,7 @@ def test_the_registries_password_is_made_up_once_and_for_its_owner_alone(tmp_pat
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_nodes_dns_knows_services_and_the_hosts_and_asks_nobody(tmp_path: Path) -> None:
+def test_the_nodes_dns_knows_services_and_hosts_and_asks_no_one(tmp_path: Path) -> None:
     text = configuration("Corefile", state=tmp_path)
 
     assert [line for line in text.splitlines() if line.endswith("{") and line[0] != " "] == [
@@ -195,7 +197,8 @@ def test_pods_have_an_address_of_the_nodes_own_network() -> None:
     assert plugin["ipam"]["dataDir"].startswith("/run/")
 
 
-def test_kubelet_asks_for_certificates_and_listens_on_the_node_alone(tmp_path: Path) -> None:
+def test_the_kubelet_asks_for_certificates(tmp_path: Path) -> None:
+    """It listens on the node alone."""
     files = {name: tmp_path / name for name in ("authority", "certificate", "key")}
     written = yaml.safe_load(configuration("kubelet.yaml", state=tmp_path, **files))
 

@@ -107,7 +107,7 @@ class TestNames:
         assert [volume["name"] for volume in kubernetes["volumes"]["secret"]] == ["registry-push"]
         assert "config_map" not in kubernetes["volumes"]
 
-    def test_each_runner_of_a_stack_gets_names_and_a_level_of_its_own(self) -> None:
+    def test_each_runner_of_a_stack_has_its_names_and_level(self) -> None:
         placement = _placed(
             {"runners.root": {"tags": ["root"], "strategy": DOOD}},
             replace_values(SECRETS, {"runnerTokens.root": "glrt-PlantedToken0002"}),
@@ -168,7 +168,7 @@ class TestLogins:
             "two": "reader",
         }
 
-    def test_targets_get_the_pull_secret_by_the_name_that_the_jobs_use(self) -> None:
+    def test_targets_have_the_pull_secret_under_the_name_of_the_jobs(self) -> None:
         environment = _placed(
             {"targetNamespaces": {"made": {"create": True}, "there": {"adoptPullSecret": True}}},
         ).environment

@@ -93,10 +93,11 @@ def test_false_is_written_and_unset_is_not() -> None:
 
 
 @pytest.mark.parametrize(("concurrent", "requests"), [(1, 1), (3, 3), (10, 4)])
-def test_a_manager_asks_for_no_more_jobs_than_it_may_run_and_four_at_most(
+def test_a_manager_asks_for_four_jobs_at_most(
     concurrent: int,
     requests: int,
 ) -> None:
+    """It asks for no more than it may run."""
     job = dataclasses.replace(JOB, concurrent=concurrent)
 
     (runner,) = tomllib.loads(render(PLAN, job))["runners"]
@@ -128,7 +129,7 @@ def test_a_plan_that_reads_no_logins_gets_none() -> None:
     assert "registry-push" not in text
 
 
-def test_any_plan_at_restricted_is_rendered_as_that_level_demands() -> None:
+def test_a_plan_at_restricted_is_rendered_as_the_level_demands() -> None:
     plan = dataclasses.replace(PLAN, pod_security="restricted", build=Security(user=4321))
 
     kubernetes = _kubernetes(plan, JOB)
@@ -168,7 +169,7 @@ def test_only_a_plan_that_says_so_mounts_the_accounts_token() -> None:
     assert _kubernetes(PLAN, JOB)["automount_service_account_token"] is False
 
 
-def test_a_job_runs_on_nodes_that_suit_its_strategy_and_its_runner() -> None:
+def test_a_job_runs_on_nodes_that_suit_strategy_and_runner() -> None:
     plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
     job = dataclasses.replace(
         JOB,
@@ -195,7 +196,8 @@ def test_what_newer_charts_know_is_written_when_asked_for() -> None:
     assert kubernetes["pod_security_context"] == {"seccomp_profile": {"type": "RuntimeDefault"}}
 
 
-def test_only_the_services_of_dind_are_privileged_and_no_other_service_is_allowed() -> None:
+def test_only_the_services_of_dind_are_privileged() -> None:
+    """No other service is allowed beside them."""
     plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
 
     kubernetes = _kubernetes(plan, JOB)
@@ -256,11 +258,12 @@ def test_what_runs_before_a_job_is_clean_shell(strategy: Strategy) -> None:
 
 
 @pytest.mark.parametrize("starts", [True, False])
-def test_a_job_begins_when_its_engine_answers_and_fails_when_it_never_does(
+def test_a_job_begins_when_its_engine_answers(
     tmp_path: Path,
     *,
     starts: bool,
 ) -> None:
+    """It fails when the engine never does."""
     plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
     for name, lines in {
         "sleep": "exit 0",

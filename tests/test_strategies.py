@@ -95,7 +95,7 @@ def test_a_variant_costs_what_the_table_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
-def test_what_reaches_the_node_runs_on_the_nodes_that_are_chosen_for_it(strategy: Strategy) -> None:
+def test_what_reaches_the_node_runs_on_chosen_nodes(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
     reaches = bool(plan.host_paths) or (plan.privileged and plan.host_users)
@@ -111,7 +111,7 @@ def test_privilege_and_host_paths_need_the_privileged_level(strategy: Strategy) 
 
 
 @pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
-def test_only_what_is_accepted_in_writing_is_privileged_on_the_node(strategy: Strategy) -> None:
+def test_only_an_accepted_strategy_is_privileged_on_the_node(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
     on_the_node = plan.host_users and (plan.build.privileged or plan.service.privileged)
@@ -119,7 +119,7 @@ def test_only_what_is_accepted_in_writing_is_privileged_on_the_node(strategy: St
 
 
 @pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
-def test_a_restricted_plan_names_a_user_and_neither_escalates_nor_adds(strategy: Strategy) -> None:
+def test_a_restricted_plan_names_a_user_and_adds_no_privilege(strategy: Strategy) -> None:
     plan = _plan(strategy)
 
     wanted = (plan.build.user or 0) > 0 and plan.allow_privilege_escalation is False
@@ -128,7 +128,8 @@ def test_a_restricted_plan_names_a_user_and_neither_escalates_nor_adds(strategy:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_only_jobs_with_rights_have_a_token_and_only_builds_have_a_push_login(name: str) -> None:
+def test_only_jobs_with_permissions_have_a_token(name: str) -> None:
+    """Only jobs that build have a push login."""
     plan = _plan(FORMS[name])
 
     assert plan.account_token is (name in {"deploy", "buildx"})
@@ -160,7 +161,7 @@ def test_every_image_names_a_version(strategy: Strategy) -> None:
     ("kind", "system", "socket", "trusted"),
     list(product(("managed", "onPrem"), ("ubuntu", "other"), (True, False), (True, False))),
 )
-def test_auto_takes_dood_only_where_everything_it_needs_is_declared(
+def test_auto_takes_dood_only_where_all_it_needs_is_declared(
     *,
     kind: str,
     system: str,
@@ -219,7 +220,8 @@ def test_dind_gives_its_engine_the_registries() -> None:
     assert plan.files == {"ca.example.com:5000/ca.crt": "PEM"}
 
 
-def test_dinds_engine_trusts_the_ca_of_a_mirror_and_asks_the_others_as_they_want_it() -> None:
+def test_the_engine_of_dind_trusts_the_ca_of_a_mirror() -> None:
+    """It asks the other registries as the stack file says."""
     mirrors = ("lan.example.com:5000", "ca.example.com:5000", "mirror.example.com")
 
     plan = _plan(DIND, INSECURE, PRIVATE, mirrors=mirrors)
@@ -239,7 +241,8 @@ def test_dinds_engine_trusts_the_ca_of_a_mirror_and_asks_the_others_as_they_want
     }
 
 
-def test_dood_says_what_its_engine_must_know_of_a_mirror_with_a_private_ca() -> None:
+def test_dood_says_what_its_engine_needs_for_a_private_mirror() -> None:
+    """The mirror has a private CA."""
     plan = _plan(DOOD, PRIVATE, mirrors=(PRIVATE.host,))
 
     heading, _, text = plan.node_setup[-1].partition("\n")
@@ -381,7 +384,7 @@ def test_another_image_is_not_warned_about(image: str) -> None:
     assert len(_plan(Dood(accept_node_root=True, image=image)).warnings) == 1
 
 
-def test_buildx_tells_a_daemon_that_is_not_root_where_its_settings_are() -> None:
+def test_buildx_passes_its_settings_to_a_rootless_daemon() -> None:
     cluster, registry = Cluster(kind="onPrem"), Registry(host="r.example.com:5000", insecure=True)
 
     plan = Buildx(accept_privileged=True).plan(Site(cluster=cluster, registries=[registry]))

@@ -74,11 +74,12 @@ def _changed(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("registries", REGISTRIES)
 @pytest.mark.parametrize(("before", "after"), list(permutations(STRATEGIES, 2)))
-def test_a_switch_replaces_nothing_and_only_what_is_a_strategys_own_comes_and_goes(
+def test_a_switch_replaces_nothing(
     before: str,
     after: str,
     registries: str,
 ) -> None:
+    """Only a strategy's own resources come and go."""
     old, new = _registered(before, registries), _registered(after, registries)
     changed = {
         name: paths

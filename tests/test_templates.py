@@ -83,10 +83,11 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("strategy", BUILDERS)
-def test_a_template_becomes_a_job_with_the_plans_image_and_the_projects_inputs(
+def test_a_template_becomes_a_job_with_the_plans_image(
     pipeline: dict[str, Any],
     strategy: str,
 ) -> None:
+    """It has the inputs of the project."""
     plan = BUILDERS[strategy].plan(Site(cluster=Cluster(kind="managed")))
     job = pipeline[strategy]
 
@@ -106,7 +107,7 @@ def test_a_template_becomes_a_job_with_the_plans_image_and_the_projects_inputs(
 
 
 @pytest.mark.parametrize("strategy", BUILDERS)
-def test_the_switch_becomes_the_job_of_the_strategys_own_template(
+def test_the_switch_becomes_the_job_of_the_strategys_template(
     pipeline: dict[str, Any],
     strategy: str,
 ) -> None:
@@ -137,10 +138,11 @@ def test_a_templates_script_is_clean_shell(strategy: str) -> None:
     assert against_shell("\n".join(_job(strategy)["script"])) == ""
 
 
-def test_gitlabs_own_schema_takes_the_inputs_and_jobs_of_every_template(
+def test_the_schema_of_gitlab_accepts_every_template(
     tmp_path: Path,
     pipeline: dict[str, Any],
 ) -> None:
+    """With its inputs and jobs."""
     heads = {name: _documents(name)[0] for name in templates.files()}
     files = [tmp_path / name for name in (*heads, "pipeline.yml")]
     for file, content in zip(files, (*heads.values(), pipeline), strict=True):
@@ -156,7 +158,7 @@ def test_gitlabs_own_schema_takes_the_projects_pipeline() -> None:
 SCHEDULABLE = ("lint", "test", "preview-dev", "preview-prod", "deploy-dev", "deploy-prod", "drift")
 
 
-def test_a_schedule_of_the_projects_pipeline_only_looks_for_drift(tmp_path: Path) -> None:
+def test_a_scheduled_pipeline_only_detects_drift(tmp_path: Path) -> None:
     pipeline = yaml.safe_load((CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
 
     resolved_jobs = resolved(tmp_path, pipeline)
@@ -171,7 +173,8 @@ def test_a_schedule_of_the_projects_pipeline_only_looks_for_drift(tmp_path: Path
     assert [name for name, found in conditions.items() if other not in found[0]] == []
 
 
-def test_a_fork_gets_the_comparison_that_needs_no_secret_and_no_preview(tmp_path: Path) -> None:
+def test_a_fork_gets_the_comparison_and_no_preview(tmp_path: Path) -> None:
+    """The comparison needs no secret."""
     pipeline = yaml.safe_load((CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
 
     jobs = resolved(tmp_path, pipeline)

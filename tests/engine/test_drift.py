@@ -178,7 +178,7 @@ def drifted(control_plane: ControlPlane, deployed: Site) -> Report:
 
 
 @pytest.mark.parametrize("change", CHANGED, ids=lambda change: change.__name__)
-def test_what_others_changed_is_told_from_old_to_new(
+def test_the_report_has_what_others_changed_from_old_to_new(
     change: Callable[[client.ApiClient, Site], None],
     deployed: Site,
     drifted: Report,
@@ -188,7 +188,7 @@ def test_what_others_changed_is_told_from_old_to_new(
     assert [line for line in CHANGED[change] if line not in lines] == [], "\n".join(lines)
 
 
-def test_what_is_told_counts_and_says_what_it_does_to_security(
+def test_the_report_counts_drift_and_weighs_it(
     deployed: Site,
     drifted: Report,
 ) -> None:
@@ -202,11 +202,11 @@ def test_what_is_told_counts_and_says_what_it_does_to_security(
     assert exit_code(drifted) == ExitCode.RISK_RAISED
 
 
-def test_a_value_that_somebody_put_into_a_secret_is_not_told(drifted: Report) -> None:
+def test_a_value_put_into_a_secret_is_not_shown(drifted: Report) -> None:
     assert "planted-by-hand" not in str(drifted)
 
 
-def test_the_commands_that_are_told_take_all_of_it_back(deployed: Site, drifted: Report) -> None:
+def test_the_commands_of_the_report_undo_all_of_it(deployed: Site, drifted: Report) -> None:
     *others, update = drifted.undo
     kubeconfig = {"KUBECONFIG": str(deployed.stack.kubeconfig)}
     for command in others:
@@ -225,7 +225,7 @@ def test_the_commands_that_are_told_take_all_of_it_back(deployed: Site, drifted:
     assert report.undo == ()
 
 
-def test_a_release_that_is_gone_is_told_as_a_whole(
+def test_a_release_that_is_gone_is_reported_as_a_whole(
     deployed: Site,
     api: client.ApiClient,
 ) -> None:

@@ -39,8 +39,8 @@ def deployed(
 
 
 @pytest.fixture(scope="module")
-def reviewer(deployed: Site) -> Site:
-    """The same stack with the reviewer's kubeconfig."""
+def restricted(deployed: Site) -> Site:
+    """The same stack with the kubeconfig of the preview account."""
     kubectl = toolchain.ensure("kubectl").file.parent
     environment = {
         **os.environ,
@@ -64,8 +64,8 @@ def reviewer(deployed: Site) -> Site:
     return Site(deployed.prefix, deployed.folder, stack)
 
 
-def test_the_kubeconfig_holds_no_other_credentials(reviewer: Site) -> None:
-    text = reviewer.stack.kubeconfig.read_text(encoding="utf-8")
+def test_the_kubeconfig_holds_no_other_credentials(restricted: Site) -> None:
+    text = restricted.stack.kubeconfig.read_text(encoding="utf-8")
 
     assert len(COMMANDS) == 4
     assert text.count("token:") == 1
@@ -73,15 +73,15 @@ def test_the_kubeconfig_holds_no_other_credentials(reviewer: Site) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["dood", "buildkit-service"])
-def test_its_preview_tells_what_that_of_an_administrator_tells(
+def test_its_preview_is_that_of_an_administrator(
     control_plane: AuditedCluster,
     deployed: Site,
-    reviewer: Site,
+    restricted: Site,
     strategy: str,
 ) -> None:
     deployed.write(STRATEGIES[strategy], previewAccount=True)
     plans: list[object] = []
-    for site in (deployed, reviewer):
+    for site in (deployed, restricted):
         with site.stack.open() as stack:
             plans.append(preview.run(stack, Charts(None)).plan)
     deployed.write("kaniko", previewAccount=True)
@@ -93,20 +93,20 @@ def test_its_preview_tells_what_that_of_an_administrator_tells(
     assert {call[0] for call in asked.forbidden} == {"patch"}
 
 
-def test_it_can_read_everything_but_secrets_and_change_nothing(reviewer: Site) -> None:
-    jobs = f"{reviewer.prefix}-builds"
-    file, context = str(reviewer.stack.kubeconfig), NAME
+def test_it_can_read_everything_but_secrets_and_change_nothing(restricted: Site) -> None:
+    jobs = f"{restricted.prefix}-builds"
+    file, context = str(restricted.stack.kubeconfig), NAME
     with cast("Any", config).new_client_from_config(file, context) as api:
         for group, resource in (("", "configmaps"), ("rbac.authorization.k8s.io", "roles")):
             assert allowed(api, jobs, ("get", group, resource))
         for verb in ("get", "list", "watch", "create", "update", "patch", "delete"):
-            for namespace in (reviewer.prefix, jobs, f"{reviewer.prefix}-apps", "default"):
+            for namespace in (restricted.prefix, jobs, f"{restricted.prefix}-apps", "default"):
                 assert not allowed(api, namespace, (verb, "", "secrets"))
         for call in (("create", "", "pods"), ("create", "", "pods/exec"), ("list", "", "pods")):
             assert not allowed(api, jobs, call)
         core = core_v1(api)
         with pytest.raises(client.ApiException, match="Forbidden"):
-            core.read_namespaced_secret("gitlab-runner-builds-token", reviewer.prefix)
+            core.read_namespaced_secret("gitlab-runner-builds-token", restricted.prefix)
         with pytest.raises(client.ApiException, match="Forbidden"):
             core.create_namespaced_pod(jobs, {"metadata": {"name": "x"}})
         assert core.read_namespace(jobs).metadata.name == jobs
@@ -115,19 +115,19 @@ def test_it_can_read_everything_but_secrets_and_change_nothing(reviewer: Site) -
 def test_its_update_is_refused_and_changes_nothing(
     control_plane: AuditedCluster,
     deployed: Site,
-    reviewer: Site,
+    restricted: Site,
 ) -> None:
     with control_plane.api() as api:
-        before = core_v1(api).read_namespace(f"{reviewer.prefix}-builds").metadata.labels
-    runner = {"jobNamespace": f"{reviewer.prefix}-renamed"}
-    reviewer.write("kaniko", previewAccount=True, runner=runner)
+        before = core_v1(api).read_namespace(f"{restricted.prefix}-builds").metadata.labels
+    runner = {"jobNamespace": f"{restricted.prefix}-renamed"}
+    restricted.write("kaniko", previewAccount=True, runner=runner)
 
-    outcome = reviewer.up()
+    outcome = restricted.up()
     deployed.write("kaniko", previewAccount=True)
 
     assert "is forbidden" in outcome.operations["failed"][0]
     with control_plane.api() as api:
         core = core_v1(api)
-        assert core.read_namespace(f"{reviewer.prefix}-builds").metadata.labels == before
+        assert core.read_namespace(f"{restricted.prefix}-builds").metadata.labels == before
         names = {item.metadata.name for item in core.list_namespace().items}
-    assert f"{reviewer.prefix}-renamed" not in names
+    assert f"{restricted.prefix}-renamed" not in names
