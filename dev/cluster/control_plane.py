@@ -83,15 +83,6 @@ class ControlPlane:
             for name in ORDER
         ]
 
-    def start(self, name: str) -> None:
-        """Start one program again, and wait for the API server if it is that."""
-        self._spawn(name)
-        self._await_api()
-
-    def stop(self, name: str) -> None:
-        """Stop one program: ask it first, and kill it after 10 s."""
-        self._processes.stop(name)
-
     def api(self) -> client.ApiClient:
         """A client of this cluster, and of no other, with the administrator's certificate."""
         return kubeconfig.api_of(self.kubeconfig)

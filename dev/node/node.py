@@ -51,12 +51,6 @@ class Node:
         mirror = registry.MIRROR.address
         programs.start_docker(self.machine, insecure, certificates, mirror)
 
-    def stop_docker(self) -> None:
-        """Stop that engine; its socket goes with it."""
-        engine = self.machine.running()["dockerd"]
-        engine.terminate()
-        engine.wait(60)
-
     def down(self) -> None:
         """Stop everything that is of the node, and let kwok simulate one from now on."""
         if self.machine.holder and self.cluster.address == HOST:

@@ -89,77 +89,41 @@ class Registries:
             issued = None
             if kind.tls:
                 issued = self._authority().issue(kind.host, kind.host, hosts=[kind.host])
-            values = {"kind": kind, "images": self._images(kind), "users": users, "issued": issued}
+            values = {"kind": kind, "images": self.images(kind), "users": users, "issued": issued}
             text = configuration("registry.yml", **values)
             (folder / "config.yml").write_text(text, encoding="utf-8")
             self._trust(kind)
-            self._spawn(kind)
-        for kind in KINDS:
-            self._wait(kind)
+            self.start(kind)
 
     def start(self, kind: Kind) -> None:
-        """Start one again that was stopped."""
-        self._spawn(kind)
-        self._wait(kind)
-
-    def stop(self, kind: Kind) -> None:
-        """Stop one, in the middle of whatever it does."""
-        process = self._machine.running()[f"registry-{kind.host}"]
-        process.kill()
-        process.wait(10)
-
-    def uploading(self, repository: str, kind: Kind) -> bool:
-        """Whether a layer or config is on its way to this repository of the registry."""
-        uploads = self._images(kind) / "docker/registry/v2/repositories" / repository / "_uploads"
-        return uploads.is_dir() and any(uploads.iterdir())
-
-    def copy(self, source: str, target: str, kind: Kind) -> None:
-        """Copy an image with skopeo, to ``target`` in a registry."""
-        login = [f"--dest-authfile={self._login_file}"] if kind.login else []
-        self._machine.call(
-            *("skopeo", "copy", "--quiet", *login, *self._tls("dest", kind)),
-            source,
-            f"docker://{kind.address}/{target}",
-        )
-
-    def pull(self, name: str, kind: Kind, folder: Path) -> None:
-        """Copy an image out of a registry, to a folder in the layout of ``skopeo copy dir:``."""
-        login = [f"--src-authfile={self._login_file}"] if kind.login else []
-        self._machine.call(
-            *("skopeo", "copy", "--quiet", *login, *self._tls("src", kind)),
-            f"docker://{kind.address}/{name}",
-            f"dir:{folder}",
-        )
-
-    def inspect(self, name: str, kind: Kind, *, config: bool = False) -> dict[str, object]:
-        """Return what skopeo reports of an image in a registry."""
-        login = [f"--authfile={self._login_file}"] if kind.login else []
-        tls = [flag.replace("--src-", "--") for flag in self._tls("src", kind)]
-        text = self._machine.call(
-            # Without --raw, what only Docker's format has would be left out.
-            *("skopeo", "inspect", *login, *tls, *(["--config", "--raw"] if config else [])),
-            f"docker://{kind.address}/{name}",
-        )
-        return json.loads(text)
-
-    def _spawn(self, kind: Kind) -> None:
+        """Start one, and wait until it answers."""
         program = f"registry-{kind.host}"
         file = self._folder / kind.host / "config.yml"
         command = f"exec -a {program} docker-registry serve {file}"
         self._machine.spawn(program, ["bash", "-c", command])
+        self._wait(kind)
 
-    def _images(self, kind: Kind) -> Path:
+    def images(self, kind: Kind) -> Path:
+        """The folder in which a registry keeps its images."""
         return self._folder / kind.host / "images"
+
+    def copy(self, source: str, target: str, kind: Kind) -> None:
+        """Copy an image with skopeo, to ``target`` in a registry."""
+        options = self.options(kind, "dest-")
+        target = f"docker://{kind.address}/{target}"
+        self._machine.call("skopeo", "copy", "--quiet", *options, source, target)
+
+    def options(self, kind: Kind, side: str = "") -> list[str]:
+        """How skopeo reaches a registry; ``side`` is ``src-`` or ``dest-`` where it copies."""
+        login = [f"--{side}authfile={self._login_file}"] if kind.login else []
+        if kind.tls:
+            return [*login, f"--{side}cert-dir={self._authority().folder / 'client'}"]
+        return [*login, f"--{side}tls-verify=false"]
 
     @property
     def _login_file(self) -> Path:
         """Where skopeo reads the logins; a command line would show them to everybody."""
         return self._folder / "login.json"
-
-    def _tls(self, side: str, kind: Kind) -> list[str]:
-        if not kind.tls:
-            return [f"--{side}-tls-verify=false"]
-        return [f"--{side}-cert-dir={self._authority().folder / 'client'}"]
 
     def _authority(self) -> Authority:
         authority = Authority(self._folder / "pki")

@@ -10,6 +10,7 @@ import pytest
 
 from dev import toolchain
 from dev.cluster import ControlPlane
+from dev.cluster.processes import Processes
 from tests.support.kubernetes import core_v1
 
 
@@ -82,7 +83,7 @@ def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: ControlPlane) -> 
     try:
         other.up()
         before = other.server
-        other.stop("kube-apiserver")
+        Processes(other.state).stop("kube-apiserver")
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind(("127.0.0.1", int(before.rpartition(":")[2])))

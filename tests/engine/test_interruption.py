@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from dev.cluster import ControlPlane
+from dev.cluster.processes import Processes
 from tests.support.harness import eventually
 from tests.support.kubernetes import Api
 from tests.support.stacks import Site
@@ -89,7 +90,7 @@ def test_the_next_up_finishes_a_release_that_was_interrupted(
     if status == "pending-upgrade":
         site.up()
         site.write("buildah")
-    control_plane.stop("kwok")
+    Processes(control_plane.state).stop("kwok")
     try:
         with _running(site) as process:
             eventually(lambda: _pending(core, site.prefix, status))
@@ -98,7 +99,7 @@ def test_the_next_up_finishes_a_release_that_was_interrupted(
         for plugin in [] if goes_on else _plugins(site):
             plugin.kill()
     finally:
-        control_plane.start("kwok")
+        control_plane.up()
     if goes_on:
         eventually(lambda: not _pending(core, site.prefix, status))
     assert _pending(core, site.prefix, status) is not goes_on
@@ -128,12 +129,12 @@ def test_an_up_without_an_api_server_names_the_cause(
     site.write("kaniko")
     with _running(site) as process:
         _read_until(process, "Secret builds-token")
-        control_plane.stop("kube-apiserver")
+        Processes(control_plane.state).stop("kube-apiserver")
         try:
             output, _ = process.communicate(timeout=300)
             assert process.returncode == 1
         finally:
-            control_plane.start("kube-apiserver")
+            control_plane.up()
 
     assert "connection refused" in output or "unreachable" in output
     assert "Traceback" not in output

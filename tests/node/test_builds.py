@@ -4,7 +4,6 @@ import dataclasses
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.support.node.project import (
     pipeline,
     run_image,
 )
+from tests.support.node.registries import inspect
 from tests.support.node.shared import Shared
 
 DOCKERFILE = """\
@@ -98,7 +98,7 @@ def test_all_strategies_push_the_same_image(
     built: Callable[[str], Built],
     tmp_path: Path,
 ) -> None:
-    config: Any = node.registries.inspect(built(name).image, LOGIN, config=True)["config"]
+    config = inspect(node, built(name).image, LOGIN, config=True)["config"]
 
     assert config["User"] == "1001:1001"
     assert config["WorkingDir"] == "/app"

@@ -11,6 +11,7 @@ from dev.node.machine import NODE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from tests.support.node.jobs import Pipeline, Runner
+from tests.support.node.registries import inspect
 from tests.support.pages import MOVE_A_PIPELINE, blocks
 
 DOCKER, KANIKO, *_ = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
@@ -38,7 +39,7 @@ def test_the_docker_pipeline_pushes_an_image(
     result = runner(name).run(_pipeline(DOCKER["build"], LOGIN.address, tag))
 
     assert result.status == "success"
-    assert node.registries.inspect(f"group/app:{tag}", LOGIN)["Name"]
+    assert inspect(node, f"group/app:{tag}", LOGIN)["Name"]
 
 
 @pytest.mark.parametrize("name", ["kaniko"])
@@ -55,4 +56,4 @@ def test_the_kaniko_pipeline_pushes_an_image(
     result = runner(name, registry).run(_pipeline(KANIKO["build"], registry, tag))
 
     assert result.status == "success"
-    assert node.registries.inspect(f"group/app:{tag}", LOGIN)["Name"]
+    assert inspect(node, f"group/app:{tag}", LOGIN)["Name"]

@@ -11,6 +11,7 @@ import pytest
 from dev.node.node import Node
 from dev.node.registry import LOGIN, OPEN, Kind
 from tests.support.kubernetes import apps_v1, core_v1
+from tests.support.node import registries
 from tests.support.node.jobs import Control, Pipeline, Runner
 from tests.support.node.project import (
     TEMPLATES,
@@ -99,7 +100,7 @@ def test_a_dood_job_without_an_engine_does_not_start(
     runner: Callable[..., Runner],
 ) -> None:
     """It says why."""
-    node.stop_docker()
+    registries.stop_docker(node)
     try:
         result = runner(name).run(Pipeline(script=["true"], files={}), patience=15)
     finally:
@@ -273,10 +274,10 @@ def test_a_registry_that_stops_during_a_push_fails_the_job(
     with shared.undisturbed(OPEN.host, disturbs=True), ThreadPoolExecutor() as pool:
         running = pool.submit(runner(name).run, job)
         try:
-            while not node.registries.uploading(repository, OPEN):
+            while not registries.uploading(node, repository, OPEN):
                 assert not running.done(), running.result().trace
                 time.sleep(0.01)
-            node.registries.stop(OPEN)
+            registries.stop(node, OPEN)
             result = running.result()
         finally:
             node.registries.start(OPEN)

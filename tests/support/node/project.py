@@ -19,6 +19,7 @@ from dev.paths import CHECKOUT
 from tests.support.configured import FORMS, STRATEGIES
 from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Pipeline
+from tests.support.node.registries import pull
 from tests.support.node.stack import APPS
 from tests.support.pages import TROUBLESHOOTING
 
@@ -119,7 +120,7 @@ class Member:
 
 def contents(node: Node, name: str, kind: Kind, folder: Path) -> dict[str, Member]:
     """Return what is in a pushed image, all layers on top of each other, without times."""
-    node.registries.pull(name, kind, folder)
+    pull(node, name, kind, folder)
     manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     found: dict[str, Member] = {}
     for layer in manifest["layers"]:
