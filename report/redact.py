@@ -41,7 +41,6 @@ class Scrubber:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Prepare the patterns of the secrets and their encodings."""
         spelled = {form for secret in secrets for form in _spellings(secret)}
         patterns = [
             re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"

@@ -36,7 +36,7 @@ def test_a_component_has_a_literal_type_and_registers_outputs(name: str) -> None
             if isinstance(node, ast.FunctionDef) and node.name == "__init__"
         )
         token = f"super().__init__('image-builds:index:{component.name}', name, None, opts)"
-        assert ast.unparse(constructor.body[1]) == token
+        assert ast.unparse(constructor.body[0]) == token
         assert ast.unparse(constructor.body[-1]).startswith("self.register_outputs(")
 
 

@@ -65,7 +65,6 @@ class Access(pulumi.ComponentResource):
         args: AccessArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the accounts, the Roles and their bindings."""
         super().__init__("image-builds:index:Access", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         k8s.core.v1.ServiceAccount(

@@ -53,7 +53,6 @@ class Daemon(pulumi.ComponentResource):
         args: DaemonArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the daemon."""
         super().__init__("image-builds:index:Daemon", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         daemon = args["daemon"]

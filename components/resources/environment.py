@@ -46,7 +46,6 @@ class Environment(pulumi.ComponentResource):
         args: EnvironmentArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the namespaces, the daemons and the runners."""
         super().__init__("image-builds:index:Environment", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         managers = BuildNamespace(

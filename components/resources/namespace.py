@@ -31,7 +31,6 @@ class BuildNamespace(pulumi.ComponentResource):
         args: BuildNamespaceArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the namespace."""
         super().__init__("image-builds:index:BuildNamespace", name, None, opts)
         namespace = k8s.core.v1.Namespace(
             name,

@@ -51,7 +51,6 @@ class Reviewer(pulumi.ComponentResource):
         args: ReviewerArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the account, the Roles and their bindings."""
         super().__init__("image-builds:index:Reviewer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         account = k8s.core.v1.ServiceAccount(

@@ -40,7 +40,6 @@ class Registration(pulumi.ComponentResource):
         args: RegistrationArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the runner in GitLab where there is one to make."""
         super().__init__("image-builds:index:Registration", name, None, opts)
         token = args["token"]
         if args["user_runner"]:

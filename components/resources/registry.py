@@ -45,7 +45,6 @@ class RegistryLogin(pulumi.ComponentResource):
         args: RegistryLoginArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the Secret."""
         super().__init__("image-builds:index:RegistryLogin", name, None, opts)
         metadata: ObjectMetaArgsDict = {"name": args["secret"], "namespace": args["namespace"]}
         if args["adopt"]:
@@ -99,7 +98,6 @@ class RegistryFiles(pulumi.ComponentResource):
         args: RegistryFilesArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the ConfigMap."""
         super().__init__("image-builds:index:RegistryFiles", name, None, opts)
         config_map = k8s.core.v1.ConfigMap(
             name,

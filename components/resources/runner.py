@@ -90,7 +90,6 @@ class Runner(pulumi.ComponentResource):
         args: RunnerArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the runner."""
         super().__init__("image-builds:index:Runner", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         spec, names = args["spec"], args["spec"]["names"]

@@ -22,7 +22,6 @@ class Addresses:
     """Ports on loopback, and the address on which a real node reaches the API server."""
 
     def __init__(self, state: Path) -> None:
-        """Remember the folder; nothing is read yet."""
         self._ports_file = state / "ports.json"
         self._address_file = state / "address"
 

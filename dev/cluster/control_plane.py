@@ -27,7 +27,6 @@ class ControlPlane:
     """A control plane whose state is in ``state``; several may run side by side."""
 
     def __init__(self, state: Path) -> None:
-        """Remember the folder; nothing is read or started yet."""
         # Processes are known by their working folder, in which links are resolved.
         self.state = state.resolve()
         self.kubeconfig = self.state / "kubeconfig"

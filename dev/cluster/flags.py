@@ -15,7 +15,6 @@ class Flags:
     """What the programs of the control plane in ``state`` are started with."""
 
     def __init__(self, state: Path, addresses: Addresses, authority: Authority) -> None:
-        """Remember where the programs listen and who issues their certificates."""
         self._state = state
         self._addresses = addresses
         self._authority = authority

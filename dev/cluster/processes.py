@@ -24,7 +24,6 @@ class Processes:
     """What runs with ``state`` as its working folder."""
 
     def __init__(self, state: Path) -> None:
-        """Remember the folder, in which links must be resolved."""
         self._state = state
 
     def running(self) -> dict[str, psutil.Process]:

@@ -40,7 +40,6 @@ class LocalStackFile:
     """The copy in ``work`` of the stack file of ``name``; ``state`` has the secrets of all."""
 
     def __init__(self, name: str, work: Path, state: Path) -> None:
-        """Remember where things are; nothing is written yet."""
         self._file = work / f"Pulumi.{name}.yaml"
         self._encrypted_file = work / "encrypted.json"
         self._secrets_file = state / "secrets.json"

@@ -40,7 +40,6 @@ class Machine:
     """Namespaces of which ``state`` is the only folder on this machine's disk."""
 
     def __init__(self, state: Path) -> None:
-        """Remember the folder; nothing is made yet."""
         self.state = state.resolve()
 
     @property

@@ -15,7 +15,6 @@ class Node:
     """A real node of the control plane in ``state``, in place of the simulated one."""
 
     def __init__(self, state: Path) -> None:
-        """Remember where things are; nothing is started yet."""
         self.machine = Machine(state / "node")
         self.cluster = ControlPlane(state / "cluster")
         self.registries = registry.Registries(self.machine)

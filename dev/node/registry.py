@@ -47,7 +47,6 @@ class Registries:
     """The registries of one machine, which keep their images and login in its state folder."""
 
     def __init__(self, machine: Machine) -> None:
-        """Remember the machine; nothing is started yet."""
         self._machine = machine
         self._folder = machine.state / "registry"
 

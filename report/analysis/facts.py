@@ -42,7 +42,6 @@ class RiskFacts:
     """One side of a change: the risks of each subject."""
 
     def __init__(self) -> None:
-        """Start with none."""
         self.risks: dict[Subject, frozenset[str]] = {}
         self.origins: dict[Subject, Origin] = {}
         self.namespaces: set[str] = set()

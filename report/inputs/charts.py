@@ -31,7 +31,6 @@ class Charts:
     """
 
     def __init__(self, helm: Path | None) -> None:
-        """Keep the program; nothing runs yet."""
         self.helm = helm
         self._beside = ThreadPoolExecutor(max_workers=os.cpu_count())
         self._begun: dict[str, Future[list[Tree]]] = {}

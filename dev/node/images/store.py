@@ -42,7 +42,6 @@ class Store:
     """Images on disk, and which of them a machine's containerd has."""
 
     def __init__(self, machine: Machine) -> None:
-        """Remember whose containerd it is."""
         self._machine = machine
         self._cache = toolchain.cache_folder() / "node-images"
         self._brought = machine.state / "images.json"
