@@ -18,7 +18,6 @@ _CODES = "\n\n".join(f"{code:d}  {code.meaning}" for code in ExitCode)
 app = typer.Typer(
     help="Preview, compare and check the runners of a stack.",
     epilog=f"Exit codes:\n\n{_CODES}",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
@@ -37,18 +36,19 @@ _Output = Annotated[Path, typer.Option("--output", help="The folder to write to.
 
 
 def main(arguments: Sequence[str], program: str = "python -m commands") -> int:
-    """Run a command and return its exit code; a usage error is a failure.
+    """Run a command and return its exit code; a usage error or no command is a failure.
 
     Args:
         arguments: the words of the command line.
         program: what the help calls it.
     """
     try:
-        return app(arguments, prog_name=program, standalone_mode=False)
+        code = app(arguments or ["--help"], prog_name=program, standalone_mode=False)
     except typer.TyperException as error:
         message = error.format_message().strip().rstrip(".")
         print(f"{message}; see {program} --help", file=sys.stderr)
         return ExitCode.FAILED
+    return code if arguments else ExitCode.FAILED
 
 
 @app.command()
@@ -99,7 +99,7 @@ def compare(
     *,
     base: Annotated[str, typer.Option(help="The commit to compare with.")],
     stack: _Stack = "dev",
-    output: _Output = Path("build/offline"),
+    output: _Output = Path("build/compare"),
 ) -> int:
     """Compare a stack file with that of a commit, without an engine, a cluster or a secret.
 

@@ -51,6 +51,12 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert "--stack" in capsys.readouterr().out
 
 
+def test_without_a_command_the_help_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == ExitCode.FAILED
+    captured = capsys.readouterr()
+    assert ("policies" in captured.out, captured.err) == (True, "")
+
+
 @pytest.mark.parametrize("arguments", [["preview", "--stak"], ["previw"], ["compare"]], ids=str)
 def test_a_usage_error_is_a_failure_and_never_a_change(
     arguments: list[str],

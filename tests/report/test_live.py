@@ -1,9 +1,14 @@
 import base64
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes import config
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from report.inputs import live
 from report.inputs.live import (
@@ -165,3 +170,46 @@ def test_objects_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(LiveError, match="the objects of the release cannot be read; check"):
         live.read_release(helm, Kubeconfig(nowhere, None), "r", "n", Scrubber())
+
+
+class FakeCluster:
+    """Takes the place of the dynamic client of a cluster that has one Secret, of a namespace."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Take a client and a file for the cache."""
+        self.resources = self
+
+    def get(self, *, api_version: str, kind: str) -> SimpleNamespace:
+        """Find a kind; this cluster has never heard of a Deployment."""
+        if kind == "Deployment":
+            raise ResourceNotFoundError(api_version)
+        return SimpleNamespace(namespaced=True, get=self._read)
+
+    def _read(self, **asked: object) -> SimpleNamespace:
+        metadata = {"name": asked["name"], "namespace": asked["namespace"]}
+        found = {"kind": "Secret", "metadata": metadata, "data": {"a": "eQ=="}}
+        return SimpleNamespace(to_dict=lambda: found)
+
+
+def test_live_objects_are_read_in_the_namespace_of_the_release(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    @contextlib.contextmanager
+    def client(*where: str) -> Generator[None]:
+        asked.append(where)
+        yield
+
+    monkeypatch.setattr(config, "new_client_from_config", client)
+    monkeypatch.setattr(live, "DynamicClient", FakeCluster)
+    helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
+
+    found = live.read_release(helm, Kubeconfig("file", "ctx"), "r", "n", Scrubber())
+
+    assert asked == [("file", "ctx")]
+    assert [(item.operation, item.identity) for item in found.changes] == [
+        ("update", "Secret s"),
+        ("delete", "Deployment d"),
+    ]

@@ -72,6 +72,7 @@ def test_marked_values_never_get_through() -> None:
     assert cleaned["unknown"] == UNKNOWN
     assert cleaned["count"] == 3
     assert cleaned["asset"] == "(a file)"
+    assert clean({MARK: MARKED, "plaintext": '"planted"'}, Scrubber()) == {"value": SECRET}
 
 
 def test_secrets_of_a_state_are_found_leaf_by_leaf_and_decoded() -> None:
