@@ -44,7 +44,7 @@ PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
 
 # What each variant costs, to be read as a whole; docs/reference/strategies.md has it too, from the plans.
 SECURITY = """
-variant                          | Pod Security | privileged        | uid  | capabilities | seccomp        | AppArmor   | hostUsers | hostPath             | escalation | login in        | API rights
+variant                          | Pod Security | privileged        | uid  | capabilities | seccomp        | AppArmor   | hostUsers | hostPath             | escalation | login in        | API permissions
 kaniko                           | baseline     | -                 | -    | -            | -              | -          | -         | -                    | -          | /kaniko/.docker | none
 buildkit-service                 | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | /tmp/.docker    | none
 buildkit-service daemon          | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | -               | none

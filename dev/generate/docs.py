@@ -72,7 +72,7 @@ def _job(plan: BuildPlan) -> dict[str, str]:
         "hostPath": " ".join(path.path for path in plan.host_paths) or _UNSET,
         "escalation": _UNSET if plan.allow_privilege_escalation is None else "false",
         "login in": plan.credentials_folder or _UNSET,
-        "API rights": _rights(plan),
+        "API permissions": _permissions(plan),
     }
 
 
@@ -85,7 +85,7 @@ def _privileged(plan: BuildPlan) -> str:
     return _UNSET
 
 
-def _rights(plan: BuildPlan) -> str:
+def _permissions(plan: BuildPlan) -> str:
     own = [f"{', '.join(rule.verbs)} {rule.resource}" for rule in plan.account_rules]
     return "; ".join(own) or ("as listed" if plan.account_token else "none")
 
@@ -96,7 +96,7 @@ def _daemon(daemon: DaemonPlan) -> dict[str, str]:
         "privileged": "daemon" if daemon.security.privileged else _UNSET,
         **_container(daemon.security),
         **dict.fromkeys(("hostUsers", "hostPath", "escalation", "login in"), _UNSET),
-        "API rights": "none",
+        "API permissions": "none",
     }
 
 
