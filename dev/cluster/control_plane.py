@@ -10,7 +10,7 @@ from kubernetes import client
 from dev.certificates import Authority
 from dev.cluster import kubeconfig, ready
 from dev.cluster.addresses import Addresses
-from dev.cluster.flags import Flags
+from dev.cluster.flags import flags
 from dev.cluster.processes import ORDER, Processes
 
 
@@ -102,7 +102,7 @@ class ControlPlane:
 
     def flags(self, name: str) -> list[str]:
         """Return the flags that a program is started with."""
-        return Flags(self.state, self._addresses, self._authority()).of(name)
+        return flags(name, self.state, self._addresses, self._authority())
 
     def _programs(self) -> tuple[str, ...]:
         return ORDER[:-1] if self._addresses.real_node else ORDER
