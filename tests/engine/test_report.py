@@ -38,7 +38,7 @@ from tests.support.changes import (
 )
 from tests.support.configured import replace_values
 from tests.support.harness import in_year
-from tests.support.previewed import previewed
+from tests.support.previews import preview_change
 from tests.support.stacks import Site, fresh_site
 
 # What is for an engine of the kind of another change: new values of one release, another level of
@@ -203,7 +203,7 @@ def test_an_engine_and_the_recorded_program_agree(
 
     report = report_of(name)
 
-    recorded = _comparable(previewed(change, FOUR_RUNNERS), "site")
+    recorded = _comparable(preview_change(change, FOUR_RUNNERS), "site")
     assert _comparable(report, deployed.prefix) == recorded
     assert (exit_code(report), report.gaps) == (code, ())
 
@@ -228,7 +228,9 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
         report = _report(site, change)
 
     assert _note(site, report) == snapshot(extension_class=Markdown)
-    assert _comparable(report, site.prefix) == _comparable(previewed(change, FOUR_RUNNERS), "site")
+    assert _comparable(report, site.prefix) == _comparable(
+        preview_change(change, FOUR_RUNNERS), "site"
+    )
     assert (exit_code(report), report.gaps) == (code, ())
 
 
@@ -323,6 +325,6 @@ def test_a_preview_is_the_same_while_the_api_server_is_down(
 
     report = _report(unreachable, change)
 
-    without_engine = _comparable(previewed(change, FOUR_RUNNERS), "site")
+    without_engine = _comparable(preview_change(change, FOUR_RUNNERS), "site")
     assert _comparable(report, unreachable.prefix) == without_engine
     assert (exit_code(report), report.gaps) == (code, ())

@@ -8,7 +8,7 @@ from commands.exit_codes import exit_code
 from report.model import Report
 from report.outputs import markdown as note
 from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS
-from tests.support.previewed import previewed
+from tests.support.previews import preview_change
 
 
 class Markdown(SingleFileSnapshotExtension):
@@ -19,7 +19,7 @@ class Markdown(SingleFileSnapshotExtension):
 
 
 def _report(name: str) -> Report:
-    return previewed(CHANGES_AND_CODES[name][0], FOUR_RUNNERS)
+    return preview_change(CHANGES_AND_CODES[name][0], FOUR_RUNNERS)
 
 
 @pytest.mark.parametrize("name", CHANGES_AND_CODES)

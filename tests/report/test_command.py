@@ -15,7 +15,7 @@ from report.inputs.events import Plan
 from report.inputs.preview import Preview
 from report.outputs import gitlab
 from report.redact import Scrubber
-from tests.support.previewed import pre_event
+from tests.support.previews import pre_event
 from tests.support.reports import RAISED, REPORT
 
 

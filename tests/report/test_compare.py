@@ -18,7 +18,7 @@ from report.model import Report
 from report.outputs import html, markdown
 from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS, ONE_RUNNER
 from tests.support.configured import MISSING, STRATEGIES, replace_values
-from tests.support.previewed import previewed
+from tests.support.previews import preview_change
 
 DIND = {"runners.main.strategy": STRATEGIES["dind"]}
 DOOD = {"runners.main.strategy": STRATEGIES["dood"]}
@@ -267,7 +267,7 @@ def test_a_comparison_agrees_with_the_preview(name: str, clone: Clone) -> None:
         clone.commit()
     clone.write_config(_config(change.after, change.accepted), stack)
 
-    assert _compared(_report(stack)) == _compared(previewed(change, FOUR_RUNNERS))
+    assert _compared(_report(stack)) == _compared(preview_change(change, FOUR_RUNNERS))
 
 
 def _config(changes: Mapping[str, Any], accepted: tuple[str, ...] = ()) -> dict[str, Any]:

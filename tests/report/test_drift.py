@@ -30,7 +30,7 @@ from report.outputs import (
 )
 from report.redact import Scrubber
 from report.tree import Pair
-from tests.support.previewed import diagnostic, pre_event, received
+from tests.support.previews import diagnostic, pre_event, received
 
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 RELEASE = "kubernetes:helm.sh/v3:Release"

@@ -14,7 +14,7 @@ from report.inputs.events import RELEASE, read
 from report.redact import Scrubber
 from tests.support.configured import configure
 from tests.support.harness import deploy, eventually
-from tests.support.previewed import (
+from tests.support.previews import (
     diagnostic,
     pre_event,
     prelude,

@@ -33,7 +33,7 @@ from report.outputs import (
 )
 from report.stack_file import StackFile
 from tests.support.configured import SETTINGS
-from tests.support.previewed import stack_file
+from tests.support.previews import stack_file
 from tests.support.reports import BROKEN, EMPTY, LONG, MISTAKE, RAISED, REPORT, TOML
 
 

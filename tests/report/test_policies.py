@@ -22,7 +22,7 @@ from report.outputs import (
 )
 from tests.support.changes import ONE_RUNNER, Change
 from tests.support.configured import STRATEGIES, replace_values
-from tests.support.previewed import previewed, stack_file
+from tests.support.previews import preview_change, stack_file
 
 STRATEGY = "runners.main.strategy"
 DOOD = {STRATEGY: STRATEGIES["dood"]}
@@ -34,7 +34,7 @@ NO_LIMIT = {"runners.main.resources": {"limits": {"cpu": "1"}}}
 
 def _report(*accepted: str, **settings: object) -> Report:
     after = {**DOOD, **settings}
-    return previewed(Change(after=after, environment="prod", accepted=accepted))
+    return preview_change(Change(after=after, environment="prod", accepted=accepted))
 
 
 def _printed(report: Report) -> str:
@@ -52,26 +52,26 @@ def test_a_mandatory_violation_blocks_until_it_is_accepted() -> None:
 
 def test_an_advisory_violation_stops_nothing() -> None:
     change = Change(after=NO_LIMIT)
-    (violation,) = previewed(change).violations
+    (violation,) = preview_change(change).violations
 
     assert (violation.rule, violation.stops) == ("job-memory-limits", False)
-    assert exit_code(previewed(change)) == ExitCode.CHANGES
+    assert exit_code(preview_change(change)) == ExitCode.CHANGES
 
 
 def test_an_old_violation_blocks_and_an_accepted_one_is_quiet() -> None:
     before = Change(before=DOOD, after=DOOD, environment="prod")
     accepted = Change(before=DOOD, after=DOOD, environment="prod", accepted=(IDENTITY,))
 
-    assert exit_code(previewed(before)) == ExitCode.RISK_RAISED
-    assert WHAT in note.write(previewed(before))
-    assert exit_code(previewed(accepted)) == ExitCode.NO_CHANGE
-    assert len(note.write(previewed(accepted)).splitlines()) == 2
+    assert exit_code(preview_change(before)) == ExitCode.RISK_RAISED
+    assert WHAT in note.write(preview_change(before))
+    assert exit_code(preview_change(accepted)) == ExitCode.NO_CHANGE
+    assert len(note.write(preview_change(accepted)).splitlines()) == 2
 
 
 def test_a_deleted_resource_violates_nothing() -> None:
     change = Change(before=DOOD, environment="prod")
 
-    assert previewed(change).violations == ()
+    assert preview_change(change).violations == ()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_finding_is_on_the_line_of_the_strategy(
 
 
 def test_a_page_without_changes_lists_violations() -> None:
-    text = page.write(previewed(Change(before=DOOD, after=DOOD, environment="prod")))
+    text = page.write(preview_change(Change(before=DOOD, after=DOOD, environment="prod")))
 
     assert '<header class="raised">' in text
     assert WHAT in text

@@ -9,7 +9,7 @@ from report.inputs.events import Plan, read
 from report.model import ObjectChange, PropertyChange, Report
 from report.redact import SECRET, Scrubber
 from report.stack_file import StackFile
-from tests.support.previewed import pre_event
+from tests.support.previews import pre_event
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 URN = f"urn:pulumi:test::image-builds::{RELEASE}::main"

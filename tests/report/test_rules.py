@@ -16,7 +16,7 @@ from report.inputs.events import DAEMON, RUNNER
 from report.redact import Scrubber, clean
 from tests.support.changes import Change
 from tests.support.configured import STRATEGIES
-from tests.support.previewed import previewed
+from tests.support.previews import preview_change
 
 BY_NAME = {rule.name: rule for rule in RULES}
 SERVICE = {"name": "docker:29.7.2-dind", "alias": "docker"}
@@ -342,7 +342,7 @@ def test_a_strategy_violates_only_its_own_rules(strategy: str) -> None:
     violated = {
         environment: {
             item.rule
-            for item in previewed(Change(after=after, environment=environment)).violations
+            for item in preview_change(Change(after=after, environment=environment)).violations
             if item.mandatory
         }
         for environment in ("dev", "prod")

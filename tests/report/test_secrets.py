@@ -15,7 +15,7 @@ from commands import preview
 from commands.publishing import TOKEN
 from report.outputs import gitlab
 from tests.support.harness import deploy
-from tests.support.previewed import (
+from tests.support.previews import (
     diagnostic,
     pre_event,
     prelude,

@@ -10,7 +10,7 @@ from report.model import RiskChange
 from report.redact import Scrubber
 from report.tree import Pair
 from tests.support.configured import SETTINGS
-from tests.support.previewed import pre_event, stack_file
+from tests.support.previews import pre_event, stack_file
 
 URN = "urn:pulumi:test::image-builds::"
 NAMESPACE: dict[str, Any] = {"kind": "Namespace", "metadata": {"name": "ns", "labels": {}}}

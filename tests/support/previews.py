@@ -27,7 +27,7 @@ from tests.support.harness import in_year
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
 
 
-def previewed(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
+def preview_change(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
     """Return the report of a change of what is deployed."""
     before, after = (
         replace_values(deployed.settings, side) for side in (change.before, change.after)
