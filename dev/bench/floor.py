@@ -9,8 +9,12 @@ SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - Pulumi's mark of a s
 
 
 def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
-    """Write a program that registers what ``deployment`` (an exported state) holds."""
+    """Write a program that registers what ``deployment`` (an exported state) holds.
+
+    That is its resources and, once all are declared, what components and the stack put out.
+    """
     lines = ["import pulumi", "import pulumi_kubernetes as k8s", ""]
+    outputs: list[str] = []
     names: dict[str, str] = {}
     for resource in deployment["resources"]:
         urn, kind = resource["urn"], resource["type"]
@@ -23,6 +27,8 @@ def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
                 lines.append(f"{names[urn]} = k8s.Provider('cluster', {arguments})")
             continue
         if kind == "pulumi:pulumi:Stack":
+            known = resource.get("outputs", {}).items()
+            outputs += [f"pulumi.export({key!r}, {_literal(value)})" for key, value in known]
             continue
         options = [f"parent={names[resource['parent']]}"] if resource["parent"] in names else []
         if provider := resource.get("provider"):
@@ -33,8 +39,10 @@ def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
             call = f"k8s.{_class(kind)}({name!r}, **{_literal(_inputs(resource))}, {made})"
         else:
             call = f"pulumi.ComponentResource({kind!r}, {name!r}, None, {made})"
+            known = _literal(resource.get("outputs", {}))
+            outputs.append(f"{names[urn]}.register_outputs({known})")
         lines.append(f"{names[urn]} = {call}")
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    file.write_text("\n".join([*lines, *outputs]) + "\n", encoding="utf-8")
 
 
 def _class(kind: str) -> str:
