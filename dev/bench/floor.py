@@ -11,7 +11,8 @@ SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - Pulumi's mark of a s
 def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
     """Write a program that registers what ``deployment`` (an exported state) holds.
 
-    That is its resources and, once all are declared, what components and the stack put out.
+    That is its resources in their order, which a first update needs, and what components and the
+    stack put out.
     """
     lines = ["import pulumi", "import pulumi_kubernetes as k8s", ""]
     outputs: list[str] = []
@@ -33,6 +34,8 @@ def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
         options = [f"parent={names[resource['parent']]}"] if resource["parent"] in names else []
         if provider := resource.get("provider"):
             options.append(f"provider={names[provider.rpartition('::')[0]]}")
+        if after := [names[urn] for urn in resource.get("dependencies") or ()]:
+            options.append(f"depends_on=[{', '.join(after)}]")
         made = f"opts=pulumi.ResourceOptions({', '.join(options)})"
         names[urn] = f"r{len(names)}"
         if resource.get("custom"):
