@@ -59,8 +59,8 @@ def _inputs(resource: Mapping[str, Any]) -> dict[str, Any]:
     left_out = {"apiVersion", "kind", "__defaults", "compat"}
     inputs = {key: value for key, value in resource["inputs"].items() if key not in left_out}
     if resource["type"].startswith("kubernetes:helm.sh"):
-        kept = ("chart", "name", "namespace", "timeout", "values", "version")
-        inputs = {key: inputs[key] for key in kept}
+        kept = ("chart", "name", "namespace", "repositoryOpts", "timeout", "values", "version")
+        inputs = {key: inputs[key] for key in kept if key in inputs}
     return {
         "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key): value
         for key, value in inputs.items()
