@@ -216,14 +216,14 @@ def _stack_file(stack: str, config: dict[str, Any]) -> RegisteredResource:
 def _placeholders(settings: object) -> dict[str, Any]:
     """Return secrets of the names that the settings need; for settings with mistakes none."""
     try:
-        right = Settings.model_validate(settings)
+        valid = Settings.model_validate(settings)
     except pydantic.ValidationError:
         return {}
-    logins = {name for item in right.registries for name in (item.pull, item.push) if name}
+    logins = {name for item in valid.registries for name in (item.pull, item.push) if name}
     return {
         _TOKENS: {
             name: _PLACEHOLDER
-            for name, runner in right.runners.items()
+            for name, runner in valid.runners.items()
             if isinstance(runner.registration, TokenRegistration)
         },
         _CREDENTIALS: {

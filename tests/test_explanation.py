@@ -24,7 +24,7 @@ def test_a_deploy_runner_has_no_alternative() -> None:
 
     assert {name: verdict.chosen for name, verdict in deploying.items()} == {"deploy": True}
     assert deploying["deploy"].privilege == (
-        "none: uid 1000 in an ordinary container, with its account's rights in target namespaces"
+        "none: uid 1000 in an ordinary container, with permissions in target namespaces"
     )
     assert "deploy" not in _verdicts({})
 
@@ -73,7 +73,7 @@ def test_privilege_is_put_in_a_phrase() -> None:
         "buildah (root)": "uid 0, seccomp and AppArmor Unconfined",
         "buildkit (privileged)": "a privileged job container",
         "buildah (privileged)": "a privileged job container",
-        "buildx": "rights to make any pod in the job namespace",
+        "buildx": "permission to create any pod in the job namespace",
         "dind (tls)": "a privileged service, commanded by the job",
         "dind (socket)": "a privileged service, commanded by the job",
         "dind (rootless)": "a privileged service, commanded by the job",

@@ -4,8 +4,8 @@ The verbs are those of the requests that the runner sends for the features in us
 (gitlab-runner:executors/kubernetes/*.go). Its own list (``kubeAPI:`` there) has more: streams are
 opened by POST only (exec.go, NewSPDYExecutor), which is ``create``, and a log is read by ``get``.
 What web terminals need is left out: no session server is configured, and no image build has
-ports. The jobs' account mounts no token by itself, and has the rights in target namespaces that
-the stack file lists: none, unless its jobs deploy.
+ports. The jobs' account mounts no token by itself, and has the permissions in target namespaces
+that the stack file lists: none, unless its jobs deploy.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """One GitLab runner with everything that is its own: namespace, access, logins, token, release.
 
-The official chart deploys the manager; it creates no account and no rights, and its values hold
-no secret, so that a preview stays readable. config.toml is rendered before and comes in as text.
+The official chart deploys the manager; it creates no account and no permissions, and its values
+hold no secret, so that a preview stays readable. config.toml is rendered before and comes in as
+text.
 """
 
 import hashlib

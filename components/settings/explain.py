@@ -93,9 +93,9 @@ def privilege(plan: BuildPlan) -> str:  # noqa: PLR0911 - one for each kind of p
     if plan.daemon:
         return f"none in jobs; {plan.daemon.name} runs at {plan.daemon.pod_security}"
     if plan.account_rules:
-        return "rights to make any pod in the job namespace"
+        return "permission to create any pod in the job namespace"
     if plan.build.seccomp:
         profile = plan.build.seccomp["type"]
         return f"uid {plan.build.user}, seccomp and AppArmor {profile}"
-    rights = ", with its account's rights in target namespaces" if plan.account_token else ""
-    return f"none: uid {plan.build.user or 0} in an ordinary container{rights}"
+    permissions = ", with permissions in target namespaces" if plan.account_token else ""
+    return f"none: uid {plan.build.user or 0} in an ordinary container{permissions}"

@@ -1,9 +1,9 @@
 """buildx with its driver ``kubernetes``: each job makes a BuildKit pod, and removes it.
 
-The driver talks to the API server as the jobs' account, so that account has a token and rights in
-its own namespace (docker/buildx:driver/kubernetes/driver.go). Its pods are rootless, with seccomp
-and AppArmor ``Unconfined``, for which the driver knows no other profile; and who may make pods at
-that level can make privileged ones too.
+The driver talks to the API server as the jobs' account, so that account has a token and permissions
+in its namespace (docker/buildx:driver/kubernetes/driver.go). Its pods are rootless, with seccomp
+and AppArmor ``Unconfined``, for which the driver knows no other profile; and an account that may
+create pods at that level can create privileged ones too.
 """
 
 from collections.abc import Iterator

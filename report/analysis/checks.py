@@ -87,10 +87,11 @@ def find_pod_makers(resource: Resource) -> Iterator[Finding]:
     own = resource.type == ROLE and RUNNER in resource.components and resource.name.endswith("-job")
     if not own:
         return
-    for name, right in _risks(resource, "right"):
-        verb, _, what = right.partition(" ")
+    for name, permission in _risks(resource, "permission"):
+        verb, _, what = permission.partition(" ")
         if verb in {"create", "update", "patch", "*"} and what.partition(".")[0] in _PODS:
-            yield Finding(name, right, f"{name} lets jobs {right}, and so create any pod there")
+            text = f"{name} lets jobs {permission}, and so create any pod there"
+            yield Finding(name, permission, text)
 
 
 def find_privileged_builds(resource: Resource) -> Iterator[Finding]:
@@ -103,9 +104,9 @@ def find_privileged_builds(resource: Resource) -> Iterator[Finding]:
 
 def find_wildcards(resource: Resource) -> Iterator[Finding]:
     """Find wildcards in the rules of a Role."""
-    for name, right in _risks(resource, "right"):
-        if "*" in right:
-            yield Finding(name, right, f"{name} may {right}")
+    for name, permission in _risks(resource, "permission"):
+        if "*" in permission:
+            yield Finding(name, permission, f"{name} may {permission}")
 
 
 def find_secrets_in_values(resource: Resource) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ def object_risks(item: Tree) -> Iterator[RisksOf]:
         mounted = item.get("automountServiceAccountToken") is not False
         yield ("accountToken", name), {"token"} if mounted else ()
     elif kind in {"Role", "ClusterRole"}:
-        yield ("right", name), _permissions(item)
+        yield ("permission", name), _permissions(item)
     elif kind == "NetworkPolicy":
         yield ("reach", name), _reach(inside(item, "spec"))
     elif (spec := _pod_spec(item)) is not None:

@@ -17,7 +17,7 @@ RiskName: TypeAlias = Literal[
     "root",
     "escalation",
     "accountToken",
-    "right",
+    "permission",
     "secretReader",
     "mountedSecret",
     "reach",
@@ -126,7 +126,7 @@ KINDS: dict[RiskName, RiskKind] = {
         frozenset({"token"}),
         of_the_job=False,
     ),
-    "right": RiskKind(
+    "permission": RiskKind(
         "major",
         "{name} may {risk}",
         "{name} may no longer {risk}",

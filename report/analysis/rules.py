@@ -79,7 +79,7 @@ RULES: tuple[Rule, ...] = (
         check=checks.find_privileged_builds,
     ),
     Rule(
-        name="no-wildcard-rights",
+        name="no-wildcard-permissions",
         description="A Role lists verbs, resources and API groups, without wildcards.",
         remediation="list each permission in place of the wildcard",
         severity="major",

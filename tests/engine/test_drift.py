@@ -162,7 +162,7 @@ CHANGED: dict[Callable[[client.ApiClient, Site], None], tuple[str, ...]] = {
 }
 RISKS = {
     "podSecurity/Namespace-site-builds/privileged",
-    "right/Role-site-builds/gitlab-runner-builds/*-deployments.apps",
+    "permission/Role-site-builds/gitlab-runner-builds/*-deployments.apps",
     "secretReader/namespace-site-builds/ServiceAccount-default/default",
     "reach/NetworkPolicy-site-buildkitd/buildkitd/ingress-from-everywhere",
 }

@@ -154,7 +154,9 @@ class TestReport:
 
         report = _report()
 
-        assert report.unaccepted == ("right/Role-apps/gitlab-job-main/delete-deployments.apps",)
+        assert report.unaccepted == (
+            "permission/Role-apps/gitlab-job-main/delete-deployments.apps",
+        )
 
     def test_a_permission_of_managers_raises_the_risk(self, clone: Clone) -> None:
         newer = {"chart.version": "0.88.0"}
@@ -164,7 +166,7 @@ class TestReport:
         report = _report()
 
         (identity, *_) = report.unaccepted
-        assert identity.startswith("right/Role-builds-main/gitlab-runner-main/")
+        assert identity.startswith("permission/Role-builds-main/gitlab-runner-main/")
         assert ("update", "Role", "main-manager") in _resources(report)
 
     def test_an_opened_network_policy_raises_the_risk(self, clone: Clone) -> None:

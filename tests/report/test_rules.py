@@ -132,7 +132,7 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             patched({"containers": [{"name": "helper", "securityContext": PRIVILEGED}]}),
         ),
     ],
-    "no-wildcard-rights": [
+    "no-wildcard-permissions": [
         (
             "dev",
             role("builds-manager", "*", "pods"),
