@@ -15,7 +15,7 @@ from tests.support.pipelines import against_schema, against_shell, resolved
 
 BUILDERS = templates.builders()
 SHELL = shutil.which("dash") or "/bin/sh"
-TOOLS = ("buildah", "buildctl", "buildctl-daemonless.sh", "docker", "executor")
+TOOLS = {strategy.command.split()[0].rpartition("/")[2] for strategy in BUILDERS.values()}
 
 
 def _documents(name: str) -> list[Any]:
