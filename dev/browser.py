@@ -25,7 +25,7 @@ _TIMEOUT = 120.0
 
 
 class BrowserError(DevError):
-    """There is no picture; the message says why and what to do."""
+    """No picture could be taken; the message says why and what to do."""
 
 
 def find() -> str | None:
@@ -38,7 +38,7 @@ def picture(page: Path, image: Path, *, width: int, height: int, dark: bool = Fa
     """Write a PNG of the top of a page, of this many pixels.
 
     Raises:
-        BrowserError: there is no Chromium, or it fails.
+        BrowserError: Chromium is missing, or it fails.
     """
     chromium = find()
     if chromium is None:

@@ -24,7 +24,7 @@ PROGRAM = CHECKOUT / "__main__.py"
 
 
 @contextlib.contextmanager
-def started() -> Generator["Session"]:
+def start_session() -> Generator["Session"]:
     """Yield a session in a folder that is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="image-builds-bench-"))
     control_plane = ControlPlane(folder / "cluster")

@@ -15,7 +15,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from dev.bench.session import PROGRAM, Session, started
+from dev.bench.session import PROGRAM, Session, start_session
 
 RUNS = {1: 5, 10: 3, 50: 3}
 """How often each number of runners is measured."""
@@ -34,7 +34,7 @@ Pairs = Sequence[tuple[Figures, Figures]]
 
 def main() -> None:
     """Run everything and print the tables."""
-    with started() as session:
+    with start_session() as session:
         tables = [measure_floors(session), measure_report(session)]
     memory = psutil.virtual_memory().total / 2**30
     today = dt.datetime.now(tz=dt.UTC).date()

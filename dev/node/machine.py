@@ -48,7 +48,7 @@ class Machine:
         return _holders().get(self.state)
 
     def check(self) -> None:
-        """Look whether the namespaces are there or can be made.
+        """Check that the namespaces are there or can be made.
 
         Raises:
             NodeError: this machine may not make them, or has another node.

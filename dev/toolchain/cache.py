@@ -56,7 +56,7 @@ def entry(program: Program, source: str) -> Path:
     return cache_folder() / "toolchain" / name
 
 
-def cached(program: Program, source: str) -> Found | None:
+def find_cached(program: Program, source: str) -> Found | None:
     """Return the program if the cache has it from this source."""
     file = entry(program, source) / program.name
     return Found(program, source, program.version, file) if file.is_file() else None
@@ -67,7 +67,7 @@ def install(program: Program, source: str, get: Callable[[Program, Path], None])
     folder = entry(program, source)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):
-        if found := cached(program, source):
+        if found := find_cached(program, source):
             return found
         for stale in folder.parent.glob(f"{folder.name}.*.part"):
             shutil.rmtree(stale, ignore_errors=True)

@@ -19,7 +19,7 @@ from packaging.version import InvalidVersion, Version
 
 from dev.toolchain import programs
 from dev.toolchain.archives import fetch
-from dev.toolchain.cache import Found, cached, install
+from dev.toolchain.cache import Found, find_cached, install
 from dev.toolchain.modules import build
 from dev.toolchain.programs import Program, ToolchainError
 
@@ -42,7 +42,7 @@ def ensure(name: str) -> Found:
     if "path" in sources and (found := _on_path(program)):
         return found
     for source in sources:
-        if source != "path" and (found := cached(program, source)):
+        if source != "path" and (found := find_cached(program, source)):
             return found
     reasons: list[str] = []
     for source in sources:
@@ -73,7 +73,7 @@ def installed(name: str) -> Found | None:
     """Return the program if it is available already, without fetching or building it."""
     program = _program(name)
     for source in _sources():
-        found = _on_path(program) if source == "path" else cached(program, source)
+        found = _on_path(program) if source == "path" else find_cached(program, source)
         if found:
             return found
     return None

@@ -71,8 +71,9 @@ def images() -> list[Image]:
 def _helper() -> tuple[Entry, ...]:
     """What GitLab Runner calls in its helper; its stand-in needs a shell and its tools only.
 
-    The shell must be Bash (gitlab-runner:executors/kubernetes/kubernetes.go, getContainerInfo), and
-    what it makes be anybody's, who then runs the job (helpers/container/helperimage/linux_info.go).
+    The shell must be Bash (gitlab-runner:executors/kubernetes/kubernetes.go, getContainerInfo).
+    Every user must be able to write its files, since another user runs the job
+    (helpers/container/helperimage/linux_info.go).
     The runner's own program has the helper's commands too (main.go).
     """
     runner = gitlab_runner.installed()
@@ -83,7 +84,7 @@ def _helper() -> tuple[Entry, ...]:
 
 
 def _manager() -> tuple[Entry, ...]:
-    """What the chart's probes and start script look for; it talks to no GitLab."""
+    """What the chart's probes and start script expect; it never contacts GitLab."""
     return (
         script("manager.sh", "/usr/bin/gitlab-runner"),
         # A process is named after its file, and the chart's probe looks for the runner's name.

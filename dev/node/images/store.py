@@ -27,7 +27,7 @@ _PACKAGES = (
     "golang-github-containers-common",
     "iproute2",
     "iptables",
-    # Buildah looks for it at its start, also where its containers have the pod's network.
+    # Buildah searches for it when it starts, even where its containers have the pod's network.
     "netavark",
     "openssl",
     "procps",
