@@ -48,7 +48,7 @@ class Finding(NamedTuple):
     """A violation: its subject, what is wrong with it, and both in a sentence."""
 
     subject: str
-    thing: str
+    detail: str
     text: str
 
 

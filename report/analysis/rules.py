@@ -40,8 +40,8 @@ class Rule:
             yield from self.check(resource)
 
     def identity(self, finding: Finding) -> str:
-        """Return what an acceptance names; it contains the thing, so it covers no other."""
-        return f"{self.name}/{finding.subject}/{finding.thing}".replace(" ", "-")
+        """Return what an acceptance names; it contains the detail, so it covers no other."""
+        return f"{self.name}/{finding.subject}/{finding.detail}".replace(" ", "-")
 
 
 _ANOTHER = "use a strategy that needs no root on the node; the command explain lists them"

@@ -47,12 +47,16 @@ _KNOWN = (
         "the stack's secrets cannot be decrypted; set PULUMI_CONFIG_PASSPHRASE",
     ),
     (
+        re.compile(r"no stack named"),
+        "the backend has no such stack; run pulumi login for another one, or pulumi stack init",
+    ),
+    (
         re.compile(r"currently locked"),
         "another update locks the stack; wait for it, or run pulumi cancel if it was killed",
     ),
 )
 _UNSHOWN = (
-    "the {what} failed{where}; its message can contain a secret and is not shown: run "
+    "{what} failed{where}; its message can contain a secret and is not shown: run "
     "pulumi preview to see it"
 )
 
@@ -217,4 +221,4 @@ def safe_message(message: str, urn: str | None, scrub: Scrubber) -> str:
         if pattern.search(text):
             return advice
     where = f" at {scrub(urn.rpartition('::')[2])}" if urn else ""
-    return _UNSHOWN.format(what="program" if "Traceback" in text else "preview", where=where)
+    return _UNSHOWN.format(what="the program" if "Traceback" in text else "Pulumi", where=where)

@@ -65,7 +65,8 @@ def test_mistakes_in_the_stack_file_are_reported_once() -> None:
             "chart.repository",
         ),
         ("Traceback (most recent call last):\nValueError: planted", "the program failed"),
-        ("planted", "the preview failed"),
+        ("planted", "Pulumi failed"),
+        ("no stack named 'planted' found", "pulumi stack init"),
     ],
 )
 def test_no_other_error_is_quoted(message: str, reported: str) -> None:
