@@ -1,6 +1,10 @@
 """The lock files: every package by its digest, and what the requirements ask for."""
 
+import ast
 import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -71,3 +75,25 @@ def test_what_is_deployed_has_nothing_of_tests_and_linters() -> None:
     deployed = _pins(CHECKOUT / "requirements.lock")
 
     assert {"pytest", "ruff", "pyright", "matplotlib", "psutil", "uv"} & deployed.keys() == set()
+
+
+def _imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_what_is_deployed_imports_nothing_else() -> None:
+    folders = ("components", "report", "commands")
+    files = [file for folder in folders for file in (CHECKOUT / folder).rglob("*.py")]
+    names = {name for file in (CHECKOUT / "__main__.py", *files) for name in _imported(file)}
+    foreign = names - {*folders, *sys.stdlib_module_names}
+    packages, pins = packages_distributions(), _pins(CHECKOUT / "requirements.lock")
+
+    assert {"pulumi", "kubernetes", "typer"} <= foreign
+    missing = [
+        name for name in foreign if not {*map(canonicalize_name, packages[name])} & pins.keys()
+    ]
+    assert missing == []
