@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import tarfile
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -51,22 +50,21 @@ def _download(program: Program, archive: Archive) -> Path:
             return file
         say(f"{program.name} {program.version}: fetching the official archive")
         part = file.with_suffix(".part")
-        digest = hashlib.new(archive.algorithm)
         try:
             with (
                 urllib.request.urlopen(url, timeout=_CONNECT_TIMEOUT) as answer,  # noqa: S310 - the URLs are those of dev/programs.toml
                 part.open("wb") as target,
             ):
-                while block := answer.read(1 << 20):
-                    digest.update(block)
-                    target.write(block)
-        except (urllib.error.URLError, OSError) as error:
+                shutil.copyfileobj(answer, target)
+        except OSError as error:
             message = f"archive: {url} cannot be fetched ({error})"
             raise ToolchainError(message) from error
-        if digest.hexdigest() != archive.digest:
+        with part.open("rb") as content:
+            digest = hashlib.file_digest(content, archive.algorithm).hexdigest()
+        if digest != archive.digest:
             part.unlink()
             message = (
-                f"archive: {url} has {archive.algorithm} {digest.hexdigest()}, but "
+                f"archive: {url} has {archive.algorithm} {digest}, but "
                 f"{archive.digest} is pinned; the file is not the one that was released and was "
                 f"deleted"
             )

@@ -36,10 +36,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "image-builds"
 
 
+def architecture() -> str:
+    """This machine's architecture, as Go, Kubernetes and images spell it: ``amd64``."""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
 def platform_name() -> str:
     """The name of this machine's platform, as Go spells it: ``linux-amd64``."""
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    return f"{platform.system().lower()}-{machine}"
+    return f"{platform.system().lower()}-{architecture()}"
 
 
 def entry(program: Program, source: str) -> Path:

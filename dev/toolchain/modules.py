@@ -1,5 +1,6 @@
 """Builds programs from pinned Go modules, for machines that reach package registries only."""
 
+import collections
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dev.toolchain import programs
@@ -109,22 +110,14 @@ def _watch(command: Sequence[str], work: Path, label: str, *, packages: int, cgo
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        tail: list[str] = []
-        for done, due in _ticks(process.stderr or (), tail):
-            if due:
+        tail = collections.deque[str](maxlen=30)
+        interval = 0.2 if sys.stderr.isatty() else 30
+        due = time.monotonic() + interval
+        for done, line in enumerate(process.stderr or (), start=1):
+            tail.append(line)
+            if time.monotonic() >= due:
                 say(f"{label}: {done} packages compiled, at most {packages}", passing=True)
+                due = time.monotonic() + interval
     if process.returncode:
         message = f"modules: building {label} failed:\n{''.join(tail)}"
         raise ToolchainError(message)
-
-
-def _ticks(lines: Iterator[str] | Sequence[str], tail: list[str]) -> Iterator[tuple[int, bool]]:
-    """Count lines as they come, keep the last 30 in ``tail``, and yield when to report."""
-    interval = 0.2 if sys.stderr.isatty() else 30
-    last = time.monotonic()
-    for done, line in enumerate(lines, start=1):
-        tail[:] = [*tail[-29:], line]
-        due = time.monotonic() - last >= interval
-        if due:
-            last = time.monotonic()
-        yield done, due

@@ -4,13 +4,13 @@ import contextlib
 import hashlib
 import io
 import json
-import platform
 import struct
 import tarfile
 from pathlib import Path
 from typing import Any
 
 from dev.node.images.image import Entry, Image
+from dev.toolchain.cache import architecture
 
 _CREATED = "1970-01-01T00:00:00Z"
 """Fixed; without it Buildah finds no step in a cache (imagebuildah/stage_executor.go)."""
@@ -80,10 +80,9 @@ def config_of(image: Image, digests: list[str]) -> dict[str, Any]:
     """Return the config of an image, with the digests of its layers."""
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {"PATH": path, **image.environment}
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
         "created": _CREATED,
-        "architecture": machine,
+        "architecture": architecture(),
         "os": "linux",
         "config": {
             "Env": [f"{name}={value}" for name, value in environment.items()],
