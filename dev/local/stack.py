@@ -15,8 +15,7 @@ from pulumi import automation as auto
 from components.types import PROJECT
 from dev import toolchain
 from dev.files import write_private
-from dev.local import leftovers
-from dev.local.stack_file import LocalStackFile, local_config
+from dev.local import leftovers, stack_file
 from dev.paths import CHECKOUT
 
 
@@ -60,11 +59,11 @@ class LocalStack:
         """
         self.work.mkdir(parents=True, exist_ok=True, mode=0o700)
         with filelock.FileLock(self.work.with_suffix(".lock")):
-            config = local_config(self.stack_file, strategy)
-            file = LocalStackFile(self.name, self.work, self.state)
-            values = file.secrets(config)
+            config = stack_file.local_config(self.stack_file, strategy)
+            file = self.work / f"Pulumi.{self.name}.yaml"
+            values = stack_file.made_up_secrets(config, self.state / "secrets.json")
             shutil.copyfile(CHECKOUT / "Pulumi.yaml", self.work / "Pulumi.yaml")
-            encrypted = file.write(config, values)
+            encrypted = stack_file.write_copy(file, config, values)
             leftovers.remove(self.name, self._backend(), self._programs(), self.kubeconfig, config)
             stack = auto.create_or_select_stack(
                 self.name,
@@ -75,7 +74,7 @@ class LocalStack:
             if not encrypted:
                 secret = {key: auto.ConfigValue(text, secret=True) for key, text in values.items()}
                 stack.set_all_config(secret, path=True)
-                file.remember(values)
+                stack_file.remember(file, values)
             yield stack
 
     def run(self) -> None:

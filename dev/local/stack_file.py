@@ -20,6 +20,8 @@ CHART_VARIABLE = "IMAGE_BUILDS_CHART"
 """A chart archive or folder, which is deployed instead of the stand-in for the official chart."""
 USERNAME = "registry-user"
 """The username of every made-up login; no everyday word, since reports hide it as a secret."""
+_ENCRYPTED = "encrypted.json"
+"""Beside the copy: what it has encrypted."""
 
 
 def local_config(file: Path, strategy: str) -> dict[str, Any]:
@@ -36,45 +38,42 @@ def local_config(file: Path, strategy: str) -> dict[str, Any]:
     return config
 
 
-class LocalStackFile:
-    """The copy in ``work`` of the stack file of ``name``; ``state`` has the secrets of all."""
+def made_up_secrets(config: Mapping[str, Any], file: Path) -> dict[str, str]:
+    """Make up what the settings ask for, once, and return it by config key and path.
 
-    def __init__(self, name: str, work: Path, state: Path) -> None:
-        self._file = work / f"Pulumi.{name}.yaml"
-        self._encrypted_file = work / "encrypted.json"
-        self._secrets_file = state / "secrets.json"
+    ``file`` keeps the secrets of all stacks.
+    """
+    known = _read(file)
+    wanted = dict(_wanted_secrets(config.get(SETTINGS)))
+    values = {path: known.get(path) or value for path, value in wanted.items()}
+    _write(file, {**known, **values})
+    return {f"{PROJECT}:{path}": value for path, value in values.items()}
 
-    def secrets(self, config: Mapping[str, Any]) -> dict[str, str]:
-        """Make up what the settings ask for, once, and return it by config key and path."""
-        known = _read(self._secrets_file)
-        wanted = dict(_wanted_secrets(config.get(SETTINGS)))
-        values = {path: known.get(path) or value for path, value in wanted.items()}
-        _write(self._secrets_file, {**known, **values})
-        return {f"{PROJECT}:{path}": value for path, value in values.items()}
 
-    def write(self, config: Mapping[str, Any], values: Mapping[str, str]) -> bool:
-        """Write the copy with the salt and the encrypted secrets that it had.
+def write_copy(file: Path, config: Mapping[str, Any], values: Mapping[str, str]) -> bool:
+    """Write the copy with the salt and the encrypted secrets that it had.
 
-        Encrypting them again takes the engine a third of a second.
+    Encrypting them again takes the engine a third of a second.
 
-        Returns:
-            whether the copy has all of ``values``.
-        """
-        file = self._file
-        old: dict[str, Any] = yaml.safe_load(file.read_bytes()) if file.exists() else {}
-        content = {key: old[key] for key in ("encryptionsalt",) if key in old}
-        keys = {path.partition(".")[0] for path in values}
-        kept = {key: value for key, value in old.get("config", {}).items() if key in keys}
-        complete = kept.keys() == keys - config.keys() and _read(self._encrypted_file) == values
-        if not complete:
-            kept = {}
-            self._encrypted_file.unlink(missing_ok=True)
-        write_private(file, yaml.safe_dump({**content, "config": {**config, **kept}}))
-        return complete
+    Returns:
+        whether the copy has all of ``values``.
+    """
+    old: dict[str, Any] = yaml.safe_load(file.read_bytes()) if file.exists() else {}
+    content = {key: old[key] for key in ("encryptionsalt",) if key in old}
+    keys = {path.partition(".")[0] for path in values}
+    kept = {key: value for key, value in old.get("config", {}).items() if key in keys}
+    encrypted = _read(file.with_name(_ENCRYPTED))
+    complete = kept.keys() == keys - config.keys() and encrypted == values
+    if not complete:
+        kept = {}
+        file.with_name(_ENCRYPTED).unlink(missing_ok=True)
+    write_private(file, yaml.safe_dump({**content, "config": {**config, **kept}}))
+    return complete
 
-    def remember(self, values: Mapping[str, str]) -> None:
-        """Note that the engine has encrypted these values in the copy."""
-        _write(self._encrypted_file, values)
+
+def remember(file: Path, values: Mapping[str, str]) -> None:
+    """Note that the engine has encrypted these values in the copy."""
+    _write(file.with_name(_ENCRYPTED), values)
 
 
 def _read(file: Path) -> dict[str, str]:
