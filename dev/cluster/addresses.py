@@ -47,8 +47,12 @@ class Addresses:
         return f"{host}:{ports[program]}" if program in ports else ""
 
     def listen(self, address: str) -> None:
-        """Let the API server listen on ``address`` from the next start on; "" means loopback."""
+        """Let the API server listen on ``address`` from the next start on; "" means loopback.
+
+        No program of the cluster may run now.
+        """
         if address:
+            self._address_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._address_file.write_text(address, encoding="ascii")
         else:
             self._address_file.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ class ControlPlane:
         # Processes are known by their working folder, in which links are resolved.
         self.state = state.resolve()
         self.kubeconfig = self.state / "kubeconfig"
-        self._addresses = Addresses(self.state)
+        self.addresses = Addresses(self.state)
         self._processes = Processes(self.state)
 
     def up(self) -> None:
@@ -41,7 +41,7 @@ class ControlPlane:
         """
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with filelock.FileLock(self.state / "cluster.lock"):
-            self._addresses.choose_ports(self._processes.running(), self._processes.stop_all)
+            self.addresses.choose_ports(self._processes.running(), self._processes.stop_all)
             self._write_kubeconfigs()
             for name in ORDER[:2]:
                 self._spawn(name)
@@ -49,20 +49,12 @@ class ControlPlane:
             for name in self._programs()[2:]:
                 self._spawn(name)
             with self.api() as api:
-                if self._addresses.real_node:
+                if self.addresses.real_node:
                     what, condition = "the default account", ready.has_account
                 else:
                     what, condition = "the node", ready.has_node
                 condition = functools.partial(condition, api)
                 ready.wait(what, condition, self._processes, self._programs())
-
-    def listen(self, address: str) -> None:
-        """Let the API server listen on ``address``, where a real node reaches it; "" ends that.
-
-        The next start heeds it; nothing may run now.
-        """
-        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._addresses.listen(address)
 
     def down(self) -> None:
         """Stop every process that this folder started; the state stays."""
@@ -77,7 +69,7 @@ class ControlPlane:
             ProcessStatus(
                 name,
                 running[name].pid if name in running else None,
-                self._addresses.of(name),
+                self.addresses.of(name),
             )
             for name in ORDER
         ]
@@ -86,26 +78,16 @@ class ControlPlane:
         """A client of this cluster, and of no other, with the administrator's certificate."""
         return kubeconfig.api_of(self.kubeconfig)
 
-    @property
-    def address(self) -> str:
-        """The address on which the API server listens."""
-        return self._addresses.address
-
-    @property
-    def server(self) -> str:
-        """The URL of the API server."""
-        return self._addresses.server
-
     def write_kubeconfig(self, file: Path, name: str, user: str, *groups: str) -> None:
         """Write a kubeconfig with a certificate of ``user``, kept as ``name``."""
-        kubeconfig.write(file, self.server, self._authority(), name, user, *groups)
+        kubeconfig.write(file, self.addresses.server, self._authority(), name, user, *groups)
 
     def flags(self, name: str) -> list[str]:
         """Return the flags that a program is started with."""
-        return flags(name, self.state, self._addresses, self._authority())
+        return flags(name, self.state, self.addresses, self._authority())
 
     def _programs(self) -> tuple[str, ...]:
-        return ORDER[:-1] if self._addresses.real_node else ORDER
+        return ORDER[:-1] if self.addresses.real_node else ORDER
 
     def _authority(self) -> Authority:
         return Authority(self.state / "pki")
@@ -124,5 +106,5 @@ class ControlPlane:
 
     def _await_api(self) -> None:
         with self.api() as api:
-            condition = functools.partial(ready.has_api, api, self.server)
+            condition = functools.partial(ready.has_api, api, self.addresses.server)
             ready.wait("the API server", condition, self._processes, ORDER[:2])

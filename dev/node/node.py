@@ -33,9 +33,9 @@ class Node:
         self.registries.up()
         Store(self.machine).bring(self.registries)
         self.start_docker()
-        if self.cluster.address != HOST:
+        if self.cluster.addresses.address != HOST:
             self.cluster.down()
-            self.cluster.listen(HOST)
+            self.cluster.addresses.listen(HOST)
             self.cluster.up()
             programs.forget(self.cluster)
         self.cluster.up()
@@ -52,11 +52,11 @@ class Node:
 
     def down(self) -> None:
         """Stop everything that is of the node, and let kwok simulate one from now on."""
-        if self.machine.holder and self.cluster.address == HOST:
+        if self.machine.holder and self.cluster.addresses.address == HOST:
             self.cluster.up()
             programs.forget(self.cluster)
         self.cluster.down()
-        self.cluster.listen("")
+        self.cluster.addresses.listen("")
         self.machine.down()
         self.machine.remove()
 

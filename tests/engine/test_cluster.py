@@ -29,7 +29,7 @@ def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
         other.up()
         took = time.monotonic() - started
         pids = [entry.pid for entry in other.status()]
-        assert other.server != control_plane.server
+        assert other.addresses.server != control_plane.addresses.server
         other.up()
         assert [entry.pid for entry in other.status()] == pids
     finally:
@@ -44,7 +44,7 @@ def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
 def test_stopping_keeps_the_state_and_the_address(other: ControlPlane) -> None:
     try:
         other.up()
-        server = other.server
+        server = other.addresses.server
         with other.api() as api:
             body = {"metadata": {"name": "kept"}, "data": {"a": "b"}}
             core_v1(api).create_namespaced_config_map("default", body)
@@ -56,7 +56,7 @@ def test_stopping_keeps_the_state_and_the_address(other: ControlPlane) -> None:
         other.down()
 
     assert kept.data == {"a": "b"}
-    assert other.server == server
+    assert other.addresses.server == server
 
 
 def test_a_process_that_is_not_ours_is_never_signalled(other: ControlPlane, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_process_is_known_after_its_starter_was_killed(other: ControlPlane) ->
 def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: ControlPlane) -> None:
     try:
         other.up()
-        before = other.server
+        before = other.addresses.server
         Processes(other.state).stop("kube-apiserver")
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,7 +90,7 @@ def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: ControlPlane) -> 
             taken.listen()
             other.up()
             assert all(entry.pid for entry in other.status())
-            assert other.server != before
+            assert other.addresses.server != before
     finally:
         other.down()
 
@@ -99,7 +99,7 @@ def test_nobody_without_a_certificate_is_served(control_plane: ControlPlane) -> 
     context = create_default_context(cafile=str(control_plane.state / "pki" / "ca.crt"))
 
     with pytest.raises(urllib.error.HTTPError) as refusal:
-        urllib.request.urlopen(f"{control_plane.server}/api", context=context)  # noqa: S310 - https
+        urllib.request.urlopen(f"{control_plane.addresses.server}/api", context=context)  # noqa: S310 - https
 
     assert refusal.value.code == 401
     refusal.value.close()

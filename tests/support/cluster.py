@@ -84,7 +84,7 @@ def account(cluster: ControlPlane, name: str, namespace: str) -> Account:
             {"spec": {"expirationSeconds": 600}},
         )
         certificates = cast("Any", administrator).configuration.ssl_ca_cert
-    return Account(cluster.server, certificates, token.status.token)
+    return Account(cluster.addresses.server, certificates, token.status.token)
 
 
 @contextlib.contextmanager
