@@ -168,7 +168,7 @@ def _record(
         recorder: what the program runs in.
 
     Raises:
-        CompareError: if the config has mistakes, in the words of the program.
+        CompareError: if the config has errors, in the words of the program.
     """
     known = {key: config[key] for key in (SETTINGS, ACCEPTED_RISKS, _CONTEXT) if config.get(key)}
     try:
@@ -214,7 +214,7 @@ def _stack_file(stack: str, config: dict[str, Any]) -> RegisteredResource:
 
 
 def _placeholders(settings: object) -> dict[str, Any]:
-    """Return secrets of the names that the settings need; for settings with mistakes none."""
+    """Return secrets of the names that the settings need; for settings with errors none."""
     try:
         valid = Settings.model_validate(settings)
     except pydantic.ValidationError:

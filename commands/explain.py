@@ -24,7 +24,7 @@ def run(stack: str, strategy: str = "") -> ExitCode:
         print(error, file=sys.stderr)
         return ExitCode.FAILED
     except pydantic.ValidationError:
-        print(f"{file.name}: has mistakes; a preview lists them", file=sys.stderr)
+        print(f"{file.name}: has errors; a preview lists them", file=sys.stderr)
         return ExitCode.FAILED
     for name, verdicts in explain(settings, settings.plans()).items():
         table = Table(title=f"runners.{name}", box=rich.box.SIMPLE, title_justify="left")

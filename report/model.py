@@ -77,8 +77,8 @@ class Violation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Mistake:
-    """A mistake in the stack file: the key, what is wrong with it, and its line if it has one."""
+class SettingError:
+    """An error in the stack file: the key, what is wrong with it, and its line if it has one."""
 
     key: str
     text: str
@@ -166,7 +166,7 @@ class Report:
     sentences: tuple[str, ...] = ()
     effects: tuple[JobEffect, ...] = ()
     violations: tuple[Violation, ...] = ()
-    mistakes: tuple[Mistake, ...] = ()
+    setting_errors: tuple[SettingError, ...] = ()
     drift: bool = False
     undo: tuple[str, ...] = ()
 

@@ -10,15 +10,15 @@ import yaml
 
 from components.settings.models import ACCEPTED_RISKS, AcceptedRisks
 from components.types import PROJECT
-from report.model import Mistake
+from report.model import SettingError
 from report.tree import inside
 
 SETTINGS = f"{PROJECT}:settings"
-_MISTAKE = re.compile(rf"^({SETTINGS}|{ACCEPTED_RISKS})(?:\.(\S+))?: (.*)$", re.MULTILINE)
+_ERROR = re.compile(rf"^({SETTINGS}|{ACCEPTED_RISKS})(?:\.(\S+))?: (.*)$", re.MULTILINE)
 
 
 class StackFile:
-    """One stack file; the program reports its mistakes."""
+    """One stack file; the program reports its errors."""
 
     def __init__(self, name: str, text: str, scrub: Callable[[str], str] = str) -> None:
         """Read it; a text that is not YAML has no lines.
@@ -48,22 +48,22 @@ class StackFile:
                 return ".".join(path[:length]) or under, line
         return ".".join(path), None
 
-    def find_mistakes(self, errors: Iterable[str]) -> tuple[Mistake, ...]:
-        """Return the mistakes in this file that errors of the program name."""
+    def find_errors(self, messages: Iterable[str]) -> tuple[SettingError, ...]:
+        """Return the errors in this file that messages of the program name."""
         return tuple(
-            self._mistake(*found.groups(""))
-            for error in errors
-            for found in _MISTAKE.finditer(error)
+            self._locate(*found.groups(""))
+            for message in messages
+            for found in _ERROR.finditer(message)
         )
 
-    def _mistake(self, under: str, where: str, text: str) -> Mistake:
+    def _locate(self, under: str, where: str, text: str) -> SettingError:
         path = [where] if under == ACCEPTED_RISKS else re.findall(r"[\w-]+", where)
         _, line = self.find(*path, under=under)
-        return Mistake(key=where or under, text=text, line=line)
+        return SettingError(key=where or under, text=text, line=line)
 
 
 def _accepted(value: object) -> Mapping[str, str]:
-    """Return the accepted risks, none where they have mistakes, which the program reports."""
+    """Return the accepted risks, none where they have errors, which the program reports."""
     try:
         return AcceptedRisks.model_validate(value).root
     except pydantic.ValidationError:
@@ -89,7 +89,7 @@ class StackFileError(Exception):
 
 
 def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
-    """Return the config in a stack file, whose mistakes the program reports.
+    """Return the config in a stack file, whose errors the program reports.
 
     Args:
         file: the stack file.

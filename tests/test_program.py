@@ -95,10 +95,10 @@ def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> N
     }
 
 
-def test_a_mistake_registers_nothing() -> None:
+def test_an_error_registers_nothing() -> None:
     configure(replace_values(SETTINGS, {"namespace": "X"}), SECRETS)
 
-    with pytest.raises(pulumi.RunError, match="1 mistake"):
+    with pytest.raises(pulumi.RunError, match="1 error"):
         deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
 
@@ -135,11 +135,11 @@ def test_a_preview_registers_what_an_update_does(strategy: str) -> None:
     assert {item.urn for item in previewed} == {item.urn for item in _run(STRATEGIES[strategy])}
 
 
-def test_a_mistake_leaves_nothing_but_the_stack() -> None:
+def test_an_error_leaves_nothing_but_the_stack() -> None:
     configure(replace_values(SETTINGS, {"namespace": "X"}), SECRETS)
     recorder = Recorder("test")
 
-    with pytest.raises(pulumi.RunError, match="1 mistake"):
+    with pytest.raises(pulumi.RunError, match="1 error"):
         recorder.run(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
 
     assert [item.type for item in recorder.registered] == ["pulumi:pulumi:Stack"]

@@ -29,7 +29,7 @@ def _settings(name: str) -> Settings:
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
-def test_a_committed_stack_holds_no_mistake(name: str) -> None:
+def test_a_committed_stack_holds_no_error(name: str) -> None:
     settings = _settings(name)
 
     assert list(setting_errors(settings, settings.plans())) == []
@@ -139,7 +139,7 @@ def test_every_runner_gets_the_strategy_that_is_asked_for(strategy: str) -> None
         ("config: {image-builds:settings: {runners: 1}}", {SETTINGS: {"runners": 1}}),
     ],
 )
-def test_other_mistakes_are_left_to_the_program(
+def test_other_errors_are_left_to_the_program(
     tmp_path: Path,
     text: str,
     config: dict[str, Any],

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into messages: where a mistake is, what is wrong, and what to do."""
+"""Turns pydantic's errors into messages: where the error is, what is wrong, and what to do."""
 
 import difflib
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Reads the stack's config; each mistake is one line, with its full path and what to do."""
+"""Reads the stack's config; each error is one line, with its full path and what to do."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def load() -> Stack:
     """Read and check the stack's config.
 
     Raises:
-        pulumi.RunError: with one line for each mistake, none of which holds a value of a secret.
+        pulumi.RunError: with one line for each error, none of which holds a value of a secret.
     """
     lines: list[str] = []
     settings = _read(Settings, f"{PROJECT}:settings", _object("settings", lines), lines)
@@ -50,7 +50,7 @@ def load() -> Stack:
             "pulumi config set kubernetes:context NAME (names: kubectl config get-contexts)",
         )
     if settings is None or secrets is None or lines:
-        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+        count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
         message = "\n".join((f"{count} in the config of this stack; nothing was changed:", *lines))
         raise pulumi.RunError(message)
     return Stack(settings=settings, secrets=secrets, plans=plans)
@@ -89,7 +89,7 @@ def _read(
     value: JSON,
     lines: list[str],
 ) -> _AnyModel | None:
-    """Validate ``value`` and append one line for each mistake to ``lines``."""
+    """Validate ``value`` and append one line for each error to ``lines``."""
     if value is None:
         if not any(line.startswith(f"{prefix}:") for line in lines):
             lines.append(f"{prefix}: is required; add it, see docs/reference/stack-file.md")
@@ -102,7 +102,7 @@ def _read(
     except pydantic.ValidationError as failure:
         for error in failure.errors(include_url=False, include_input=False):
             if error["type"] == "default_factory_not_called":
-                # It follows from another mistake in the same mapping, which has a line.
+                # It follows from another error in the same mapping, which has a line.
                 continue
             where = _where(prefix, errors.path(error["loc"], value))
             lines.append(f"{where}: {errors.explain(error, model)}")

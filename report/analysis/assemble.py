@@ -50,7 +50,7 @@ def report(plan: Plan, source: Source, charts: Charts, scrub: Scrubber) -> Repor
         sentences=tuple(impact.sentences(plan, source.settings)),
         effects=tuple(impact.effects(plan, rendered.changes)),
         violations=violations(plan, source.environment, source.stack_file),
-        mistakes=source.stack_file.find_mistakes(plan.errors),
+        setting_errors=source.stack_file.find_errors(plan.errors),
     )
 
 

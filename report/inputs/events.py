@@ -1,7 +1,7 @@
 """A preview's engine events as steps, without secrets.
 
 The engine masks marked secrets before it sends an event. They are masked here once more, by what
-the state and the config mark, so that one mistake alone shows no secret.
+the state and the config mark, so that one error alone shows no secret.
 """
 
 import dataclasses
@@ -17,9 +17,7 @@ from report.tree import Pair, Tree
 RUNNER = "image-builds:index:Runner"
 DAEMON = "image-builds:index:Daemon"
 RELEASE = "kubernetes:helm.sh/v3:Release"
-_OURS = re.compile(
-    r"^(an unhandled error occurred: )?(?=\d+ mistakes? in the config of this stack)"
-)
+_OURS = re.compile(r"^(an unhandled error occurred: )?(?=\d+ errors? in the config of this stack)")
 """The one error of the program that is written for users and contains no value."""
 _KNOWN = (
     # Before the API server, since a repository refuses connections too

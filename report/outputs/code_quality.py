@@ -12,13 +12,13 @@ from report.outputs.phrases import advice, why
 
 
 def write(report: Report) -> str:
-    """Return the findings: mistakes in the file, raised risks, and violations."""
-    return json.dumps([*_mistakes(report), *_risks(report), *_policies(report)], indent=1)
+    """Return the findings: errors in the file, raised risks, and violations."""
+    return json.dumps([*_setting_errors(report), *_risks(report), *_policies(report)], indent=1)
 
 
-def _mistakes(report: Report) -> Iterator[dict[str, object]]:
-    for item in report.mistakes:
-        yield _finding(report, "mistake", f"{item.key}: {item.text}", "blocker", item.line)
+def _setting_errors(report: Report) -> Iterator[dict[str, object]]:
+    for item in report.setting_errors:
+        yield _finding(report, "setting", f"{item.key}: {item.text}", "blocker", item.line)
 
 
 def _risks(report: Report) -> Iterator[dict[str, object]]:

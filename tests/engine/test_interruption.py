@@ -142,7 +142,7 @@ def test_an_up_without_an_api_server_names_the_cause(
     assert site.preview().operations == {}
 
 
-def test_a_mistake_changes_nothing_and_shows_no_traceback(
+def test_an_error_changes_nothing_and_shows_no_traceback(
     site: Site,
     core: Api,
 ) -> None:

@@ -101,7 +101,7 @@ def test_a_runner_is_explained_with_another_strategy(capsys: pytest.CaptureFixtu
     ("text", "said"),
     [
         (None, "Pulumi.dev.yaml does not exist"),
-        ("config: {}", "Pulumi.dev.yaml: has mistakes; a preview lists them"),
+        ("config: {}", "Pulumi.dev.yaml: has errors; a preview lists them"),
     ],
 )
 def test_what_cannot_be_explained_is_one_line(

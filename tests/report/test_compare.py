@@ -371,8 +371,8 @@ class TestIsolation:
         assert capfd.readouterr() == ("", "")
 
 
-class TestMistakes:
-    def _mistake(self, capfd: pytest.CaptureFixture[str], stack: str = "dev") -> str:
+class TestErrors:
+    def _error(self, capfd: pytest.CaptureFixture[str], stack: str = "dev") -> str:
         code = compare.run(stack, base="HEAD", output=Path("unused"))
 
         said = capfd.readouterr()
@@ -387,8 +387,8 @@ class TestMistakes:
     ) -> None:
         clone.write({"runners.main.tagz": ["x"]})
 
-        assert self._mistake(capfd) == (
-            "Pulumi.dev.yaml: 1 mistake in the config of this stack; nothing was changed:\n"
+        assert self._error(capfd) == (
+            "Pulumi.dev.yaml: 1 error in the config of this stack; nothing was changed:\n"
             "image-builds:settings.runners.main.tagz: is an unknown key; did you mean tags?\n"
         )
 
@@ -400,7 +400,7 @@ class TestMistakes:
         clone.start_with({"gitlab": MISSING})
         clone.write()
 
-        said = self._mistake(capfd)
+        said = self._error(capfd)
 
         assert said.startswith("Pulumi.dev.yaml of the base, ")
         assert "image-builds:settings.gitlab: is required; add it" in said
@@ -431,7 +431,7 @@ class TestMistakes:
     ) -> None:
         clone.write_text(text)
 
-        assert message in self._mistake(capfd)
+        assert message in self._error(capfd)
 
     def test_a_stack_without_a_file_is_named(
         self,
@@ -439,7 +439,7 @@ class TestMistakes:
         capfd: pytest.CaptureFixture[str],
     ) -> None:
         assert clone.folder.is_dir()
-        assert "Pulumi.none.yaml does not exist" in self._mistake(capfd, "none")
+        assert "Pulumi.none.yaml does not exist" in self._error(capfd, "none")
 
     def test_a_missing_base_says_how_to_get_it(
         self,

@@ -41,8 +41,8 @@ def test_the_operations_of_a_replacement_are_one(order: tuple[int, ...]) -> None
     assert step.changed_paths == ("metadata.name",)
 
 
-def test_mistakes_in_the_stack_file_are_reported_once() -> None:
-    text = "1 mistake in the config of this stack; nothing was changed:\nimage-builds:x: is wrong"
+def test_errors_in_the_stack_file_are_reported_once() -> None:
+    text = "1 error in the config of this stack; nothing was changed:\nimage-builds:x: is wrong"
     received = [diagnostic(text), diagnostic(f"an unhandled error occurred: {text}")]
 
     assert read(received, Scrubber()).errors == (text,)

@@ -34,7 +34,7 @@ from report.outputs import (
 from report.stack_file import StackFile
 from tests.support.configured import SETTINGS
 from tests.support.previews import stack_file
-from tests.support.reports import BROKEN, EMPTY, LONG, MISTAKE, RAISED, REPORT, TOML
+from tests.support.reports import BROKEN, EMPTY, LONG, RAISED, REPORT, SETTING_ERROR, TOML
 
 
 def _printed(report: Report) -> str:
@@ -97,7 +97,7 @@ def test_a_failure_shows_its_errors_and_nothing_else() -> None:
     text = note.write(BROKEN)
 
     assert "the preview failed" in text
-    assert MISTAKE in text
+    assert SETTING_ERROR in text
     assert "| resource |" not in text
     assert exit_code(BROKEN) == ExitCode.FAILED
 
@@ -122,21 +122,21 @@ def test_findings_have_the_fields_that_gitlab_reads() -> None:
     }
 
 
-def test_a_mistake_is_found_on_its_line() -> None:
+def test_an_error_is_found_on_its_line() -> None:
     file = stack_file(SETTINGS)
-    broken = dataclasses.replace(BROKEN, mistakes=file.find_mistakes(BROKEN.errors))
+    broken = dataclasses.replace(BROKEN, setting_errors=file.find_errors(BROKEN.errors))
     (finding,) = json.loads(quality.write(broken))
 
     assert finding["severity"] == "blocker"
     assert finding["location"]["lines"]["begin"] == file.find("runners", "main", "strategy")[1]
 
 
-def test_a_mistake_in_the_accepted_risks_is_found_on_its_line() -> None:
+def test_an_error_in_the_accepted_risks_is_found_on_its_line() -> None:
     file = stack_file(SETTINGS, ["podSecurity/Namespace-a/privileged"])
     message = "image-builds:acceptedRisks.podSecurity/Namespace-a/privileged: gives no reason"
-    mistakes = file.find_mistakes([f"1 mistake in the config:\n{message}"])
+    found = file.find_errors([f"1 error in the config:\n{message}"])
 
-    (finding,) = json.loads(quality.write(dataclasses.replace(BROKEN, mistakes=mistakes)))
+    (finding,) = json.loads(quality.write(dataclasses.replace(BROKEN, setting_errors=found)))
 
     assert finding["description"] == "podSecurity/Namespace-a/privileged: gives no reason"
     # It is the last line of the file.
@@ -229,7 +229,7 @@ def test_the_terminal_takes_no_markup_from_values() -> None:
     for expected in ("Jobs are lost.", "job is privileged", "raised, accepted", "helm is not"):
         assert expected in text
     assert "… (300 characters)" in text
-    assert MISTAKE in _printed(BROKEN)
+    assert SETTING_ERROR in _printed(BROKEN)
 
 
 def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:

@@ -100,7 +100,7 @@ class PlantedStack:
             on_event(
                 diagnostic(f"Traceback (most recent call last):\n{text}", urn=f"{URN}x::{text}")
             )
-            on_event(diagnostic(f"1 mistake in the config of this stack; nothing:\na: {text}"))
+            on_event(diagnostic(f"1 error in the config of this stack; nothing:\na: {text}"))
             raise auto.CommandError(cast("Any", text))
 
 

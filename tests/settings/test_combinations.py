@@ -4,7 +4,7 @@ import pytest
 
 from components.settings.load import load
 from tests.support.configured import SECRETS, configure
-from tests.support.mistakes import assert_rejected, change
+from tests.support.rejections import assert_rejected, change
 
 MAIN = "runners.main"
 SERVICE = "runners.main.strategy: buildkit-service"

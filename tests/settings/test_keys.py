@@ -4,7 +4,7 @@ import pytest
 
 from components.settings.errors import RENAMED
 from tests.support.configured import MISSING, SETTINGS, replace_values
-from tests.support.mistakes import assert_rejected, change
+from tests.support.rejections import assert_rejected, change
 
 MAIN = "runners.main"
 

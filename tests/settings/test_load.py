@@ -17,7 +17,7 @@ from tests.support.configured import (
     configure,
     replace_values,
 )
-from tests.support.mistakes import assert_says, change, reject
+from tests.support.rejections import assert_says, change, reject
 
 RISKS = "image-builds:acceptedRisks"
 
@@ -78,13 +78,13 @@ def test_the_cluster_must_be_named() -> None:
     assert_says(reject(), "kubernetes:context", "so that the wrong cluster is never changed")
 
 
-def test_several_mistakes_are_listed_together() -> None:
+def test_several_errors_are_listed_together() -> None:
     settings = change("gitlab.url: x, namespace: X, runners.main.concurrent: 0")
     configure(settings, SECRETS, context=None)
 
     lines = reject()
 
-    assert lines[0].startswith("4 mistakes")
+    assert lines[0].startswith("4 errors")
     assert len(lines) == 5
 
 

@@ -6,7 +6,7 @@ from components.settings.load import load
 from components.settings.models import RunnerSettings
 from components.strategies.deploy import Deploy
 from tests.support.configured import SECRETS, SETTINGS, configure, replace_values
-from tests.support.mistakes import assert_rejected, change
+from tests.support.rejections import assert_rejected, change
 
 STRATEGY = "runners.main.strategy"
 RULE = "{apiGroups: [apps], resources: [deployments], verbs: [get]}"

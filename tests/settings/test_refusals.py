@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.mistakes import assert_rejected, change
+from tests.support.rejections import assert_rejected, change
 
 STRATEGY = "runners.main.strategy"
 DOOD = "{kind: dood, acceptNodeRoot: true}"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.configured import MISSING, SECRETS, SETTINGS, TOKEN, configure, replace_values
-from tests.support.mistakes import assert_rejected, assert_says, change, reject
+from tests.support.rejections import assert_rejected, assert_says, change, reject
 
 TOKENS = "image-builds:runnerTokens"
 LOGINS = "image-builds:registryCredentials"
@@ -27,7 +27,7 @@ LOGINS = "image-builds:registryCredentials"
         ({"registryCredentials.in.user": "x"}, f"{LOGINS}.in.user", "did you mean username?"),
     ],
 )
-def test_a_mistake_is_named_without_the_value(
+def test_an_error_is_named_without_the_value(
     changes: dict[str, Any],
     key: str,
     advice: str,

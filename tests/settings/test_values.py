@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.configured import CERTIFICATE, SETTINGS, replace_values
-from tests.support.mistakes import assert_rejected, change
+from tests.support.rejections import assert_rejected, change
 
 MAIN = "runners.main"
 STRATEGY = f"{MAIN}.strategy"

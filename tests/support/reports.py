@@ -70,8 +70,8 @@ EMPTY = dataclasses.replace(
     objects=(),
     gaps=(),
 )
-MISTAKE = (
-    "1 mistake in the config of this stack; nothing was changed:\n"
+SETTING_ERROR = (
+    "1 error in the config of this stack; nothing was changed:\n"
     "image-builds:settings.runners.main.strategy.kind: is `wrong`"
 )
-BROKEN = dataclasses.replace(EMPTY, errors=(MISTAKE,))
+BROKEN = dataclasses.replace(EMPTY, errors=(SETTING_ERROR,))

@@ -1,4 +1,4 @@
-"""Mistakes in a config, written as a stack file has them, and what the program says of them."""
+"""Errors in a config, written as a stack file has them, and what the program says of them."""
 
 from typing import Any
 
