@@ -54,7 +54,7 @@ def ensure(name: str) -> Found:
             reasons.append(f"PATH: no {name} {program.accepted}")
         except ToolchainError as error:
             reasons.append(str(error))
-    message = f"{name} {program.version} cannot be had: {'; '.join(reasons)}"
+    message = f"{name} {program.version} is not available: {'; '.join(reasons)}"
     raise ToolchainError(message)
 
 

@@ -18,7 +18,7 @@ KUBERNETES_VARIABLE = "IMAGE_BUILDS_KUBERNETES"
 
 
 class ToolchainError(DevError):
-    """A program cannot be had; the message says which, why and what to do."""
+    """A program is not available; the message says which, why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
