@@ -123,13 +123,15 @@ def test_gitlabs_jobs_with_secrets_run_only_what_is_pinned(jobs: dict[str, Any])
         assert re.findall(r"pip install|make |apt-get|tests/", json.dumps(lines)) == []
 
 
-def test_githubs_jobs_install_only_what_is_pinned() -> None:
+@pytest.fixture(scope="module")
+def github() -> dict[str, Any]:
     file = CHECKOUT / ".github" / "workflows" / "pipeline.yml"
-    steps = [
-        step
-        for job in yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
-        for step in job["steps"]
-    ]
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def test_githubs_jobs_install_only_what_is_pinned(github: dict[str, Any]) -> None:
+    jobs = [job for name, job in github["jobs"].items() if name != "check"]
+    steps = [step for job in jobs for step in job["steps"]]
     scripts = "\n".join(step["run"] for step in steps if "run" in step)
 
     assert ".ci/install.py pulumi helm" in scripts
@@ -144,6 +146,24 @@ def test_lint_and_test_are_the_commands_of_ci() -> None:
         "lint": [".ci/run lint"],
         "test": [".ci/run test"],
     }
+
+
+def test_github_deploys_what_passed_the_commands_of_ci(github: dict[str, Any]) -> None:
+    check = github["jobs"]["check"]
+
+    assert [step["run"] for step in check["steps"] if "run" in step] == [
+        ".ci/run lint",
+        ".ci/run test",
+    ]
+    assert github["jobs"]["deploy"]["needs"] == "check"
+
+
+def test_the_check_on_github_has_no_secret(github: dict[str, Any]) -> None:
+    check = github["jobs"]["check"]
+    secrets = {name for name, value in github["env"].items() if "secrets." in value}
+
+    assert "environment" not in check
+    assert {name for name, value in check["env"].items() if value == ""} == secrets
 
 
 def test_an_unknown_part_of_ci_is_refused() -> None:
