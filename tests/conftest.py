@@ -1,6 +1,4 @@
-import gc
 import os
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -35,22 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if tier in item.path.parts:
                 item.add_marker(tier)
     items.sort(key=lambda item: [file != item.path for file in LONGEST])
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Collect no garbage before all filters of warnings are in place.
-
-    pytest sets them one by one for each test, with "error" as the first, so that a loop which the
-    SDK left open, and which is collected meanwhile, would fail a test that has no part in it.
-    """
-    gc.disable()
-    return (yield)
-
-
-def pytest_runtest_logstart() -> None:
-    """Go on collecting: the filters are in place."""
-    gc.enable()
 
 
 def pytest_report_header() -> list[str]:
