@@ -1,9 +1,7 @@
 """The processes of one control plane, each in the background and with its own log."""
 
 import contextlib
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +9,11 @@ from pathlib import Path
 import psutil
 
 from dev import toolchain
+from dev.background import STARTED, spawn
 
 ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """The programs in the order in which they start."""
 
-_STARTED: list[subprocess.Popen[bytes]] = []
-"""Keeps the handles, whose destructor would warn of processes that are meant to go on."""
 _GRACE = 10.0
 
 
@@ -42,18 +39,7 @@ class Processes:
     def start(self, name: str, arguments: Sequence[str]) -> None:
         """Start a program, which goes on in the background."""
         command = [str(toolchain.ensure(name).file), *arguments]
-        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
-        with self.log(name).open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._state,
-                env=environment,
-                start_new_session=True,
-            )
-        _STARTED.append(process)
+        process = spawn(command, self._state, self.log(name))
         # The kernel shows a process's arguments only a moment after its start.
         while process.poll() is None and name not in self.running():
             time.sleep(0.01)
@@ -70,7 +56,7 @@ class Processes:
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(_GRACE)
-        for handle in _STARTED:
+        for handle in STARTED:
             handle.poll()
 
     def stop_all(self) -> None:

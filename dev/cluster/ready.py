@@ -12,11 +12,12 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from dev.background import end_of
 from dev.cluster.kubeconfig import NAME
 from dev.cluster.processes import Processes
 from dev.errors import DevError
 from dev.files import fill
-from dev.toolchain.cache import platform_name
+from dev.toolchain.cache import architecture
 
 _PATIENCE = 60.0
 
@@ -47,11 +48,9 @@ def wait(
             name = dead[0] if dead else "kube-apiserver"
             reason = f"{name} ended" if dead else f"{what} is not ready after {_PATIENCE:.0f} s"
             log = processes.log(name)
-            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
             message = (
                 f"the local cluster did not start: {reason}; see {log}, which ends with:\n"
-                + "\n".join(tail)
-                + "\nthen run make cluster-down and make cluster-up"
+                f"{end_of(log)}\nthen run make cluster-down and make cluster-up"
             )
             raise ClusterError(message)
         time.sleep(0.1)
@@ -86,6 +85,5 @@ def has_node(api: client.ApiClient) -> bool:
 
 
 def _node() -> dict[str, Any]:
-    _, _, machine = platform_name().partition("-")
     template = Path(__file__).with_name("node.yaml.j2")
-    return yaml.safe_load(fill(template, name=NAME, machine=machine))
+    return yaml.safe_load(fill(template, name=NAME, machine=architecture()))

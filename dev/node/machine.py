@@ -11,10 +11,10 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import psutil
 
+from dev.background import plain_environment, spawn
 from dev.errors import DevError
 from dev.node import cgroups
 
@@ -28,8 +28,6 @@ _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "-
 _HOLDER = "image-builds-node-holder"
 _CABLE = "image-builds0"
 _GRACE = 20.0
-_STARTED: list[subprocess.Popen[bytes]] = []
-"""Keeps the handles, whose destructor would warn of processes that are meant to go on."""
 
 
 class NodeError(DevError):
@@ -76,16 +74,9 @@ class Machine:
         if self.holder:
             return
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _start(
-            [
-                *_UNSHARE,
-                # Children of programs that ended fall to the holder; ignoring their ends reaps
-                # them.
-                *("bash", "-c", f"trap '' CHLD; exec -a {_HOLDER} sleep infinity"),
-            ],
-            self.state,
-            subprocess.DEVNULL,
-        )
+        # Children of programs that ended fall to the holder; ignoring their ends reaps them.
+        hold = f"trap '' CHLD; exec -a {_HOLDER} sleep infinity"
+        spawn([*_UNSHARE, "bash", "-c", hold], self.state, Path(os.devnull))
         deadline = time.monotonic() + _GRACE
         while not (holder := self.holder):
             if time.monotonic() > deadline:
@@ -157,8 +148,8 @@ class Machine:
         """Start a program that goes on in the background, unless it runs."""
         if name in self.running():
             return
-        with (self.state / f"{name}.log").open("ab") as log:
-            _start(self.inside(command), self.state, log, environment)
+        log = self.state / f"{name}.log"
+        spawn(self.inside(command), self.state, log, environment)
 
     def running(self) -> dict[str, psutil.Process]:
         """The processes that were spawned and live, by program."""
@@ -191,28 +182,6 @@ def _holders() -> dict[Path, psutil.Process]:
     return found
 
 
-def _start(
-    command: Sequence[str],
-    folder: Path,
-    output: int | IO[bytes],
-    environment: Mapping[str, str] | None = None,
-) -> None:
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**_plain_environment(), **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-    _STARTED.append(process)
-
-
-def _plain_environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
-
-
 def _call(
     *command: str,
     text: str | None = None,
@@ -223,7 +192,7 @@ def _call(
         command,
         check=False,
         input=text,
-        env={**_plain_environment(), **(environment or {})},
+        env={**plain_environment(), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=timeout,

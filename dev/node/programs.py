@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError
 from components.site import Registry
 from components.strategies.docker import files
 from dev import toolchain
+from dev.background import end_of
 from dev.certificates import Authority
 from dev.cluster import NAME, ControlPlane
 from dev.node.cgroups import CGROUP
@@ -174,8 +175,7 @@ def _wait(check: Any, machine: Machine, program: str) -> None:  # noqa: ANN401 -
             reason = str(error)
         if time.monotonic() > deadline:
             log = machine.state / f"{program}.log"
-            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-            message = f"{program} did not start: {reason}; {log} ends with:\n" + "\n".join(tail)
+            message = f"{program} did not start: {reason}; {log} ends with:\n{end_of(log)}"
             raise NodeError(message)
         time.sleep(0.5)
 
