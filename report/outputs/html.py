@@ -3,18 +3,7 @@
 import jinja2
 
 from report.model import Report
-from report.outputs.phrases import (
-    acceptance,
-    advice,
-    diff,
-    heading,
-    level,
-    short_type,
-    stamp,
-    values,
-    why,
-    word,
-)
+from report.outputs import phrases
 
 
 def write(report: Report) -> str:
@@ -27,16 +16,4 @@ def write(report: Report) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html.j2")
-    return template.render(
-        report=report,
-        heading=heading(report),
-        level=level,
-        acceptance=acceptance(report.unaccepted),
-        diff=diff,
-        values=values,
-        word=word,
-        why=why,
-        advice=advice,
-        short_type=short_type,
-        stamp=stamp,
-    )
+    return template.render(report=report, phrases=phrases)

@@ -7,21 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from report.model import ObjectChange, Report, ResourceChange, RiskChange
-from report.outputs.phrases import (
-    acceptance,
-    advice,
-    diff,
-    drift_of,
-    heading,
-    level,
-    marker,
-    plural,
-    short_type,
-    stamp,
-    title,
-    why,
-    word,
-)
+from report.outputs import phrases
 
 LIMIT = 1_000_000
 """The most characters of a note (gitlab:app/models/note.rb); an issue may have more."""
@@ -31,10 +17,10 @@ _CUT = "… {count} more lines are in report.html, an artifact of the job"
 def write(report: Report, limit: int = LIMIT) -> str:
     """Return the note; details that exceed the limit are cut."""
     if not (report.errors or report.counts.total or report.stops or report.gaps):
-        quiet = f"{report.environment}: nothing changes. {stamp(report)}"
-        return f"{marker(report.environment)}\n{quiet}\n"
+        quiet = f"{report.environment}: nothing changes. {phrases.stamp(report)}"
+        return f"{phrases.marker(report.environment)}\n{quiet}\n"
     text = "\n".join(_summary(report))
-    last = f"\n{stamp(report)}\n"
+    last = f"\n{phrases.stamp(report)}\n"
     if not report.errors:
         for name, lines in _details(report):
             room = limit - len(text) - len(last)
@@ -43,8 +29,10 @@ def write(report: Report, limit: int = LIMIT) -> str:
 
 
 def _summary(report: Report) -> Iterator[str]:
-    yield marker(drift_of(report.environment) if report.drift else report.environment)
-    yield f"### {heading(report)}"
+    yield phrases.marker(
+        phrases.drift_of(report.environment) if report.drift else report.environment
+    )
+    yield f"### {phrases.heading(report)}"
     yield ""
     if report.errors:
         yield _fence("\n".join(report.errors), "text")
@@ -85,13 +73,14 @@ def _undo(report: Report) -> Iterator[str]:
 def _risks(report: Report) -> Iterator[tuple[str, ...]]:
     for item in report.risk_changes:
         where = _where(report, item.key, item.line)
-        yield _word(item), _prose(item.what), _prose(why(item)), where
+        yield _word(item), _prose(item.what), _prose(phrases.why(item)), where
 
 
 def _policies(report: Report) -> Iterator[tuple[str, ...]]:
     for item in report.violations:
         where = _where(report, item.key, item.line)
-        yield f"{item.rule}, {level(item)}", _prose(item.what), _prose(advice(item)), where
+        rule = f"{item.rule}, {phrases.level(item)}"
+        yield rule, _prose(item.what), _prose(phrases.advice(item)), where
 
 
 def _where(report: Report, key: str, line: int | None) -> str:
@@ -103,7 +92,7 @@ def _resources(report: Report) -> Iterator[tuple[str, ...]]:
     for change in report.resources:
         loud = change.operation in {"delete", "replace"}
         operation = f"**{change.operation}**" if loud else change.operation
-        yield operation, _code(change.name), short_type(change), _paths(change)
+        yield operation, _code(change.name), phrases.short_type(change), _paths(change)
 
 
 def _paths(change: ResourceChange) -> str:
@@ -118,38 +107,38 @@ def _acceptance(report: Report) -> Iterator[str]:
     if report.unaccepted and not report.drift:
         yield f"To accept this, add the reasons to {_code(report.stack_file)}:"
         yield ""
-        yield _fence(acceptance(report.unaccepted), "yaml")
+        yield _fence(phrases.acceptance(report.unaccepted), "yaml")
         yield ""
 
 
 def _word(change: RiskChange) -> str:
     bold = change.direction == "raised" and change.weighs and not change.accepted
-    return word(change).replace("raised", "**raised**") if bold else word(change)
+    return phrases.word(change).replace("raised", "**raised**") if bold else phrases.word(change)
 
 
 def _details(report: Report) -> Iterator[tuple[str, Iterator[str]]]:
     for runner in dict.fromkeys(item.runner for item in report.keys):
         keys = [item for item in report.keys if item.runner == runner]
         yield (
-            f"config.toml of runner {runner}: {plural(len(keys), 'key')}",
+            f"config.toml of runner {runner}: {phrases.plural(len(keys), 'key')}",
             (
                 line
                 for item in keys
-                for line in (f"# {item.change.path}: {item.meaning}", *diff([item.change]))
+                for line in (f"# {item.change.path}: {item.meaning}", *phrases.diff([item.change]))
             ),
         )
     if report.objects:
-        name = f"What the chart renders: {plural(len(report.objects), 'object')}"
+        name = f"What the chart renders: {phrases.plural(len(report.objects), 'object')}"
         yield name, _properties(report.objects)
     if report.resources:
-        name = f"Every property: {plural(len(report.resources), 'resource')}"
+        name = f"Every property: {phrases.plural(len(report.resources), 'resource')}"
         yield name, _properties(report.resources)
 
 
 def _properties(changes: Iterable[ResourceChange | ObjectChange]) -> Iterator[str]:
     for change in changes:
-        yield f"# {title(change)}"
-        yield from diff(change.properties)
+        yield f"# {phrases.title(change)}"
+        yield from phrases.diff(change.properties)
 
 
 def _fold(name: str, lines: list[str], room: int) -> str:

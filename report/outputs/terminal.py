@@ -15,17 +15,7 @@ from report.model import (
     Risk,
     Violation,
 )
-from report.outputs.phrases import (
-    acceptance,
-    advice,
-    diff,
-    heading,
-    level,
-    title,
-    values,
-    why,
-    word,
-)
+from report.outputs import phrases
 
 _STYLES: dict[Risk, str] = {
     "failed": "bold red",
@@ -40,7 +30,7 @@ _SIGNS = {"-": "red", "+": "green", "@": "dim"}
 def write(report: Report, console: Console) -> None:
     """Print the report; values are plain text, never markup of rich."""
     style = _STYLES["raised" if report.stops else report.risk]
-    console.print(Text(heading(report), style))
+    console.print(Text(phrases.heading(report), style))
     for error in report.errors:
         console.print(Text(error, "red"))
     if report.errors:
@@ -50,7 +40,7 @@ def write(report: Report, console: Console) -> None:
         _section(f"config.toml of runner {runner}", console)
         for key in keys:
             console.print(Text.assemble(key.change.path, (f"  {key.meaning}", "dim")))
-            _lines(values(key.change), console)
+            _lines(phrases.values(key.change), console)
     if report.objects:
         _section("What the chart renders", console)
         _changes(report.objects, report, console)
@@ -70,7 +60,7 @@ def _summary(report: Report, console: Console) -> None:
     if report.risk_changes:
         console.print(_security(report))
     policies(report.violations, report.stack_file, console)
-    if (wanted := acceptance(report.unaccepted)) and not report.drift:
+    if (wanted := phrases.acceptance(report.unaccepted)) and not report.drift:
         console.print(Text(f"To accept this, add the reasons to {report.stack_file}:"))
         # Not wrapped, so that it can be copied.
         console.print(Text(wanted, "yellow"), soft_wrap=True)
@@ -86,11 +76,12 @@ def _changes(
     console: Console,
 ) -> None:
     for change in changes:
-        console.print(Text(title(change), "bold"))
+        console.print(Text(phrases.title(change), "bold"))
         # New objects are in the stack file and the page, and config.toml is above.
         if change.operation != "create":
             known = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
-            _lines(diff(item for item in change.properties if item.path not in known), console)
+            shown = (item for item in change.properties if item.path not in known)
+            _lines(phrases.diff(shown), console)
 
 
 def _security(report: Report) -> Table:
@@ -101,7 +92,7 @@ def _security(report: Report) -> Table:
         raised = item.direction == "raised"
         style = "" if not raised or not item.weighs else "yellow" if item.accepted else "red"
         where = f"{report.stack_file}:{item.line}" if item.line else item.key
-        cells = (word(item), item.what, why(item), where)
+        cells = (phrases.word(item), item.what, phrases.why(item), where)
         table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
     return table
 
@@ -111,8 +102,8 @@ def policies(violations: Iterable[Violation], stack_file: str, console: Console)
     for item in violations:
         style = "red" if item.stops else "yellow" if item.accepted else ""
         where = f"{stack_file}:{item.line}" if item.line else item.key
-        console.print(Text(f"{item.rule}, {level(item)}: {item.what} ({where})", style))
-        console.print(Text(f"  {advice(item)}"))
+        console.print(Text(f"{item.rule}, {phrases.level(item)}: {item.what} ({where})", style))
+        console.print(Text(f"  {phrases.advice(item)}"))
 
 
 def _lines(lines: Iterable[str], console: Console) -> None:

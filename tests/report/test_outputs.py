@@ -82,7 +82,7 @@ def test_a_note_that_is_too_long_loses_details_only(limit: int) -> None:
 
     assert text.startswith(summary.rstrip())
     assert len(text) <= max(limit, len(summary) + 200)
-    assert text.endswith(f"{note.stamp(report)}\n")
+    assert text.endswith(f"{phrases.stamp(report)}\n")
     if limit == 4_000:
         assert "more lines are in report.html" in text
 
