@@ -7,9 +7,10 @@ closed, since only an owner may delete them. New drift gets a new issue: the old
 was there, and who reverted it.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Generator
+from typing import Any
 
 import gitlab
 import requests
@@ -48,56 +49,29 @@ class Address:
 
 
 def publish_note(address: Address, merge_request: str, environment: str, text: str) -> None:
-    """Create the note of an environment, or edit the existing one.
-
-    Raises:
-        PublishError: GitLab refuses, or cannot be reached.
-    """
-    try:
-        client = _client(address)
-        place = _merge_request(client, address, merge_request)
-        if not (notes := _notes(client, place, environment)):
+    """Create the note of an environment, or edit the existing one; raise PublishError."""
+    with _project(address) as project:
+        place = project.mergerequests.get(merge_request, lazy=True)
+        if not (notes := _notes(project, place, environment)):
             place.notes.create({"body": text}, max_retries=_RETRIES)
-            notes = _notes(client, place, environment)
+            notes = _notes(project, place, environment)
         if notes[0].body != text:
             place.notes.update(notes[0].id, {"body": text}, max_retries=_RETRIES)
         for younger in notes[1:]:
             _remove(place, younger.id)
-    except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_explain(error)) from None
 
 
 def label(address: Address, merge_request: str, name: str, *, wanted: bool) -> None:
-    """Add a label to a merge request, or remove it; other labels stay.
-
-    Raises:
-        PublishError: GitLab refuses, or cannot be reached.
-    """
-    try:
-        client = _client(address)
-        project = client.projects.get(address.project, lazy=True)
+    """Add a label to a merge request, or remove it; other labels stay; raise PublishError."""
+    with _project(address) as project:
         change = {"add_labels" if wanted else "remove_labels": name}
         project.mergerequests.update(merge_request, change, max_retries=_RETRIES)
-    except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_explain(error)) from None
 
 
 def publish_issue(address: Address, environment: str, title: str, text: str | None) -> None:
-    """Create, edit or close the drift issue of an environment.
-
-    Args:
-        address: where.
-        environment: the one that has drifted.
-        title: the new title.
-        text: the new description, or None to close the issue.
-
-    Raises:
-        PublishError: GitLab refuses, or cannot be reached.
-    """
-    try:
-        client = _client(address)
-        project = client.projects.get(address.project, lazy=True)
-        issues = _issues(client, project, environment)
+    """Create or edit the drift issue of an environment, close it for None; raise PublishError."""
+    with _project(address) as project:
+        issues = _issues(project, environment)
         if text is None:
             for issue in issues:
                 _close(project, issue, "The cluster matches what was deployed again.")
@@ -106,35 +80,27 @@ def publish_issue(address: Address, environment: str, title: str, text: str | No
         if not issues:
             content = {**wanted, "labels": f"drift: {environment}"}
             project.issues.create(content, max_retries=_RETRIES)
-            issues = _issues(client, project, environment)
+            issues = _issues(project, environment)
         if (issues[0].title, issues[0].description) != (title, text):
             project.issues.update(issues[0].iid, wanted, max_retries=_RETRIES)
         for younger in issues[1:]:
             _close(project, younger, f"Duplicate of #{issues[0].iid}.")
-    except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_explain(error)) from None
 
 
 def reviewed_digest(address: Address, commit: str, environment: str) -> str | None:
-    """Return the digest in the note of a commit's merge request, None without a note.
-
-    Raises:
-        PublishError: GitLab refuses, or cannot be reached.
-    """
-    try:
-        client = _client(address)
-        project = client.projects.get(address.project, lazy=True)
+    """Return the digest in the note of a commit's merge request, or None; raise PublishError."""
+    with _project(address) as project:
         found = project.commits.get(commit, lazy=True).merge_requests(max_retries=_RETRIES)
-        for item in cast("list[dict[str, Any]]", found):
-            place = _merge_request(client, address, str(item["iid"]))
-            for note in _notes(client, place, environment):
+        for item in found:
+            place = project.mergerequests.get(item["iid"], lazy=True)
+            for note in _notes(project, place, environment):
                 return plan_digest(note.body)
-    except (GitlabError, requests.RequestException) as error:
-        raise PublishError(_explain(error)) from None
-    return None
+        return None
 
 
-def _client(address: Address) -> gitlab.Gitlab:
+@contextlib.contextmanager
+def _project(address: Address) -> Generator[Any]:
+    """Yield the project; a refusal of GitLab, or no answer, becomes a PublishError."""
     client = gitlab.Gitlab(
         address.url,
         private_token=address.token,
@@ -142,7 +108,10 @@ def _client(address: Address) -> gitlab.Gitlab:
         retry_transient_errors=True,
     )
     client.session.hooks["response"].append(_shorten)
-    return client
+    try:
+        yield client.projects.get(address.project, lazy=True)
+    except (GitlabError, requests.RequestException) as error:
+        raise PublishError(_explain(error)) from None
 
 
 def _shorten(response: requests.Response, **_: object) -> None:
@@ -153,33 +122,25 @@ def _shorten(response: requests.Response, **_: object) -> None:
         response.headers["Retry-After"] = str(min(seconds, _LONGEST_WAIT))
 
 
-def _merge_request(client: gitlab.Gitlab, address: Address, number: str) -> Any:  # noqa: ANN401 - python-gitlab types few attributes
-    project = client.projects.get(address.project, lazy=True)
-    return project.mergerequests.get(number, lazy=True)
-
-
-def _notes(client: gitlab.Gitlab, place: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
+def _notes(project: Any, place: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
     """Return the notes of an environment by this account, the oldest first."""
-    ours = _own_id(client)
+    ours = _own_id(project)
     first = marker(environment)
-    notes = cast("Iterator[Any]", place.notes.list(iterator=True, max_retries=_RETRIES))
+    notes = place.notes.list(iterator=True, max_retries=_RETRIES)
     found = [note for note in notes if note.body.startswith(first) and note.author["id"] == ours]
     return sorted(found, key=lambda note: note.id)
 
 
-def _issues(client: gitlab.Gitlab, project: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
+def _issues(project: Any, environment: str) -> list[Any]:  # noqa: ANN401 - python-gitlab types few attributes
     """Return the open drift issues of an environment by this account, the oldest first."""
     first = marker(drift_of(environment))
-    found = cast(
-        "Iterator[Any]",
-        project.issues.list(
-            state="opened",
-            labels=f"drift: {environment}",
-            author_id=_own_id(client),
-            scope="all",
-            iterator=True,
-            max_retries=_RETRIES,
-        ),
+    found = project.issues.list(
+        state="opened",
+        labels=f"drift: {environment}",
+        author_id=_own_id(project),
+        scope="all",
+        iterator=True,
+        max_retries=_RETRIES,
     )
     ours = [issue for issue in found if (issue.description or "").startswith(first)]
     return sorted(ours, key=lambda issue: issue.iid)
@@ -190,8 +151,8 @@ def _close(project: Any, issue: Any, reason: str) -> None:  # noqa: ANN401 - pyt
     project.issues.update(issue.iid, {"state_event": "close"}, max_retries=_RETRIES)
 
 
-def _own_id(client: gitlab.Gitlab) -> int:
-    return cast("Any", client.http_get("/user", max_retries=_RETRIES))["id"]
+def _own_id(project: Any) -> int:  # noqa: ANN401 - python-gitlab types few attributes
+    return project.manager.gitlab.http_get("/user", max_retries=_RETRIES)["id"]
 
 
 def _remove(place: Any, note: int) -> None:  # noqa: ANN401 - python-gitlab types few attributes
