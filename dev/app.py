@@ -15,7 +15,7 @@ from dev.errors import DevError
 from report.stack_file import StackFileError
 
 if TYPE_CHECKING:
-    from dev.cluster import ControlPlane
+    from dev.cluster.control_plane import ControlPlane
     from dev.node.node import Node
 
 app = typer.Typer(
@@ -142,7 +142,7 @@ def cluster_status() -> None:
 
 
 def _control_plane() -> "ControlPlane":
-    from dev.cluster import ControlPlane
+    from dev.cluster.control_plane import ControlPlane
     from dev.paths import state_folder
 
     return ControlPlane(state_folder() / "cluster")
@@ -195,7 +195,7 @@ def _node() -> "Node":
 @programs.command("install")
 def install_programs(names: _Names = None) -> None:
     """Fetch or build the programs that are missing."""
-    from dev.toolchain import ensure
+    from dev.toolchain.ensure import ensure
 
     for name in _chosen(names):
         ensure(name)
@@ -204,7 +204,7 @@ def install_programs(names: _Names = None) -> None:
 @programs.command("show")
 def show_programs(names: _Names = None) -> None:
     """Show which programs are used, and from where."""
-    from dev.toolchain import installed
+    from dev.toolchain.ensure import installed
 
     for name in _chosen(names):
         found = installed(name)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pulumi
 
 from dev.bench.floor import SECRET, literal_program
-from dev.cluster import NAME
+from dev.cluster.kubeconfig import NAME
 from dev.paths import CHECKOUT, STAND_IN_CHART
 from report.inputs.recorder import RegisteredResource
 from tests.support.harness import deploy

@@ -6,18 +6,19 @@ import pytest
 from pulumi import automation as auto
 from pulumi.automation import CommandResult
 
-from dev import toolchain
 from dev.app import main
-from dev.cluster import ControlPlane
-from dev.local import LocalStack
+from dev.cluster.control_plane import ControlPlane
+from dev.local.stack import LocalStack
 from dev.paths import STATE_VARIABLE
+from dev.toolchain.cache import CACHE_VARIABLE
+from dev.toolchain.ensure import SOURCE_VARIABLE
 
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """A local stack whose programs and cluster are not started."""
     monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(toolchain, "ensure_all", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+    monkeypatch.setattr("dev.local.commands.ensure_all", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
     monkeypatch.setattr(ControlPlane, "up", lambda _: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
     return monkeypatch
 
@@ -68,8 +69,8 @@ def test_the_toolchain_shows_where_programs_are_from(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv(toolchain.CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "modules")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(SOURCE_VARIABLE, "modules")
 
     assert main(["toolchain", "show", "etcd"]) == 0
     assert capsys.readouterr().out == "etcd                         not there yet\n"

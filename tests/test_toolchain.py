@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from dev import toolchain
 from dev.paths import CHECKOUT
-from dev.toolchain import ToolchainError, cache, programs
-from dev.toolchain.programs import Archive
+from dev.toolchain import cache, programs
+from dev.toolchain.cache import CACHE_VARIABLE
+from dev.toolchain.ensure import SOURCE_VARIABLE, ensure, installed
+from dev.toolchain.programs import Archive, ToolchainError
 
 HELLO = """
 [[programs]]
@@ -52,8 +53,8 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "programs.toml").write_text(HELLO)
     monkeypatch.setattr(programs, "CATALOGUE", tmp_path / "programs.toml")
     monkeypatch.setattr(programs, "MODULES", tmp_path / "modules")
-    monkeypatch.setenv(toolchain.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.delenv(toolchain.SOURCE_VARIABLE, raising=False)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.delenv(SOURCE_VARIABLE, raising=False)
     return tmp_path / "cache"
 
 
@@ -104,7 +105,7 @@ def test_a_suitable_program_on_path_comes_first(
 ) -> None:
     file = _on_path(tmp_path, "1.9.0", monkeypatch)
 
-    found = toolchain.ensure("hello")
+    found = ensure("hello")
 
     assert (found.source, found.version, found.file) == ("path", "1.9.0", file)
 
@@ -114,10 +115,10 @@ def test_a_program_of_another_range_on_path_is_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _on_path(tmp_path, "2.0.0", monkeypatch)
-    monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "path")
+    monkeypatch.setenv(SOURCE_VARIABLE, "path")
 
     with pytest.raises(ToolchainError, match=r"PATH: no hello >=1\.2,<2"):
-        toolchain.ensure("hello")
+        ensure("hello")
 
 
 def test_an_archive_with_the_pinned_checksum_is_installed(
@@ -125,11 +126,11 @@ def test_an_archive_with_the_pinned_checksum_is_installed(
 ) -> None:
     _publish(release)
 
-    found = toolchain.ensure("hello")
+    found = ensure("hello")
 
     assert found.source == "archive"
     assert found.file.read_text().endswith("echo archived\n")
-    assert toolchain.installed("hello") == found
+    assert installed("hello") == found
 
 
 def test_an_archive_with_another_checksum_is_deleted(
@@ -138,21 +139,21 @@ def test_an_archive_with_another_checksum_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _publish(Archive(release.url, "0" * 64, release.member))
-    monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "archive")
+    monkeypatch.setenv(SOURCE_VARIABLE, "archive")
 
     with pytest.raises(ToolchainError, match="but 0000"):
-        toolchain.ensure("hello")
+        ensure("hello")
 
     assert [file for file in cache_folder.rglob("*") if file.name == "hello"] == []
     assert list(cache_folder.rglob("*.part")) == []
 
 
 def test_a_program_without_an_archive_is_built_from_its_module(cache_folder: Path) -> None:
-    found = toolchain.ensure("hello")
+    found = ensure("hello")
 
     assert found.source == "modules"
     assert cache_folder in found.file.parents
-    assert toolchain.installed("hello") == found
+    assert installed("hello") == found
 
 
 def test_the_chosen_source_is_the_only_one(
@@ -160,26 +161,26 @@ def test_the_chosen_source_is_the_only_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _publish(release)
-    monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "modules")
+    monkeypatch.setenv(SOURCE_VARIABLE, "modules")
 
-    assert toolchain.ensure("hello").source == "modules"
+    assert ensure("hello").source == "modules"
 
 
 def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(toolchain.SOURCE_VARIABLE, "magic")
+    monkeypatch.setenv(SOURCE_VARIABLE, "magic")
 
     with pytest.raises(ToolchainError, match="set it to one of path, archive, modules"):
-        toolchain.ensure("hello")
+        ensure("hello")
 
 
 def test_what_an_interrupted_build_left_is_removed(cache_folder: Path) -> None:
-    built = toolchain.ensure("hello").file.parent
+    built = ensure("hello").file.parent
     stale = built.with_name(f"{built.name}.left.part")
     stale.mkdir()
     (built / "hello").unlink()
     built.rmdir()
 
-    toolchain.ensure("hello")
+    ensure("hello")
 
     assert not stale.exists()
     assert list(cache_folder.rglob("*.part")) == []
@@ -188,8 +189,7 @@ def test_what_an_interrupted_build_left_is_removed(cache_folder: Path) -> None:
 def test_two_that_start_at_once_build_once() -> None:
     found: list[Path] = []
     threads = [
-        threading.Thread(target=lambda: found.append(toolchain.ensure("hello").file))
-        for _ in range(2)
+        threading.Thread(target=lambda: found.append(ensure("hello").file)) for _ in range(2)
     ]
     for thread in threads:
         thread.start()
@@ -204,26 +204,26 @@ def test_a_failed_build_shows_what_go_printed(tmp_path: Path) -> None:
     (tmp_path / "modules" / "hello" / "main.go").write_text("package main\n\nfunc main() { x }\n")
 
     with pytest.raises(ToolchainError, match="undefined: x"):
-        toolchain.ensure("hello")
+        ensure("hello")
 
 
 def test_without_go_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(ToolchainError, match="install Go"):
-        toolchain.ensure("hello")
+        ensure("hello")
 
 
 def test_an_unknown_program_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ToolchainError, match=r"hallo: dev/programs\.toml has no .* it has hello"):
-        toolchain.ensure("hallo")
+        ensure("hallo")
 
 
 def test_a_go_mod_without_the_source_is_refused(tmp_path: Path) -> None:
     (tmp_path / "modules" / "hello" / "go.mod").write_text("module example.com/local\n")
 
     with pytest.raises(ToolchainError, match=r"hello/go\.mod: must require example\.com/hello"):
-        toolchain.ensure("hello")
+        ensure("hello")
 
 
 def test_the_name_of_a_cache_entry_stays(

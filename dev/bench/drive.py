@@ -14,7 +14,7 @@ from typing import cast
 import psutil
 
 from commands.preview import preview_and_write
-from dev.local import LocalStack
+from dev.local.stack import LocalStack
 
 
 def main(arguments: Sequence[str]) -> None:

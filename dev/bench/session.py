@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from dev import toolchain
 from dev.bench import floor
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from dev.local.stack_file import CHART_VARIABLE
 from dev.paths import CHECKOUT, STAND_IN_CHART
+from dev.toolchain.ensure import ensure
 
 PROGRAM = CHECKOUT / "__main__.py"
 
@@ -99,7 +99,7 @@ class Session:
         file = self._folder / "manifests.yaml"
         file.write_text("---\n".join(manifests), encoding="utf-8")
         environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig)}
-        kubectl, helm = (str(toolchain.ensure(name).file) for name in ("kubectl", "helm"))
+        kubectl, helm = (str(ensure(name).file) for name in ("kubectl", "helm"))
         commands = [[kubectl, "apply", "--server-side", "--filename", str(file)]]
         commands += [[helm, "upgrade", "--install", "--wait", *release] for release in releases]
 

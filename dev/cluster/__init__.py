@@ -5,9 +5,3 @@ It never reads the user's kubeconfig, and runs no container: kwok only reports p
 Where dev/node brings a real node, kwok is not started and the API server listens where that node
 reaches it.
 """
-
-from dev.cluster.control_plane import ControlPlane
-from dev.cluster.kubeconfig import NAME, api_of
-from dev.cluster.ready import ClusterError
-
-__all__ = ["NAME", "ClusterError", "ControlPlane", "api_of"]

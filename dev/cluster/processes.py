@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from dev import toolchain
 from dev.background import STARTED, spawn
+from dev.toolchain.ensure import ensure
 
 ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """The programs in the order in which they start."""
@@ -38,7 +38,7 @@ class Processes:
 
     def start(self, name: str, arguments: Sequence[str]) -> None:
         """Start a program, which goes on in the background."""
-        command = [str(toolchain.ensure(name).file), *arguments]
+        command = [str(ensure(name).file), *arguments]
         process = spawn(command, self._state, self.log(name))
         # The kernel shows a process's arguments only a moment after its start.
         while process.poll() is None and name not in self.running():

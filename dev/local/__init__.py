@@ -5,7 +5,3 @@ No package registry carries Pulumi's Python language host, so the Automation API
 cluster, the chart and made-up secrets; no committed file is written. On the user's own cluster
 none of this is needed: ``pulumi up`` is enough.
 """
-
-from dev.local.stack import LocalStack
-
-__all__ = ["LocalStack"]

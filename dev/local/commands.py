@@ -12,12 +12,12 @@ from pulumi import automation as auto
 from commands import drift as drift_command
 from commands import policies as policies_command
 from commands import preview as preview_command
-from dev import toolchain
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from dev.errors import DevError
 from dev.local.progress import Progress, changes, show
 from dev.local.stack import LocalStack
 from dev.paths import checkpoint, state_folder
+from dev.toolchain.ensure import ensure, ensure_all
 
 
 class LocalError(DevError):
@@ -84,7 +84,7 @@ def _stack(name: str, strategy: str = "") -> Generator[tuple[auto.Stack, Control
     Raises:
         LocalError: the engine failed.
     """
-    toolchain.ensure_all("cluster")
+    ensure_all("cluster")
     state = state_folder()
     control_plane = ControlPlane(state / "cluster")
     control_plane.up()
@@ -109,7 +109,7 @@ def _timed(name: str, command: str) -> Generator[None]:
 def _helm() -> Generator[None]:
     """Have the toolchain's helm on PATH, where the report searches for it."""
     before = os.environ["PATH"]
-    helm = toolchain.ensure("helm").file
+    helm = ensure("helm").file
     os.environ["PATH"] = os.pathsep.join((str(helm.parent), before))
     try:
         yield

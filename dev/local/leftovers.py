@@ -10,7 +10,7 @@ import psutil
 from kubernetes import client
 
 from components.types import PROJECT
-from dev.cluster import api_of
+from dev.cluster.kubeconfig import api_of
 from report.stack_file import SETTINGS
 
 

@@ -13,10 +13,10 @@ import semver
 from pulumi import automation as auto
 
 from components.types import PROJECT
-from dev import toolchain
 from dev.files import write_private
 from dev.local import leftovers, stack_file
 from dev.paths import CHECKOUT
+from dev.toolchain.ensure import ensure
 
 
 class _Command(auto.PulumiCommand):
@@ -91,7 +91,7 @@ class LocalStack:
         programs = self._programs()
         programs.mkdir(parents=True, exist_ok=True)
         self._backend().mkdir(parents=True, exist_ok=True)
-        pulumi, provider = map(toolchain.ensure, ("pulumi", "pulumi-resource-kubernetes"))
+        pulumi, provider = map(ensure, ("pulumi", "pulumi-resource-kubernetes"))
         for found in (pulumi, provider):
             link = programs / found.program.name
             link.unlink(missing_ok=True)

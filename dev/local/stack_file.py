@@ -11,7 +11,7 @@ from typing import Any, cast
 import yaml
 
 from components.types import PROJECT
-from dev.cluster import NAME
+from dev.cluster.kubeconfig import NAME
 from dev.files import write_private
 from dev.paths import STAND_IN_CHART
 from report.stack_file import SETTINGS, read_config

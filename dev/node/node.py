@@ -4,11 +4,11 @@ import os
 import platform
 from pathlib import Path
 
-from dev import toolchain
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from dev.node import programs, registry
 from dev.node.images.store import Store
 from dev.node.machine import HOST, Machine, NodeError
+from dev.toolchain.ensure import ensure_all
 
 
 class Node:
@@ -26,7 +26,7 @@ class Node:
             NodeError: this machine cannot have a node, or a program did not start.
         """
         check(self)
-        toolchain.ensure_all("cluster", "node")
+        ensure_all("cluster", "node")
         hosts = self.registries.hosts()
         self.machine.up()
         programs.start(self.machine, hosts)

@@ -14,13 +14,14 @@ from urllib3.exceptions import HTTPError
 
 from components.site import Registry
 from components.strategies.docker import files
-from dev import toolchain
 from dev.background import end_of
 from dev.certificates import Authority
-from dev.cluster import NAME, ControlPlane
+from dev.cluster.control_plane import ControlPlane
+from dev.cluster.kubeconfig import NAME
 from dev.node.cgroups import CGROUP
 from dev.node.machine import NODE, Machine, NodeError
 from dev.node.settings import DOCKER, SOCKET, configuration
+from dev.toolchain.ensure import ensure
 
 PACKAGES = {
     "containerd": "containerd",
@@ -152,7 +153,7 @@ def forget(cluster: ControlPlane) -> None:
 
 
 def _program(name: str) -> str:
-    return str(toolchain.ensure(name).file)
+    return str(ensure(name).file)
 
 
 def _configure(machine: Machine, name: str, **values: object) -> None:

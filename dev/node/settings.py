@@ -6,7 +6,7 @@ CAP_SYS_RESOURCE needs it.
 
 from pathlib import Path
 
-from dev.cluster import NAME
+from dev.cluster.kubeconfig import NAME
 from dev.files import fill
 from dev.node.cgroups import CGROUP
 from dev.node.machine import NODE, PODS

@@ -24,11 +24,11 @@ from pulumi import automation as auto
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dev import toolchain
 from dev.node.machine import NodeError
 from dev.node.node import Node
 from dev.node.registry import OPEN
 from dev.paths import CHECKOUT, state_folder
+from dev.toolchain.programs import load
 from tests.bench import figures
 from tests.bench.figures import (
     BASELINE,
@@ -93,7 +93,7 @@ def machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     memory = psutil.virtual_memory().total / 2**30
     groups = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
-    programs = toolchain.load()
+    programs = load()
     versions = [f"{name} {programs[program].version}" for name, program in _PROGRAMS.items()]
     return ", ".join(
         [

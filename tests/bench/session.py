@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import yaml
 
-from dev import toolchain
-from dev.local import LocalStack
+from dev.local.stack import LocalStack
 from dev.node.node import Node
 from dev.node.registry import OPEN
+from dev.toolchain.ensure import ensure
 from tests.bench import figures, projects
 from tests.bench.figures import Build, Case
 from tests.bench.meters import (
@@ -162,7 +162,7 @@ class Session:
         if strategy in (_ENGINE, _SERVICE):
             self._primed = {entry for entry in self._primed if entry[0] != strategy}
         if strategy == _ENGINE:
-            docker = str(toolchain.ensure("docker").file)
+            docker = str(ensure("docker").file)
             reference = f"reference={OPEN.address}/{_NAMESPACE}/*/*"
             listing = self._node.machine.call(docker, "images", "--quiet", "--filter", reference)
             if images := set(listing.split()):
@@ -171,7 +171,7 @@ class Session:
         elif strategy == _SERVICE:
             subprocess.run(
                 [
-                    str(toolchain.ensure("kubectl").file),
+                    str(ensure("kubectl").file),
                     f"--kubeconfig={self._node.cluster.kubeconfig}",
                     *("--namespace", _DAEMONS, "exec", "deployment/buildkitd", "--"),
                     *("buildctl", "prune", "--all"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from tests.support.cluster import AuditedCluster
 from tests.support.kubernetes import Api, core_v1
 from tests.support.stacks import Site, fresh_site

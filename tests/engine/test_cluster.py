@@ -8,9 +8,9 @@ from ssl import create_default_context
 
 import pytest
 
-from dev import toolchain
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from dev.cluster.processes import Processes
+from dev.toolchain.cache import CACHE_VARIABLE, cache_folder
 from tests.support.kubernetes import core_v1
 
 
@@ -119,7 +119,7 @@ def test_no_kubeconfig_of_the_users_is_read(
 ) -> None:
     poison = tmp_path / "poison"
     poison.write_text("not: [a kubeconfig")
-    monkeypatch.setenv(toolchain.CACHE_VARIABLE, str(toolchain.cache_folder()))
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache_folder()))
     monkeypatch.setenv("KUBECONFIG", str(poison))
     monkeypatch.setenv("HOME", str(tmp_path))
 

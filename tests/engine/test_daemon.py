@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from tests.support.configured import STRATEGIES
 from tests.support.harness import in_year
 from tests.support.kubernetes import Api, apps_v1

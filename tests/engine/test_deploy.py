@@ -7,7 +7,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from components.settings.models import Chart
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from tests.executor.job import Job, Run
 from tests.executor.keys import RUNNERS
 from tests.support.cluster import account, account_api, allowed, runner_config

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dev import toolchain
 from dev.paths import CHECKOUT
+from dev.toolchain.ensure import ensure
 from tests.support.pages import README, TASKS, commands, name
 
 # These would run the tests within the tests; `.ci/run` runs the first two, people the third.
@@ -114,7 +114,7 @@ def test_a_second_up_changes_nothing(state: dict[str, str]) -> None:
 def test_the_pulumi_cli_accepts_the_commands(page: Path, tmp_path: Path) -> None:
     for file in ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml"):
         shutil.copyfile(CHECKOUT / file, tmp_path / file)
-    program = toolchain.ensure("pulumi").file.parent
+    program = ensure("pulumi").file.parent
     environment = {
         **os.environ,
         "PATH": f"{program}:{os.environ['PATH']}",

@@ -12,9 +12,9 @@ from kubernetes import client
 
 from commands import drift
 from commands.exit_codes import ExitCode, exit_code
-from dev import toolchain
-from dev.cluster import ControlPlane
-from dev.local import LocalStack
+from dev.cluster.control_plane import ControlPlane
+from dev.local.stack import LocalStack
+from dev.toolchain.ensure import ensure
 from report.model import Report
 from report.outputs import markdown as note
 from report.outputs import phrases
@@ -28,7 +28,7 @@ RELEASE = "gitlab-runner-builds"
 
 def look(site: Site) -> Report:
     with site.stack.open() as stack:
-        return drift.build_report(stack, toolchain.ensure("helm").file)
+        return drift.build_report(stack, ensure("helm").file)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_the_commands_of_the_report_undo_all_of_it(deployed: Site, drifted: Repo
     kubeconfig = {"KUBECONFIG": str(deployed.stack.kubeconfig)}
     for command in others:
         program, *words = command.split()
-        file = str(toolchain.ensure(program).file)
+        file = str(ensure(program).file)
         subprocess.run([file, *words], env={**os.environ, **kubeconfig}, check=True)
     assert update == "PULUMI_K8S_ENABLE_PATCH_FORCE=true pulumi up --stack test --refresh"
     with deployed.stack.open() as stack:

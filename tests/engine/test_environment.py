@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from tests.support.configured import CERTIFICATE, STRATEGIES
 from tests.support.kubernetes import Api, apps_v1, core_v1
 from tests.support.stacks import Site, encodings

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import psutil
 import pytest
 
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from dev.cluster.processes import Processes
 from tests.support.harness import eventually
 from tests.support.kubernetes import Api

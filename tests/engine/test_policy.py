@@ -13,9 +13,9 @@ import yaml
 from pulumi import automation as auto
 
 from commands import policies as policy
-from dev import toolchain
-from dev.local import LocalStack
+from dev.local.stack import LocalStack
 from dev.paths import CHECKOUT
+from dev.toolchain.ensure import ensure
 from report.analysis.rules import RULES
 from tests.support.configured import STRATEGIES
 from tests.support.stacks import Site
@@ -139,7 +139,7 @@ def test_the_pack_and_the_offline_check_find_the_same(
 
     code = policy.check_file(file)
     checked = capsys.readouterr().out
-    program = str(toolchain.ensure("pulumi").file)
+    program = str(ensure("pulumi").file)
     analyzed = subprocess.run(
         [program, "policy", "analyze", "--policy-pack", str(pack), "--file", str(file)],
         cwd=prod.folder,

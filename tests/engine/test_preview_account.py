@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from kubernetes import client, config
 
-from dev import toolchain
-from dev.cluster import NAME
-from dev.local import LocalStack
+from dev.cluster.kubeconfig import NAME
+from dev.local.stack import LocalStack
 from dev.paths import CHECKOUT
+from dev.toolchain.ensure import ensure
 from report.inputs import preview
 from report.inputs.charts import Charts
 from tests.support.cluster import AuditedCluster, allowed
@@ -41,7 +41,7 @@ def deployed(
 @pytest.fixture(scope="module")
 def restricted(deployed: Site) -> Site:
     """The same stack with the kubeconfig of the preview account."""
-    kubectl = toolchain.ensure("kubectl").file.parent
+    kubectl = ensure("kubectl").file.parent
     environment = {
         **os.environ,
         "KUBECONFIG": str(deployed.stack.kubeconfig),

@@ -19,9 +19,9 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from commands.exit_codes import ExitCode, exit_code
-from dev import toolchain
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from dev.paths import STAND_IN_CHART
+from dev.toolchain.ensure import ensure
 from report.analysis import assemble
 from report.inputs import preview
 from report.inputs.charts import Charts
@@ -150,7 +150,7 @@ def _report(site: Site, change: Change) -> Report:
 
 
 def _seen(site: Site, change: Change) -> Report:
-    with Charts(toolchain.ensure("helm").file) as charts:
+    with Charts(ensure("helm").file) as charts:
         with site.stack.open() as stack:
             seen = preview.run(stack, charts)
         file = site.stack.stack_file

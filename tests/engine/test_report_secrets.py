@@ -15,7 +15,7 @@ from pulumi import automation as auto
 from commands import preview
 from commands.exit_codes import ExitCode
 from commands.publishing import TOKEN
-from dev import toolchain
+from dev.toolchain.ensure import installed
 from report.inputs import helm
 from report.outputs import gitlab
 from tests.support.stacks import Site
@@ -175,7 +175,7 @@ def test_no_output_of_a_real_preview_holds_a_planted_secret(
     sent: list[str] = []
 
     def find() -> Path | None:
-        found = toolchain.installed("helm")
+        found = installed("helm")
         return found and found.file
 
     def publish(*given: object) -> None:

@@ -6,7 +6,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.resources.access import rules
 from components.settings.models import Chart
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from tests.executor.job import Call, Job, Run
 from tests.executor.keys import RUNNERS
 from tests.executor.pod import Request

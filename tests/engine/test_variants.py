@@ -20,7 +20,7 @@ from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Chart, Settings
 from components.strategies import STRATEGIES as CLASSES
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from tests.executor.job import Job
 from tests.executor.keys import RUNNERS as RUNNER_VERSIONS
 from tests.executor.promise import promised, seen

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.toolchain import ToolchainError, gitlab_runner
+from dev.toolchain import gitlab_runner
+from dev.toolchain.programs import ToolchainError
 from tests.executor.coordinator import JOB_TOKEN, Coordinator, coordinating
 from tests.executor.job import Account
 from tests.executor.pod import JOB, PROJECT

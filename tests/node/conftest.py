@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.local import LocalStack
+from dev.local.stack import LocalStack
 from dev.node.images.store import Store
 from dev.node.node import Node
 from dev.node.registry import (

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from dev import toolchain
 from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from dev.paths import CHECKOUT
+from dev.toolchain.ensure import ensure
 from tests.support.cluster import account
 from tests.support.node.jobs import Pipeline, Runner
 from tests.support.node.project import TEMPLATES, WITHIN_REACH
@@ -88,7 +88,7 @@ def test_a_job_reaches_what_the_page_says_and_nothing_else(
         here = f"docker run {ALL} {image} sh -c {shlex.quote(here)}"
     job = Pipeline(
         script=[by_the_api, here],
-        files={"kubectl": toolchain.ensure("kubectl").file.read_bytes()},
+        files={"kubectl": ensure("kubectl").file.read_bytes()},
         variables={"TOKEN": own.token, "FILE": str(node.cluster.kubeconfig)},
     )
 

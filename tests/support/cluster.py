@@ -11,7 +11,7 @@ from typing import Any, cast
 from kubernetes import client
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from dev.cluster import ControlPlane
+from dev.cluster.control_plane import ControlPlane
 from tests.executor.binary import Manager
 from tests.executor.job import Account, Call, Run
 from tests.support.kubernetes import Api, authorization_v1, core_v1, rbac_v1

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pulumi import automation as auto
 
-from dev.local import LocalStack
 from dev.local.progress import Progress
+from dev.local.stack import LocalStack
 
 
 def main() -> int:

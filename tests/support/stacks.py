@@ -16,8 +16,8 @@ import yaml
 from pulumi import automation as auto
 from pulumi.automation import events
 
-from dev.cluster import ControlPlane
-from dev.local import LocalStack
+from dev.cluster.control_plane import ControlPlane
+from dev.local.stack import LocalStack
 from dev.local.stack_file import USERNAME
 from dev.paths import CHECKOUT
 from tests.support.kubernetes import core_v1

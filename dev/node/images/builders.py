@@ -5,7 +5,6 @@ import resource
 
 import tomlkit
 
-from dev import toolchain
 from dev.node.images.image import (
     Entry,
     Image,
@@ -17,6 +16,7 @@ from dev.node.images.image import (
     without_digest,
 )
 from dev.node.settings import DOCKER
+from dev.toolchain.modules import source_folder
 
 
 def kaniko(name: str) -> Image:
@@ -47,7 +47,7 @@ def kaniko(name: str) -> Image:
 
 def buildkit() -> tuple[Entry, ...]:
     """BuildKit's daemon, client and the script that starts both."""
-    module = toolchain.source_folder("buildkitd")
+    module = source_folder("buildkitd")
     daemonless = module / "examples" / "buildctl-daemonless" / "buildctl-daemonless.sh"
     return (
         program("buildkitd"),
@@ -119,7 +119,7 @@ def docker_client() -> tuple[Entry, ...]:
 
 def docker_engine(folder: str) -> tuple[Entry, ...]:
     """The engine, which reads ``daemon.json`` in ``folder``."""
-    module = toolchain.source_folder("dockerd")
+    module = source_folder("dockerd")
     starter = module / "contrib" / "dockerd-rootless.sh"
     return (
         *(

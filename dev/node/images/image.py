@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.image_reference import ImageReference
-from dev import toolchain
+from dev.toolchain.ensure import ensure
 
 _FILES = Path(__file__).parent.parent / "files"
 
@@ -65,7 +65,7 @@ def accounts(name: str, user: int) -> tuple[Entry, ...]:
 
 def program(name: str, path: str = "") -> Entry:
     """A program of the toolchain."""
-    return Entry(path or f"/usr/bin/{name}", file=toolchain.ensure(name).file)
+    return Entry(path or f"/usr/bin/{name}", file=ensure(name).file)
 
 
 def script(name: str, path: str) -> Entry:

@@ -11,13 +11,13 @@ from pathlib import Path
 import filelock
 
 from components.image_reference import ImageReference
-from dev import toolchain
 from dev.node.images import archive as archives
 from dev.node.images.catalogue import BASE, images
 from dev.node.images.image import Image, without_digest
 from dev.node.machine import Machine, NodeError
 from dev.node.registry import KINDS, MIRROR, Kind, Registries
 from dev.node.settings import SOCKET
+from dev.toolchain.cache import cache_folder
 
 _PACKAGES = (
     "busybox-static",
@@ -43,7 +43,7 @@ class Store:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._cache = toolchain.cache_folder() / "node-images"
+        self._cache = cache_folder() / "node-images"
         self._brought = machine.state / "images.json"
 
     def bring(self, registries: Registries) -> None:

@@ -23,7 +23,7 @@ from typing import Any, cast
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from dev import toolchain
+from dev.toolchain.ensure import ensure
 from tests.executor.job import Account
 from tests.executor.pod import (
     JOB,
@@ -339,7 +339,7 @@ class Runner:
 
     def _command(self, pod: str, container: str, command: str, *flags: str) -> list[str]:
         return [
-            str(toolchain.ensure("kubectl").file),
+            str(ensure("kubectl").file),
             f"--kubeconfig={self._kubeconfig}",
             *("--namespace", self.namespace, "exec", pod, "--container", container),
             *(*flags, "--", "sh", "-c", command),

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pulumi import automation as auto
 
-from dev.local import LocalStack
+from dev.local.stack import LocalStack
 from dev.node.node import Node
 from dev.node.registry import LOGIN, MIRROR, OPEN, PRIVATE
 from tests.support.configured import SETTINGS, STRATEGIES
