@@ -46,6 +46,7 @@ def picture(page: Path, image: Path, *, width: int, height: int, dark: bool = Fa
     # 0 is dark (chromium: third_party/blink/public/common/css/preferred_color_scheme.h).
     scheme = 0 if dark else 1
     image.unlink(missing_ok=True)
+    reason = ""
     with tempfile.TemporaryDirectory() as profile:
         try:
             subprocess.run(
@@ -63,8 +64,7 @@ def picture(page: Path, image: Path, *, width: int, height: int, dark: bool = Fa
                 timeout=_TIMEOUT,
             )
         except subprocess.SubprocessError as error:
-            message = f"{chromium} took no picture of {page}; open the page in it by hand: {error}"
-            raise BrowserError(message) from error
-    if not image.is_file():
-        message = f"{chromium} took no picture of {page}; open the page in it by hand"
+            reason = f": {error}"
+    if reason or not image.is_file():
+        message = f"{chromium} took no picture of {page}; open the page in it by hand{reason}"
         raise BrowserError(message)
