@@ -5,6 +5,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.plan import BuildPlan
+from components.site import Site
+from components.strategies.kaniko import Kaniko
 from dev.paths import CHECKOUT
 from report.inputs.recorder import Recorder, RegisteredResource
 from tests.support.configured import (
@@ -73,6 +76,22 @@ def test_a_preview_warns_of_risks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.split(": ")[0] for line in said] == ["runners.main", "runners.main"]
     assert "root on the node" in said[0]
     assert "daemon.json" in said[1]
+
+
+def test_the_program_plans_each_runner_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its registries, and for checks, arguments and what a preview says alike."""
+    planned: list[int] = []
+    plan = Kaniko.plan
+
+    def count(strategy: Kaniko, site: Site) -> BuildPlan:
+        planned.append(len(site.registries))
+        return plan(strategy, site)
+
+    monkeypatch.setattr(Kaniko, "plan", count)
+
+    _run("kaniko")
+
+    assert planned == [len(SETTINGS["registries"])]
 
 
 def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,27 +36,31 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
             *_variable_errors(runner, plan),
             *_permission_errors(settings, plan, own),
             *_registration_errors(runner, plan),
+            *_chart_errors(runner, settings.chart.version),
         ):
             yield f"{path}.{key}", reason
-        for key, version in _SINCE_CHART.items():
-            chosen = getattr(runner, key) != type(runner).model_fields[key].default
-            if chosen and Version.parse(settings.chart.version) < Version.parse(version):
-                yield (
-                    f"{path}.{to_camel(key)}",
-                    f"is read from chart {version} on, and chart.version {settings.chart.version} "
-                    f"would ignore it; remove it or raise chart.version",
-                )
     if settings.gitlab.ca_certificates and "[" in settings.gitlab.url:
         # The manager looks for <host>.crt, and a Secret's key allows no colon.
         yield (
             "gitlab.caCertificates",
-            "cannot be given for an IPv6 address, since the runner looks for the CA under a "
+            "must be for a DNS name, since the runner expects the CA of an IPv6 address under a "
             "name that no Secret can hold; use a DNS name in gitlab.url",
         )
     yield from _daemon_errors(plans)
     yield from _tag_errors(settings)
     yield from _namespace_errors(settings, own)
     yield from _registry_errors(settings)
+
+
+def _chart_errors(runner: RunnerSettings, deployed: str) -> Iterator[tuple[str, str]]:
+    for key, version in _SINCE_CHART.items():
+        chosen = getattr(runner, key) != type(runner).model_fields[key].default
+        if chosen and Version.parse(deployed) < Version.parse(version):
+            yield (
+                to_camel(key),
+                f"needs chart {version} or later, and chart.version {deployed} would ignore it; "
+                "remove it or raise chart.version",
+            )
 
 
 def _daemon_errors(plans: Plans) -> Iterator[tuple[str, str]]:
