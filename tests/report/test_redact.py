@@ -3,9 +3,7 @@ import json
 
 import pytest
 
-from report.model import PropertyChange
 from report.redact import SECRET, UNKNOWN, Scrubber, clean, config_secrets, secrets_of
-from report.tree import at, differences, entries, texts
 
 MARK = "4dabf18193072939515e22adb298388d"
 MARKED = "1b47061264138c4ac30d75fd1eb44270"
@@ -97,40 +95,3 @@ def test_secrets_of_a_state_are_found_leaf_by_leaf_and_decoded() -> None:
 def test_secret_config_counts_leaf_by_leaf_and_as_a_whole() -> None:
     assert set(config_secrets('{"a": {"b": "leaf"}}')) == {"leaf", '{"a": {"b": "leaf"}}'}
     assert list(config_secrets("{no json")) == ["{no json"]
-
-
-def test_entries_of_lists_are_identified_by_name() -> None:
-    old = {"list": [{"name": "a", "x": 1}, {"name": "b"}], "env": ["A=1", "B=2"], "empty": []}
-    new = {"list": [{"name": "b"}], "env": ["B=2", "C=3"], "empty": [], "odd key": None}
-
-    assert differences(old, new) == (
-        PropertyChange(path='["odd key"]', old=None, new="null"),
-        PropertyChange(path="env[A]", old="A=1", new=None),
-        PropertyChange(path="env[C]", old=None, new="C=3"),
-        PropertyChange(path="list[a].name", old="a", new=None),
-        PropertyChange(path="list[a].x", old="1", new=None),
-    )
-
-
-def test_what_is_of_another_shape_counts_as_empty() -> None:
-    assert entries({"rules": "text"}, "rules") == []
-    assert texts({"verbs": {"get": True}}, "verbs") == []
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ('metadata.labels["a.b/c"]', 1),
-        ("metadata.labels.a.b/c", 1),
-        ("list[1].name", "x"),
-        ("list[1]", {"name": "x"}),
-        ("list[2]", None),
-        ("list.name", None),
-        ("metadata.annotations", None),
-        ("list[0].name", None),
-    ],
-)
-def test_a_path_is_found_as_providers_spell_it(path: str, value: object) -> None:
-    inputs = {"metadata": {"labels": {"a.b/c": 1}}, "list": ["text", {"name": "x"}]}
-
-    assert at(inputs, path) == value
