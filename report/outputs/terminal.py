@@ -107,5 +107,6 @@ def policies(violations: Iterable[Violation], stack_file: str, console: Console)
 
 
 def _lines(lines: Iterable[str], console: Console) -> None:
-    for line in lines:
-        console.print(Text(line, _SIGNS.get(line[0], "")), soft_wrap=True)
+    # At once: each call of print takes rich as long as dozens of lines.
+    if texts := [Text(line, _SIGNS.get(line[0], "")) for line in lines]:
+        console.print(Text("\n").join(texts), soft_wrap=True)
