@@ -12,6 +12,7 @@ import typer
 
 from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode
+from report.errors import ReportError
 
 _CODES = "\n\n".join(f"{code:d}  {code.meaning}" for code in ExitCode)
 
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str], program: str = "python -m commands") -> int:
     except typer.TyperException as error:
         message = error.format_message().strip().rstrip(".")
         print(f"{message}; see {program} --help", file=sys.stderr)
+        return ExitCode.FAILED
+    except ReportError as error:
+        print(error, file=sys.stderr)
         return ExitCode.FAILED
     return code if arguments else ExitCode.FAILED
 

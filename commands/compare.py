@@ -10,7 +10,6 @@ import dataclasses
 import json
 import runpy
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,19 +24,14 @@ from components.settings.models import ACCEPTED_RISKS, Settings
 from components.settings.registration import TokenRegistration
 from components.types import PROJECT
 from report.analysis import assemble
+from report.errors import ReportError
 from report.inputs import registrations
 from report.inputs.charts import Charts
 from report.inputs.recorder import Recorder, RegisteredResource
 from report.model import Report
 from report.outputs import html, markdown, terminal
 from report.redact import Scrubber
-from report.stack_file import (
-    SETTINGS,
-    StackFile,
-    StackFileError,
-    parse_config,
-    read_config,
-)
+from report.stack_file import SETTINGS, StackFile, parse_config, read_config
 
 _TOKENS = f"{PROJECT}:runnerTokens"
 _CREDENTIALS = f"{PROJECT}:registryCredentials"
@@ -69,17 +63,9 @@ _OTHER_PROGRAM = (
 )
 
 
-class CompareError(Exception):
-    """A side of the change cannot be recorded; the message says where, why and what to do."""
-
-
 def run(stack: str, *, base: str, output: Path) -> ExitCode:
     """Compare the stack files, write the report, and judge."""
-    try:
-        found = build_report(stack, base)
-    except (CompareError, StackFileError) as error:
-        print(error, file=sys.stderr)
-        return ExitCode.FAILED
+    found = build_report(stack, base)
     output.mkdir(parents=True, exist_ok=True)
     (output / "note.md").write_text(markdown.write(found), encoding="utf-8")
     (output / "report.html").write_text(html.write(found), encoding="utf-8")
@@ -98,8 +84,7 @@ def build_report(stack: str, revision: str) -> Report:
         revision: the commit that is the base, in any spelling that git knows.
 
     Raises:
-        CompareError: if there is no such commit, or the program refuses a stack file.
-        StackFileError: if this checkout has no such stack file, or one of them is not YAML.
+        ReportError: if there is no such commit or stack file, or the program refuses one.
     """
     file = CHECKOUT / f"Pulumi.{stack}.yaml"
     config = read_config(file)
@@ -143,7 +128,7 @@ def _commit(revision: str) -> str:
             f"--base: {revision!r} must be a commit of this clone; name one, or fetch it: "
             f"git fetch --unshallow ({answer.stderr.strip()})"
         )
-        raise CompareError(message)
+        raise ReportError(message)
     return answer.stdout.strip()
 
 
@@ -168,7 +153,7 @@ def _record(
         recorder: what the program runs in.
 
     Raises:
-        CompareError: if the config has errors, in the words of the program.
+        ReportError: if the config has errors, in the words of the program.
     """
     known = {key: config[key] for key in (SETTINGS, ACCEPTED_RISKS, _CONTEXT) if config.get(key)}
     try:
@@ -179,7 +164,7 @@ def _record(
             f"{where}: a key is a date, or a value holds itself; put the key in quotes, and write "
             "the value out"
         )
-        raise CompareError(message) from None
+        raise ReportError(message) from None
     secrets = _placeholders(known.get(SETTINGS))
     if _KUBECONFIG in config:
         secrets[_KUBECONFIG] = _PLACEHOLDER
@@ -196,7 +181,7 @@ def _record(
         recorder.run(program)
     except pulumi.RunError as error:
         message = f"{where}: {error}"
-        raise CompareError(message) from None
+        raise ReportError(message) from None
     return [_stack_file(recorder.stack, known), *recorder.registered]
 
 

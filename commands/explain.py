@@ -11,18 +11,14 @@ from commands.checkout import stack_file
 from commands.exit_codes import ExitCode
 from components.settings.explain import explain
 from components.settings.models import Settings
-from report.stack_file import SETTINGS, StackFileError, read_config
+from report.stack_file import SETTINGS, read_config
 
 
 def run(stack: str, strategy: str = "") -> ExitCode:
     """Explain a stack file; ``strategy``, in YAML, takes the place of every runner's own."""
     file = stack_file(stack)
     try:
-        config = read_config(file, strategy)
-        settings = Settings.model_validate(config.get(SETTINGS))
-    except StackFileError as error:
-        print(error, file=sys.stderr)
-        return ExitCode.FAILED
+        settings = Settings.model_validate(read_config(file, strategy).get(SETTINGS))
     except pydantic.ValidationError:
         print(f"{file.name}: has errors; a preview lists them", file=sys.stderr)
         return ExitCode.FAILED

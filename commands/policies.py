@@ -41,11 +41,7 @@ def check_file(file: Path) -> ExitCode:
 
 def _check(source: str, content: JSON) -> ExitCode:
     """Print the violations of a state, and how to accept them."""
-    try:
-        plan = state.read(content)
-    except state.StateError as error:
-        print(f"{source}: {error}", file=sys.stderr)
-        return ExitCode.FAILED
+    plan = state.read(content, source)
     # The name in the state, so that no rule for production is missed.
     stack = state.stack_of(plan)
     if stack is None:

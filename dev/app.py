@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dev.errors import DevError
-from report.stack_file import StackFileError
+from report.errors import ReportError
 
 if TYPE_CHECKING:
     from dev.cluster.control_plane import ControlPlane
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         message = error.format_message().strip().rstrip(".")
         print(f"{message}; see python -m dev --help", file=sys.stderr)
-    except (DevError, StackFileError) as error:
+    except (DevError, ReportError) as error:
         print(error, file=sys.stderr)
     return 1
 

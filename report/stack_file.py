@@ -10,6 +10,7 @@ import yaml
 
 from components.settings.models import ACCEPTED_RISKS, AcceptedRisks
 from components.types import PROJECT
+from report.errors import ReportError
 from report.model import SettingError
 from report.tree import inside
 
@@ -84,10 +85,6 @@ def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
             yield from _lines(item, below)
 
 
-class StackFileError(Exception):
-    """A stack file cannot be read; the message says why and what to do."""
-
-
 def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
     """Return the config in a stack file, whose errors the program reports.
 
@@ -96,11 +93,11 @@ def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
         strategy: in YAML, a strategy that replaces that of every runner.
 
     Raises:
-        StackFileError: if there is no such file, or it or ``strategy`` is not YAML.
+        ReportError: if there is no such file, or it or ``strategy`` is not YAML.
     """
     if not file.is_file():
         message = f"{file.name} does not exist; name a stack that has a file"
-        raise StackFileError(message)
+        raise ReportError(message)
     config = parse_config(file.read_text(encoding="utf-8"), file.name)
     if strategy:
         wanted = _yaml(strategy, "STRATEGY")
@@ -113,7 +110,7 @@ def parse_config(text: str, name: str) -> dict[str, Any]:
     """Return the config in the text of a stack file; messages use its name.
 
     Raises:
-        StackFileError: if it is not YAML.
+        ReportError: if it is not YAML.
     """
     return _table(_table(_yaml(text, name)).get("config"))
 
@@ -123,7 +120,7 @@ def _yaml(text: str, name: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         message = f"{name} must be YAML: {error}"
-        raise StackFileError(message) from None
+        raise ReportError(message) from None
 
 
 def _table(value: object) -> dict[str, Any]:

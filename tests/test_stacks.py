@@ -17,7 +17,8 @@ from components.strategies.kaniko import Kaniko
 from components.types import Model
 from dev.generate import schema
 from dev.paths import CHECKOUT
-from report.stack_file import SETTINGS, StackFileError, read_config
+from report.errors import ReportError
+from report.stack_file import SETTINGS, read_config
 
 
 def _stack(name: str) -> dict[str, Any]:
@@ -154,15 +155,15 @@ def test_a_stack_file_that_is_not_yaml_is_rejected_by_name(tmp_path: Path) -> No
     file = tmp_path / "Pulumi.test.yaml"
     file.write_text("config: [", encoding="utf-8")
 
-    with pytest.raises(StackFileError, match=r"Pulumi\.test\.yaml must be YAML"):
+    with pytest.raises(ReportError, match=r"Pulumi\.test\.yaml must be YAML"):
         read_config(file)
 
 
 def test_a_stack_without_a_file_is_rejected() -> None:
-    with pytest.raises(StackFileError, match=r"Pulumi\.none\.yaml does not exist; name a stack"):
+    with pytest.raises(ReportError, match=r"Pulumi\.none\.yaml does not exist; name a stack"):
         read_config(CHECKOUT / "Pulumi.none.yaml")
 
 
 def test_a_strategy_that_is_not_yaml_is_rejected() -> None:
-    with pytest.raises(StackFileError, match="STRATEGY must be YAML"):
+    with pytest.raises(ReportError, match="STRATEGY must be YAML"):
         read_config(CHECKOUT / "Pulumi.dev.yaml", "{kind: dood")

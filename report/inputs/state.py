@@ -1,26 +1,24 @@
 """A stack's state as a plan that changes nothing, to check it without a cluster."""
 
+from report.errors import ReportError
 from report.inputs.events import Plan, Step
 from report.redact import Scrubber, clean, secrets_of
 from report.tree import JSON, Tree, entries, inside
 
 
-class StateError(Exception):
-    """A file is not a state; the message says how to write one, and contains no value."""
-
-
-def read(content: JSON) -> Plan:
+def read(content: JSON, source: str) -> Plan:
     """Return the plan of an export (``pulumi stack export``) or of a file of a backend.
 
-    It contains no secret value, whether the state encrypts them or not.
+    It contains no secret value, whether the state encrypts them or not. Errors name the source.
 
     Raises:
-        StateError: the content is neither.
+        ReportError: the content is neither.
     """
     state = inside(content, "deployment") or inside(content, "checkpoint", "latest")
     if not state:
-        message = "must be a stack's state; write one with: pulumi stack export --file state.json"
-        raise StateError(message)
+        reason = "must be a stack's state; write one with: pulumi stack export --file state.json"
+        message = f"{source}: {reason}"
+        raise ReportError(message)
     scrub = Scrubber(secrets_of(state))
     there = [item for item in entries(state, "resources") if not item.get("delete")]
     steps = [_step(item, scrub) for item in there]

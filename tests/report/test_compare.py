@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from commands import compare
+from commands.app import main
 from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode, exit_code
+from report.errors import ReportError
 from report.model import Report
 from report.outputs import html, markdown
 from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS, ONE_RUNNER
@@ -340,7 +342,7 @@ class TestIsolation:
         assert "Planted" not in _texts(_report("new"))
 
         clone.write_text("config: {}", stack="new")
-        with pytest.raises(compare.CompareError) as refused:
+        with pytest.raises(ReportError) as refused:
             _report("new")
         assert "image-builds:settings: is required" in str(refused.value)
         assert "kubernetes:context: is" in str(refused.value)
@@ -373,7 +375,7 @@ class TestIsolation:
 
 class TestErrors:
     def _error(self, capfd: pytest.CaptureFixture[str], stack: str = "dev") -> str:
-        code = compare.run(stack, base="HEAD", output=Path("unused"))
+        code = main(["compare", "--stack", stack, "--base", "HEAD", "--output", "unused"])
 
         said = capfd.readouterr()
         assert (code, said.out) == (ExitCode.FAILED, "")
@@ -446,7 +448,7 @@ class TestErrors:
         clone: Clone,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
-        code = compare.run("dev", base="0123abc", output=clone.folder)
+        code = main(["compare", "--base", "0123abc", "--output", str(clone.folder)])
 
         assert code == ExitCode.FAILED
         assert capfd.readouterr().err.startswith(
