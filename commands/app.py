@@ -39,9 +39,7 @@ _Output = Annotated[Path, typer.Option("--output", help="The folder to write to.
 def main(arguments: Sequence[str], program: str = "python -m commands") -> int:
     """Run a command and return its exit code; a usage error or no command is a failure.
 
-    Args:
-        arguments: the words of the command line.
-        program: what the help calls it.
+    The help calls it ``program``.
     """
     try:
         code = app(arguments or ["--help"], prog_name=program, standalone_mode=False)

@@ -77,11 +77,7 @@ def run(stack: str, *, base: str, output: Path) -> ExitCode:
 
 
 def build_report(stack: str, revision: str) -> Report:
-    """Return what this checkout's stack file changes.
-
-    Args:
-        stack: the stack's name.
-        revision: the commit that is the base, in any spelling that git knows.
+    """Return what this checkout's stack file changes; git knows the base by ``revision``.
 
     Raises:
         ReportError: if there is no such commit or stack file, or the program refuses one.
@@ -138,22 +134,11 @@ def _text(commit: str, name: str) -> str | None:
     return None if answer.returncode else answer.stdout
 
 
-def _record(
-    config: Mapping[str, Any],
-    where: str,
-    recorder: Recorder,
-) -> list[RegisteredResource]:
+def _record(config: Mapping[str, Any], where: str, recorder: Recorder) -> list[RegisteredResource]:
     """Run the program on the config of a stack file, and return what it registers.
 
-    The stack file is the first of the resources, since not every key of it ends in another one.
-
-    Args:
-        config: what is in the stack file; of its secrets nothing is read.
-        where: its name, for messages.
-        recorder: what the program runs in.
-
-    Raises:
-        ReportError: if the config has errors, in the words of the program.
+    The stack file is the first of the resources, since not every key of it ends in another one. Of
+    its secrets nothing is read. Messages name it by ``where``.
     """
     known = {key: config[key] for key in (SETTINGS, ACCEPTED_RISKS, _CONTEXT) if config.get(key)}
     try:

@@ -88,9 +88,7 @@ def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
 def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
     """Return the config in a stack file, whose errors the program reports.
 
-    Args:
-        file: the stack file.
-        strategy: in YAML, a strategy that replaces that of every runner.
+    A ``strategy``, in YAML, replaces that of every runner.
 
     Raises:
         ReportError: if there is no such file, or it or ``strategy`` is not YAML.

@@ -54,19 +54,10 @@ def report(plan: Plan, source: Source, charts: Charts, scrub: Scrubber) -> Repor
     )
 
 
-def build(
-    plan: Plan,
-    source: Source,
-    rendered: Rendered,
-    judged: Plan | None = None,
-) -> Report:
+def build(plan: Plan, source: Source, rendered: Rendered, judged: Plan | None = None) -> Report:
     """Return what the reports of previews and of drift have in common.
 
-    Args:
-        plan: the steps to list.
-        source: what the plan belongs to.
-        rendered: the objects of releases.
-        judged: the steps whose risks and keys of config.toml count, by default those of the plan.
+    The risks and the keys of config.toml are those of ``judged``, by default the plan.
     """
     judged = judged or plan
     resources = tuple(_resource(step) for step in plan.steps if step.changes)

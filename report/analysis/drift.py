@@ -21,13 +21,9 @@ def report(
     releases: Mapping[str, live.Release],
     context: str | None,
 ) -> Report:
-    """Return the report of a stack.
+    """Return the report of a stack; ``releases`` are by URN.
 
-    Args:
-        environment: the stack's name.
-        refreshed: its refresh.
-        releases: its Helm releases by URN.
-        context: the context of the kubeconfig, None for the current one.
+    ``context`` is that of the kubeconfig, None for the current one.
     """
     plan = dataclasses.replace(refreshed.plan, steps=tuple(map(_judge, refreshed.plan.steps)))
     with_config = dataclasses.replace(

@@ -29,11 +29,8 @@ def changes(
 ) -> tuple[RiskChange, ...]:
     """Return the risks that change, raised ones first, by severity.
 
-    Args:
-        plan: the steps of a preview or a refresh.
-        rendered: the objects of each release by its URN.
-        stack_file: for the lines of keys, and the accepted risks.
-        settings: those that the program read, which can differ from those of the file.
+    ``rendered`` has the objects of each release by its URN. ``settings`` are those that the program
+    read, which can differ from those of the file.
     """
     facts = collect(plan, rendered)
     found = [

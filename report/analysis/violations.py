@@ -11,10 +11,7 @@ from report.stack_file import StackFile
 def violations(plan: Plan, stack: str, stack_file: StackFile) -> tuple[Violation, ...]:
     """Return the violations of the stack as it will be, those that block a change first.
 
-    Args:
-        plan: the steps of a preview, or a state (``state``).
-        stack: the stack's name.
-        stack_file: for the lines of keys, and the accepted risks.
+    The plan is that of a preview or of a state.
     """
     found: list[Violation] = []
     for step in plan.steps:

@@ -24,12 +24,7 @@ def find() -> Path | None:
 
 
 def run(helm: Path, arguments: Sequence[str], **environment: str) -> list[Tree]:
-    """Return the objects that helm prints.
-
-    Args:
-        helm: the program.
-        arguments: of the command line.
-        environment: variables in addition to those of this process.
+    """Return the objects that helm prints; it has ``environment`` besides that of this process.
 
     Raises:
         HelmError: helm fails, or does not end within a minute.

@@ -46,9 +46,8 @@ class Kubeconfig(NamedTuple):
 def locate(settings: Mapping[str, str], kubeconfig: str) -> Generator[Kubeconfig]:
     """Yield the kubeconfig of a stack, as the Kubernetes provider finds it.
 
-    Args:
-        settings: the stack's decrypted config; ``kubernetes:kubeconfig`` is a path or the content.
-        kubeconfig: the files to read if that is not set.
+    In the stack's decrypted config, ``kubernetes:kubeconfig`` is a path or the content. Without it
+    the files of ``kubeconfig`` count.
     """
     given = settings.get("kubernetes:kubeconfig", "")
     with tempfile.TemporaryDirectory() as folder:
