@@ -167,20 +167,10 @@ def _record(config: Mapping[str, Any], where: str, recorder: Recorder) -> list[R
     except pulumi.RunError as error:
         message = f"{where}: {error}"
         raise ReportError(message) from None
-    return [_stack_file(recorder.stack, known), *recorder.registered]
-
-
-def _stack_file(stack: str, config: dict[str, Any]) -> RegisteredResource:
-    name = f"Pulumi.{stack}.yaml"
-    return RegisteredResource(
-        type="StackFile",
-        name=name,
-        urn=f"StackFile::{name}",
-        inputs=config,
-        parent="",
-        provider="",
-        dependencies=[],
-    )
+    name = f"Pulumi.{recorder.stack}.yaml"
+    urn = f"StackFile::{name}"
+    file = RegisteredResource(type="StackFile", name=name, urn=urn, inputs=known)
+    return [file, *recorder.registered]
 
 
 def _placeholders(settings: object) -> dict[str, Any]:

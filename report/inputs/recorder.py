@@ -41,9 +41,9 @@ class RegisteredResource:
     name: str
     urn: str
     inputs: dict[str, Any]
-    parent: str
-    provider: str
-    dependencies: list[str]
+    parent: str = ""
+    provider: str = ""
+    dependencies: list[str] = dataclasses.field(default_factory=list[str])
     outputs: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
 
