@@ -48,22 +48,15 @@ class RegisteredResource:
 
 
 class Recorder(mocks.MockMonitor):
-    """Runs one program and keeps what it registers."""
+    """Runs one program and keeps what it registers.
+
+    In a preview, what only an update can know stays unknown. ``state`` is what is deployed, for
+    resources that ignore changes.
+    """
 
     def __init__(
-        self,
-        stack: str,
-        *,
-        preview: bool = False,
-        state: Iterable[RegisteredResource] = (),
+        self, stack: str, *, preview: bool = False, state: Iterable[RegisteredResource] = ()
     ) -> None:
-        """Prepare an update of a stack, or a preview of one.
-
-        Args:
-            stack: the stack's name.
-            preview: whether what only an update can know stays unknown.
-            state: what is deployed, for resources that ignore changes.
-        """
         # Nothing of this program is read or called, so there is nothing to mock.
         super().__init__(cast("mocks.Mocks", None))
         self.stack = stack
@@ -131,11 +124,8 @@ class Recorder(mocks.MockMonitor):
         # Until GitLab makes the runner, nobody knows its token.
         if request.type == USER_RUNNER and (known or not self.preview):
             outputs.update({"token": "glrt-made-by-gitlab"})
-        return resource_pb2.RegisterResourceResponse(
-            urn=urn,
-            id=f"{request.name}-id",
-            object=outputs,
-        )
+        id_ = f"{request.name}-id"
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=outputs)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: ANN401, N802 - the protocol's
         """Keep what a component or the stack registers at its end."""
