@@ -37,7 +37,7 @@ class Source:
 class Rendered(NamedTuple):
     """The objects of each release by its URN, what differs in them, and what was not compared."""
 
-    objects: Pair[Mapping[str, Objects]]
+    objects: Mapping[str, Pair[Objects]]
     changes: Mapping[str, tuple[ObjectChange, ...]]
     gaps: tuple[str, ...] = ()
 
@@ -130,9 +130,9 @@ def _render(plan: Plan, charts: Charts, scrub: Scrubber) -> Rendered:
     """Render each release that changes, on both sides."""
     releases = [step for step in plan.steps if step.type == RELEASE and step.changes]
     if plan.errors:
-        return Rendered(Pair({}, {}), {})
+        return Rendered({}, {})
     if charts.helm is None:
-        return Rendered(Pair({}, {}), {}, (NO_HELM,) if releases else ())
+        return Rendered({}, {}, (NO_HELM,) if releases else ())
     for step in releases:
         for side in filter(None, (step.old, step.new)):
             charts.begin(side)
@@ -145,11 +145,5 @@ def _render(plan: Plan, charts: Charts, scrub: Scrubber) -> Rendered:
             )
         except RenderError as error:
             gaps[str(error)] = None
-    return Rendered(
-        Pair(
-            {urn: pair.old for urn, pair in objects.items()},
-            {urn: pair.new for urn, pair in objects.items()},
-        ),
-        {urn: compare(pair.old, pair.new) for urn, pair in objects.items()},
-        tuple(gaps),
-    )
+    changes = {urn: compare(pair.old, pair.new) for urn, pair in objects.items()}
+    return Rendered(objects, changes, tuple(gaps))

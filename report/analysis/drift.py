@@ -9,7 +9,7 @@ from report.inputs.events import Plan, Step, is_object
 from report.inputs.preview import Preview
 from report.model import Report, ResourceChange
 from report.stack_file import StackFile
-from report.tree import Objects, Pair, Tree, differences, inside
+from report.tree import Objects, Tree, differences, inside
 
 _CONFIG_TOML = "config.template.toml"
 """The key of config.toml in the chart's ConfigMap."""
@@ -39,10 +39,7 @@ def report(
         drift=True,
     )
     rendered = assemble.Rendered(
-        Pair(
-            {urn: release.objects.old for urn, release in releases.items()},
-            {urn: release.objects.new for urn, release in releases.items()},
-        ),
+        {urn: release.objects for urn, release in releases.items()},
         {urn: release.changes for urn, release in releases.items()},
     )
     found = assemble.build(plan, source, rendered, with_config)

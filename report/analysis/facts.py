@@ -56,17 +56,18 @@ _Placed = list[tuple[Tree, Origin]]
 """Kubernetes objects, each with what it follows from."""
 
 
-def collect(plan: Plan, rendered: Pair[Mapping[str, Objects]]) -> Pair[RiskFacts]:
+def collect(plan: Plan, rendered: Mapping[str, Pair[Objects]]) -> Pair[RiskFacts]:
     """Collect the facts of both sides; ``rendered`` has the objects of releases by their URN."""
     old = [(step, step.old) for step in plan.steps if step.old is not None]
     new = [(step, step.new) for step in plan.steps if step.new is not None]
-    return Pair(_collect(plan, old, rendered.old), _collect(plan, new, rendered.new))
+    return Pair(
+        _collect(plan, old, {urn: pair.old for urn, pair in rendered.items()}),
+        _collect(plan, new, {urn: pair.new for urn, pair in rendered.items()}),
+    )
 
 
 def _collect(
-    plan: Plan,
-    side: list[tuple[Step, Tree]],
-    rendered: Mapping[str, Objects],
+    plan: Plan, side: list[tuple[Step, Tree]], rendered: Mapping[str, Objects]
 ) -> RiskFacts:
     collected = RiskFacts()
     objects: _Placed = []

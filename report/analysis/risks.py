@@ -23,7 +23,7 @@ SEVERITIES: dict[RiskSeverity, int] = {"critical": 0, "major": 1, "minor": 2, "i
 
 def changes(
     plan: Plan,
-    rendered: Pair[Mapping[str, Objects]],
+    rendered: Mapping[str, Pair[Objects]],
     stack_file: StackFile,
     settings: Tree,
 ) -> tuple[RiskChange, ...]:

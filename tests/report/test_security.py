@@ -8,7 +8,6 @@ from report.analysis.risks import changes
 from report.inputs.events import read
 from report.model import RiskChange
 from report.redact import Scrubber
-from report.tree import Pair
 from tests.support.configured import SETTINGS
 from tests.support.previews import pre_event, stack_file
 
@@ -27,7 +26,7 @@ def _changes(old: dict[str, Any] | None, new: dict[str, Any] | None) -> tuple[Ri
         ],
         Scrubber(),
     )
-    return changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS)
+    return changes(plan, {}, stack_file(SETTINGS), SETTINGS)
 
 
 def _said(found: tuple[RiskChange, ...]) -> list[str]:
@@ -213,7 +212,7 @@ def test_accounts_bound_to_a_role_that_reads_secrets_read_them(name: str) -> Non
         Scrubber(),
     )
 
-    found = changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS)
+    found = changes(plan, {}, stack_file(SETTINGS), SETTINGS)
 
     assert _said(found) == ["raised: Group all can read the Secrets of all namespaces"]
 
@@ -277,7 +276,7 @@ def test_config_toml_counts_like_objects(
     event = pre_event("update", f"{URN}{kind}::main", kind, old=_release(), new=_release(**jobs))
     plan = read([event], Scrubber())
 
-    found = changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS)
+    found = changes(plan, {}, stack_file(SETTINGS), SETTINGS)
 
     assert any(raised in line for line in _said(found) if line.startswith("raised: "))
     assert {delta.key for delta in found} == {"runners.main.strategy"}
@@ -290,4 +289,4 @@ def test_a_pod_patch_that_is_not_json_is_skipped() -> None:
         [pre_event("update", f"{URN}{kind}::main", kind, old=_release(), new=new)], Scrubber()
     )
 
-    assert changes(plan, Pair({}, {}), stack_file(SETTINGS), SETTINGS) == ()
+    assert changes(plan, {}, stack_file(SETTINGS), SETTINGS) == ()
