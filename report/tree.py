@@ -36,6 +36,14 @@ def inside(value: JSON, *keys: str) -> Tree:
     return value if isinstance(value, Mapping) else {}
 
 
+def identity(item: Tree) -> str:
+    """Name a Kubernetes object by its kind, namespace and name."""
+    metadata = inside(item, "metadata")
+    namespace = metadata.get("namespace")
+    name = metadata.get("name", "")
+    return f"{item.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
+
+
 def entries(value: Tree, key: str) -> list[Tree]:
     """Return the mappings in the list under ``key``."""
     items = value.get(key)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from components.image_reference import ImageReference
 from report.analysis.risk_kinds import RiskName
-from report.tree import JSON, Tree, entries, inside, texts
+from report.tree import JSON, Tree, entries, identity, inside, texts
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 _LEVELS = {"restricted": set[str](), "baseline": {"baseline"}}
@@ -25,15 +25,9 @@ def namespace_of(item: Tree) -> str:
     return str(inside(item, "metadata").get("namespace") or "")
 
 
-def _name(item: Tree) -> str:
-    namespace = namespace_of(item)
-    name = inside(item, "metadata").get("name")
-    return f"{item.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
-
-
 def object_risks(item: Tree) -> Iterator[RisksOf]:
     """Yield the risks of one Kubernetes object."""
-    name, kind = _name(item), item.get("kind")
+    name, kind = identity(item), item.get("kind")
     if kind == "Namespace":
         level = str(inside(item, "metadata", "labels").get(ENFORCE))
         yield ("podSecurity", name), _LEVELS.get(level, {"baseline", "privileged"})

@@ -16,7 +16,7 @@ from typing import Self
 from report.inputs.helm import HelmError, run
 from report.model import ObjectChange
 from report.redact import SECRET, Scrubber, clean
-from report.tree import Objects, Tree, differences, inside
+from report.tree import Objects, Tree, differences, identity, inside
 
 
 class RenderError(Exception):
@@ -141,14 +141,6 @@ def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:
                 ObjectChange(operation=operation, identity=name, properties=properties),
             )
     return tuple(found)
-
-
-def identity(document: Tree) -> str:
-    """Name an object by its kind, namespace and name."""
-    metadata = inside(document, "metadata")
-    name = metadata.get("name", "")
-    namespace = metadata.get("namespace")
-    return f"{document.get('kind')} {f'{namespace}/' if namespace else ''}{name}"
 
 
 def redact_object(document: Tree, scrub: Scrubber) -> Tree:

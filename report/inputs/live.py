@@ -20,11 +20,11 @@ from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, Resour
 from kubernetes.utils import quantity
 from urllib3.exceptions import HTTPError
 
-from report.inputs.charts import identity, redact_object
+from report.inputs.charts import redact_object
 from report.inputs.helm import HelmError, run
 from report.model import ObjectChange, PropertyChange
 from report.redact import SECRET, Scrubber
-from report.tree import JSON, Objects, Pair, Tree, differences, inside
+from report.tree import JSON, Objects, Pair, Tree, differences, identity, inside
 
 _TIMEOUT = 60.0
 _WHOLE = re.compile(r"data|binaryData|matchLabels|(\w+S|s)elector")
