@@ -13,22 +13,16 @@ from report.outputs.phrases import advice, why
 
 def write(report: Report) -> str:
     """Return the findings: errors in the file, raised risks, and violations."""
-    return json.dumps([*_setting_errors(report), *_risks(report), *_policies(report)], indent=1)
+    return json.dumps(list(_findings(report)), indent=1)
 
 
-def _setting_errors(report: Report) -> Iterator[dict[str, object]]:
+def _findings(report: Report) -> Iterator[dict[str, object]]:
     for item in report.setting_errors:
         yield _finding(report, "setting", f"{item.key}: {item.text}", "blocker", item.line)
-
-
-def _risks(report: Report) -> Iterator[dict[str, object]]:
     for item in report.risk_changes:
         if item.direction == "raised":
             severity = "info" if item.accepted else item.severity
             yield _finding(report, item.identity, f"{item.what}: {why(item)}", severity, item.line)
-
-
-def _policies(report: Report) -> Iterator[dict[str, object]]:
     for item in report.violations:
         severity = "info" if item.accepted else item.severity
         text = f"{item.what}: {advice(item)}"
@@ -36,11 +30,7 @@ def _policies(report: Report) -> Iterator[dict[str, object]]:
 
 
 def _finding(
-    report: Report,
-    check: str,
-    text: str,
-    severity: str,
-    line: int | None,
+    report: Report, check: str, text: str, severity: str, line: int | None
 ) -> dict[str, object]:
     identity = f"{report.environment} {check} {text}"
     return {
