@@ -31,21 +31,21 @@ def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iter
         if step.type == _NAMESPACE and step.operation in _GOES
     }
     for name in sorted(going):
-        yield _loud(
-            f"namespace {name} is deleted with everything in it: jobs and pods there are lost"
-        )
+        text = f"namespace {name} is deleted with everything in it: jobs and pods there are lost"
+        yield _effect(text, loud=True)
     managers: dict[bool, list[str]] = {True: [], False: []}
     for step in plan.steps:
         if step.type == RELEASE and step.operation in _GOES:
             verb = "is deleted" if step.operation == "delete" else "is deleted and installed again"
-            yield _loud(f"the manager of runner {step.name} {verb}: its running jobs are lost")
+            text = f"the manager of runner {step.name} {verb}: its running jobs are lost"
+            yield _effect(text, loud=True)
         elif step.type == RELEASE and step.operation == "update":
             managers[_restarts(objects.get(step.urn))].append(step.name)
         elif not step.is_component and step.type != _NAMESPACE and step.operation in _GOES:
             if inside(step.inputs_before, "metadata").get("namespace") in going:
                 continue
             kind = step.type.rpartition(":")[2]
-            yield _loud(f"{kind} {_object_name(step)} {_GOES[step.operation]}")
+            yield _effect(f"{kind} {_object_name(step)} {_GOES[step.operation]}", loud=True)
     yield from _managers(managers[True], _RESTART)
     yield from _managers(managers[False], _GO_ON)
 
@@ -54,9 +54,9 @@ def _managers(runners: list[str], text: tuple[str, str]) -> Iterator[JobEffect]:
     """Yield one sentence for all managers with the same effect."""
     one, several = text
     if len(runners) == 1:
-        yield _quiet(f"the manager of runner {runners[0]} {one}")
+        yield _effect(f"the manager of runner {runners[0]} {one}", loud=False)
     elif runners:
-        yield _quiet(f"the managers of runners {', '.join(runners)} {several}")
+        yield _effect(f"the managers of runners {', '.join(runners)} {several}", loud=False)
 
 
 def _restarts(rendered: tuple[ObjectChange, ...] | None) -> bool:
@@ -133,13 +133,5 @@ def _object_name(step: Step) -> str:
     return f"{metadata['namespace']}/{name}" if metadata.get("namespace") else name
 
 
-def _loud(text: str) -> JobEffect:
-    return JobEffect(loud=True, text=_sentence(text))
-
-
-def _quiet(text: str) -> JobEffect:
-    return JobEffect(loud=False, text=_sentence(text))
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _effect(text: str, *, loud: bool) -> JobEffect:
+    return JobEffect(loud=loud, text=f"{text[0].upper()}{text[1:]}.")
