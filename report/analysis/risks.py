@@ -44,16 +44,18 @@ def changes(
 
 
 def _changes_of(
-    subject: Subject,
-    facts: Pair[RiskFacts],
-    stack_file: StackFile,
-    settings: Tree,
+    subject: Subject, facts: Pair[RiskFacts], stack_file: StackFile, settings: Tree
 ) -> Iterator[RiskChange]:
     kind = KINDS[subject.kind]
     origin = (facts.new if subject in facts.new.origins else facts.old).origins[subject]
     key, line = stack_file.find(*origin.key)
     by_strategy = _acceptance(settings, origin.runner) if kind.of_the_job else ""
-    for direction, risk in _differences(subject, facts):
+    risks = _compare(subject, facts)
+    found: list[tuple[Direction, str]] = [
+        *(("raised", risk) for risk in sorted(risks.new)),
+        *(("lowered", risk) for risk in sorted(risks.old) if kind.lowered),
+    ]
+    for direction, risk in found:
         identity = f"{subject.kind}/{subject.name}/{risk}".replace(" ", "-")
         text = kind.raised if direction == "raised" else kind.lowered
         yield RiskChange(
@@ -66,15 +68,6 @@ def _changes_of(
             line=line,
             accepted=by_strategy or stack_file.accepted.get(identity, ""),
         )
-
-
-def _differences(subject: Subject, facts: Pair[RiskFacts]) -> Iterator[tuple[Direction, str]]:
-    """Yield the risks that a subject gains and loses, without those that no report mentions."""
-    risks = _compare(subject, facts)
-    for risk in sorted(risks.new):
-        yield "raised", risk
-    for risk in sorted(risks.old) if KINDS[subject.kind].lowered else ():
-        yield "lowered", risk
 
 
 def _compare(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
