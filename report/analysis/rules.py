@@ -1,133 +1,183 @@
-"""The rules for every stack, each of which checks one resource.
+"""The rules for every stack, each of which checks one resource by its inputs alone.
 
 They apply to the whole stack, not only to what changes. The report of a preview (``violations``),
 the check of a state (``commands.policies``) and the policy pack (``policy/``) use them. The
 environment of the pack has only the packages that are imported here.
 """
 
-import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from report.analysis import checks
-from report.analysis.checks import Finding, Resource
-from report.model import RiskSeverity
+from report.analysis.kubernetes import (
+    ENFORCE,
+    container_risks,
+    job_risks,
+    object_risks,
+    security_context,
+)
+from report.analysis.risk_kinds import RiskName
+from report.analysis.rule import RULES, Finding, Resource, Rule
+from report.analysis.runner_config import parse
+from report.inputs.events import DAEMON, RELEASE, RUNNER
+from report.redact import SECRET
+from report.tree import Tree, entries, flat, inside
 
-_PRODUCTION = re.compile(r"(^|[-_.])prod(uction)?($|[-_.])")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Rule:
-    """A rule: what it demands, what to do about a violation, and how it is checked.
-
-    A violation of a mandatory rule blocks a change unless the stack file accepts it. A rule for
-    ``production`` applies to stacks with ``prod`` or ``production`` in their name, such as
-    ``prod-eu``. ``key`` is the key of the stack file that decides it, below the runner.
-    """
-
-    name: str
-    description: str
-    remediation: str
-    severity: RiskSeverity
-    check: Callable[[Resource], Iterator[Finding]]
-    mandatory: bool = True
-    production: bool = False
-    key: tuple[str, ...] = ("strategy",)
-
-    def findings(self, resource: Resource, stack: str) -> Iterator[Finding]:
-        """Yield the violations of a resource; the owner in the name of the stack does not count."""
-        if not self.production or _PRODUCTION.search(stack.rpartition("/")[2]):
-            yield from self.check(resource)
-
-    def identity(self, finding: Finding) -> str:
-        """Return what an acceptance names; it contains the detail, so it covers no other."""
-        return f"{self.name}/{finding.subject}/{finding.detail}".replace(" ", "-")
-
-
+NAMESPACE = "kubernetes:core/v1:Namespace"
+ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
+_LEVELS = {"privileged", "baseline", "restricted"}
+# A whole value, not a word that is equal to a user name: the engine masks the text of every secret
+# of the config wherever it occurs (pulumi: pkg/engine/events.go).
+_SECRET = re.compile(rf"(?:(?<![^\s\"'=,])|(?<=://)){re.escape(SECRET)}(?![^\s\"',@])")
+# What creates pods, itself or through a controller.
+_PODS = {"pods", "replicationcontrollers", "deployments", "replicasets", "statefulsets"} | {
+    "daemonsets",
+    "jobs",
+    "cronjobs",
+    "*",
+}
 _ANOTHER = "use a strategy that needs no root on the node; the command explain lists them"
 
-RULES: tuple[Rule, ...] = (
-    Rule(
-        name="no-dood-in-prod",
-        description="In production, jobs mount no path of the node, such as a Docker socket.",
-        remediation=_ANOTHER,
-        severity="critical",
-        production=True,
-        check=checks.find_node_paths,
-    ),
-    Rule(
-        name="no-dind-in-prod",
-        description="In production, no service of a job is privileged, as a Docker daemon is.",
-        remediation=_ANOTHER,
-        severity="critical",
-        production=True,
-        check=checks.find_privileged_services,
-    ),
-    Rule(
-        name="no-buildx-in-prod",
-        description="In production, no job may create pods, since they could be privileged.",
-        remediation=_ANOTHER,
-        severity="critical",
-        production=True,
-        check=checks.find_pod_makers,
-    ),
-    Rule(
-        name="no-privileged-job-container",
-        description="A job's container may be privileged only inside its own user namespace.",
-        remediation="use a variant that is not privileged",
-        severity="critical",
-        check=checks.find_privileged_builds,
-    ),
-    Rule(
-        name="no-wildcard-permissions",
-        description="A Role lists verbs, resources and API groups, without wildcards.",
-        remediation="list each permission in place of the wildcard",
-        severity="major",
-        check=checks.find_wildcards,
-    ),
-    Rule(
-        name="no-secrets-in-values",
-        description="The values of a release, config.toml included, contain no token or password.",
-        remediation="store it in GitLab as a masked CI/CD variable, or in a Secret",
-        severity="critical",
-        check=checks.find_secrets_in_values,
-        key=("environment",),
-    ),
-    Rule(
-        name="pinned-images",
-        description="Every image of a job or a pod has a digest, or a tag other than latest.",
-        remediation="set a version or a digest",
-        severity="major",
-        check=checks.find_unpinned_images,
-        key=("strategy", "image"),
-    ),
-    Rule(
-        name="pod-security-labels",
-        description="Every namespace of the stack enforces a Pod Security level.",
-        remediation="leave the labels to the stack, which sets the level of the strategy",
-        severity="major",
-        check=checks.find_unlabelled_namespace,
-    ),
-    Rule(
-        name="restricted-managers",
-        description="Managers run in a namespace that enforces restricted, and meet that level.",
-        remediation="leave the managers' namespace and security context to the stack",
-        severity="major",
-        check=checks.find_unrestricted_managers,
-    ),
-    Rule(
-        name="job-memory-limits",
-        description=(
-            "Every container of a job has a memory limit, so that concurrent bounds the memory of "
-            "all jobs."
-        ),
-        remediation="set resources.limits.memory of the runner, and of resources.service",
-        severity="minor",
-        check=checks.find_missing_limits,
-        mandatory=False,
-        key=("resources", "limits", "memory"),
-    ),
+
+def _jobs(resource: Resource) -> Tree:
+    """Return the ``[runners.kubernetes]`` of a runner's release, empty for other resources."""
+    if resource.type != RELEASE:
+        return inside(None)
+    return inside(parse(inside(resource.inputs, "values")), "kubernetes")
+
+
+def _risks(resource: Resource, kind: RiskName) -> Iterator[tuple[str, str]]:
+    """Yield the risks of a kind, of a Kubernetes object or of a runner's jobs."""
+    jobs = _jobs(resource)
+    found = job_risks(resource.name, jobs) if jobs else object_risks(resource.inputs)
+    for (found_kind, name), risks in found:
+        if found_kind == kind:
+            yield from ((name, risk) for risk in sorted(risks))
+
+
+def _level(resource: Resource) -> str:
+    return str(inside(resource.inputs, "metadata", "labels").get(ENFORCE, "none"))
+
+
+@Rule("no-dood-in-prod", "critical", _ANOTHER, production=True)
+def find_node_paths(resource: Resource) -> Iterator[Finding]:
+    """In production, jobs mount no path of the node, such as a Docker socket."""
+    if _jobs(resource):
+        for name, path in _risks(resource, "hostPath"):
+            yield Finding(name, path, f"{name} mounts {path} from the node")
+
+
+@Rule("no-dind-in-prod", "critical", _ANOTHER, production=True)
+def find_privileged_services(resource: Resource) -> Iterator[Finding]:
+    """In production, no service of a job is privileged, as a Docker daemon is."""
+    if security_context(_jobs(resource), "service")["privileged"] is True:
+        name = f"each service container of runner {resource.name}"
+        yield Finding(name, "privileged", f"{name} is privileged")
+
+
+@Rule("no-buildx-in-prod", "critical", _ANOTHER, production=True)
+def find_pod_makers(resource: Resource) -> Iterator[Finding]:
+    """In production, no job may create pods, since they could be privileged."""
+    own = resource.type == ROLE and RUNNER in resource.components and resource.name.endswith("-job")
+    if not own:
+        return
+    for name, permission in _risks(resource, "permission"):
+        verb, _, what = permission.partition(" ")
+        if verb in {"create", "update", "patch", "*"} and what.partition(".")[0] in _PODS:
+            text = f"{name} lets jobs {permission}, and so create any pod there"
+            yield Finding(name, permission, text)
+
+
+@Rule("no-privileged-job-container", "critical", "use a variant that is not privileged")
+def find_privileged_builds(resource: Resource) -> Iterator[Finding]:
+    """A job's container may be privileged only inside its own user namespace."""
+    own_users = not list(_risks(resource, "userNamespace"))
+    for name, _ in _risks(resource, "privileged"):
+        if name.startswith("the build container") and not own_users:
+            yield Finding(name, "privileged", f"{name} is privileged")
+
+
+@Rule("no-wildcard-permissions", "major", "list each permission in place of the wildcard")
+def find_wildcards(resource: Resource) -> Iterator[Finding]:
+    """A Role lists verbs, resources and API groups, without wildcards."""
+    for name, permission in _risks(resource, "permission"):
+        if "*" in permission:
+            yield Finding(name, permission, f"{name} may {permission}")
+
+
+@Rule(
+    "no-secrets-in-values",
+    "critical",
+    "store it in GitLab as a masked CI/CD variable, or in a Secret",
+    key=("environment",),
 )
+def find_secrets_in_values(resource: Resource) -> Iterator[Finding]:
+    """The values of a release, config.toml included, contain no token or password."""
+    if resource.type == RELEASE:
+        for path, value in flat(resource.inputs.get("values"), "values").items():
+            if _SECRET.search(value):
+                name = f"release {resource.name}"
+                yield Finding(name, path, f"{path} of {name} contains a secret")
+
+
+@Rule("pinned-images", "major", "set a version or a digest", key=("strategy", "image"))
+def find_unpinned_images(resource: Resource) -> Iterator[Finding]:
+    """Every image of a job or a pod has a digest, or a tag other than latest."""
+    for name, image in _risks(resource, "unpinned"):
+        yield Finding(name, image, f"{name} runs {image}, which is not pinned")
+
+
+@Rule(
+    "pod-security-labels",
+    "major",
+    "leave the labels to the stack, which sets the level of the strategy",
+)
+def find_unlabelled_namespace(resource: Resource) -> Iterator[Finding]:
+    """Every namespace of the stack enforces a Pod Security level."""
+    if resource.type == NAMESPACE and _level(resource) not in _LEVELS:
+        name = f"namespace {inside(resource.inputs, 'metadata').get('name')}"
+        yield Finding(name, ENFORCE, f"{name} has no Pod Security level in its label {ENFORCE}")
+
+
+@Rule(
+    "restricted-managers",
+    "major",
+    "leave the managers' namespace and security context to the stack",
+)
+def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
+    """Managers run in a namespace that enforces restricted, and meet that level."""
+    others = {RUNNER, DAEMON} & resource.components or resource.name.startswith("target-")
+    level = _level(resource)
+    if resource.type == NAMESPACE and not others and level != "restricted":
+        name = f"namespace {inside(resource.inputs, 'metadata').get('name')}"
+        yield Finding(name, level, f"managers run in {name}, which enforces {level}")
+    if resource.type == RELEASE:
+        name = f"the manager of runner {resource.name}"
+        values = inside(resource.inputs, "values")
+        context = {**inside(values, "podSecurityContext"), **inside(values, "securityContext")}
+        for (kind, _), risks in container_risks(name, context):
+            if list(risks):
+                yield Finding(name, kind, f"{name} does not meet the level restricted ({kind})")
+
+
+@Rule(
+    "job-memory-limits",
+    "minor",
+    "set resources.limits.memory of the runner, and of resources.service",
+    mandatory=False,
+    key=("resources", "limits", "memory"),
+)
+def find_missing_limits(resource: Resource) -> Iterator[Finding]:
+    """Every container of a job has a memory limit, so that concurrent bounds the memory of
+    all jobs.
+    """  # noqa: D205 - one sentence
+    jobs = _jobs(resource)
+    wanted = {"memory_limit": "the build container"} if jobs else {}
+    if entries(jobs, "services"):
+        wanted["service_memory_limit"] = "each service container"
+    for key, container in wanted.items():
+        if not jobs.get(key):
+            name = f"{container} of runner {resource.name}"
+            yield Finding(name, key, f"{name} has no memory limit")
 
 
 def findings(resource: Resource, stack: str) -> Iterator[tuple[Rule, Finding]]:

@@ -1,8 +1,8 @@
 """The rules that a stack violates, with lines of its stack file and acceptances."""
 
 from report.analysis import rules
-from report.analysis.checks import Resource
 from report.analysis.facts import origin_of
+from report.analysis.rule import Resource
 from report.inputs.events import Plan
 from report.model import Violation
 from report.stack_file import StackFile

@@ -6,12 +6,7 @@ from typing import Any
 import pytest
 import tomlkit
 
-from report.analysis.checks import NAMESPACE, ROLE
-from report.analysis.rules import (
-    RULES,
-    Resource,
-    findings,
-)
+from report.analysis.rules import NAMESPACE, ROLE, RULES, Resource, findings
 from report.inputs.events import DAEMON, RUNNER
 from report.redact import Scrubber, clean
 from tests.support.changes import Change
