@@ -1,4 +1,4 @@
-import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,17 +14,17 @@ from commands.exit_codes import ExitCode
 COMMANDS = ["preview", "drift", "compare", "explain", "policies"]
 
 
-def test_the_help_lists_every_command_and_exit_code() -> None:
-    answer = subprocess.run(
-        [sys.executable, "-m", "commands", "--help"],
-        cwd=CHECKOUT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def test_the_help_lists_every_command_and_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["commands", "--help"])
 
-    assert answer.returncode == 0
-    words = " ".join(answer.stdout.split())
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("commands", run_name="__main__")
+
+    assert stopped.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
     assert [name for name in COMMANDS if name not in words] == []
     assert [code for code in ExitCode if f"{code:d} {code.meaning[:30]}" not in words] == []
 
@@ -74,22 +74,27 @@ def test_a_usage_error_is_a_failure_and_never_a_change(
         ("image-builds explain --stack p", ["prod"]),
     ],
 )
-def test_a_shell_completes_commands_and_stacks(words: str, offered: list[str]) -> None:
-    at = str(len(words.split(" ")) - 1)
-    answer = subprocess.run(
-        [CHECKOUT / "image-builds"],
-        env={
-            **os.environ,
-            "_IMAGE_BUILDS_COMPLETE": "complete_bash",
-            "COMP_WORDS": words,
-            "COMP_CWORD": at,
-        },
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def test_a_shell_completes_commands_and_stacks(
+    words: str,
+    offered: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("_IMAGE_BUILDS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
 
-    assert answer.stdout.split() == offered
+    with pytest.raises(SystemExit):
+        main([], "image-builds")
+
+    assert capsys.readouterr().out.split() == offered
+
+
+def test_the_script_is_the_same_command_line_by_one_word() -> None:
+    command = [CHECKOUT / "image-builds", "policies", "--help"]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    assert "Usage: image-builds policies" in answer.stdout
 
 
 def test_a_runner_is_explained_with_another_strategy(capsys: pytest.CaptureFixture[str]) -> None:
