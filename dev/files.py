@@ -19,9 +19,10 @@ def write_private(file: Path, text: str) -> None:
 def fill(template: Path, **values: object) -> str:
     """Return what a template of Jinja says with these values; none may be missing."""
     environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML
+        loader=jinja2.FileSystemLoader(template.parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.from_string(template.read_text(encoding="utf-8")).render(values)
+    return environment.get_template(template.name).render(values)

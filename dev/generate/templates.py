@@ -8,42 +8,19 @@ runner. Inputs reach a script as variables only, so that no value of theirs is r
 import itertools
 import re
 import sys
-from collections.abc import Sequence
-from typing import Any
-
-import yaml
+from pathlib import Path
 
 from components.site import Cluster, Site
 from components.strategies import Strategy, forms
 from components.strategies.shared import FALLBACK
+from dev.files import fill
 from dev.paths import CHECKOUT
 
 FOLDER = CHECKOUT / "templates"
 
 SCRIPTS = CHECKOUT / "components" / "strategies"
 
-_INPUTS: dict[str, dict[str, Any]] = {
-    "image": {"description": "Repository to push to, without a tag"},
-    "tag": {"description": "Tag of the image", "default": "$CI_COMMIT_SHORT_SHA"},
-    "dockerfile": {"description": "Path in the project", "default": "Dockerfile"},
-    "context": {"description": "Path in the project", "default": "."},
-    "build_args": {"description": "NAME=value, one on each line", "default": ""},
-    "platforms": {"description": "linux/amd64,linux/arm64 for example", "default": ""},
-    # Not of type boolean, which GitLab refuses as the value of a variable.
-    "cache": {
-        "description": "Keep layers in the registry",
-        "options": ["true", "false"],
-        "default": "true",
-    },
-    "insecure_registry": {
-        "description": "The registry speaks plain HTTP and the runner does not say so",
-        "options": ["true", "false"],
-        "default": "false",
-    },
-    "tags": {"description": "Tags of the runner", "type": "array", "default": ["K8s-Runner"]},
-    "stage": {"description": "Stage of the job", "default": "build"},
-    "job": {"description": "Name of the job", "default": "build-image"},
-}
+_SOURCES = Path(__file__).parent
 
 _PART = re.compile(r"^\. \./(\S+)\n", re.MULTILINE)
 
@@ -57,8 +34,10 @@ def script(name: str) -> str:
 
 def files() -> dict[str, str]:
     """Return the text of each template by its file's name."""
-    every = {f"{kind}.yml": _component(kind, strategy) for kind, strategy in builders().items()}
-    return {**every, "build-image.yml": _switch(list(every))}
+    kinds = builders()
+    texts = {f"{kind}.yml": _component(kind, strategy) for kind, strategy in kinds.items()}
+    switch = fill(_SOURCES / "build-image.yml.j2", strategies=list(kinds), default=FALLBACK)
+    return {**texts, "build-image.yml": switch}
 
 
 def builders() -> dict[str, Strategy]:
@@ -72,58 +51,7 @@ def builders() -> dict[str, Strategy]:
 
 def _component(kind: str, strategy: Strategy) -> str:
     image = strategy.plan(Site(cluster=Cluster(kind="managed"))).image
-    job = {
-        "stage": "$[[ inputs.stage ]]",
-        "tags": "$[[ inputs.tags ]]",
-        # An entrypoint would start a daemon in place of the job's shell.
-        "image": {"name": image, "entrypoint": [""]},
-        "variables": {
-            "BUILD_IMAGE": "$[[ inputs.image ]]",
-            "BUILD_TAG": "$[[ inputs.tag ]]",
-            "BUILD_DOCKERFILE": "$CI_PROJECT_DIR/$[[ inputs.dockerfile ]]",
-            "BUILD_CONTEXT": "$CI_PROJECT_DIR/$[[ inputs.context ]]",
-            "BUILD_ARGS": "$[[ inputs.build_args ]]",
-            "BUILD_PLATFORMS": "$[[ inputs.platforms ]]",
-            "BUILD_CACHE": "$[[ inputs.cache ]]",
-            "BUILD_INSECURE": "$[[ inputs.insecure_registry ]]",
-        },
-        "script": [script(f"{kind}.sh")],
-    }
-    return _text({"spec": {"inputs": _INPUTS}}, {"$[[ inputs.job ]]": job})
-
-
-def _switch(files: Sequence[str]) -> str:
-    strategy = {
-        "description": "The strategy of the runner that has these tags",
-        "options": [file.removesuffix(".yml") for file in files],
-        "default": FALLBACK,
-    }
-    passed = {name: f"$[[ inputs.{name} ]]" for name in _INPUTS}
-    include = {"local": "templates/$[[ inputs.strategy ]].yml", "inputs": passed}
-    return _text({"spec": {"inputs": {"strategy": strategy, **_INPUTS}}}, {"include": [include]})
-
-
-class _Dumper(yaml.SafeDumper):
-    """Lists indented, and long texts as they are read."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - PyYAML's signature
-        return super().increase_indent(flow, indentless=False)
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
-        return True
-
-
-def _represent(_dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent)
-
-
-def _text(*documents: dict[str, Any]) -> str:
-    head = "# Written by `make templates` from components/strategies; change it there.\n"
-    return head + yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=1000)
+    return fill(_SOURCES / "component.yml.j2", image=image, script=script(f"{kind}.sh"))
 
 
 def main() -> None:
