@@ -40,7 +40,11 @@ class ReviewerArgs(TypedDict):
 
 
 class Reviewer(pulumi.ComponentResource):
-    """An account with a Role in each of the stack's namespaces."""
+    """An account with a Role in each of the stack's namespaces.
+
+    The key of the stack file is ``previewAccount``. The class keeps its earlier name, which is in
+    URNs: another would replace the account, and its tokens would end.
+    """
 
     account: pulumi.Output[str]
     """The account's name, known once it exists."""
