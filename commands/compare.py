@@ -20,9 +20,9 @@ from rich.console import Console
 
 from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode, exit_code
-from components.settings.models import ACCEPTED_RISKS, Settings
+from components.settings.models import Settings
 from components.settings.registration import TokenRegistration
-from components.types import PROJECT
+from components.types import ACCEPTED_RISKS, PROJECT
 from report.analysis import assemble
 from report.errors import ReportError
 from report.inputs import registrations

@@ -17,6 +17,8 @@ from pydantic.alias_generators import to_camel
 from components.image_reference import ImageReference, registry_host
 
 PROJECT = "image-builds"
+ACCEPTED_RISKS = f"{PROJECT}:acceptedRisks"
+"""The key of the config that holds the risks that a stack accepts."""
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 """What a stack file holds before it is checked."""

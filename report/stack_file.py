@@ -8,8 +8,8 @@ from typing import Any, cast
 import pydantic
 import yaml
 
-from components.settings.models import ACCEPTED_RISKS, AcceptedRisks
-from components.types import PROJECT
+from components.settings.models import AcceptedRisks
+from components.types import ACCEPTED_RISKS, PROJECT
 from report.errors import ReportError
 from report.model import SettingError
 from report.tree import inside

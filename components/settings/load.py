@@ -10,9 +10,9 @@ from pydantic.alias_generators import to_camel
 
 from components.settings import errors
 from components.settings.checks import secret_errors, setting_errors
-from components.settings.models import ACCEPTED_RISKS, AcceptedRisks, Plans, Settings
+from components.settings.models import AcceptedRisks, Plans, Settings
 from components.settings.secrets import Secrets
-from components.types import JSON, PROJECT
+from components.types import ACCEPTED_RISKS, JSON, PROJECT
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)
 

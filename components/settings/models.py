@@ -14,7 +14,6 @@ from components.settings.registration import AnyRegistration, TokenRegistration
 from components.site import Cluster, Registry, Resources, Site
 from components.strategies import DEFAULT, AnyStrategy
 from components.types import (
-    PROJECT,
     CaCertificates,
     ChartVersion,
     DnsLabel,
@@ -28,9 +27,6 @@ from components.types import (
     Url,
     VariableName,
 )
-
-ACCEPTED_RISKS = f"{PROJECT}:acceptedRisks"
-
 
 Plans = Mapping[str, BuildPlan]
 """The plan of each runner, by the runner's name."""

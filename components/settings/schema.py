@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from components.settings.models import ACCEPTED_RISKS, AcceptedRisks, Settings
-from components.types import PROJECT, Model
+from components.settings.models import AcceptedRisks, Settings
+from components.types import ACCEPTED_RISKS, PROJECT, Model
 
 
 class _WithoutTitles(GenerateJsonSchema):

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 
-from components.settings.models import ACCEPTED_RISKS
+from components.types import ACCEPTED_RISKS
 from report.model import (
     Counts,
     ObjectChange,
