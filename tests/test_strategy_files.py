@@ -79,3 +79,24 @@ def test_the_page_on_build_jobs_shows_the_command(kind: str) -> None:
 
 def test_auto_falls_back_on_the_strategy_that_messages_recommend() -> None:
     assert Auto().choose(SITE).kind == FALLBACK
+
+
+def _named_in(table: str) -> set[str]:
+    """Return the kinds that the first column of a table names, or its heading."""
+    heading, *rows = table.splitlines()
+    named = " ".join([heading, *(row.split("|")[1] for row in rows)])
+    return {kind for kind in STRATEGIES if f"`{kind}`" in named}
+
+
+def _tables(page: str, heading: str) -> list[str]:
+    text = (CHECKOUT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    return re.findall(rf"^(\| {heading} .*\n(?:\|.*\n)+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", templates.builders())
+def test_the_pages_on_pipelines_and_registries_cover_it(kind: str) -> None:
+    moves = _tables("move-a-pipeline.md", "the runner's strategy")
+    registries = _tables("registries.md", "the registry")
+
+    assert (len(moves), len(registries)) == (2, 1)
+    assert [table for table in (*moves, *registries) if kind not in _named_in(table)] == []
