@@ -1,7 +1,7 @@
 """A plan, and where its jobs run, as the text of a runner's config.toml.
 
-Keys are those of gitlab-runner:common/config.go; an unknown one would be dropped in silence, so
-none is ever taken from a user. No credential is in the text: it names Secrets only.
+Keys are those of gitlab-runner:common/config.go; GitLab Runner ignores an unknown key without an
+error, so none is ever taken from a user. No credential is in the text: it names Secrets only.
 """
 
 import dataclasses
@@ -204,8 +204,8 @@ def _security(security: Security) -> dict[str, Any]:
 def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
     """What has no key, or none before runner 18.11, as a patch of the pod that the runner makes.
 
-    A key that the runner does not know is dropped in silence, and the pod would differ from the
-    plan (gitlab-runner:docs/executors/kubernetes/_index.md, Overwrite generated pod specs).
+    GitLab Runner ignores a key that it does not know, and the pod would differ from the plan
+    (gitlab-runner:docs/executors/kubernetes/_index.md, Overwrite generated pod specs).
     """
     context = _without_empty(
         {"seccompProfile": plan.build.seccomp, "appArmorProfile": plan.build.app_armor},
