@@ -7,28 +7,18 @@ room can be used while another is being changed.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dev.errors import DevError
 from report.errors import ReportError
 
-if TYPE_CHECKING:
-    from dev.cluster.control_plane import ControlPlane
-    from dev.node.node import Node
-
 app = typer.Typer(
     help="Run the stacks of this checkout locally. The make targets call these commands.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-cluster = typer.Typer(help="Start, stop or show the local control plane.", no_args_is_help=True)
-node = typer.Typer(help="Start, stop or show a real node (root, Linux).", no_args_is_help=True)
-programs = typer.Typer(help="Make the programs of dev/programs.toml available.")
-app.add_typer(cluster, name="cluster")
-app.add_typer(node, name="node")
-app.add_typer(programs, name="toolchain")
 
 _Stack = Annotated[str, typer.Option("--stack", help="The stack, as in Pulumi.<stack>.yaml.")]
 _Strategy = Annotated[str, typer.Option("--strategy", help="In YAML, for every runner.")]
@@ -119,100 +109,57 @@ def browser(page: Path, image: Path) -> None:
     picture(page, image, width=1000, height=1000)
 
 
-@cluster.command("up")
-def cluster_up() -> None:
-    """Start the local control plane."""
-    _control_plane().up()
-    cluster_status()
+@app.command()
+def cluster(action: Literal["up", "down", "status"]) -> None:
+    """Start, stop or show the local control plane. Its state stays while it is down."""
+    from dev.cluster.control_plane import ControlPlane
+    from dev.paths import state_folder
 
-
-@cluster.command("down")
-def cluster_down() -> None:
-    """Stop the local control plane; its state stays."""
-    _control_plane().down()
-    cluster_status()
-
-
-@cluster.command("status")
-def cluster_status() -> None:
-    """Show the programs of the local control plane."""
-    for entry in _control_plane().status():
+    control_plane = ControlPlane(state_folder() / "cluster")
+    if action == "up":
+        control_plane.up()
+    elif action == "down":
+        control_plane.down()
+    for entry in control_plane.status():
         state = f"running, pid {entry.pid}" if entry.pid else "stopped"
         print(f"{entry.name:24} {state:22} {entry.address}")
 
 
-def _control_plane() -> "ControlPlane":
-    from dev.cluster.control_plane import ControlPlane
-    from dev.paths import state_folder
+@app.command()
+def node(action: Literal["up", "down", "status", "check", "packages"]) -> None:
+    """Start, stop or show a real node (root, Linux). Once it is down, kwok simulates one again.
 
-    return ControlPlane(state_folder() / "cluster")
-
-
-@node.command("up")
-def node_up() -> None:
-    """Start the real node."""
-    _node().up()
-    node_status()
-
-
-@node.command("down")
-def node_down() -> None:
-    """Stop the real node, and let kwok simulate one from now on."""
-    _node().down()
-    node_status()
-
-
-@node.command("status")
-def node_status() -> None:
-    """Show the programs of the real node."""
-    for name, pid in _node().status():
-        print(f"{name:24} {f'running, pid {pid}' if pid else 'stopped'}")
-
-
-@node.command("check")
-def node_check() -> None:
-    """Fail with what this machine lacks for a real node."""
-    from dev.node.node import check
-
-    check(_node())
-
-
-@node.command("packages")
-def node_packages() -> None:
-    """Print the Debian packages that a real node lacks."""
+    With check, fail with what this machine lacks for a real node; with packages, print the
+    Debian packages that it lacks.
+    """
+    from dev.node.node import Node, check
     from dev.node.programs import missing_packages
-
-    print(*missing_packages())
-
-
-def _node() -> "Node":
-    from dev.node.node import Node
     from dev.paths import state_folder
 
-    return Node(state_folder())
+    real = Node(state_folder())
+    if action == "check":
+        check(real)
+    elif action == "packages":
+        print(*missing_packages())
+    elif action == "up":
+        real.up()
+    elif action == "down":
+        real.down()
+    if action in {"up", "down", "status"}:
+        for name, pid in real.status():
+            print(f"{name:24} {f'running, pid {pid}' if pid else 'stopped'}")
 
 
-@programs.command("install")
-def install_programs(names: _Names = None) -> None:
-    """Fetch or build the programs that are missing."""
-    from dev.toolchain.ensure import ensure
+@app.command()
+def toolchain(action: Literal["install", "show"], names: _Names = None) -> None:
+    """Fetch or build the programs that are missing, or show which are used, and from where."""
+    from dev.toolchain.ensure import ensure, installed
+    from dev.toolchain.programs import load
 
-    for name in _chosen(names):
-        ensure(name)
-
-
-@programs.command("show")
-def show_programs(names: _Names = None) -> None:
-    """Show which programs are used, and from where."""
-    from dev.toolchain.ensure import installed
-
-    for name in _chosen(names):
+    for name in names or [item.name for item in load().values() if item.needed_for == "cluster"]:
+        if action == "install":
+            ensure(name)
+            continue
         found = installed(name)
         where = f"{found.version:10} {found.source:8} {found.file}" if found else "not there yet"
         print(f"{name:28} {where}")
-
-
-def _chosen(names: list[str] | None) -> list[str]:
-    from dev.toolchain.programs import load
-
-    return names or [item.name for item in load().values() if item.needed_for == "cluster"]
