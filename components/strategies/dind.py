@@ -45,7 +45,7 @@ def _engine_image(given: Mapping[str, Any]) -> str:
 
 @final
 class Dind(StrategyOptions):
-    """Build with a Docker daemon of each job's own, in a privileged container beside it.
+    """Build with a separate Docker daemon for each job, in a privileged container beside it.
 
     Anyone who can run a job commands that daemon, and can leave its container for the node.
     """
