@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components.job_settings import job_settings
-from components.plan import BuildPlan, file_key
+from components.plan import BuildPlan
 from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
@@ -130,28 +130,11 @@ def _runner(
     }
     return {
         "release": f"gitlab-runner-{name}",
-        "daemon": plan.daemon.name if plan.daemon else None,
-        "job_rules": [
-            {"api_groups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
-            for rule in plan.account_rules
-        ],
-        "permissions": {
-            target: [
-                {
-                    "api_groups": permission.api_groups,
-                    "resources": permission.resources,
-                    "verbs": permission.verbs,
-                }
-                for permission in permissions
-            ]
-            for target, permissions in plan.permissions.items()
-        },
+        "plan": plan,
         "names": names,
-        "pod_security": plan.pod_security,
         "pod_disruption_budget": runner.pod_disruption_budget,
         "pull_logins": pull_logins,
         "push_logins": push_logins,
-        "files": {file_key(path): text for path, text in plan.files.items()},
         "registration": _registration(name, settings, secrets),
         "gitlab_url": settings.gitlab.url,
         "gitlab_certificates": _gitlab_certificates(settings),

@@ -6,7 +6,7 @@ A field joins only if two strategies differ in it; none is named after a strateg
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from components.permissions import Permission
 from components.site import BUILDS, PodSecurity
@@ -67,9 +67,8 @@ class Security:
     app_armor: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AccountRule:
-    """What the jobs' account may do in the job namespace: a rule of its Role."""
+class AccountRule(NamedTuple):
+    """What an account may do in the job namespace: a rule of its Role."""
 
     group: str
     resource: str

@@ -120,7 +120,7 @@ class TestNames:
                 runner["names"]["job_namespace"],
                 runner["names"]["manager_account"],
                 runner["names"]["job_account"],
-                runner["pod_security"],
+                runner["plan"].pod_security,
             )
             for name, runner in runners.items()
         } == {
@@ -195,7 +195,7 @@ class TestCertificates:
             ),
         )
 
-        assert runner["files"] == {"ca.example.com_5000.crt": CERTIFICATE}
+        assert runner["plan"].files == {"ca.example.com_5000.crt": CERTIFICATE}
         assert runner["names"]["files"] == "registry-files"
 
     def test_gitlabs_file_name_has_no_port(self) -> None:
@@ -216,7 +216,7 @@ class TestCertificates:
     def test_without_them_there_is_no_file(self) -> None:
         runner = _main(_placed())
 
-        assert runner["files"] == {}
+        assert runner["plan"].files == {}
         assert runner["gitlab_certificates"] == {}
 
 

@@ -8,39 +8,43 @@ ports. The jobs' account mounts no token by itself, and has the permissions in t
 that the stack file lists: none, unless its jobs deploy.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
+from components.plan import AccountRule, BuildPlan
+
 _CORE = ""
-_ALWAYS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (_CORE, "pods", ("create", "delete", "get", "list", "watch")),
-    (_CORE, "pods/attach", ("create",)),
-    (_CORE, "pods/exec", ("create",)),
-    (_CORE, "pods/log", ("get",)),
-    (_CORE, "secrets", ("create", "delete", "get", "update")),
-    (_CORE, "events", ("list",)),
+_ALWAYS = (
+    AccountRule(_CORE, "pods", ("create", "delete", "get", "list", "watch")),
+    AccountRule(_CORE, "pods/attach", ("create",)),
+    AccountRule(_CORE, "pods/exec", ("create",)),
+    AccountRule(_CORE, "pods/log", ("get",)),
+    AccountRule(_CORE, "secrets", ("create", "delete", "get", "update")),
+    AccountRule(_CORE, "events", ("list",)),
 )
-_DISRUPTION_BUDGETS = (("policy", "poddisruptionbudgets", ("create", "get")),)
+_DISRUPTION_BUDGETS = (AccountRule("policy", "poddisruptionbudgets", ("create", "get")),)
 
 
 def rules(*, pod_disruption_budget: bool) -> list[PolicyRuleArgsDict]:
     """Return the Role's rules, one for each resource, never with a wildcard."""
-    needed = (*_ALWAYS, *(_DISRUPTION_BUDGETS if pod_disruption_budget else ()))
+    return _policy_rules((*_ALWAYS, *(_DISRUPTION_BUDGETS if pod_disruption_budget else ())))
+
+
+def _policy_rules(granted: Iterable[AccountRule]) -> list[PolicyRuleArgsDict]:
     return [
         {"api_groups": [group], "resources": [resource], "verbs": list(verbs)}
-        for group, resource, verbs in needed
+        for group, resource, verbs in granted
     ]
 
 
 class AccessArgs(TypedDict):
-    """Where the manager and the jobs run, which features the manager uses, and the jobs' rules.
+    """Where the manager and the jobs run, which features the manager uses, and the jobs' plan.
 
-    ``job_rules`` hold in the job namespace; ``permissions`` are by target namespace, and
-    ``targets`` holds those namespaces.
+    ``targets`` holds the target namespaces by the names that the plan has for them.
     """
 
     manager_namespace: pulumi.Input[str]
@@ -48,9 +52,8 @@ class AccessArgs(TypedDict):
     manager_account: str
     job_account: str
     pod_disruption_budget: bool
-    job_rules: Sequence[PolicyRuleArgsDict]
+    plan: BuildPlan
     targets: Mapping[str, pulumi.Input[str]]
-    permissions: Mapping[str, Sequence[PolicyRuleArgsDict]]
 
 
 class Access(pulumi.ComponentResource):
@@ -85,21 +88,22 @@ class Access(pulumi.ComponentResource):
             args["job_namespace"],
             rules(pod_disruption_budget=args["pod_disruption_budget"]),
         )
-        if args["job_rules"]:
+        if args["plan"].account_rules:
             self._grant(
                 f"{name}-job",
                 args["job_account"],
                 args["job_namespace"],
                 args["job_namespace"],
-                args["job_rules"],
+                _policy_rules(args["plan"].account_rules),
             )
-        for target, granted in args["permissions"].items():
+        for target, permissions in args["plan"].permissions.items():
             self._grant(
                 f"{name}.{target}",  # neither name has a dot, so no two pairs share this one
                 args["job_account"],
                 args["job_namespace"],
                 args["targets"][target],
-                granted,
+                # A permission's keys are those of a Role's rule.
+                cast("list[PolicyRuleArgsDict]", [item.model_dump() for item in permissions]),
             )
         self.manager_account = binding.id.apply(lambda _: args["manager_account"])
         self.register_outputs({"manager_account": self.manager_account})

@@ -16,7 +16,7 @@ from typing import TypedDict
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.plan import DaemonPlan, file_key
+from components.plan import DaemonPlan
 from components.resources.certificates import KeyPair, Validity, authority, issue
 from components.resources.daemon_pod import pod_spec
 from components.resources.namespace import BuildNamespace
@@ -64,11 +64,7 @@ class Daemon(pulumi.ComponentResource):
         certificates = self._certificates(name, args, namespace)
         files = RegistryFiles(
             name,
-            {
-                "namespace": namespace,
-                "config_map": name,
-                "files": {file_key(path): text for path, text in daemon.files.items()},
-            },
+            {"namespace": namespace, "config_map": name, "files": daemon.files},
             child,
         )
         account = k8s.core.v1.ServiceAccount(

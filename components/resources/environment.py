@@ -85,7 +85,9 @@ class Environment(pulumi.ComponentResource):
                     "manager_namespace": managers.namespace,
                     "targets": targets,
                     "daemon_certificates": (
-                        daemons[spec["daemon"]].client_certificates if spec["daemon"] else None
+                        daemons[spec["plan"].daemon.name].client_certificates
+                        if spec["plan"].daemon
+                        else None
                     ),
                 },
                 child,

@@ -13,6 +13,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
+from components.plan import file_key
+
 
 class Login(TypedDict):
     """A user name and a password for one registry."""
@@ -79,7 +81,7 @@ def _entry(username: str, password: str) -> dict[str, str]:
 
 
 class RegistryFilesArgs(TypedDict):
-    """Where the ConfigMap is, what it is called, and its text by key."""
+    """Where the ConfigMap is, what it is called, and its text by path."""
 
     namespace: pulumi.Input[str]
     config_map: str
@@ -102,7 +104,7 @@ class RegistryFiles(pulumi.ComponentResource):
         config_map = k8s.core.v1.ConfigMap(
             name,
             metadata={"name": args["config_map"], "namespace": args["namespace"]},
-            data=args["files"],
+            data={file_key(path): text for path, text in args["files"].items()},
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.config_map = config_map.metadata.apply(lambda metadata: metadata.name or "")

@@ -6,14 +6,13 @@ text.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from components.plan import PodSecurity
+from components.plan import BuildPlan
 from components.resources.access import Access
 from components.resources.namespace import BuildNamespace
 from components.resources.registration import Registration, RegistrationArgs
@@ -41,21 +40,14 @@ class RunnerNames(TypedDict):
 
 
 class RunnerSpec(TypedDict):
-    """What a stack file decides of one runner.
-
-    ``permissions`` of its jobs are by target namespace. ``daemon`` is the one that its jobs use.
-    """
+    """What a stack file decides of one runner, and the plan of its jobs."""
 
     release: str
-    job_rules: Sequence[PolicyRuleArgsDict]
-    permissions: Mapping[str, Sequence[PolicyRuleArgsDict]]
-    daemon: str | None
+    plan: BuildPlan
     names: RunnerNames
-    pod_security: PodSecurity
     pod_disruption_budget: bool
     pull_logins: Mapping[str, Login]
     push_logins: Mapping[str, Login]
-    files: Mapping[str, str]
     registration: RegistrationArgs
     gitlab_url: str
     gitlab_certificates: Mapping[str, str]
@@ -96,7 +88,7 @@ class Runner(pulumi.ComponentResource):
         spec, names = args["spec"], args["spec"]["names"]
         jobs = BuildNamespace(
             f"{name}-jobs",
-            {"namespace": names["job_namespace"], "pod_security": spec["pod_security"]},
+            {"namespace": names["job_namespace"], "pod_security": spec["plan"].pod_security},
             child,
         )
         access = Access(
@@ -107,9 +99,8 @@ class Runner(pulumi.ComponentResource):
                 "manager_account": names["manager_account"],
                 "job_account": names["job_account"],
                 "pod_disruption_budget": spec["pod_disruption_budget"],
-                "job_rules": spec["job_rules"],
+                "plan": spec["plan"],
                 "targets": args["targets"],
-                "permissions": spec["permissions"],
             },
             child,
         )
@@ -145,7 +136,7 @@ class Runner(pulumi.ComponentResource):
         if names["files"]:
             files: RegistryFiles = RegistryFiles(
                 f"{name}-files",
-                {"namespace": namespace, "config_map": names["files"], "files": spec["files"]},
+                {"namespace": namespace, "config_map": names["files"], "files": spec["plan"].files},
                 child,
             )
             resources.append(files)
