@@ -118,13 +118,13 @@ lock: $(VENV)/installed ## Pin, with hashes, what the requirements ask for; UPGR
 	@$(COMPILE) --output-file=policy/requirements.txt policy/requirements.in
 
 schema: $(VENV)/installed ## Write schema/stack.json from the models
-	@$(RUN) -m dev.generate.schema
+	@$(RUN) -m dev.generate.files schema
 
 templates: $(VENV)/installed ## Write the pipeline components of templates/ from the plans
-	@$(RUN) -m dev.generate.templates
+	@$(RUN) -m dev.generate.files templates
 
 reference: $(VENV)/installed ## Write the tables of docs/reference from models, plans and rules
-	@$(RUN) -m dev.generate.docs
+	@$(RUN) -m dev.generate.files docs
 
 docs: $(VENV)/installed ## Build the site of the pages of docs/ in build/docs
 	@$(VENV)/bin/zensical build --clean --strict >/dev/null

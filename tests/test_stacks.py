@@ -1,4 +1,3 @@
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,12 @@ import yaml
 
 from components.settings.checks import setting_errors
 from components.settings.models import Settings
+from components.settings.schema import json_schema
 from components.site import BUILDS, CLIENT
 from components.strategies.deploy import Deploy
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from components.types import Model
-from dev.generate import schema
 from dev.paths import CHECKOUT
 from report.errors import ReportError
 from report.stack_file import SETTINGS, read_config
@@ -38,7 +37,7 @@ def test_a_committed_stack_holds_no_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_a_committed_stack_fits_the_schema(name: str) -> None:
-    jsonschema.validate(_stack(name), json.loads(schema.text()))
+    jsonschema.validate(_stack(name), json_schema())
 
 
 def test_the_schema_refuses_an_unknown_key() -> None:
@@ -46,20 +45,16 @@ def test_the_schema_refuses_an_unknown_key() -> None:
     stack["config"]["image-builds:settings"]["gitlub"] = {}
 
     with pytest.raises(jsonschema.ValidationError, match="gitlub"):
-        jsonschema.validate(stack, json.loads(schema.text()))
-
-
-def test_the_committed_schema_is_that_of_the_models() -> None:
-    assert schema.FILE.read_text(encoding="utf-8") == schema.text()
+        jsonschema.validate(stack, json_schema())
 
 
 def _keys() -> list[tuple[str, dict[str, Any]]]:
     """Every key that stands in the schema of the settings, with the name of its model."""
-    committed = json.loads(schema.FILE.read_text(encoding="utf-8"))
-    settings = committed["properties"]["config"]["properties"][SETTINGS]
+    schema = json_schema()
+    settings = schema["properties"]["config"]["properties"][SETTINGS]
     return [
         (f"{name}.{key}", value)
-        for name, model in {**committed["$defs"], "Settings": settings}.items()
+        for name, model in {**schema["$defs"], "Settings": settings}.items()
         for key, value in model["properties"].items()
     ]
 

@@ -1,10 +1,9 @@
-"""Write the tables of ``docs/reference`` that follow from the code.
+"""The tables of ``docs/reference`` that follow from the code.
 
 A table stands between two comments that name it; people write the rest of the page.
 """
 
 import re
-import sys
 from collections.abc import Callable
 from typing import cast
 
@@ -15,14 +14,11 @@ from components.resources.access import rules
 from components.site import Cluster, Site
 from components.strategies import STRATEGIES, Strategy, forms
 from components.strategies.shared import FALLBACK
-from dev.generate import commands, keys, variables
+from dev.generate import commands, keys, templates, variables
 from dev.generate.keys import table
-from dev.paths import CHECKOUT
 from report.analysis.risk_kinds import KINDS
 from report.analysis.risks import SEVERITIES
 from report.analysis.rules import RULES
-
-FOLDER = CHECKOUT / "docs" / "reference"
 
 _UNSET = "-"
 # What the level itself demands of every container (Kubernetes: Pod Security Standards).
@@ -153,8 +149,7 @@ def _risks() -> str:
 
 
 def _inputs() -> str:
-    file = CHECKOUT / "templates" / f"{FALLBACK}.yml"
-    head = next(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    head = next(yaml.safe_load_all(templates.files()[f"{FALLBACK}.yml"]))
     rows = [
         [
             f"`{name}`",
@@ -194,13 +189,3 @@ def update(text: str) -> str:
         pattern = f"{re.escape(start)}.*?{re.escape(end)}"
         text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
     return text
-
-
-def main() -> None:
-    """Write the pages."""
-    for page in FOLDER.glob("*.md"):
-        page.write_text(update(page.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,6 @@ runner. Inputs reach a script as variables only, so that no value of theirs is r
 
 import itertools
 import re
-import sys
 from pathlib import Path
 
 from components.site import Cluster, Site
@@ -15,8 +14,6 @@ from components.strategies import Strategy, forms
 from components.strategies.shared import FALLBACK
 from dev.files import fill
 from dev.paths import CHECKOUT
-
-FOLDER = CHECKOUT / "templates"
 
 SCRIPTS = CHECKOUT / "components" / "strategies"
 
@@ -52,14 +49,3 @@ def builders() -> dict[str, Strategy]:
 def _component(kind: str, strategy: Strategy) -> str:
     image = strategy.plan(Site(cluster=Cluster(kind="managed"))).image
     return fill(_SOURCES / "component.yml.j2", image=image, script=script(f"{kind}.sh"))
-
-
-def main() -> None:
-    """Write every template."""
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in files().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
