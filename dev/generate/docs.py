@@ -4,12 +4,12 @@ A table stands between two comments that name it; people write the rest of the p
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import yaml
 
-from components.plan import BuildPlan, DaemonPlan, Security
+from components.plan import BuildPlan, Security
 from components.resources.access import rules
 from components.site import Cluster, Site
 from components.strategies import STRATEGIES, Strategy, forms
@@ -20,7 +20,6 @@ from report.analysis.risk_kinds import KINDS
 from report.analysis.risks import SEVERITIES
 from report.analysis.rules import RULES
 
-_UNSET = "-"
 # What the level itself demands of every container (Kubernetes: Pod Security Standards).
 _RESTRICTED = {"capabilities": "drop ALL", "seccomp": "RuntimeDefault"}
 
@@ -52,57 +51,45 @@ def costs() -> dict[str, dict[str, str]]:
     rows: dict[str, dict[str, str]] = {}
     for name, strategy in forms():
         plan = strategy.plan(Site(cluster=Cluster(kind="managed")))
-        rows[name] = _job(plan)
-        if plan.daemon:
-            rows[f"{name} daemon"] = _daemon(plan.daemon)
+        job = {
+            "privileged": _privileged(plan),
+            **(_RESTRICTED if plan.restricted else {}),
+            "hostUsers": "" if plan.host_users else "false",
+            "hostPath": " ".join(path.path for path in plan.host_paths),
+            "escalation": "" if plan.allow_privilege_escalation is None else "false",
+            "login in": plan.credentials_folder,
+            "API permissions": _permissions(plan),
+        }
+        rows[name] = _row(plan.pod_security, plan.build, job)
+        if daemon := plan.daemon:
+            rows[f"{name} daemon"] = _row(daemon.pod_security, daemon.security, {})
     return rows
 
 
-def _job(plan: BuildPlan) -> dict[str, str]:
-    return {
-        "Pod Security": plan.pod_security,
-        "privileged": _privileged(plan),
-        **_container(plan.build),
-        **(_RESTRICTED if plan.restricted else {}),
-        "hostUsers": _UNSET if plan.host_users else "false",
-        "hostPath": " ".join(path.path for path in plan.host_paths) or _UNSET,
-        "escalation": _UNSET if plan.allow_privilege_escalation is None else "false",
-        "login in": plan.credentials_folder or _UNSET,
-        "API permissions": _permissions(plan),
+def _row(level: str, security: Security, known: Mapping[str, str]) -> dict[str, str]:
+    row = {
+        "Pod Security": level,
+        "privileged": "daemon" if security.privileged else "",
+        "uid": "" if security.user is None else str(security.user),
+        "capabilities": " ".join(security.capabilities),
+        "seccomp": security.seccomp.get("type", ""),
+        "AppArmor": security.app_armor.get("type", ""),
+        **dict.fromkeys(("hostUsers", "hostPath", "escalation", "login in"), ""),
+        "API permissions": "none",
     }
+    return {column: value or "-" for column, value in {**row, **known}.items()}
 
 
 def _privileged(plan: BuildPlan) -> str:
     if plan.build.privileged:
         return "build"
-    if plan.service.privileged:
-        user = plan.service.user
-        return "service" if user is None else f"service, uid {user}"
-    return _UNSET
+    user = "" if plan.service.user is None else f", uid {plan.service.user}"
+    return f"service{user}" if plan.service.privileged else ""
 
 
 def _permissions(plan: BuildPlan) -> str:
     own = [f"{', '.join(rule.verbs)} {rule.resource}" for rule in plan.account_rules]
     return "; ".join(own) or ("as listed" if plan.account_token else "none")
-
-
-def _daemon(daemon: DaemonPlan) -> dict[str, str]:
-    return {
-        "Pod Security": daemon.pod_security,
-        "privileged": "daemon" if daemon.security.privileged else _UNSET,
-        **_container(daemon.security),
-        **dict.fromkeys(("hostUsers", "hostPath", "escalation", "login in"), _UNSET),
-        "API permissions": "none",
-    }
-
-
-def _container(security: Security) -> dict[str, str]:
-    return {
-        "uid": _UNSET if security.user is None else str(security.user),
-        "capabilities": " ".join(security.capabilities) or _UNSET,
-        "seccomp": security.seccomp.get("type", _UNSET),
-        "AppArmor": security.app_armor.get("type", _UNSET),
-    }
 
 
 def _variants() -> str:
