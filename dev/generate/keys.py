@@ -3,10 +3,11 @@
 One section for each mapping, one row for each key; what a key means is the docstring of its field.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from components.settings.schema import json_schema
 from components.types import PROJECT
@@ -15,98 +16,72 @@ Schema = Mapping[str, Any]
 _SCALARS = {"string": "text", "boolean": "`true` or `false`", "number": "a number"}
 
 
-class _Section(NamedTuple):
-    """A mapping of the stack file: its heading, where it stands, and its schema."""
-
-    heading: str
-    path: str
-    schema: Schema
-
-
 class _Page:
     """What the tables link to: each model has one section, however often keys refer to it."""
 
-    def __init__(self, definitions: Mapping[str, Schema]) -> None:
-        """Begin without sections."""
-        self._definitions = definitions
-        self._references = json.dumps(definitions)
-        self._headings: dict[str, str] = {}
-        self._queue: list[_Section] = []
-        self._shared: list[_Section] = []
+    def __init__(self, models: Mapping[str, Schema]) -> None:
+        self._models = models
+        self._references = json.dumps(models)
+        self._seen: set[str] = set()
+        self._new: list[tuple[str, str, Schema]] = []
+        self._shared: list[tuple[str, str, Schema]] = []
 
-    def write(self, settings: Schema) -> Iterator[str]:
-        """Yield the settings' table and the sections that it leads to; shared ones are the last."""
-        yield self._table(_Section("", "", settings))
-        while section := self._next():
-            yield f"### {section.heading}"
-            if description := section.schema.get("description"):
-                yield text(description)
-            yield self._table(section)
-
-    def _next(self) -> _Section | None:
-        queue = self._queue or self._shared
-        return queue.pop(0) if queue else None
-
-    def _table(self, section: _Section) -> str:
-        required = section.schema.get("required", ())
-        queue, self._queue = self._queue, []
+    def write(self, schema: Schema, path: str = "") -> Iterator[str]:
+        """Yield a mapping's table and the sections that it leads to; shared ones are the last."""
+        required = schema.get("required", ())
+        new = self._new = []
         rows = [
             [
                 f"`{key}`",
-                "".join(self._values(f"{section.path}.{key}".lstrip("."), schema)),
-                "required" if key in required else _default(schema),
-                text(schema.get("description", "")),
+                self._value(f"{path}.{key}".lstrip("."), value),
+                "required" if key in required else _default(value),
+                text(value.get("description", "")),
             ]
-            for key, schema in section.schema["properties"].items()
+            for key, value in schema["properties"].items()
         ]
-        # What a key leads to follows it, before what its neighbours lead to.
-        self._queue += queue
-        return table(["key", "value", "default", "meaning"], rows)
+        yield table(["key", "value", "default", "meaning"], rows)
+        # Sections that are written add to what is shared.
+        for heading, where, model in itertools.chain(new, () if path else self._shared):
+            yield f"### {heading}"
+            if description := model.get("description"):
+                yield text(description)
+            yield from self.write(model, where)
 
-    def _values(self, path: str, schema: Schema) -> Iterator[str]:
-        """Yield the parts of a phrase that says what a key takes."""
-        if choices := [_target(choice) for choice in schema.get("oneOf", ())]:
-            yield listed(self._link(name, path, kind=True) for name in choices)
-        elif choices := [item for item in schema.get("anyOf", ()) if item.get("type") != "null"]:
-            yield from self._values(path, choices[0])
-            for choice in choices[1:]:
-                yield "; by name alone: " if "oneOf" in choices[0] else " or "
-                yield from self._values(path, choice)
-        elif "$ref" in schema:
-            yield self._link(_target(schema), path)
-        elif schema["type"] == "array":
-            yield "a list: "
-            yield from self._values(f"{path}[]", schema["items"])
-        elif schema["type"] == "object":
-            yield "by name: "
-            yield from self._values(f"{path}.<name>", schema["additionalProperties"])
-        else:
-            yield _scalar(schema)
+    def _value(self, path: str, schema: Schema) -> str:
+        """Return the phrase that says what a key takes."""
+        if "oneOf" in schema:
+            return alternatives(self._link(choice, path) for choice in schema["oneOf"])
+        if choices := [item for item in schema.get("anyOf", ()) if item.get("type") != "null"]:
+            joint = "; by name alone: " if "oneOf" in choices[0] else " or "
+            return joint.join(self._value(path, choice) for choice in choices)
+        if "$ref" in schema:
+            return self._link(schema, path)
+        if schema["type"] == "array":
+            return f"a list: {self._value(f'{path}[]', schema['items'])}"
+        if schema["type"] == "object":
+            return f"by name: {self._value(f'{path}.<name>', schema['additionalProperties'])}"
+        return _scalar(schema)
 
-    def _link(self, name: str, path: str, *, kind: bool = False) -> str:
-        schema = self._definitions[name]
-        label = f"`{schema['properties']['kind']['const']}`" if kind else f"`{path}`"
-        if kind and len(schema["properties"]) == 1:
-            return label
+    def _link(self, reference: Schema, path: str) -> str:
+        name = reference["$ref"].rpartition("/")[2]
+        model = self._models[name]
+        kind = model["properties"].get("kind", {}).get("const")
         shared = not kind and self._references.count(f'"#/$defs/{name}"') > 1
-        label = words(name) if shared else label
-        if name not in self._headings:
-            key = path.rpartition(".")[2].capitalize()
-            self._headings[name] = f"{key} {label}" if kind else label
-            section = _Section(self._headings[name], path, schema)
-            (self._shared if shared else self._queue).append(section)
-        return f"[{label}](#{anchor(self._headings[name])})"
-
-
-def _target(reference: Schema) -> str:
-    return str(reference["$ref"]).rpartition("/")[2]
+        label = words(name) if shared else f"`{kind or path}`"
+        if kind and len(model["properties"]) == 1:
+            return label
+        heading = f"{path.rpartition('.')[2].capitalize()} {label}" if kind else label
+        if name not in self._seen:
+            self._seen.add(name)
+            (self._shared if shared else self._new).append((heading, path, model))
+        return f"[{label}](#{anchor(heading)})"
 
 
 def _scalar(schema: Schema) -> str:
     if "const" in schema:
         return f"`{plain(schema['const'])}`"
     if "enum" in schema:
-        return listed(f"`{value}`" for value in schema["enum"])
+        return alternatives(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "integer":
         return f"a whole number, {schema['minimum']} or more"
     return _SCALARS[schema["type"]]
@@ -132,7 +107,7 @@ def words(name: str) -> str:
     return re.sub(r"(?<=[a-z])([A-Z])", lambda found: f" {found[1].lower()}", name)
 
 
-def listed(values: Iterable[str]) -> str:
+def alternatives(values: Iterable[str]) -> str:
     """Return alternatives as one phrase."""
     *first, last = values
     return f"{', '.join(first)} or {last}" if first else last
