@@ -8,14 +8,13 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.job_settings import job_settings
-from components.plan import BuildPlan
+from components.plan import BuildPlan, RunnerNames
 from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
 from components.resources.registration import RegistrationArgs
 from components.resources.registry import Login
-from components.resources.runner import ChartArgs, RunnerNames, RunnerSpec
+from components.resources.runner import ChartArgs, RunnerSpec
 from components.runner_toml import render
 from components.settings.load import Stack
 from components.settings.models import RunnerSettings, Settings
@@ -140,8 +139,17 @@ def _runner(
         "gitlab_certificates": _gitlab_certificates(settings),
         "chart": _chart(settings),
         "concurrent": runner.concurrent,
-        "config_toml": render(plan, job_settings(name, settings, names, plan)),
+        "config_toml": render(plan, runner, names, _address(settings, plan)),
     }
+
+
+def _address(settings: Settings, plan: BuildPlan) -> dict[str, str]:
+    """The variable by which jobs find their daemon, if they have one."""
+    daemon = plan.daemon
+    if not daemon:
+        return {}
+    host = f"{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc"
+    return {daemon.address: f"tcp://{host}:{daemon.port}"}
 
 
 def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:

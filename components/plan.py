@@ -6,7 +6,7 @@ A field joins only if two strategies differ in it; none is named after a strateg
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 from components.permissions import Permission
 from components.site import BUILDS, PodSecurity
@@ -166,6 +166,18 @@ class BuildPlan:
     def restricted(self) -> bool:
         """Whether a job's pod has to fit Pod Security's strictest level."""
         return self.pod_security == "restricted"
+
+
+class RunnerNames(TypedDict):
+    """The names that config.toml and the values refer to; None where there is no such object."""
+
+    job_namespace: str
+    manager_account: str
+    job_account: str
+    pull_secret: str | None
+    push_secret: str | None
+    daemon_secret: str | None
+    files: str | None
 
 
 def file_key(path: str) -> str:

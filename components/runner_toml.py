@@ -4,19 +4,15 @@ Keys are those of gitlab-runner:common/config.go; GitLab Runner ignores an unkno
 error, so none is ever taken from a user. No credential is in the text: it names Secrets only.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tomlkit
 
-from components.plan import (
-    BuildPlan,
-    Security,
-    Service,
-    file_key,
-)
+from components.plan import BuildPlan, RunnerNames, Security, Service, file_key
+from components.settings.models import RunnerSettings, Toleration
+from components.site import Bounds, Resources
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _LOGINS = "/etc/image-builds/docker"
@@ -29,44 +25,25 @@ With one, the runner's own, a request that GitLab holds open delays the next job
 """
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class JobSettings:
-    """What a job gets whatever its strategy: names of objects in its namespace, limits, and nodes.
+def render(
+    plan: BuildPlan,
+    runner: RunnerSettings,
+    names: RunnerNames,
+    address: Mapping[str, str],
+) -> str:
+    """Return the TOML text; equal arguments give equal bytes.
 
-    ``resources`` holds quantities by TOML key, such as ``cpu_request``; ``tolerations`` effects by
-    taint, as ``key=value`` or ``key``. A name is None where the stack has no such credentials
-    or files, ``daemon_secret`` where a plan has no daemon, and the classes where the stack file
-    leaves them to the cluster.
+    ``address`` holds the variable by which jobs find their daemon, and is empty without one.
     """
-
-    namespace: str
-    service_account: str
-    pull_secret: str | None
-    push_secret: str | None
-    daemon_secret: str | None
-    files: str | None
-    concurrent: int
-    environment: Mapping[str, str]
-    resources: Mapping[str, str]
-    node_selector: Mapping[str, str]
-    tolerations: Mapping[str, str]
-    runtime_class: str | None
-    priority_class: str | None
-    seccomp_profile: str | None
-    pod_disruption_budget: bool
-
-
-def render(plan: BuildPlan, job: JobSettings) -> str:
-    """Return the TOML text; equal arguments give equal bytes."""
-    pushes = _pushes(plan, job)
+    pushes = _pushes(plan, names)
     folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes else {}
     # The home of a user that an image does not know is /, where git and kubectl cannot write.
     home = {"HOME": _WRITABLE} if plan.restricted else {}
-    environment = {**home, **folder, **plan.environment, **job.environment}
+    environment = {**home, **folder, **plan.environment, **address, **runner.environment}
     script = plan.prepare + (_COPY if pushes else "")
-    kubernetes = _without_empty(_kubernetes(plan, job))
+    kubernetes = _without_empty(_kubernetes(plan, runner, names))
     patched = {_PATCHES: True} if "pod_spec" in kubernetes else {}
-    runner = {
+    content = {
         # The runner's recipe for pods with a user namespace
         # (gitlab-runner:docs/executors/kubernetes/_index.md).
         "builds_dir": None if plan.host_users else f"{_WRITABLE}/builds",
@@ -74,15 +51,15 @@ def render(plan: BuildPlan, job: JobSettings) -> str:
         # A rotated token would be saved in the pod only and lost with it, and the next pod could
         # not register (gitlab-runner:commands/multi.go, resetOneRunnerToken).
         "feature_flags": {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True, **patched},
-        "request_concurrency": min(job.concurrent, _REQUESTS),
+        "request_concurrency": min(runner.concurrent, _REQUESTS),
         "pre_build_script": tomlkit.string(script, multiline=True) if script else None,
         "kubernetes": kubernetes,
     }
-    return tomlkit.dumps({"runners": [_without_empty(runner)]})
+    return tomlkit.dumps({"runners": [_without_empty(content)]})
 
 
-def _pushes(plan: BuildPlan, job: JobSettings) -> bool:
-    return bool(plan.credentials_folder and job.push_secret)
+def _pushes(plan: BuildPlan, names: RunnerNames) -> bool:
+    return bool(plan.credentials_folder and names["push_secret"])
 
 
 # A Secret's mount is read-only, and `docker login` or `echo … > $DOCKER_CONFIG/config.json` in a
@@ -94,11 +71,11 @@ fi
 """
 
 
-def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
+def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> dict[str, Any]:
     return {
-        "namespace": job.namespace,
+        "namespace": names["job_namespace"],
         "image": plan.image,
-        "service_account": job.service_account,
+        "service_account": names["job_account"],
         "automount_service_account_token": plan.account_token,
         "privileged": False,
         "allow_privilege_escalation": plan.allow_privilege_escalation,
@@ -106,26 +83,58 @@ def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
         "build_container_security_context": _security(plan.build),
         "service_container_security_context": _security(plan.service),
         "allowed_services": _allowed_services(plan),
-        "image_pull_secrets": [job.pull_secret] if job.pull_secret else [],
-        "pod_disruption_budget": job.pod_disruption_budget or None,
-        **job.resources,
-        "node_selector": dict(sorted({**plan.node_selector, **job.node_selector}.items())),
-        "node_tolerations": dict(sorted(job.tolerations.items())),
-        "runtime_class_name": job.runtime_class,
-        "priority_class_name": job.priority_class,
+        "image_pull_secrets": [names["pull_secret"]] if names["pull_secret"] else [],
+        "pod_disruption_budget": runner.pod_disruption_budget or None,
+        **_resources(plan, runner.resources),
+        "node_selector": dict(sorted({**plan.node_selector, **runner.node_selector}.items())),
+        "node_tolerations": {
+            _taint(toleration): toleration.effect or ""
+            for toleration in sorted(runner.tolerations, key=_taint)
+        },
+        "runtime_class_name": runner.runtime_class_name,
+        "priority_class_name": runner.priority_class_name,
         "pod_security_context": _without_empty(
             {
                 **(_one_user(plan) if plan.restricted else {}),
                 "fs_group": plan.group,
-                "seccomp_profile": {"type": job.seccomp_profile} if job.seccomp_profile else {},
+                "seccomp_profile": {"type": runner.seccomp_profile}
+                if runner.seccomp_profile
+                else {},
             },
         ),
         "pod_spec": _pod_spec(plan),
         "logs_base_dir": None if plan.host_users else _WRITABLE,
         "scripts_base_dir": None if plan.host_users else _WRITABLE,
         "services": [_service(service) for service in plan.services],
-        "volumes": _without_empty(_volumes(plan, job)),
+        "volumes": _without_empty(_volumes(plan, names)),
     }
+
+
+def _resources(plan: BuildPlan, asked: Resources) -> dict[str, str]:
+    """What the stack file asks for, and the plan's requests where it gives no request or limit.
+
+    Kubernetes refuses a request above the limit, and takes the limit where there is no request.
+    """
+    given = {**_amounts("", asked), **_amounts("service_", asked.service)}
+    missing = {
+        key: quantity
+        for key, quantity in plan.resources.items()
+        if key not in given and key.replace("_request", "_limit") not in given
+    }
+    return {**missing, **given}
+
+
+def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:
+    return {
+        f"{prefix}{resource}_{bound}": quantity
+        for bound, given in (("request", bounds.requests), ("limit", bounds.limits))
+        for resource, quantity in given
+        if quantity
+    }
+
+
+def _taint(toleration: Toleration) -> str:
+    return toleration.key if toleration.value is None else f"{toleration.key}={toleration.value}"
 
 
 def _one_user(plan: BuildPlan) -> dict[str, Any]:
@@ -141,7 +150,7 @@ def _allowed_services(plan: BuildPlan) -> list[str]:
     return [name for service in plan.services for name in (service.image, *service.other_names)]
 
 
-def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
+def _volumes(plan: BuildPlan, names: RunnerNames) -> dict[str, Any]:
     volumes: dict[str, Any] = {
         "host_path": [
             {
@@ -163,11 +172,11 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
             for empty_dir in plan.empty_dirs
         ],
     }
-    volumes["secret"] = list(_secrets(plan, job))
-    if job.files:
+    volumes["secret"] = list(_secrets(plan, names))
+    if names["files"]:
         volumes["config_map"] = [
             {
-                "name": job.files,
+                "name": names["files"],
                 "mount_path": plan.files_folder,
                 "read_only": True,
                 "items": {file_key(path): path for path in sorted(plan.files)},
@@ -176,17 +185,17 @@ def _volumes(plan: BuildPlan, job: JobSettings) -> dict[str, Any]:
     return volumes
 
 
-def _secrets(plan: BuildPlan, job: JobSettings) -> Iterator[dict[str, Any]]:
-    if _pushes(plan, job):
+def _secrets(plan: BuildPlan, names: RunnerNames) -> Iterator[dict[str, Any]]:
+    if _pushes(plan, names):
         yield {
-            "name": job.push_secret,
+            "name": names["push_secret"],
             "mount_path": _LOGINS,
             "read_only": True,
             "items": {".dockerconfigjson": "config.json"},
         }
-    if plan.daemon and job.daemon_secret:
+    if plan.daemon and names["daemon_secret"]:
         folder = plan.daemon.certificates_folder
-        yield {"name": job.daemon_secret, "mount_path": folder, "read_only": True}
+        yield {"name": names["daemon_secret"], "mount_path": folder, "read_only": True}
 
 
 def _security(security: Security) -> dict[str, Any]:

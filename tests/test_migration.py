@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 import re
@@ -11,15 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from components.runner_toml import render
 from components.settings.models import Settings
 from components.site import Cluster, Site
 from components.strategies import Strategy
 from components.strategies.kaniko import Kaniko
 from tests.support.configured import FORMS, SETTINGS
-from tests.support.job_settings import JOB
 from tests.support.pages import MOVE_A_PIPELINE, blocks
 from tests.support.pipelines import against_schema, resolved
+from tests.support.runners import rendered
 
 PAGE = MOVE_A_PIPELINE.read_text(encoding="utf-8")
 DOCKER, KANIKO, SECRET, STACK = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
@@ -28,9 +26,8 @@ ENGINES = ["dind", "dind-socket"]
 
 def _runner(strategy: Strategy) -> dict[str, Any]:
     """A runner of config.toml that serves such jobs, with its environment as a table."""
-    job = dataclasses.replace(JOB, environment={})
-    runner = tomllib.loads(render(strategy.plan(Site(cluster=Cluster(kind="onPrem"))), job))
-    (content,) = runner["runners"]
+    plan = strategy.plan(Site(cluster=Cluster(kind="onPrem")))
+    (content,) = tomllib.loads(rendered(plan, environment={}))["runners"]
     return {**content, "environment": dict(line.split("=", 1) for line in content["environment"])}
 
 

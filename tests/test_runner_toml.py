@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.plan import BuildPlan, Security, Service
-from components.runner_toml import JobSettings, render
+from components.plan import BuildPlan, RunnerNames, Security, Service
+from components.settings.models import Toleration
 from components.site import Cluster, Nodes, Registry, Site
 from components.strategies import Strategy
 from components.strategies.deploy import Deploy
@@ -20,8 +20,8 @@ from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from tests.support.configured import FORMS
-from tests.support.job_settings import JOB
 from tests.support.pipelines import against_shell
+from tests.support.runners import NAMES, rendered
 
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
 REGISTRIES = (
@@ -40,21 +40,25 @@ class Toml(SingleFileSnapshotExtension):
     file_extension = "toml"
 
 
-def _kubernetes(plan: BuildPlan, job: JobSettings) -> dict[str, object]:
-    return tomllib.loads(render(plan, job))["runners"][0]["kubernetes"]
+def _kubernetes(
+    plan: BuildPlan,
+    names: RunnerNames = NAMES,
+    **changes: object,
+) -> dict[str, object]:
+    return tomllib.loads(rendered(plan, names, **changes))["runners"][0]["kubernetes"]
 
 
 @pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion) -> None:
-    plan = strategy.plan(SITE)
+    plan = dataclasses.replace(strategy.plan(SITE), resources={})
+    names: RunnerNames = {**NAMES, "files": NAMES["files"] if plan.files else None}
 
-    job = dataclasses.replace(JOB, files=JOB.files if plan.files else None)
-    assert render(plan, job) == snapshot(extension_class=Toml)
+    assert rendered(plan, names) == snapshot(extension_class=Toml)
 
 
 @given(name=st.from_regex(r"[A-Z_]{1,20}", fullmatch=True), value=TEXT)
 def test_any_text_in_the_environment_comes_back(name: str, value: str) -> None:
-    text = render(PLAN, dataclasses.replace(JOB, environment={name: value}))
+    text = rendered(PLAN, environment={name: value})
 
     assert f"{name}={value}" in tomllib.loads(text)["runners"][0]["environment"]
 
@@ -63,28 +67,25 @@ def test_any_text_in_the_environment_comes_back(name: str, value: str) -> None:
 def test_any_image_and_namespace_come_back(image: str, namespace: str) -> None:
     plan = dataclasses.replace(PLAN, image=image)
 
-    kubernetes = _kubernetes(plan, dataclasses.replace(JOB, namespace=namespace))
+    kubernetes = _kubernetes(plan, {**NAMES, "job_namespace": namespace})
 
     assert (kubernetes["image"], kubernetes["namespace"]) == (image, namespace)
 
 
 def test_the_order_of_the_environment_does_not_matter() -> None:
-    one = dataclasses.replace(JOB, environment={"A": "1", "B": "2"})
-    other = dataclasses.replace(JOB, environment={"B": "2", "A": "1"})
+    one, other = {"A": "1", "B": "2"}, {"B": "2", "A": "1"}
 
-    assert render(PLAN, one) == render(PLAN, other)
+    assert rendered(PLAN, environment=one) == rendered(PLAN, environment=other)
 
 
 def test_the_users_environment_outranks_the_plans() -> None:
-    job = dataclasses.replace(JOB, environment={"DOCKER_CONFIG": "/elsewhere"})
+    text = rendered(PLAN, environment={"DOCKER_CONFIG": "/elsewhere"})
 
-    environment = tomllib.loads(render(PLAN, job))["runners"][0]["environment"]
-
-    assert "DOCKER_CONFIG=/elsewhere" in environment
+    assert "DOCKER_CONFIG=/elsewhere" in tomllib.loads(text)["runners"][0]["environment"]
 
 
 def test_false_is_written_and_unset_is_not() -> None:
-    kubernetes = _kubernetes(PLAN, JOB)
+    kubernetes = _kubernetes(PLAN)
 
     assert kubernetes["privileged"] is False
     assert "allow_privilege_escalation" not in kubernetes
@@ -98,31 +99,29 @@ def test_a_manager_asks_for_four_jobs_at_most(
     requests: int,
 ) -> None:
     """It asks for no more than it may run."""
-    job = dataclasses.replace(JOB, concurrent=concurrent)
-
-    (runner,) = tomllib.loads(render(PLAN, job))["runners"]
+    (runner,) = tomllib.loads(rendered(PLAN, concurrent=concurrent))["runners"]
 
     assert runner["request_concurrency"] == requests
 
 
 def test_without_logins_and_certificates_nothing_is_mounted() -> None:
-    job = dataclasses.replace(JOB, pull_secret=None, push_secret=None, files=None)
+    names: RunnerNames = {**NAMES, "pull_secret": None, "push_secret": None, "files": None}
 
-    kubernetes = _kubernetes(PLAN, job)
+    kubernetes = _kubernetes(PLAN, names)
 
     assert "volumes" not in kubernetes
     assert "image_pull_secrets" not in kubernetes
 
 
 def test_without_a_push_login_nothing_points_to_one() -> None:
-    text = render(PLAN, dataclasses.replace(JOB, push_secret=None))
+    text = rendered(PLAN, {**NAMES, "push_secret": None})
 
     assert "DOCKER_CONFIG" not in text
     assert "pre_build_script" not in text
 
 
 def test_a_plan_that_reads_no_logins_gets_none() -> None:
-    text = render(Deploy().plan(Site(cluster=CLUSTER)), JOB)
+    text = rendered(Deploy().plan(Site(cluster=CLUSTER)))
 
     assert "DOCKER_CONFIG" not in text
     assert "pre_build_script" not in text
@@ -132,7 +131,7 @@ def test_a_plan_that_reads_no_logins_gets_none() -> None:
 def test_a_plan_at_restricted_is_rendered_as_the_level_demands() -> None:
     plan = dataclasses.replace(PLAN, pod_security="restricted", build=Security(user=4321))
 
-    kubernetes = _kubernetes(plan, JOB)
+    kubernetes = _kubernetes(plan)
 
     assert kubernetes["cap_drop"] == ["ALL"]
     assert kubernetes["pod_security_context"] == {
@@ -143,12 +142,12 @@ def test_a_plan_at_restricted_is_rendered_as_the_level_demands() -> None:
     assert cast("Any", kubernetes["pod_spec"])[0]["patch"] == (
         '{"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}'
     )
-    assert "cap_drop" not in _kubernetes(PLAN, JOB)
+    assert "cap_drop" not in _kubernetes(PLAN)
 
 
 def test_a_path_of_the_node_must_be_what_it_is_taken_for() -> None:
     patch = cast(
-        "Any", _kubernetes(Dood(accept_node_root=True).plan(Site(cluster=CLUSTER)), JOB)["pod_spec"]
+        "Any", _kubernetes(Dood(accept_node_root=True).plan(Site(cluster=CLUSTER)))["pod_spec"]
     )[0]["patch"]
 
     assert patch == '{"volumes": [{"hostPath": {"type": "Socket"}, "name": "docker-socket"}]}'
@@ -156,30 +155,31 @@ def test_a_path_of_the_node_must_be_what_it_is_taken_for() -> None:
 
 def test_a_restricted_jobs_home_may_be_written_and_chosen() -> None:
     plan = Deploy().plan(Site(cluster=CLUSTER))
-    chosen = dataclasses.replace(JOB, environment={"HOME": "/elsewhere"})
 
-    assert '"HOME=/tmp"' in render(plan, JOB)
-    assert '"HOME=/elsewhere"' in render(plan, chosen)
+    assert '"HOME=/tmp"' in rendered(plan)
+    assert '"HOME=/elsewhere"' in rendered(plan, environment={"HOME": "/elsewhere"})
 
 
 def test_only_a_plan_that_says_so_mounts_the_accounts_token() -> None:
     plan = Deploy().plan(Site(cluster=CLUSTER))
 
-    assert _kubernetes(plan, JOB)["automount_service_account_token"] is True
-    assert _kubernetes(PLAN, JOB)["automount_service_account_token"] is False
+    assert _kubernetes(plan)["automount_service_account_token"] is True
+    assert _kubernetes(PLAN)["automount_service_account_token"] is False
 
 
 def test_a_job_runs_on_nodes_that_suit_strategy_and_runner() -> None:
     plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
-    job = dataclasses.replace(
-        JOB,
-        node_selector={"pool": "ci"},
-        tolerations={"ci=true": "NoSchedule", "spot": ""},
-        runtime_class="kata",
-        priority_class="low",
-    )
 
-    kubernetes = _kubernetes(plan, job)
+    kubernetes = _kubernetes(
+        plan,
+        node_selector={"pool": "ci"},
+        tolerations=[
+            Toleration(key="spot"),
+            Toleration(key="ci", value="true", effect="NoSchedule"),
+        ],
+        runtime_class_name="kata",
+        priority_class_name="low",
+    )
 
     assert kubernetes["node_selector"] == {"image-builds/docker-socket": "true", "pool": "ci"}
     assert kubernetes["node_tolerations"] == {"ci=true": "NoSchedule", "spot": ""}
@@ -188,9 +188,7 @@ def test_a_job_runs_on_nodes_that_suit_strategy_and_runner() -> None:
 
 
 def test_what_newer_charts_know_is_written_when_asked_for() -> None:
-    job = dataclasses.replace(JOB, seccomp_profile="RuntimeDefault", pod_disruption_budget=True)
-
-    kubernetes = _kubernetes(PLAN, job)
+    kubernetes = _kubernetes(PLAN, seccomp_profile="RuntimeDefault", pod_disruption_budget=True)
 
     assert kubernetes["pod_disruption_budget"] is True
     assert kubernetes["pod_security_context"] == {"seccomp_profile": {"type": "RuntimeDefault"}}
@@ -200,20 +198,20 @@ def test_only_the_services_of_dind_are_privileged() -> None:
     """No other service is allowed beside them."""
     plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
 
-    kubernetes = _kubernetes(plan, JOB)
+    kubernetes = _kubernetes(plan)
 
     assert kubernetes["privileged"] is False
     assert kubernetes["service_container_security_context"] == {"privileged": True}
     engine = Dind(accept_privileged=True).daemon_image
     assert kubernetes["allowed_services"] == [engine, "docker:29.7.2-dind", "docker:29.7.2"]
-    assert "service_container_security_context" not in _kubernetes(PLAN, JOB)
+    assert "service_container_security_context" not in _kubernetes(PLAN)
 
 
 def test_a_plans_services_run_beside_the_job() -> None:
     service = Service(image="docker:29-dind", alias="docker", environment={"B": "2", "A": "1"})
     plan = dataclasses.replace(PLAN, services=(service,))
 
-    assert _kubernetes(plan, JOB)["services"] == [
+    assert _kubernetes(plan)["services"] == [
         {"name": "docker:29-dind", "alias": "docker", "environment": ["A=1", "B=2"]},
     ]
 
@@ -234,7 +232,7 @@ def _prepare(folder: Path, text: str, **variables: str) -> subprocess.CompletedP
 def test_the_logins_are_where_the_job_says_and_may_be_written(tmp_path: Path) -> None:
     wanted = tmp_path / "of the job"
 
-    answer = _prepare(tmp_path, render(PLAN, JOB), DOCKER_CONFIG=str(wanted))
+    answer = _prepare(tmp_path, rendered(PLAN), DOCKER_CONFIG=str(wanted))
 
     assert (answer.returncode, answer.stderr) == (0, "")
     (wanted / "config.json").write_text("{}", encoding="utf-8")
@@ -243,7 +241,7 @@ def test_the_logins_are_where_the_job_says_and_may_be_written(tmp_path: Path) ->
 def test_a_job_that_may_not_write_there_goes_on_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    answer = _prepare(tmp_path, render(PLAN, JOB), DOCKER_CONFIG=str(tmp_path / "file" / "x"))
+    answer = _prepare(tmp_path, rendered(PLAN), DOCKER_CONFIG=str(tmp_path / "file" / "x"))
 
     assert answer.returncode == 0
     assert "builds cannot push" in answer.stderr
@@ -251,7 +249,7 @@ def test_a_job_that_may_not_write_there_goes_on_and_says_so(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("strategy", FORMS.values(), ids=FORMS)
 def test_what_runs_before_a_job_is_clean_shell(strategy: Strategy) -> None:
-    text = render(strategy.plan(SITE), JOB)
+    text = rendered(strategy.plan(SITE))
 
     script = tomllib.loads(text)["runners"][0].get("pre_build_script", "")
     assert against_shell(script) == ""
@@ -273,7 +271,7 @@ def test_a_job_begins_when_its_engine_answers(
         (tmp_path / name).chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
 
-    answer = _prepare(tmp_path, render(plan, JOB), PATH=path, DOCKER_CONFIG=str(tmp_path))
+    answer = _prepare(tmp_path, rendered(plan), PATH=path, DOCKER_CONFIG=str(tmp_path))
 
     assert answer.returncode == (0 if starts else 1)
     assert ("did not answer within 60 s" in answer.stderr) is not starts

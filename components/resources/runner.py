@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.plan import BuildPlan
+from components.plan import BuildPlan, RunnerNames
 from components.resources.access import Access
 from components.resources.namespace import BuildNamespace
 from components.resources.registration import Registration, RegistrationArgs
@@ -25,18 +25,6 @@ class ChartArgs(TypedDict):
     chart: str
     version: str
     repository: str | None
-
-
-class RunnerNames(TypedDict):
-    """The names that config.toml and the values refer to; None where there is no such object."""
-
-    job_namespace: str
-    manager_account: str
-    job_account: str
-    pull_secret: str | None
-    push_secret: str | None
-    daemon_secret: str | None
-    files: str | None
 
 
 class RunnerSpec(TypedDict):
