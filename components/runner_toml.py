@@ -6,7 +6,7 @@ error, so none is ever taken from a user. No credential is in the text: it names
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import tomlkit
 
@@ -41,8 +41,8 @@ def render(
     home = {"HOME": _WRITABLE} if plan.restricted else {}
     environment = {**home, **folder, **plan.environment, **address, **runner.environment}
     script = plan.prepare + (_COPY if pushes else "")
-    kubernetes = _without_empty(_kubernetes(plan, runner, names))
-    patched = {_PATCHES: True} if "pod_spec" in kubernetes else {}
+    kubernetes = _kubernetes(plan, runner, names)
+    patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
         # The runner's recipe for pods with a user namespace
         # (gitlab-runner:docs/executors/kubernetes/_index.md).
@@ -93,20 +93,16 @@ def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> 
         },
         "runtime_class_name": runner.runtime_class_name,
         "priority_class_name": runner.priority_class_name,
-        "pod_security_context": _without_empty(
-            {
-                **(_one_user(plan) if plan.restricted else {}),
-                "fs_group": plan.group,
-                "seccomp_profile": {"type": runner.seccomp_profile}
-                if runner.seccomp_profile
-                else {},
-            },
-        ),
+        "pod_security_context": {
+            **(_one_user(plan) if plan.restricted else {}),
+            "fs_group": plan.group,
+            "seccomp_profile": {"type": runner.seccomp_profile},
+        },
         "pod_spec": _pod_spec(plan),
         "logs_base_dir": None if plan.host_users else _WRITABLE,
         "scripts_base_dir": None if plan.host_users else _WRITABLE,
         "services": [_service(service) for service in plan.services],
-        "volumes": _without_empty(_volumes(plan, names)),
+        "volumes": _volumes(plan, names),
     }
 
 
@@ -151,7 +147,13 @@ def _allowed_services(plan: BuildPlan) -> list[str]:
 
 
 def _volumes(plan: BuildPlan, names: RunnerNames) -> dict[str, Any]:
-    volumes: dict[str, Any] = {
+    config_map = {
+        "name": names["files"],
+        "mount_path": plan.files_folder,
+        "read_only": True,
+        "items": {file_key(path): path for path in sorted(plan.files)},
+    }
+    return {
         "host_path": [
             {
                 "name": host_path.name,
@@ -162,27 +164,12 @@ def _volumes(plan: BuildPlan, names: RunnerNames) -> dict[str, Any]:
             for host_path in plan.host_paths
         ],
         "empty_dir": [
-            _without_empty(
-                {
-                    "name": empty_dir.name,
-                    "mount_path": empty_dir.path,
-                    "medium": empty_dir.medium,
-                },
-            )
+            {"name": empty_dir.name, "mount_path": empty_dir.path, "medium": empty_dir.medium}
             for empty_dir in plan.empty_dirs
         ],
+        "secret": list(_secrets(plan, names)),
+        "config_map": [config_map] if names["files"] else [],
     }
-    volumes["secret"] = list(_secrets(plan, names))
-    if names["files"]:
-        volumes["config_map"] = [
-            {
-                "name": names["files"],
-                "mount_path": plan.files_folder,
-                "read_only": True,
-                "items": {file_key(path): path for path in sorted(plan.files)},
-            },
-        ]
-    return volumes
 
 
 def _secrets(plan: BuildPlan, names: RunnerNames) -> Iterator[dict[str, Any]]:
@@ -200,14 +187,12 @@ def _secrets(plan: BuildPlan, names: RunnerNames) -> Iterator[dict[str, Any]]:
 
 def _security(security: Security) -> dict[str, Any]:
     """What the pinned runner has keys for; the profiles go into the pod's spec."""
-    return _without_empty(
-        {
-            "privileged": security.privileged or None,
-            "run_as_user": security.user,
-            "run_as_group": security.user,
-            "capabilities": {"add": list(security.capabilities)} if security.capabilities else {},
-        },
-    )
+    return {
+        "privileged": security.privileged or None,
+        "run_as_user": security.user,
+        "run_as_group": security.user,
+        "capabilities": {"add": list(security.capabilities)},
+    }
 
 
 def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
@@ -216,39 +201,47 @@ def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
     GitLab Runner ignores a key that it does not know, and the pod would differ from the plan
     (gitlab-runner:docs/executors/kubernetes/_index.md, Overwrite generated pod specs).
     """
-    context = _without_empty(
-        {"seccompProfile": plan.build.seccomp, "appArmorProfile": plan.build.app_armor},
+    context = {"seccompProfile": plan.build.seccomp, "appArmorProfile": plan.build.app_armor}
+    patch = _without_empty(
+        {
+            "containers": [{"name": "build", "securityContext": context}]
+            if any(context.values())
+            else [],
+            "hostUsers": None if plan.host_users else False,
+            "securityContext": {
+                "seccompProfile": {"type": "RuntimeDefault" if plan.restricted else None},
+            },
+            "volumes": [
+                {"name": host_path.name, "hostPath": {"type": host_path.kind}}
+                for host_path in plan.host_paths
+            ],
+        },
     )
-    patch: dict[str, Any] = {}
-    if context:
-        patch["containers"] = [{"name": "build", "securityContext": context}]
-    if not plan.host_users:
-        patch["hostUsers"] = False
-    if plan.restricted:
-        patch["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}}
-    if plan.host_paths:
-        patch["volumes"] = [
-            {"name": host_path.name, "hostPath": {"type": host_path.kind}}
-            for host_path in plan.host_paths
-        ]
-    if not patch:
-        return []
     text = json.dumps(patch, sort_keys=True)
-    return [{"name": "security", "patch_type": "strategic", "patch": text}]
+    return [{"name": "security", "patch_type": "strategic", "patch": text}] if patch else []
 
 
 def _service(service: Service) -> dict[str, Any]:
     environment = [f"{name}={value}" for name, value in sorted(service.environment.items())]
-    return _without_empty(
-        {
-            "name": service.image,
-            "alias": service.alias,
-            "command": list(service.command),
-            "environment": environment,
-        },
-    )
+    return {
+        "name": service.image,
+        "alias": service.alias,
+        "command": list(service.command),
+        "environment": environment,
+    }
 
 
-def _without_empty(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop what is unset: an empty list or table, or None, but neither False nor 0."""
-    return {key: value for key, value in table.items() if value not in (None, [], {}, "")}
+def _without_empty(value: Any) -> Any:  # noqa: ANN401 - what TOML or JSON holds
+    """Drop from tables what is unset: an empty list, table or text, or None; not False or 0.
+
+    Labels and taints of nodes stay as they are, since their values may be empty.
+    """
+    if isinstance(value, list):
+        return [_without_empty(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    table = {
+        key: item if key in {"node_selector", "node_tolerations"} else _without_empty(item)
+        for key, item in cast("dict[str, Any]", value).items()
+    }
+    return {key: item for key, item in table.items() if item not in (None, [], {}, "")}
