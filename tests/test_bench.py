@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pulumi
 
-from dev.bench.floor import SECRET, literal_program
+from dev.bench.floor import literal_program
 from dev.cluster.kubeconfig import NAME
 from dev.paths import CHECKOUT, STAND_IN_CHART
 from report.inputs.recorder import RegisteredResource
+from report.redact import MARK
 from tests.support.harness import deploy
 
 SETTINGS = {
@@ -42,8 +43,8 @@ def _exported(value: object) -> object:
     """Return inputs or outputs as pulumi stack export --show-secrets has them."""
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
-        if SECRET in table:
-            return {SECRET: table[SECRET], "plaintext": json.dumps(table["value"])}
+        if MARK in table:
+            return {MARK: table[MARK], "plaintext": json.dumps(table["value"])}
         return {key: _exported(item) for key, item in table.items()}
     return [*map(_exported, cast("list[object]", value))] if isinstance(value, list) else value
 

@@ -1,11 +1,11 @@
 """Writes the floor: a program that registers what a stack has deployed, as literals."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - Pulumi's mark of a secret value
+from report.redact import MARK
 
 
 def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
@@ -67,25 +67,26 @@ def _inputs(resource: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+class _Secret(NamedTuple):
+    """A secret, which the program marks as one."""
+
+    value: object
+
+    def __repr__(self) -> str:
+        return f"pulumi.Output.secret({self.value!r})"
+
+
 def _literal(value: object) -> str:
+    return repr(plain(value, _Secret))
+
+
+def plain(value: object, secret: Callable[[object], object] = lambda value: value) -> object:
+    """Return inputs of the state as the API server takes them, secrets as ``secret`` has them."""
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
-        if SECRET in table:
-            return f"pulumi.Output.secret({json.loads(table['plaintext'])!r})"
-        items = ((key, item) for key, item in table.items() if key != "__defaults")
-        return "{" + ", ".join(f"{key!r}: {_literal(item)}" for key, item in items) + "}"
+        if MARK in table:
+            return secret(json.loads(table["plaintext"]))
+        return {key: plain(item, secret) for key, item in table.items() if key != "__defaults"}
     if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, cast("list[object]", value))) + "]"
-    return repr(value)
-
-
-def plain(value: object) -> object:
-    """Return inputs of the state as the API server takes them, secrets in plain text."""
-    if isinstance(value, dict):
-        table = cast("dict[str, Any]", value)
-        if SECRET in table:
-            return json.loads(table["plaintext"])
-        return {key: plain(item) for key, item in table.items() if key != "__defaults"}
-    return (
-        [plain(item) for item in cast("list[object]", value)] if isinstance(value, list) else value
-    )
+        return [plain(item, secret) for item in cast("list[object]", value)]
+    return value

@@ -1,6 +1,7 @@
 """The stacks of one session, on a control plane that it starts and stops."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,12 @@ def start_session() -> Generator["Session"]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclasses.dataclass(frozen=True)
 class Session:
-    """The folder with the stacks' files, and the cluster that they are on."""
+    """The folder with the stacks' files, and the kubeconfig of the cluster that they are on."""
 
-    def __init__(self, folder: Path, kubeconfig: Path) -> None:
-        """Remember where things are."""
-        self._folder = folder
-        self._kubeconfig = kubeconfig
+    folder: Path
+    kubeconfig: Path
 
     def create(self, name: str, runners: int) -> None:
         """Write the stack file of a stack with this many runners, in a namespace of its name."""
@@ -52,14 +52,9 @@ class Session:
     def create_floor(self, name: str, of: str, runners: int) -> Path:
         """Write a stack file, and the program that registers what ``of`` has deployed."""
         self.create(name, runners)
-        deployed = json.dumps(self.export(of)).replace(of, name)
-        program = self._folder / f"{name}.py"
-        floor.literal_program(json.loads(deployed), program)
+        program = self.folder / f"{name}.py"
+        floor.literal_program(self._export(of, name), program)
         return program
-
-    def export(self, name: str) -> dict[str, Any]:
-        """Return the state of a stack."""
-        return self.operate("export_stack", name)
 
     def operate(
         self,
@@ -69,12 +64,9 @@ class Session:
         strategy: str = "",
     ) -> dict[str, Any]:
         """Run one operation of the stack ``name`` in a new process and return its figures."""
-        files = (self._folder / "state", self._kubeconfig, self._stack_file(name), program)
+        files = (self.folder / "state", self.kubeconfig, self._stack_file(name), program)
         answer = subprocess.run(
-            [
-                *(sys.executable, "-m", "dev.bench.drive", operation, name),
-                *(*map(str, files), strategy),
-            ],
+            [sys.executable, "-m", "dev.bench.drive", operation, name, *files, strategy],
             cwd=CHECKOUT,
             check=True,
             stdout=subprocess.PIPE,
@@ -82,37 +74,40 @@ class Session:
         )
         return json.loads(answer.stdout.splitlines()[-1])
 
-    def helm_and_kubectl(self, deployment: Mapping[str, Any], name: str) -> Callable[[], float]:
+    def helm_and_kubectl(self, name: str) -> Callable[[], dict[str, float]]:
         """Return a function that applies the objects of ``name`` with helm and kubectl, timed."""
-        chart = os.environ.get(CHART_VARIABLE) or str(STAND_IN_CHART)
-        manifests: list[str] = []
-        releases: list[list[str]] = []
-        for number, resource in enumerate(deployment["resources"]):
-            inputs = json.loads(json.dumps(resource.get("inputs", {})).replace(name, "plain"))
+        kubectl, helm = (ensure(program).file for program in ("kubectl", "helm"))
+        install = [helm, "upgrade", "--install", "--wait"]
+        chart = os.environ.get(CHART_VARIABLE) or STAND_IN_CHART
+        manifests = self.folder / "manifests.yaml"
+        commands = [[kubectl, "apply", "--server-side", "--filename", manifests]]
+        objects: list[str] = []
+        for number, resource in enumerate(self._export(name, "plain")["resources"]):
+            inputs = resource.get("inputs", {})
             if resource["type"].startswith("kubernetes:helm.sh"):
-                values = self._folder / f"values-{number}.yaml"
+                values = self.folder / f"values-{number}.yaml"
                 values.write_text(yaml.safe_dump(inputs["values"]), encoding="utf-8")
-                where = ["--namespace", inputs["namespace"], "--values", str(values)]
-                releases.append([inputs["name"], chart, *where])
+                where = ["--namespace", inputs["namespace"], "--values", values]
+                commands.append([*install, inputs["name"], chart, *where])
             elif resource["type"].startswith("kubernetes:"):
-                manifests.append(yaml.safe_dump(floor.plain(inputs)))
-        file = self._folder / "manifests.yaml"
-        file.write_text("---\n".join(manifests), encoding="utf-8")
-        environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig)}
-        kubectl, helm = (str(ensure(name).file) for name in ("kubectl", "helm"))
-        commands = [[kubectl, "apply", "--server-side", "--filename", str(file)]]
-        commands += [[helm, "upgrade", "--install", "--wait", *release] for release in releases]
+                objects.append(yaml.safe_dump(floor.plain(inputs)))
+        manifests.write_text("---\n".join(objects), encoding="utf-8")
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
 
-        def apply() -> float:
+        def apply() -> dict[str, float]:
             begun = time.perf_counter()
             for command in commands:
                 subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-            return time.perf_counter() - begun
+            return {"seconds": time.perf_counter() - begun}
 
         return apply
 
+    def _export(self, name: str, renamed: str) -> dict[str, Any]:
+        """Return the state of a stack, as if it had another name."""
+        return json.loads(json.dumps(self.operate("export_stack", name)).replace(name, renamed))
+
     def _stack_file(self, name: str) -> Path:
-        return self._folder / f"{name}.yaml"
+        return self.folder / f"{name}.yaml"
 
 
 def _settings(namespace: str, runners: int) -> dict[str, Any]:

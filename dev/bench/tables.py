@@ -9,13 +9,14 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
-from dev.bench.session import PROGRAM, Session, start_session
+from dev.bench.session import Session, start_session
 
 RUNS = {1: 5, 10: 3, 50: 3}
 """How often each number of runners is measured."""
@@ -29,6 +30,7 @@ REPORT_BAR = 1.15
 SWITCH = "{kind: dind, acceptPrivileged: true}"
 
 Figures = Mapping[str, float]
+Measure = Callable[[], Figures]
 Pairs = Sequence[tuple[Figures, Figures]]
 
 
@@ -55,25 +57,16 @@ def measure_floors(session: Session) -> Table:
         program = session.create_floor(least, name, size)
         session.operate("up", least, program)
         for operation in ("preview", "up"):
-            pairs: list[tuple[Figures, Figures]] = []
-            for run in range(runs):
-                _say(f"{size} runners: {operation} {run + 1} of {runs}")
-                ours = session.operate(operation, name, PROGRAM)
-                pairs.append((ours, session.operate(operation, least, program)))
+            ours = partial(session.operate, operation, name)
+            floor = partial(session.operate, operation, least, program)
+            pairs = _take_turns(f"{size} runners: {operation}", runs, ours, floor)
             for figure, bar in (("seconds", BARS[size]), ("program", 0), ("cpu", 0)):
                 _add(table, [str(size), operation], figure, pairs, bar)
-    _add_helm_and_kubectl(table, session)
-    return table
-
-
-def _add_helm_and_kubectl(table: Table, session: Session) -> None:
-    apply = session.helm_and_kubectl(session.export("ours1"), "ours1")
+    apply = session.helm_and_kubectl("ours1")
     apply()
-    pairs: list[tuple[Figures, Figures]] = []
-    for run in range(RUNS[1]):
-        _say(f"helm and kubectl {run + 1} of {RUNS[1]}")
-        pairs.append((session.operate("up", "ours1"), {"seconds": apply()}))
+    pairs = _take_turns("helm and kubectl", RUNS[1], partial(session.operate, "up", "ours1"), apply)
     _add(table, ["1", "up, against helm and kubectl"], "seconds", pairs)
+    return table
 
 
 def measure_report(session: Session) -> Table:
@@ -82,14 +75,20 @@ def measure_report(session: Session) -> Table:
     name = "reported"
     session.create(name, REPORTED)
     session.operate("up", name)
-    pairs: list[tuple[Figures, Figures]] = []
-    for run in range(REPORT_RUNS):
-        _say(f"report {run + 1} of {REPORT_RUNS}")
-        with_report = session.operate("report", name, strategy=SWITCH)
-        pairs.append((with_report, session.operate("preview", name, strategy=SWITCH)))
+    with_report = partial(session.operate, "report", name, strategy=SWITCH)
+    alone = partial(session.operate, "preview", name, strategy=SWITCH)
+    pairs = _take_turns("report", REPORT_RUNS, with_report, alone)
     for figure, bar in (("command", REPORT_BAR), ("cpu", 0)):
         _add(table, [str(REPORTED), "the whole command"], figure, pairs, bar)
     return table
+
+
+def _take_turns(what: str, runs: int, ours: Measure, other: Measure) -> Pairs:
+    pairs: list[tuple[Figures, Figures]] = []
+    for run in range(runs):
+        print(f"{what} {run + 1} of {runs}", file=sys.stderr, flush=True)
+        pairs.append((ours(), other()))
+    return pairs
 
 
 def _table(title: str, *headings: str) -> Table:
@@ -106,7 +105,3 @@ def _add(table: Table, row: list[str], figure: str, pairs: Pairs, bar: float = 0
     mark = " OVER" if bar and round(ratio, 2) > bar else ""
     numbers = [f"{mine:.2f} s", f"{other:.2f} s", f"{ratio:.2f}{mark}", f"{bar:.2f}" if bar else ""]
     table.add_row(*row, figure, *numbers)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
