@@ -70,6 +70,9 @@ class Access(pulumi.ComponentResource):
     ) -> None:
         super().__init__("image-builds:index:Access", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        plan, namespace = args["plan"], args["job_namespace"]
+        manager = (args["manager_account"], args["manager_namespace"])
+        job = (args["job_account"], namespace)
         k8s.core.v1.ServiceAccount(
             f"{name}-manager",
             metadata={"name": args["manager_account"], "namespace": args["manager_namespace"]},
@@ -77,60 +80,42 @@ class Access(pulumi.ComponentResource):
         )
         k8s.core.v1.ServiceAccount(
             f"{name}-job",
-            metadata={"name": args["job_account"], "namespace": args["job_namespace"]},
+            metadata={"name": args["job_account"], "namespace": namespace},
             automount_service_account_token=False,
             opts=child,
         )
-        binding = self._grant(
-            f"{name}-manager",
-            args["manager_account"],
-            args["manager_namespace"],
-            args["job_namespace"],
-            rules(pod_disruption_budget=args["pod_disruption_budget"]),
-        )
-        if args["plan"].account_rules:
-            self._grant(
-                f"{name}-job",
-                args["job_account"],
-                args["job_namespace"],
-                args["job_namespace"],
-                _policy_rules(args["plan"].account_rules),
-            )
-        for target, permissions in args["plan"].permissions.items():
-            self._grant(
-                f"{name}.{target}",  # neither name has a dot, so no two pairs share this one
-                args["job_account"],
-                args["job_namespace"],
-                args["targets"][target],
-                # A permission's keys are those of a Role's rule.
-                cast("list[PolicyRuleArgsDict]", [item.model_dump() for item in permissions]),
-            )
+        needed = rules(pod_disruption_budget=args["pod_disruption_budget"])
+        binding = grant(f"{name}-manager", manager, namespace, needed, self)
+        if plan.account_rules:
+            grant(f"{name}-job", job, namespace, _policy_rules(plan.account_rules), self)
+        for target, permissions in plan.permissions.items():
+            # A permission's keys are those of a Role's rule.
+            listed = cast("list[PolicyRuleArgsDict]", [item.model_dump() for item in permissions])
+            # Neither name has a dot, so no two pairs share this one.
+            grant(f"{name}.{target}", job, args["targets"][target], listed, self)
         self.manager_account = binding.id.apply(lambda _: args["manager_account"])
         self.register_outputs({"manager_account": self.manager_account})
 
-    def _grant(
-        self,
-        name: str,
-        account: str,
-        home: pulumi.Input[str],
-        namespace: pulumi.Input[str],
-        granted: Sequence[PolicyRuleArgsDict],
-    ) -> k8s.rbac.v1.RoleBinding:
-        """Let ``account``, which is in ``home``, do what is ``granted`` in ``namespace``."""
-        role = k8s.rbac.v1.Role(
-            name,
-            metadata={"name": account, "namespace": namespace},
-            rules=granted,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        return k8s.rbac.v1.RoleBinding(
-            name,
-            metadata={"name": account, "namespace": namespace},
-            role_ref={
-                "api_group": "rbac.authorization.k8s.io",
-                "kind": "Role",
-                "name": account,
-            },
-            subjects=[{"kind": "ServiceAccount", "name": account, "namespace": home}],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
-        )
+
+def grant(
+    name: str,
+    account: tuple[str, pulumi.Input[str]],
+    namespace: pulumi.Input[str],
+    granted: Sequence[PolicyRuleArgsDict],
+    parent: pulumi.Resource,
+) -> k8s.rbac.v1.RoleBinding:
+    """Let ``account``, by name and namespace, do what is ``granted`` in ``namespace``."""
+    account_name, home = account
+    role = k8s.rbac.v1.Role(
+        name,
+        metadata={"name": account_name, "namespace": namespace},
+        rules=granted,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    return k8s.rbac.v1.RoleBinding(
+        name,
+        metadata={"name": account_name, "namespace": namespace},
+        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": account_name},
+        subjects=[{"kind": "ServiceAccount", "name": account_name, "namespace": home}],
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[role]),
+    )

@@ -15,6 +15,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
+from components.resources.access import grant
+
 _READ = (
     ("", ("configmaps", "namespaces", "serviceaccounts", "services")),
     ("apps", ("deployments",)),
@@ -46,9 +48,6 @@ class Reviewer(pulumi.ComponentResource):
     URNs: another would replace the account, and its tokens would end.
     """
 
-    account: pulumi.Output[str]
-    """The account's name, known once it exists."""
-
     def __init__(
         self,
         name: str,
@@ -56,36 +55,13 @@ class Reviewer(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("image-builds:index:Reviewer", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        account = k8s.core.v1.ServiceAccount(
+        k8s.core.v1.ServiceAccount(
             name,
             metadata={"name": args["account"], "namespace": args["home"]},
             automount_service_account_token=False,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
         for place, namespace in args["namespaces"].items():
-            role = k8s.rbac.v1.Role(
-                f"{name}.{place}",
-                metadata={"name": args["account"], "namespace": namespace},
-                rules=rules(),
-                opts=child,
-            )
-            k8s.rbac.v1.RoleBinding(
-                f"{name}.{place}",
-                metadata={"name": args["account"], "namespace": namespace},
-                role_ref={
-                    "api_group": "rbac.authorization.k8s.io",
-                    "kind": "Role",
-                    "name": args["account"],
-                },
-                subjects=[
-                    {
-                        "kind": "ServiceAccount",
-                        "name": args["account"],
-                        "namespace": args["home"],
-                    },
-                ],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
-            )
-        self.account = account.metadata.apply(lambda metadata: metadata.name or "")
-        self.register_outputs({"account": self.account})
+            account = (args["account"], args["home"])
+            grant(f"{name}.{place}", account, namespace, rules(), self)
+        self.register_outputs({})
