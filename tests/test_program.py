@@ -141,7 +141,7 @@ def test_outputs_keep_secrets_marked(strategy: str) -> None:
     text = "\n".join(unmarked(item.outputs) for item in _run(STRATEGIES[strategy]))
 
     assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
-    assert "gitlab-runner-main" in text
+    assert "jobNamespace builds-main" in text
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

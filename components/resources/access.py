@@ -59,9 +59,6 @@ class AccessArgs(TypedDict):
 class Access(pulumi.ComponentResource):
     """Two accounts, the manager's Role in the job namespace, and the jobs' in target namespaces."""
 
-    manager_account: pulumi.Output[str]
-    """The manager's account, known once it may do its work."""
-
     def __init__(
         self,
         name: str,
@@ -85,7 +82,7 @@ class Access(pulumi.ComponentResource):
             opts=child,
         )
         needed = rules(pod_disruption_budget=args["pod_disruption_budget"])
-        binding = grant(f"{name}-manager", manager, namespace, needed, self)
+        grant(f"{name}-manager", manager, namespace, needed, self)
         if plan.account_rules:
             grant(f"{name}-job", job, namespace, _policy_rules(plan.account_rules), self)
         for target, permissions in plan.permissions.items():
@@ -93,8 +90,7 @@ class Access(pulumi.ComponentResource):
             listed = cast("list[PolicyRuleArgsDict]", [item.model_dump() for item in permissions])
             # Neither name has a dot, so no two pairs share this one.
             grant(f"{name}.{target}", job, args["targets"][target], listed, self)
-        self.manager_account = binding.id.apply(lambda _: args["manager_account"])
-        self.register_outputs({"manager_account": self.manager_account})
+        self.register_outputs({})
 
 
 def grant(
@@ -103,7 +99,7 @@ def grant(
     namespace: pulumi.Input[str],
     granted: Sequence[PolicyRuleArgsDict],
     parent: pulumi.Resource,
-) -> k8s.rbac.v1.RoleBinding:
+) -> None:
     """Let ``account``, by name and namespace, do what is ``granted`` in ``namespace``."""
     account_name, home = account
     role = k8s.rbac.v1.Role(
@@ -112,7 +108,7 @@ def grant(
         rules=granted,
         opts=pulumi.ResourceOptions(parent=parent),
     )
-    return k8s.rbac.v1.RoleBinding(
+    k8s.rbac.v1.RoleBinding(
         name,
         metadata={"name": account_name, "namespace": namespace},
         role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": account_name},

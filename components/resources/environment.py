@@ -37,9 +37,6 @@ class EnvironmentArgs(TypedDict):
 class Environment(pulumi.ComponentResource):
     """Everything that one stack deploys."""
 
-    runners: list[str]
-    """The names of the runners."""
-
     def __init__(
         self,
         name: str,
@@ -112,5 +109,4 @@ class Environment(pulumi.ComponentResource):
                 },
                 child,
             )
-        self.runners = list(runners)
-        self.register_outputs({"runners": self.runners})
+        self.register_outputs({})

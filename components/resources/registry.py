@@ -38,9 +38,6 @@ class RegistryLoginArgs(TypedDict):
 class RegistryLogin(pulumi.ComponentResource):
     """A Secret of type ``kubernetes.io/dockerconfigjson``."""
 
-    secret: pulumi.Output[str]
-    """The Secret's name, known once it exists."""
-
     def __init__(
         self,
         name: str,
@@ -51,15 +48,14 @@ class RegistryLogin(pulumi.ComponentResource):
         metadata: ObjectMetaArgsDict = {"name": args["secret"], "namespace": args["namespace"]}
         if args["adopt"]:
             metadata["annotations"] = {"pulumi.com/patchForce": "true"}
-        secret = k8s.core.v1.Secret(
+        k8s.core.v1.Secret(
             name,
             metadata=metadata,
             type="kubernetes.io/dockerconfigjson",
             string_data={".dockerconfigjson": _docker_config(args["logins"])},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.secret = secret.metadata.apply(lambda metadata: metadata.name or "")
-        self.register_outputs({"secret": self.secret})
+        self.register_outputs({})
 
 
 def _docker_config(logins: Mapping[str, Login]) -> pulumi.Output[str]:
@@ -91,9 +87,6 @@ class RegistryFilesArgs(TypedDict):
 class RegistryFiles(pulumi.ComponentResource):
     """What a tool reads about registries: CAs and settings, which are public, so no Secret."""
 
-    config_map: pulumi.Output[str]
-    """The ConfigMap's name, known once it exists."""
-
     def __init__(
         self,
         name: str,
@@ -101,11 +94,10 @@ class RegistryFiles(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("image-builds:index:RegistryFiles", name, None, opts)
-        config_map = k8s.core.v1.ConfigMap(
+        k8s.core.v1.ConfigMap(
             name,
             metadata={"name": args["config_map"], "namespace": args["namespace"]},
             data={file_key(path): text for path, text in args["files"].items()},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.config_map = config_map.metadata.apply(lambda metadata: metadata.name or "")
-        self.register_outputs({"config_map": self.config_map})
+        self.register_outputs({})

@@ -62,8 +62,6 @@ class Runner(pulumi.ComponentResource):
 
     job_namespace: pulumi.Output[str]
     """The namespace of its jobs."""
-    release: pulumi.Output[str]
-    """The Helm release's name, known once the manager is Available."""
 
     def __init__(
         self,
@@ -94,10 +92,9 @@ class Runner(pulumi.ComponentResource):
         )
         needed = self._registries(name, args, jobs.namespace)
         registration = Registration(name, spec["registration"], child)
-        release = self._release(name, args, access, registration.token, needed)
+        self._release(name, args, access, registration.token, needed)
         self.job_namespace = jobs.namespace
-        self.release = release.status.apply(lambda status: status.name or "")
-        self.register_outputs({"job_namespace": self.job_namespace, "release": self.release})
+        self.register_outputs({"job_namespace": self.job_namespace})
 
     def _registries(
         self,
@@ -145,7 +142,7 @@ class Runner(pulumi.ComponentResource):
         access: Access,
         token: pulumi.Output[str],
         needed: list[pulumi.Resource],
-    ) -> k8s.helm.v3.Release:
+    ) -> None:
         child = pulumi.ResourceOptions(parent=self)
         spec = args["spec"]
         token_secret = k8s.core.v1.Secret(
@@ -172,7 +169,7 @@ class Runner(pulumi.ComponentResource):
             after.append(gitlab_certificates)
         repository = spec["chart"]["repository"]
         # A Release and not a Chart: it is Helm that users upgrade, roll back and inspect with.
-        return k8s.helm.v3.Release(
+        k8s.helm.v3.Release(
             name,
             name=spec["release"],
             namespace=args["manager_namespace"],
