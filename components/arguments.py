@@ -3,7 +3,7 @@
 It stands between the two so that a component need not know where its arguments come from.
 """
 
-from typing import TypedDict
+from typing import cast
 from urllib.parse import urlsplit
 
 import pulumi
@@ -12,7 +12,7 @@ from components.plan import BuildPlan, RunnerNames
 from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
-from components.resources.registration import RegistrationArgs
+from components.resources.registration import RegistrationArgs, UserRunnerArgs
 from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerSpec
 from components.runner_toml import render
@@ -25,16 +25,6 @@ _PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
 _PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
 _FILES = "registry-files"
 _DAEMON_SECRET = "daemon-certificates"  # noqa: S105 - the name of an object
-
-
-class RunnerSummary(TypedDict):
-    """What a stack reports of a runner."""
-
-    strategy: str
-    tags: list[str]
-    jobNamespace: str
-    podSecurity: str
-    nodeSetup: list[str]
 
 
 def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
@@ -59,8 +49,8 @@ def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
     }
 
 
-def summary(stack: Stack) -> dict[str, RunnerSummary]:
-    """Return what runs where, by runner."""
+def summary(stack: Stack) -> dict[str, dict[str, object]]:
+    """Return what runs where, by runner, as the stack's output ``runners``."""
     return {
         name: {
             "strategy": plan.strategy,
@@ -177,17 +167,8 @@ def _registration(name: str, settings: Settings, secrets: Secrets) -> Registrati
     if isinstance(wanted, TokenRegistration):
         token = secrets.runner_tokens[name].get_secret_value()
         return {"token": pulumi.Output.secret(token), "user_runner": None}
-    return {
-        "token": None,
-        "user_runner": {
-            "runner_type": wanted.runner_type,
-            "group_id": wanted.group_id,
-            "project_id": wanted.project_id,
-            "access_level": wanted.access_level,
-            "untagged": wanted.untagged,
-            "tags": runner.tags,
-        },
-    }
+    user_runner = {**wanted.model_dump(exclude={"kind"}), "tags": runner.tags}
+    return {"token": None, "user_runner": cast("UserRunnerArgs", user_runner)}
 
 
 def _gitlab_certificates(settings: Settings) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pulumi
 import pytest
 
-from components.arguments import RunnerSummary, environment_args, summary, warnings
+from components.arguments import environment_args, summary, warnings
 from components.resources.environment import EnvironmentArgs
 from components.resources.registry import Login
 from components.resources.runner import RunnerSpec
@@ -32,7 +32,7 @@ class Placement(NamedTuple):
     """What the program places, reports and warns about."""
 
     environment: EnvironmentArgs
-    summary: dict[str, RunnerSummary]
+    summary: dict[str, dict[str, object]]
     warnings: list[str]
 
 
