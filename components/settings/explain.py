@@ -29,7 +29,7 @@ def explain(settings: Settings, plans: Plans) -> dict[str, Sequence[Verdict]]:
     verdicts: dict[str, Sequence[Verdict]] = {}
     for name, chosen in _chosen(settings, plans).items():
         others = [
-            _verdict(strategy, plan, reason=_why_not(strategy, plan, site))
+            _verdict(strategy, plan, _why_not(strategy, plan, site), chosen=False)
             for label, (strategy, plan) in candidates.items()
             if plan.builds and plans[name].builds and label != chosen.strategy
         ]
@@ -50,17 +50,11 @@ def _chosen(settings: Settings, plans: Plans) -> dict[str, Verdict]:
     verdicts: dict[str, Verdict] = {}
     for name, runner in settings.runners.items():
         strategy, reason = resolve(runner.strategy, settings.site)
-        verdicts[name] = _verdict(strategy, plans[name], reason=reason, chosen=True)
+        verdicts[name] = _verdict(strategy, plans[name], reason, chosen=True)
     return verdicts
 
 
-def _verdict(
-    strategy: Strategy,
-    plan: BuildPlan,
-    *,
-    reason: str,
-    chosen: bool = False,
-) -> Verdict:
+def _verdict(strategy: Strategy, plan: BuildPlan, reason: str, *, chosen: bool) -> Verdict:
     return Verdict(
         strategy=_label(strategy),
         chosen=chosen,

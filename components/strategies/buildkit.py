@@ -41,10 +41,6 @@ ROOTLESS_STATE = "/home/user/.local/share/buildkit"
 """Where a daemon that runs as uid 1000 keeps its layers (moby/buildkit:Dockerfile)."""
 
 
-def _image(given: Mapping[str, Any]) -> str:
-    return ROOTLESS if given.get("variant") == "rootless" else BUILDKIT
-
-
 @final
 class Buildkit(StrategyOptions):
     """Build with a BuildKit daemon inside the job's own container."""
@@ -64,7 +60,9 @@ class Buildkit(StrategyOptions):
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the variant `rootless`, in place of `Unconfined`, which only the
     Pod Security level `privileged` admits."""
-    image: Image = Field(default_factory=_image)
+    image: Image = Field(
+        default_factory=lambda given: ROOTLESS if given.get("variant") == "rootless" else BUILDKIT,
+    )
     """The image of jobs that name none, pinned by a version or a digest. The variant `rootless`
     needs one that ends in `-rootless`."""
 

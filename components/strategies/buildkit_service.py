@@ -5,8 +5,8 @@ daemon know each other by certificates of one CA (moby/buildkit:README.md, expos
 service): without them a ``RUN`` step, which shares the daemon's network, could command it.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, final
+from collections.abc import Iterator
+from typing import ClassVar, Literal, final
 
 from pydantic import Field
 
@@ -42,10 +42,6 @@ _TLS = {name: f"{_CERTIFICATES}/{name}.pem" for name in ("ca", "cert", "key")}
 _SOCKET = "unix:///run/user/1000/buildkit/buildkitd.sock"
 
 
-def _client_image(given: Mapping[str, Any]) -> str:
-    return DOCKER_CLIENT if given.get("client") == "buildx" else ROOTLESS
-
-
 @final
 class BuildkitService(StrategyOptions):
     """Build with one rootless BuildKit daemon that the stack's runners share, outside of the jobs.
@@ -70,7 +66,11 @@ class BuildkitService(StrategyOptions):
     level `privileged` admits."""
     daemon_image: Image = ROOTLESS
     """The image of the daemon, pinned by a version or a digest. It must end in `-rootless`."""
-    image: Image = Field(default_factory=_client_image)
+    image: Image = Field(
+        default_factory=lambda given: (
+            DOCKER_CLIENT if given.get("client") == "buildx" else ROOTLESS
+        ),
+    )
     """The image of jobs that name none, pinned by a version or a digest. By default it has the
     client."""
 

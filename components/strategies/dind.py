@@ -9,8 +9,8 @@ all the same (docker-library/docker#330).
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, final
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
 
@@ -39,10 +39,6 @@ _SOCKET = f"unix://{_SOCKET_FOLDER}/docker.sock"
 _STORAGE = "/var/lib/image-builds"
 
 
-def _engine_image(given: Mapping[str, Any]) -> str:
-    return DOCKER_ENGINES[given.get("variant") == "rootless"]
-
-
 @final
 class Dind(StrategyOptions):
     """Build with a separate Docker daemon for each job, in a privileged container beside it.
@@ -61,7 +57,9 @@ class Dind(StrategyOptions):
     image: Image = DOCKER_CLIENT
     """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
     Use the version of the daemon: daemons of Docker 29 refuse clients older than 25."""
-    daemon_image: Image = Field(default_factory=_engine_image)
+    daemon_image: Image = Field(
+        default_factory=lambda given: DOCKER_ENGINES[given.get("variant") == "rootless"],
+    )
     """The image of the daemon, pinned by a version or a digest. By default it has the version of
     the default client, and is rootless with that variant."""
 
