@@ -19,7 +19,7 @@ SOCKET = "/run/containerd/containerd.sock"
 DOCKER = {"features": {"time-namespaces": False}}
 """What every Docker engine reads: Debian's runc 1.1 knows no such namespaces."""
 
-_FILES = Path(__file__).parent / "files"
+FILES = Path(__file__).parent / "files"
 _SHARED = {
     "name": NAME,
     "node": NODE,
@@ -32,4 +32,4 @@ _SHARED = {
 
 def configuration(name: str, **values: object) -> str:
     """Return the configuration file ``name``, with what only its own template asks for."""
-    return fill(_FILES / f"{name}.j2", **_SHARED, **values)
+    return fill(FILES / f"{name}.j2", **_SHARED, **values)
