@@ -116,16 +116,12 @@ def unconfined(
 
     Pod Security's baseline level refuses ``Unconfined`` and takes ``Localhost``.
     """
-    if profiles is None:
-        none = {"type": "Unconfined"}
-        security = Security(user=user, capabilities=capabilities, seccomp=none, app_armor=none)
-        return security, "privileged"
-    return Security(
-        user=user,
-        capabilities=capabilities,
-        seccomp={"type": "Localhost", "localhostProfile": profiles.seccomp},
-        app_armor={"type": "Localhost", "localhostProfile": profiles.app_armor},
-    ), "baseline"
+    seccomp = app_armor = {"type": "Unconfined"}
+    if profiles:
+        seccomp = {"type": "Localhost", "localhostProfile": profiles.seccomp}
+        app_armor = {"type": "Localhost", "localhostProfile": profiles.app_armor}
+    security = Security(user=user, capabilities=capabilities, seccomp=seccomp, app_armor=app_armor)
+    return security, "baseline" if profiles else "privileged"
 
 
 def setup_to_unshare(cluster: Cluster, profiles: NodeProfiles | None) -> tuple[str, ...]:
