@@ -15,6 +15,7 @@ from typing import TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import LabelSelectorRequirementArgsDict
 
 from components.plan import DaemonPlan
 from components.resources.certificates import KeyPair, Validity, authority, issue
@@ -150,6 +151,11 @@ class Daemon(pulumi.ComponentResource):
         labels: Mapping[str, str],
     ) -> None:
         """Let the jobs' namespaces reach the port, and nobody else anything."""
+        of_jobs: LabelSelectorRequirementArgsDict = {
+            "key": "kubernetes.io/metadata.name",
+            "operator": "In",
+            "values": sorted(args["job_namespaces"]),
+        }
         k8s.networking.v1.NetworkPolicy(
             name,
             metadata={"name": name, "namespace": namespace},
@@ -158,19 +164,7 @@ class Daemon(pulumi.ComponentResource):
                 "policy_types": ["Ingress"],
                 "ingress": [
                     {
-                        "from_": [
-                            {
-                                "namespace_selector": {
-                                    "match_expressions": [
-                                        {
-                                            "key": "kubernetes.io/metadata.name",
-                                            "operator": "In",
-                                            "values": sorted(args["job_namespaces"]),
-                                        },
-                                    ],
-                                },
-                            },
-                        ],
+                        "from_": [{"namespace_selector": {"match_expressions": [of_jobs]}}],
                         "ports": [{"port": args["daemon"].port, "protocol": "TCP"}],
                     },
                 ],
