@@ -167,7 +167,7 @@ def _registration(name: str, settings: Settings, secrets: Secrets) -> Registrati
     if isinstance(wanted, TokenRegistration):
         token = secrets.runner_tokens[name].get_secret_value()
         return {"token": pulumi.Output.secret(token), "user_runner": None}
-    user_runner = {**wanted.model_dump(exclude={"kind"}), "tags": runner.tags}
+    user_runner = {**wanted.model_dump(exclude={"kind"}), "tag_lists": runner.tags}
     return {"token": None, "user_runner": cast("UserRunnerArgs", user_runner)}
 
 

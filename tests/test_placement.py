@@ -281,7 +281,7 @@ class TestRegistration:
                 "project_id": ids[1],
                 "access_level": "ref_protected",
                 "untagged": True,
-                "tags": ["build"],
+                "tag_lists": ["build"],
             },
         }
 

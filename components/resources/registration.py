@@ -11,14 +11,14 @@ import pulumi
 
 
 class UserRunnerArgs(TypedDict):
-    """The runner to make in GitLab; an id is None if its type has no such owner."""
+    """The arguments of ``gitlab.UserRunner``; an id is None if its type has no such owner."""
 
     runner_type: Literal["instance_type", "group_type", "project_type"]
     group_id: int | None
     project_id: int | None
     access_level: Literal["not_protected", "ref_protected"]
     untagged: bool
-    tags: Sequence[str]
+    tag_lists: Sequence[str]
 
 
 class RegistrationArgs(TypedDict):
@@ -52,12 +52,7 @@ class Registration(pulumi.ComponentResource):
 
         runner = gitlab.UserRunner(
             name,
-            runner_type=wanted["runner_type"],
-            group_id=wanted["group_id"],
-            project_id=wanted["project_id"],
-            access_level=wanted["access_level"],
-            untagged=wanted["untagged"],
-            tag_lists=wanted["tags"],
+            **wanted,
             description=f"{pulumi.get_project()} {pulumi.get_stack()} {name}",
             opts=pulumi.ResourceOptions(parent=self),
         )
