@@ -27,15 +27,11 @@ from components.types import Image
 _NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 _RULES = (
-    AccountRule(group="apps", resource="deployments", verbs=("create", "delete", "get")),
-    AccountRule(group="", resource="pods", verbs=("list",)),
-    AccountRule(group="", resource="pods/exec", verbs=("create",)),
+    AccountRule("apps", "deployments", ("create", "delete", "get")),
+    AccountRule("", "pods", ("list",)),
+    AccountRule("", "pods/exec", ("create",)),
 )
-_RULE_WITH_FILES = AccountRule(
-    group="",
-    resource="configmaps",
-    verbs=("create", "delete", "update"),
-)
+_RULE_WITH_FILES = AccountRule("", "configmaps", ("create", "delete", "update"))
 
 
 @final
