@@ -17,6 +17,7 @@ from components.strategies.shared import (
     PRIVILEGED_JOB,
     Forms,
     StrategyOptions,
+    certificate_files,
     privilege_blockers,
     setup_to_unshare,
     unconfined,
@@ -114,11 +115,7 @@ class Buildah(StrategyOptions):
 
 def _files(site: Site) -> dict[str, str]:
     """registries.conf in its second form, and CAs by host (containers-certs.d)."""
-    files = {
-        f"certs.d/{registry.host}/ca.crt": registry.ca_certificates
-        for registry in site.registries
-        if registry.ca_certificates
-    }
+    files = certificate_files(site.registries, "certs.d/{}/ca.crt".format)
     tables: list[dict[str, Any]] = [
         {"location": registry.host, "insecure": True}
         for registry in site.registries

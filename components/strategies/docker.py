@@ -12,6 +12,7 @@ from typing import Any
 import tomlkit
 
 from components.site import Registry
+from components.strategies.shared import certificate_files
 
 DOCKER_CLIENT = (
     "docker:29.7.2-cli@sha256:3f4743208d2338c934d7b8bcfbe1bb54c0b2355c510ad5e0f31c0c4a54bd704e"
@@ -33,11 +34,7 @@ HOSTS_FILE = "docker.io/hosts.toml"
 
 def files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:
     """Return each file's text by its name there (docs.docker.com: engine/security/certificates)."""
-    found = {
-        f"{registry.host}/ca.crt": registry.ca_certificates
-        for registry in registries
-        if registry.ca_certificates
-    }
+    found = certificate_files(registries, "{}/ca.crt".format)
     hosts = _hosts(registries, mirrors)
     return {**found, HOSTS_FILE: hosts} if hosts else found
 

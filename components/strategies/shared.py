@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic.alias_generators import to_camel
 
@@ -156,15 +156,18 @@ fi
 """
 
 
-def certificate_files(registries: Sequence[Registry]) -> dict[str, str]:
-    """The registries' own CAs by file name."""
-    return {
-        certificate_file(registry.host): registry.ca_certificates
-        for registry in registries
-        if registry.ca_certificates
-    }
-
-
 def certificate_file(host: str) -> str:
     """Name the file that holds a registry's CA, without the colon before a port."""
     return f"{host.replace(':', '_')}.crt"
+
+
+def certificate_files(
+    registries: Sequence[Registry],
+    file: Callable[[str], str] = certificate_file,
+) -> dict[str, str]:
+    """The registries' own CAs by the file that a tool reads for a host."""
+    return {
+        file(registry.host): registry.ca_certificates
+        for registry in registries
+        if registry.ca_certificates
+    }
