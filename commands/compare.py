@@ -20,6 +20,7 @@ from rich.console import Console
 
 from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode, exit_code
+from commands.preview import write
 from components.settings.models import Settings
 from components.settings.registration import TokenRegistration
 from components.types import ACCEPTED_RISKS, PROJECT
@@ -29,7 +30,7 @@ from report.inputs import registrations
 from report.inputs.charts import Charts
 from report.inputs.recorder import Recorder, RegisteredResource
 from report.model import Report
-from report.outputs import html, markdown, terminal
+from report.outputs import terminal
 from report.redact import Scrubber
 from report.stack_file import SETTINGS, StackFile, parse_config, read_config
 
@@ -38,12 +39,8 @@ _CREDENTIALS = f"{PROJECT}:registryCredentials"
 _CONTEXT = "kubernetes:context"
 _KUBECONFIG = "kubernetes:kubeconfig"
 _EMPTY = {
-    SETTINGS: "null",
-    ACCEPTED_RISKS: "null",
-    _TOKENS: "null",
-    _CREDENTIALS: "null",
-    _CONTEXT: "",
-    _KUBECONFIG: "",
+    **dict.fromkeys((SETTINGS, ACCEPTED_RISKS, _TOKENS, _CREDENTIALS), "null"),
+    **dict.fromkeys((_CONTEXT, _KUBECONFIG), ""),
 }
 """Every key of the program, since the SDK looks for a missing one in the environment."""
 _PLACEHOLDER = "glrt-placeholder"
@@ -66,9 +63,7 @@ _OTHER_PROGRAM = (
 def run(stack: str, *, base: str, output: Path) -> ExitCode:
     """Compare the stack files, write the report, and judge."""
     found = build_report(stack, base)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "note.md").write_text(markdown.write(found), encoding="utf-8")
-    (output / "report.html").write_text(html.write(found), encoding="utf-8")
+    write(found, output, {})
     terminal.write(found, Console())
     code = exit_code(found)
     if code != ExitCode.NO_CHANGE:

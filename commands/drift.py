@@ -13,12 +13,13 @@ from pulumi import automation as auto
 from rich.console import Console
 
 from commands.exit_codes import ExitCode, exit_code
+from commands.preview import write
 from commands.publishing import publish_issue
 from report.analysis import drift
 from report.inputs import helm, live, preview
 from report.inputs.events import RELEASE
 from report.model import Report
-from report.outputs import html, markdown, terminal
+from report.outputs import terminal
 
 
 def run(stack: auto.Stack, *, output: Path) -> ExitCode:
@@ -29,9 +30,7 @@ def run(stack: auto.Stack, *, output: Path) -> ExitCode:
         return ExitCode.FAILED
     found = build_report(stack, program)
     if found.errors or found.counts.total:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "note.md").write_text(markdown.write(found), encoding="utf-8")
-        (output / "report.html").write_text(html.write(found), encoding="utf-8")
+        write(found, output, {})
     terminal.write(found, Console())
     publish_issue(found)
     return exit_code(found)

@@ -1,6 +1,7 @@
 """Previews a stack and reports what the change does to it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pulumi import automation as auto
@@ -59,22 +60,23 @@ def preview_and_write(
             state=seen.state,
         )
         report = assemble.report(seen.plan, source, charts, seen.scrub)
-    _write(report, output, note_limit)
+    texts = {
+        "plan.json": terraform.write(report),
+        "quality.json": code_quality.write(report),
+        "digest.txt": f"{report.digest}\n",
+    }
+    write(report, output, texts, note_limit)
     terminal.write(report, Console())
     if exit_code(report) != ExitCode.NO_CHANGE:
         print(f"Full report: {output / 'report.html'}")
     return report
 
 
-def _write(report: Report, folder: Path, note_limit: int | None) -> None:
-    """Write the files of the report."""
+def write(
+    report: Report, folder: Path, texts: Mapping[str, str], note_limit: int | None = None
+) -> None:
+    """Write the files of the report: the note, the page, and ``texts`` by their names."""
+    note = markdown.write(report, note_limit or markdown.LIMIT)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "plan.json": terraform.write(report),
-        "quality.json": code_quality.write(report),
-        "note.md": markdown.write(report, note_limit or markdown.LIMIT),
-        "report.html": html.write(report),
-        "digest.txt": f"{report.digest}\n",
-    }
-    for name, text in texts.items():
+    for name, text in {**texts, "note.md": note, "report.html": html.write(report)}.items():
         (folder / name).write_text(text, encoding="utf-8")
