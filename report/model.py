@@ -127,13 +127,8 @@ class Counts:
 
     def __str__(self) -> str:
         """List the counts that are not zero."""
-        words = (
-            (self.create, "to create"),
-            (self.update, "to update"),
-            (self.delete, "to delete"),
-            (self.replace, "to replace"),
-        )
-        return ", ".join(f"{count} {word}" for count, word in words if count) or "no changes"
+        counts = dataclasses.asdict(self).items()
+        return ", ".join(f"{count} to {what}" for what, count in counts if count) or "no changes"
 
 
 Risk: TypeAlias = Literal["failed", "raised", "accepted", "lowered", "unchanged"]

@@ -56,6 +56,11 @@ def texts(value: Tree, key: str) -> list[str]:
     return [str(item) for item in items] if isinstance(items, list) else []
 
 
+def number(text: str) -> int | float:
+    """Return a number that a protocol without integers has made a floating one."""
+    return int(float(text)) if float(text).is_integer() else float(text)
+
+
 def leaves(value: object) -> Iterator[object]:
     """Yield the leaves of dictionaries and lists, in order."""
     if isinstance(value, dict):

@@ -82,15 +82,11 @@ def build(plan: Plan, source: Source, rendered: Rendered, judged: Plan | None = 
 def _digest(plan: Plan) -> str:
     """Return a digest of every operation, with every value that is not secret."""
     steps = [
-        (step.operation, step.urn, step.changed_paths, [_fields(item) for item in _compare(step)])
+        (step.operation, step.urn, step.changed_paths, [*map(dataclasses.astuple, _compare(step))])
         for step in plan.steps
         if step.changes
     ]
     return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _fields(change: PropertyChange) -> tuple[str, str | None, str | None]:
-    return change.path, change.old, change.new
 
 
 def _count(*changes: ResourceChange | ObjectChange) -> Counts:

@@ -208,7 +208,7 @@ def _store(document: Tree) -> Tree:
 
     The replicas of a Deployment are the one default that counts: without pods it does nothing.
     """
-    stored = _drop_nulls(document)
+    stored = {**inside(_drop_nulls(document))}
     if stored.get("kind") == "Deployment":
         stored["spec"] = {"replicas": 1, **inside(stored, "spec")}
     if stored.get("kind") == "Secret":
@@ -220,11 +220,7 @@ def _store(document: Tree) -> Tree:
     return stored
 
 
-def _drop_nulls(value: Tree) -> dict[str, JSON]:
-    return {key: _drop_nulls_in(item) for key, item in value.items() if item is not None}
-
-
-def _drop_nulls_in(value: JSON) -> JSON:
+def _drop_nulls(value: JSON) -> JSON:
     if isinstance(value, Mapping):
-        return _drop_nulls(value)
-    return [_drop_nulls_in(item) for item in value] if isinstance(value, list) else value
+        return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
+    return [_drop_nulls(item) for item in value] if isinstance(value, list) else value

@@ -30,7 +30,7 @@ from report.inputs.events import (
 )
 from report.redact import Scrubber, clean, config_secrets, secrets_of
 from report.stack_file import SETTINGS
-from report.tree import Tree, entries, inside, leaves
+from report.tree import Tree, entries, inside, leaves, number
 
 _KUBERNETES = "1.34.0"
 """The version for which charts are rendered, the same for both sides."""
@@ -174,14 +174,10 @@ async def _render(
             answer = await pulumi.runtime.invoke_async(*call)
             # All numbers come back as floats.
             text = json.dumps(answer["result"])
-            promised.set_result(json.loads(text, parse_float=_number))
+            promised.set_result(json.loads(text, parse_float=number))
     finally:
         if not promised.done():
             promised.set_exception(render_error(inputs))
-
-
-def _number(text: str) -> int | float:
-    return int(text.removesuffix(".0")) if text.endswith(".0") else float(text)
 
 
 def _fill(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON and outputs
@@ -229,13 +225,8 @@ def _export(stack: auto.Stack) -> _State:
 
 
 def _settings(received: list[events.EngineEvent]) -> Tree:
-    for config in _configs(received):
-        with contextlib.suppress(ValueError):
-            return inside(json.loads(config.get(SETTINGS, "")))
-    return {}
-
-
-def _configs(received: list[events.EngineEvent]) -> Iterator[Mapping[str, str]]:
     for event in received:
-        if event.prelude_event:
-            yield event.prelude_event.config
+        with contextlib.suppress(ValueError):
+            if event.prelude_event:
+                return inside(json.loads(event.prelude_event.config.get(SETTINGS, "")))
+    return {}

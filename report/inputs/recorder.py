@@ -24,6 +24,7 @@ from pulumi.runtime.proto import resource_pb2
 from components.types import PROJECT
 from report.inputs.events import RELEASE
 from report.redact import MARK
+from report.tree import number
 
 STACK = "pulumi:pulumi:Stack"
 USER_RUNNER = "gitlab:index/userRunner:UserRunner"
@@ -157,11 +158,7 @@ def _silent() -> logging.Logger:
 def _to_json(properties: struct_pb2.Struct) -> dict[str, Any]:
     """Return a message's values, secrets marked; the protocol has floating numbers only."""
     text = json.dumps(json_format.MessageToDict(properties), sort_keys=True)
-    return json.loads(text, parse_float=_number)
-
-
-def _number(text: str) -> int | float:
-    return int(float(text)) if float(text).is_integer() else float(text)
+    return json.loads(text, parse_float=number)
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON
