@@ -31,20 +31,14 @@ def make() -> None:
 def remove() -> None:
     """Remove the control group and all below it, once their processes have ended."""
     for group in _groups():
-        _remove(group / CGROUP)
-
-
-def _remove(root: Path) -> None:
-    if not root.exists():
-        return
-    deadline = time.monotonic() + _GRACE
-    for folder, _, _ in os.walk(root, topdown=False):
-        # A group is empty a moment after its last process is killed.
-        while True:
-            try:
-                Path(folder).rmdir()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        deadline = time.monotonic() + _GRACE
+        for folder, _, _ in os.walk(group / CGROUP, topdown=False):
+            # A group is empty a moment after its last process is killed.
+            while True:
+                try:
+                    Path(folder).rmdir()
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)

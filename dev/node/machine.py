@@ -103,12 +103,13 @@ class Machine:
         cgroups.make()
 
     def down(self) -> None:
-        """End everything that runs in the namespaces, and them."""
+        """End everything that runs in the namespaces, and them, and remove the state folder."""
         holder = self.holder
         if holder:
             holder.kill()
             holder.wait(_GRACE)
         cgroups.remove()
+        shutil.rmtree(self.state, ignore_errors=True)
 
     def cover(self, file: str, content: str) -> None:
         """Let the node see its own ``content`` in place of a file of this machine."""
@@ -166,10 +167,6 @@ class Machine:
                 if inside and parent and parent.name() == "nsenter":
                     found[Path(process.cmdline()[0]).name] = process
         return found
-
-    def remove(self) -> None:
-        """Remove the state folder."""
-        shutil.rmtree(self.state, ignore_errors=True)
 
 
 def _holders() -> dict[Path, psutil.Process]:

@@ -58,7 +58,6 @@ class Node:
         self.cluster.down()
         self.cluster.addresses.listen("")
         self.machine.down()
-        self.machine.remove()
 
     def status(self) -> list[tuple[str, int | None]]:
         """Return each program and the id of its process, if it runs."""

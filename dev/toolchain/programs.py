@@ -118,13 +118,11 @@ def _program(name: str, group: Mapping[str, Any], *, newest: bool) -> Program:
         fields["module"] = group.get("newest", group["module"])
     fields["package"] = group.get("package", group["source"]).replace("{name}", name)
     fields["archives"] = {
-        platform: Archive(**{**archive, "member": _member(name, archive)})
+        platform: Archive(
+            **{**archive, "member": archive.get("member", "").replace("{name}", name)}
+        )
         for platform, archive in group.get("archives", {}).items()
     }
     for key in ("version_command", "stamp"):
         fields[key] = tuple(group.get(key, ()))
     return Program(name=name, **fields)
-
-
-def _member(name: str, archive: Mapping[str, str]) -> str:
-    return archive.get("member", "").replace("{name}", name)
