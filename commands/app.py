@@ -80,11 +80,7 @@ def preview(
 
 
 @app.command()
-def drift(
-    *,
-    stack: _Stack = "dev",
-    output: _Output = Path("build/drift"),
-) -> int:
+def drift(*, stack: _Stack = "dev", output: _Output = Path("build/drift")) -> int:
     """Compare the cluster with what was deployed, and keep a GitLab issue while it differs.
 
     Neither the cluster nor the state changes. The objects of Helm releases are compared with their

@@ -89,10 +89,7 @@ def build_report(stack: str, revision: str) -> Report:
     stack_file = StackFile(file.name, after)
     scrub = Scrubber([_PLACEHOLDER])
     source = assemble.Source(
-        environment=stack,
-        stack_file=stack_file,
-        settings=stack_file.settings,
-        base=base,
+        environment=stack, stack_file=stack_file, settings=stack_file.settings, base=base
     )
     plan = registrations.plan(old, new, scrub)
     found = assemble.report(plan, source, Charts(None), scrub)

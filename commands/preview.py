@@ -14,22 +14,12 @@ from report.analysis import assemble
 from report.inputs import helm, preview
 from report.inputs.charts import Charts
 from report.model import Report
-from report.outputs import (
-    code_quality,
-    html,
-    markdown,
-    terminal,
-    terraform,
-)
+from report.outputs import code_quality, html, markdown, terminal, terraform
 from report.stack_file import StackFile
 
 
 def run(
-    stack: auto.Stack,
-    *,
-    output: Path,
-    note_limit: int | None = None,
-    reviewed: bool = False,
+    stack: auto.Stack, *, output: Path, note_limit: int | None = None, reviewed: bool = False
 ) -> ExitCode:
     """Preview a stack, write the report and the note of the merge request, and judge."""
     report = preview_and_write(stack, stack_file(stack.name), output, note_limit)
@@ -40,10 +30,7 @@ def run(
 
 
 def preview_and_write(
-    stack: auto.Stack,
-    file: Path,
-    output: Path,
-    note_limit: int | None = None,
+    stack: auto.Stack, file: Path, output: Path, note_limit: int | None = None
 ) -> Report:
     """Preview a stack, and write the report to the terminal and a folder.
 

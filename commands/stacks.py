@@ -22,7 +22,7 @@ def on_stack(name: str, command: Callable[[auto.Stack], ExitCode]) -> ExitCode:
                 project_name=PROJECT,
                 program=_program,
                 opts=auto.LocalWorkspaceOptions(work_dir=str(CHECKOUT)),
-            ),
+            )
         )
     except auto.CommandError as error:
         print(safe_message(str(error), None, Scrubber()), file=sys.stderr)

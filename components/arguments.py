@@ -91,7 +91,7 @@ def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
         host: {
             "username": secrets.registry_credentials[name].username,
             "password": pulumi.Output.secret(
-                secrets.registry_credentials[name].password.get_secret_value(),
+                secrets.registry_credentials[name].password.get_secret_value()
             ),
         }
         for host, name in names.items()
@@ -99,12 +99,7 @@ def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
     }
 
 
-def _runner(
-    name: str,
-    settings: Settings,
-    secrets: Secrets,
-    plan: BuildPlan,
-) -> RunnerSpec:
+def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) -> RunnerSpec:
     runner = settings.runners[name]
     pull_logins = _logins(settings, secrets, "pull")
     push_logins = _logins(settings, secrets, "push") if plan.builds else {}

@@ -130,7 +130,7 @@ class BuildPlan:
     service: Security = Security()
     account_token: bool = False
     permissions: Mapping[str, Sequence[Permission]] = dataclasses.field(
-        default_factory=dict[str, Sequence[Permission]],
+        default_factory=dict[str, Sequence[Permission]]
     )
     account_rules: tuple[AccountRule, ...] = ()
     resources: Mapping[str, str] = dataclasses.field(default_factory=lambda: BUILDS)

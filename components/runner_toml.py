@@ -26,10 +26,7 @@ With one, the runner's own, a request that GitLab holds open delays the next job
 
 
 def render(
-    plan: BuildPlan,
-    runner: RunnerSettings,
-    names: RunnerNames,
-    address: Mapping[str, str],
+    plan: BuildPlan, runner: RunnerSettings, names: RunnerNames, address: Mapping[str, str]
 ) -> str:
     """Return the TOML text; equal arguments give equal bytes.
 
@@ -209,13 +206,13 @@ def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
             else [],
             "hostUsers": None if plan.host_users else False,
             "securityContext": {
-                "seccompProfile": {"type": "RuntimeDefault" if plan.restricted else None},
+                "seccompProfile": {"type": "RuntimeDefault" if plan.restricted else None}
             },
             "volumes": [
                 {"name": host_path.name, "hostPath": {"type": host_path.kind}}
                 for host_path in plan.host_paths
             ],
-        },
+        }
     )
     text = json.dumps(patch, sort_keys=True)
     return [{"name": "security", "patch_type": "strategic", "patch": text}] if patch else []

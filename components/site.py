@@ -8,13 +8,7 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from components.quantity import Quantity, amount
-from components.types import (
-    CaCertificates,
-    LabelKey,
-    LabelValue,
-    Model,
-    RegistryHost,
-)
+from components.types import CaCertificates, LabelKey, LabelValue, Model, RegistryHost
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
 

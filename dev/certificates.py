@@ -10,13 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from components.resources.certificates import (
-    KeyPair,
-    Validity,
-    authority,
-    issue,
-    private,
-)
+from components.resources.certificates import KeyPair, Validity, authority, issue, private
 from dev.files import write_private
 
 LIFETIME = dt.timedelta(days=365)
@@ -47,11 +41,7 @@ class Authority:
         return certificate.not_valid_after_utc - dt.datetime.now(dt.UTC) > RENEW_BEFORE
 
     def issue(
-        self,
-        name: str,
-        common_name: str,
-        groups: Sequence[str] = (),
-        hosts: Sequence[str] = (),
+        self, name: str, common_name: str, groups: Sequence[str] = (), hosts: Sequence[str] = ()
     ) -> tuple[Path, Path]:
         """Return the certificate and key files of ``name``, for a client, or a server of hosts."""
         certificate_file, key_file = self.folder / f"{name}.crt", self.folder / f"{name}.key"

@@ -18,12 +18,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.deserialize import serialize_properties
 
-from report.analysis.rules import (
-    RULES,
-    Finding,
-    Resource,
-    Rule,
-)
+from report.analysis.rules import RULES, Finding, Resource, Rule
 from report.model import RiskSeverity
 from report.redact import Scrubber, clean
 

@@ -52,8 +52,7 @@ class Scrubber:
         """Return ``text`` without them."""
         known = self._pattern.sub(SECRET, text) if self._pattern else text
         return _OBVIOUS.sub(
-            lambda found: f"{found['name']}={SECRET}" if found["name"] else SECRET,
-            known,
+            lambda found: f"{found['name']}={SECRET}" if found["name"] else SECRET, known
         )
 
 

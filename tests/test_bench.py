@@ -63,7 +63,7 @@ def _state(registered: list[RegisteredResource]) -> dict[str, Any]:
                 "outputs": _exported(resource.outputs),
             }
             for resource in registered
-        ],
+        ]
     }
 
 

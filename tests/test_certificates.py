@@ -6,13 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from components.resources.certificates import (
-    KeyPair,
-    Validity,
-    authority,
-    issue,
-    private,
-)
+from components.resources.certificates import KeyPair, Validity, authority, issue, private
 
 DAY = Validity(dt.datetime.now(dt.UTC), dt.timedelta(days=1))
 CA = authority("a test", DAY)

@@ -49,11 +49,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _install(
-    project: Path,
-    system: str = "",
-    digest: str = "",
-) -> subprocess.CompletedProcess[str]:
+def _install(project: Path, system: str = "", digest: str = "") -> subprocess.CompletedProcess[str]:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     actual = hashlib.sha256((project / "tool-v1.2.3.tar.gz").read_bytes()).hexdigest()
     text = CATALOGUE.format(

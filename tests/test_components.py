@@ -28,8 +28,7 @@ NAMESPACE = "kubernetes:core/v1:Namespace"
 
 
 def _deploy(
-    changes: dict[str, Any] | None = None,
-    secrets: dict[str, Any] = SECRETS,
+    changes: dict[str, Any] | None = None, secrets: dict[str, Any] = SECRETS
 ) -> list[RegisteredResource]:
     configure(replace_values(SETTINGS, changes or {}), secrets)
     stack = load()
@@ -59,7 +58,7 @@ class TestReviewer:
                 "previewAccount": True,
                 "targetNamespaces.theirs": {"create": False},
                 "runners.main.strategy": "buildkit-service",
-            },
+            }
         )
 
         bindings = [
@@ -195,15 +194,13 @@ class TestAccess:
 
         role = _one(registered, "kubernetes:rbac.authorization.k8s.io/v1:Role", "main-manager")
         binding = _one(
-            registered,
-            "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
-            "main-manager",
+            registered, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding", "main-manager"
         )
 
         assert role["metadata"]["namespace"] == "builds-main"
         assert binding["metadata"]["namespace"] == "builds-main"
         assert binding["subjects"] == [
-            {"kind": "ServiceAccount", "name": "gitlab-runner-main", "namespace": "builds"},
+            {"kind": "ServiceAccount", "name": "gitlab-runner-main", "namespace": "builds"}
         ]
 
     def test_jobs_get_an_account_without_token(self) -> None:
@@ -243,7 +240,7 @@ class TestDeployments:
                     "kind": "ServiceAccount",
                     "name": "gitlab-job-deploy",
                     "namespace": "builds-deploy",
-                },
+                }
             ]
 
     def test_a_build_runner_has_no_rights_in_a_target(self) -> None:
@@ -315,8 +312,8 @@ class TestRegistries:
         auth = base64.b64encode(f"writer:{PUSH}".encode()).decode()
         assert push == {
             "auths": {
-                "registry.example.com:5000": {"username": "writer", "password": PUSH, "auth": auth},
-            },
+                "registry.example.com:5000": {"username": "writer", "password": PUSH, "auth": auth}
+            }
         }
         assert PUSH not in json.dumps(_docker_config(_one(registered, SECRET, "main-pull")))
 
@@ -398,7 +395,7 @@ class TestRunner:
             {
                 "runners.main.resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}},
                 "runners.main.environment": {"A": "b"},
-            },
+            }
         )
 
         text = _one(registered, RELEASE, "main")["values"]["runners"]["config"]
@@ -415,7 +412,7 @@ class TestRegistration:
                 "kind": "userRunner",
                 "runnerType": "group_type",
                 "groupId": 7,
-            },
+            }
         }
         registered = _deploy(changes, replace_values(SECRETS, {"runnerTokens": {}}))
 
@@ -455,7 +452,7 @@ def test_a_callers_parent_does_not_take_the_children_away() -> None:
 EVERYTHING: dict[str, Any] = {
     "gitlab.caCertificates": CERTIFICATE,
     "registries": [
-        {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE, "pull": "in", "push": "out"},
+        {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE, "pull": "in", "push": "out"}
     ],
     "runners.main.registration": {
         "kind": "userRunner",
@@ -560,11 +557,7 @@ class TestWhatIsLeftOut:
         assert _names(_deploy(), "gitlab:index/userRunner:UserRunner") == []
 
     def test_what_the_stack_makes_itself_is_never_adopted(self) -> None:
-        registered = _deploy(
-            {
-                "targetNamespaces": {"apps": {"adoptPullSecret": True}, "more": {}},
-            },
-        )
+        registered = _deploy({"targetNamespaces": {"apps": {"adoptPullSecret": True}, "more": {}}})
 
         adopted = [item.name for item in registered if "patchForce" in json.dumps(item.inputs)]
 
@@ -616,11 +609,7 @@ class TestManager:
 
 class TestRunnerMadeInGitLab:
     def test_it_is_made_with_what_the_stack_file_says(self) -> None:
-        runner = _one(
-            _deploy(EVERYTHING, NO_TOKENS),
-            "gitlab:index/userRunner:UserRunner",
-            "main",
-        )
+        runner = _one(_deploy(EVERYTHING, NO_TOKENS), "gitlab:index/userRunner:UserRunner", "main")
 
         assert runner == {
             "runnerType": "project_type",
@@ -646,10 +635,7 @@ class TestRunnerMadeInGitLab:
         stack = load()
 
         values = _one(
-            deploy(
-                lambda: Environment("test", environment_args(stack, YEAR)),
-                preview=True,
-            ),
+            deploy(lambda: Environment("test", environment_args(stack, YEAR)), preview=True),
             RELEASE,
             "main",
         )["values"]

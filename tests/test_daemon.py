@@ -8,13 +8,7 @@ from components.arguments import environment_args
 from components.resources.environment import Environment
 from components.settings.load import load
 from report.inputs.recorder import plain
-from tests.support.configured import (
-    SECRETS,
-    SETTINGS,
-    STRATEGIES,
-    configure,
-    replace_values,
-)
+from tests.support.configured import SECRETS, SETTINGS, STRATEGIES, configure, replace_values
 from tests.support.harness import YEAR, RegisteredResource, deploy, is_secret, unmarked
 
 CORE = "kubernetes:core/v1"
@@ -173,7 +167,7 @@ def test_only_the_job_namespaces_that_use_it_reach_the_port() -> None:
                 "strategy": STRATEGIES["buildkit-service-buildx"],
             },
             "runners.third": {"tags": ["third"], "strategy": "kaniko"},
-        },
+        }
     )
 
     policy = _one(registered, "kubernetes:networking.k8s.io/v1:NetworkPolicy", "buildkitd")["spec"]

@@ -86,5 +86,5 @@ def test_a_preview_says_in_one_line_what_a_runner_has_and_why() -> None:
 
     assert choices(settings, settings.plans()) == [
         "runners.main: kaniko at baseline; none: uid 0 in an ordinary container; "
-        "the stack file names it",
+        "the stack file names it"
     ]

@@ -29,8 +29,7 @@ HOSTS = st.one_of(
 PATHS = st.from_regex(rf"\A{_REMOTE_NAME}\Z").filter(lambda path: len(path) <= 255)
 TAGS = st.from_regex(re.compile(rf"\A{_TAG}\Z", re.ASCII))
 DIGESTS = st.one_of(
-    st.from_regex(r"\Asha256:[0-9a-f]{64}\Z"),
-    st.from_regex(r"\Asha512:[0-9a-f]{128}\Z"),
+    st.from_regex(r"\Asha256:[0-9a-f]{64}\Z"), st.from_regex(r"\Asha512:[0-9a-f]{128}\Z")
 )
 
 
@@ -44,10 +43,7 @@ def _parses(text: str) -> bool:
 
 @given(host=HOSTS, path=PATHS, tag=TAGS | st.just(""), digest=DIGESTS | st.just(""))
 def test_what_the_grammar_makes_comes_apart_again(
-    host: str,
-    path: str,
-    tag: str,
-    digest: str,
+    host: str, path: str, tag: str, digest: str
 ) -> None:
     text = f"{host}/{path}{tag and f':{tag}'}{digest and f'@{digest}'}"
 
@@ -85,9 +81,7 @@ def test_what_the_grammar_takes_is_taken(text: str) -> None:
     ],
 )
 def test_the_registry_is_found_as_containerd_does(
-    text: str,
-    registry: str,
-    repository: str,
+    text: str, registry: str, repository: str
 ) -> None:
     found = ImageReference.parse(text)
 

@@ -32,10 +32,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
     ids=["the-cli-before-the-engine-runs", "the-engine-on-its-output"],
 )
 def test_a_failure_of_the_engine_ends_in_one_line(
-    stack: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    stderr: str,
-    message: str,
+    stack: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stderr: str, message: str
 ) -> None:
     @contextlib.contextmanager
     def fail(*_: object) -> Generator[None]:
@@ -54,9 +51,7 @@ def test_an_unknown_command_says_where_the_help_is(capsys: pytest.CaptureFixture
 
 
 def test_the_clusters_commands_show_its_programs(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
 
@@ -65,9 +60,7 @@ def test_the_clusters_commands_show_its_programs(
 
 
 def test_the_toolchain_shows_where_programs_are_from(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setenv(SOURCE_VARIABLE, "modules")

@@ -150,7 +150,7 @@ def test_the_kaniko_pipeline_runs_with_the_login_that_it_writes(name: str, tmp_p
 
     assert called == [
         "executor --context /builds/app --dockerfile /builds/app/Dockerfile "
-        "--destination registry.example.com/app:1234abcd --cache=true --cleanup",
+        "--destination registry.example.com/app:1234abcd --cache=true --cleanup"
     ]
     written = (tmp_path / "kaniko" / ".docker" / "config.json").read_text(encoding="utf-8")
     login = {"username": "writer", "password": "PlantedPassword"}

@@ -12,15 +12,7 @@ from dev.node import programs
 from dev.node.images.image import Entry, Image
 from dev.node.images.store import Store, reference
 from dev.node.machine import NODE, Machine
-from dev.node.registry import (
-    KINDS,
-    LOGIN,
-    MIRROR,
-    OPEN,
-    PRIVATE,
-    Kind,
-    Registries,
-)
+from dev.node.registry import KINDS, LOGIN, MIRROR, OPEN, PRIVATE, Kind, Registries
 from dev.node.settings import PAUSE, SOCKET, configuration
 
 DIGEST = f"sha256:{64 * '0'}"
@@ -118,10 +110,7 @@ def test_each_layer_says_when_it_was_made(archive: Path) -> None:
     assert {entry["created"] for entry in config["history"]} == {config["created"]}
 
 
-def test_an_archive_is_made_once_for_each_image(
-    archive: Path,
-    tmp_path: Path,
-) -> None:
+def test_an_archive_is_made_once_for_each_image(archive: Path, tmp_path: Path) -> None:
     store = Store(Machine(tmp_path / "state"))
     written = archive.stat().st_mtime_ns
 
@@ -136,10 +125,7 @@ def _registry(kind: Kind, images: Path, users: Path, issued: tuple[Path, Path] |
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.host for kind in KINDS])
-def test_a_registry_listens_on_the_node_alone(
-    kind: Kind,
-    tmp_path: Path,
-) -> None:
+def test_a_registry_listens_on_the_node_alone(kind: Kind, tmp_path: Path) -> None:
     """It keeps its images in its folder."""
     written = _registry(kind, tmp_path / kind.host, tmp_path / "users", None)
 

@@ -76,17 +76,14 @@ def test_each_kind_of_pin_is_in_this_repository(kind: str) -> None:
 
 @pytest.mark.parametrize("program", programs.load().values(), ids=lambda program: program.name)
 def test_the_module_of_each_program_is_proposed(
-    program: programs.Program,
-    dependencies: dict[str, list[renovate.Dependency]],
+    program: programs.Program, dependencies: dict[str, list[renovate.Dependency]]
 ) -> None:
     names = [item.name for item in dependencies[f"dev/modules/{program.module}/go.mod"]]
 
     assert program.source in names
 
 
-def test_every_manager_finds_something(
-    dependencies: dict[str, list[renovate.Dependency]],
-) -> None:
+def test_every_manager_finds_something(dependencies: dict[str, list[renovate.Dependency]]) -> None:
     used = {item.manager for items in dependencies.values() for item in items}
 
     assert used == set(CONFIG["enabledManagers"])

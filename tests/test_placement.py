@@ -96,9 +96,7 @@ class TestNames:
 
     def test_config_toml_names_what_is_declared(self) -> None:
         kubernetes = _toml(
-            _placed(
-                {"registries": [{"host": "r", "pull": "in", "push": "out"}, {"host": "s"}]},
-            ),
+            _placed({"registries": [{"host": "r", "pull": "in", "push": "out"}, {"host": "s"}]})
         )["kubernetes"]
 
         assert kubernetes["namespace"] == "builds-main"
@@ -170,7 +168,7 @@ class TestLogins:
 
     def test_targets_have_the_pull_secret_under_the_name_of_the_jobs(self) -> None:
         environment = _placed(
-            {"targetNamespaces": {"made": {"create": True}, "there": {"adoptPullSecret": True}}},
+            {"targetNamespaces": {"made": {"create": True}, "there": {"adoptPullSecret": True}}}
         ).environment
 
         assert environment["namespace"] == "builds"
@@ -190,9 +188,9 @@ class TestCertificates:
                     "registries": [
                         {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE},
                         {"host": "public.example.com"},
-                    ],
-                },
-            ),
+                    ]
+                }
+            )
         )
 
         assert runner["plan"].files == {"ca.example.com_5000.crt": CERTIFICATE}
@@ -210,7 +208,7 @@ class TestCertificates:
         gitlab = {"url": "https://GitLab.example.com", "caCertificates": CERTIFICATE}
 
         assert _main(_placed({"gitlab": gitlab}))["gitlab_certificates"] == {
-            "GitLab.example.com.crt": CERTIFICATE,
+            "GitLab.example.com.crt": CERTIFICATE
         }
 
     def test_without_them_there_is_no_file(self) -> None:
@@ -260,17 +258,14 @@ class TestRegistration:
         ids=["instance", "group", "project"],
     )
     def test_a_runner_to_make_has_its_types_owner_and_the_tags(
-        self,
-        owner: dict[str, Any],
-        ids: tuple[int | None, int | None],
+        self, owner: dict[str, Any], ids: tuple[int | None, int | None]
     ) -> None:
         wanted = {"kind": "userRunner", "accessLevel": "ref_protected", "untagged": True, **owner}
 
         registration = _main(
             _placed(
-                {"runners.main.registration": wanted},
-                replace_values(SECRETS, {"runnerTokens": {}}),
-            ),
+                {"runners.main.registration": wanted}, replace_values(SECRETS, {"runnerTokens": {}})
+            )
         )["registration"]
 
         assert registration == {
@@ -322,9 +317,7 @@ class TestJobs:
         ],
     )
     def test_the_container_that_builds_asks_for_the_most(
-        self,
-        strategy: str,
-        asked: dict[str, str],
+        self, strategy: str, asked: dict[str, str]
     ) -> None:
         kubernetes = _toml(_placed({"runners.main.strategy": STRATEGIES[strategy]}))["kubernetes"]
 
@@ -365,8 +358,8 @@ class TestJobs:
                     ],
                     "runners.main.runtimeClassName": "gvisor",
                     "runners.main.priorityClassName": "low",
-                },
-            ),
+                }
+            )
         )["kubernetes"]
 
         assert kubernetes["node_selector"] == {"pool": "ci"}
@@ -384,7 +377,7 @@ class TestJobs:
                 "chart": {"version": "0.88.0"},
                 "runners.main.seccompProfile": "RuntimeDefault",
                 "runners.main.podDisruptionBudget": True,
-            },
+            }
         )
         kubernetes = _toml(placement)["kubernetes"]
 
@@ -425,9 +418,9 @@ class TestReport:
                 "podSecurity": "privileged",
                 "nodeSetup": [
                     "/etc/docker/daemon.json must hold "
-                    '{"insecure-registries": ["registry.example.com:5000"]}',
+                    '{"insecure-registries": ["registry.example.com:5000"]}'
                 ],
-            },
+            }
         }
 
     def test_the_summary_names_the_strategy_that_auto_picked(self) -> None:
@@ -445,7 +438,7 @@ class TestReport:
 
         assert warnings == [
             "runners.main: gcr.io/kaniko-project/executor:v1.24.0-debug was archived on "
-            "2025-06-03 and gets no security fixes; use ghcr.io/osscontainertools/kaniko",
+            "2025-06-03 and gets no security fixes; use ghcr.io/osscontainertools/kaniko"
         ]
 
     def test_risks_come_before_what_the_nodes_owner_must_set(self) -> None:
@@ -467,11 +460,7 @@ class TestReport:
         ],
         ids=["kaniko", "buildkit-rootful", "deploy"],
     )
-    def test_a_sandbox_brings_its_own_warnings(
-        self,
-        strategy: object,
-        warned: list[str],
-    ) -> None:
+    def test_a_sandbox_brings_its_own_warnings(self, strategy: object, warned: list[str]) -> None:
         changes = {"runners.main.strategy": strategy}
 
         outside = _placed(changes).warnings

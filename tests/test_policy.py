@@ -44,7 +44,7 @@ def resources(stack: str, config: str, **values: Any) -> list[dict[str, Any]]:  
                     "securityContext": restricted,
                     "podSecurityContext": pod,
                     **values,
-                },
+                }
             },
         },
     ]
@@ -65,16 +65,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_state_that_violates_nothing_is_one_line(
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(exported(checkout, resources("dev", TOML))) == 0
     assert capsys.readouterr().out == "dev: 10 rules, 0 mandatory violations\n"
 
 
 def test_a_violation_says_what_to_do_and_how_to_accept_it(
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(exported(checkout, resources("prod", TOML))) == 3
 
@@ -86,8 +84,7 @@ def test_a_violation_says_what_to_do_and_how_to_accept_it(
 
 
 def test_what_is_accepted_in_writing_is_shown_and_does_not_fail(
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     identity = "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
     text = f'config:\n  image-builds:acceptedRisks:\n    "{identity}": an isolated site\n'
@@ -98,8 +95,7 @@ def test_what_is_accepted_in_writing_is_shown_and_does_not_fail(
 
 
 def test_a_value_encrypted_in_the_state_counts_as_a_secret(
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is a secret in plain values, which the policy forbids."""
     encrypted = {**SECRET, "ciphertext": "v1:planted"}
@@ -112,8 +108,7 @@ def test_a_value_encrypted_in_the_state_counts_as_a_secret(
 
 
 def test_a_value_that_an_export_holds_in_plain_is_not_shown(
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = {**SECRET, "plaintext": json.dumps("planted-image")}
     found = resources("dev", TOML.replace("docker:29.7.2-cli", "planted-image"), other=plain)
@@ -123,8 +118,7 @@ def test_a_value_that_an_export_holds_in_plain_is_not_shown(
 
 
 def test_what_a_killed_update_has_left_to_delete_does_not_count(
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = resources("prod", TOML)
     found[-1]["delete"] = True
@@ -134,9 +128,7 @@ def test_what_a_killed_update_has_left_to_delete_does_not_count(
 
 
 def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
-    checkout: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(STATE_VARIABLE, str(checkout))
     file = checkout / "backend/.pulumi/stacks/image-builds/prod.json"
@@ -158,10 +150,7 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
     ],
 )
 def test_a_file_that_is_not_a_state_is_one_line(
-    text: str | None,
-    message: str,
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    text: str | None, message: str, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = checkout / "state.json"
     if text is not None:
@@ -172,9 +161,7 @@ def test_a_file_that_is_not_a_state_is_one_line(
 
 
 def test_a_stack_that_is_not_up_says_what_to_run(
-    checkout: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(STATE_VARIABLE, str(checkout))
 
@@ -183,8 +170,7 @@ def test_a_stack_that_is_not_up_says_what_to_run(
 
 
 def test_a_state_without_resources_is_said_to_be_one(
-    checkout: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = checkout / "state.json"
     file.write_text('{"deployment": {"manifest": {}}}', encoding="utf-8")

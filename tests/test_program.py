@@ -109,7 +109,7 @@ def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> N
                 "jobNamespace": "builds-main",
                 "podSecurity": "baseline",
                 "nodeSetup": [],
-            },
+            }
         },
     }
 

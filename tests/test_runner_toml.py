@@ -41,9 +41,7 @@ class Toml(SingleFileSnapshotExtension):
 
 
 def _kubernetes(
-    plan: BuildPlan,
-    names: RunnerNames = NAMES,
-    **changes: object,
+    plan: BuildPlan, names: RunnerNames = NAMES, **changes: object
 ) -> dict[str, object]:
     return tomllib.loads(rendered(plan, names, **changes))["runners"][0]["kubernetes"]
 
@@ -94,10 +92,7 @@ def test_false_is_written_and_unset_is_not() -> None:
 
 
 @pytest.mark.parametrize(("concurrent", "requests"), [(1, 1), (3, 3), (10, 4)])
-def test_a_manager_asks_for_four_jobs_at_most(
-    concurrent: int,
-    requests: int,
-) -> None:
+def test_a_manager_asks_for_four_jobs_at_most(concurrent: int, requests: int) -> None:
     """It asks for no more than it may run."""
     (runner,) = tomllib.loads(rendered(PLAN, concurrent=concurrent))["runners"]
 
@@ -212,7 +207,7 @@ def test_a_plans_services_run_beside_the_job() -> None:
     plan = dataclasses.replace(PLAN, services=(service,))
 
     assert _kubernetes(plan)["services"] == [
-        {"name": "docker:29-dind", "alias": "docker", "environment": ["A=1", "B=2"]},
+        {"name": "docker:29-dind", "alias": "docker", "environment": ["A=1", "B=2"]}
     ]
 
 
@@ -256,11 +251,7 @@ def test_what_runs_before_a_job_is_clean_shell(strategy: Strategy) -> None:
 
 
 @pytest.mark.parametrize("starts", [True, False])
-def test_a_job_begins_when_its_engine_answers(
-    tmp_path: Path,
-    *,
-    starts: bool,
-) -> None:
+def test_a_job_begins_when_its_engine_answers(tmp_path: Path, *, starts: bool) -> None:
     """It fails when the engine never does."""
     plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
     for name, lines in {

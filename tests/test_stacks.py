@@ -136,9 +136,7 @@ def test_every_runner_gets_the_strategy_that_is_asked_for(strategy: str) -> None
     ],
 )
 def test_other_errors_are_left_to_the_program(
-    tmp_path: Path,
-    text: str,
-    config: dict[str, Any],
+    tmp_path: Path, text: str, config: dict[str, Any]
 ) -> None:
     file = tmp_path / "Pulumi.test.yaml"
     file.write_text(text, encoding="utf-8")

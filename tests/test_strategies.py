@@ -8,13 +8,7 @@ import pytest
 from components.permissions import Permission
 from components.plan import BuildPlan, Security
 from components.platforms import account_setup
-from components.site import (
-    Cluster,
-    NodeProfiles,
-    Nodes,
-    Registry,
-    Site,
-)
+from components.site import Cluster, NodeProfiles, Nodes, Registry, Site
 from components.strategies import Strategy
 from components.strategies.auto import Auto
 from components.strategies.buildah import Buildah
@@ -29,8 +23,7 @@ from tests.support.configured import FORMS
 
 SELECTOR = {"image-builds/docker-socket": "true"}
 CLUSTER = Cluster(
-    kind="onPrem",
-    nodes=Nodes(os="ubuntu", docker_socket=True, trusted=True, selector=SELECTOR),
+    kind="onPrem", nodes=Nodes(os="ubuntu", docker_socket=True, trusted=True, selector=SELECTOR)
 )
 KANIKO = Kaniko()
 DOOD = Dood(accept_node_root=True)
@@ -162,11 +155,7 @@ def test_every_image_names_a_version(strategy: Strategy) -> None:
     list(product(("managed", "onPrem"), ("ubuntu", "other"), (True, False), (True, False))),
 )
 def test_auto_takes_dood_only_where_all_it_needs_is_declared(
-    *,
-    kind: str,
-    system: str,
-    socket: bool,
-    trusted: bool,
+    *, kind: str, system: str, socket: bool, trusted: bool
 ) -> None:
     nodes = {"os": system, "dockerSocket": socket, "trusted": trusted}
     cluster = Cluster.model_validate({"kind": kind, "nodes": nodes})
@@ -237,7 +226,7 @@ def test_the_engine_of_dind_trusts_the_ca_of_a_mirror() -> None:
                 "ca": "../ca.example.com:5000/ca.crt",
             },
             "https://mirror.example.com": {"capabilities": ["pull", "resolve"]},
-        },
+        }
     }
 
 
@@ -293,7 +282,7 @@ def test_a_mirror_keeps_what_docker_hub_was_given_already() -> None:
     files = _plan(BUILDKIT, hub, mirrors=("mirror.example.com",)).files
 
     assert tomllib.loads(files["buildkitd.toml"])["registry"] == {
-        "docker.io": {"http": True, "mirrors": ["mirror.example.com"]},
+        "docker.io": {"http": True, "mirrors": ["mirror.example.com"]}
     }
 
 

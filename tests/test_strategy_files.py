@@ -24,7 +24,7 @@ CLASSES = "|".join(strategy.__name__ for strategy in STRATEGIES.values())
 ALONE = re.compile(
     # Two kinds are words of plain English, so only their quoted forms name them.
     rf"\b(?!auto\b|deploy\b)({KINDS})\b|['\"](auto|deploy)['\"]|import ({CLASSES})\b"
-    r"|accept_?(NodeRoot|Privileged|node_root|privileged)",
+    r"|accept_?(NodeRoot|Privileged|node_root|privileged)"
 )
 BUILD_JOBS = CHECKOUT / "docs" / "how-to" / "write-a-build-job.md"
 

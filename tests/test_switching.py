@@ -44,7 +44,7 @@ COMES_AND_GOES = re.compile(
     "(ConfigMap|RegistryFiles) main-files"
     "|(Role|RoleBinding) main-job"
     "|Secret main-daemon"
-    "|[A-Za-z]+ buildkitd(-ca|-[0-9]{4})?",
+    "|[A-Za-z]+ buildkitd(-ca|-[0-9]{4})?"
 )
 # Mocks keep nothing, so each program makes them anew; tests/engine/test_daemon.py sees them kept.
 CERTIFICATES = re.compile("Secret (main-daemon|buildkitd-.*)")
@@ -74,11 +74,7 @@ def _changed(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("registries", REGISTRIES)
 @pytest.mark.parametrize(("before", "after"), list(permutations(STRATEGIES, 2)))
-def test_a_switch_replaces_nothing(
-    before: str,
-    after: str,
-    registries: str,
-) -> None:
+def test_a_switch_replaces_nothing(before: str, after: str, registries: str) -> None:
     """Only a strategy's own resources come and go."""
     old, new = _registered(before, registries), _registered(after, registries)
     changed = {

@@ -83,8 +83,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("strategy", BUILDERS)
 def test_a_template_becomes_a_job_with_the_plans_image(
-    pipeline: dict[str, Any],
-    strategy: str,
+    pipeline: dict[str, Any], strategy: str
 ) -> None:
     """It has the inputs of the project."""
     plan = BUILDERS[strategy].plan(Site(cluster=Cluster(kind="managed")))
@@ -107,8 +106,7 @@ def test_a_template_becomes_a_job_with_the_plans_image(
 
 @pytest.mark.parametrize("strategy", BUILDERS)
 def test_the_switch_becomes_the_job_of_the_strategys_template(
-    pipeline: dict[str, Any],
-    strategy: str,
+    pipeline: dict[str, Any], strategy: str
 ) -> None:
     assert pipeline[f"{strategy} by the switch"] == pipeline[strategy]
 
@@ -122,9 +120,7 @@ def test_the_switch_becomes_the_job_of_the_strategys_template(
     ],
 )
 def test_an_input_that_is_missing_or_no_option_is_refused(
-    tmp_path: Path,
-    inputs: dict[str, str],
-    message: str,
+    tmp_path: Path, inputs: dict[str, str], message: str
 ) -> None:
     include = {"local": "templates/build-image.yml", "inputs": inputs}
 
@@ -138,8 +134,7 @@ def test_a_templates_script_is_clean_shell(strategy: str) -> None:
 
 
 def test_the_schema_of_gitlab_accepts_every_template(
-    tmp_path: Path,
-    pipeline: dict[str, Any],
+    tmp_path: Path, pipeline: dict[str, Any]
 ) -> None:
     """With its inputs and jobs."""
     heads = {name: _documents(name)[0] for name in templates.files()}
@@ -255,9 +250,7 @@ def test_kaniko_is_called_with_the_runners_flags(tmp_path: Path) -> None:
     ],
 )
 def test_buildkit_is_called_for_several_platforms_with_its_cache(
-    tmp_path: Path,
-    strategy: str,
-    client: list[str],
+    tmp_path: Path, strategy: str, client: list[str]
 ) -> None:
     (call,) = _called(
         tmp_path,

@@ -100,8 +100,7 @@ def _publish(archive: Archive) -> None:
 
 
 def test_a_suitable_program_on_path_comes_first(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = _on_path(tmp_path, "1.9.0", monkeypatch)
 
@@ -111,8 +110,7 @@ def test_a_suitable_program_on_path_comes_first(
 
 
 def test_a_program_of_another_range_on_path_is_not_taken(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _on_path(tmp_path, "2.0.0", monkeypatch)
     monkeypatch.setenv(SOURCE_VARIABLE, "path")
@@ -121,9 +119,7 @@ def test_a_program_of_another_range_on_path_is_not_taken(
         ensure("hello")
 
 
-def test_an_archive_with_the_pinned_checksum_is_installed(
-    release: Archive,
-) -> None:
+def test_an_archive_with_the_pinned_checksum_is_installed(release: Archive) -> None:
     _publish(release)
 
     found = ensure("hello")
@@ -134,9 +130,7 @@ def test_an_archive_with_the_pinned_checksum_is_installed(
 
 
 def test_an_archive_with_another_checksum_is_deleted(
-    release: Archive,
-    cache_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    release: Archive, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _publish(Archive(release.url, "0" * 64, release.member))
     monkeypatch.setenv(SOURCE_VARIABLE, "archive")
@@ -157,8 +151,7 @@ def test_a_program_without_an_archive_is_built_from_its_module(cache_folder: Pat
 
 
 def test_the_chosen_source_is_the_only_one(
-    release: Archive,
-    monkeypatch: pytest.MonkeyPatch,
+    release: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _publish(release)
     monkeypatch.setenv(SOURCE_VARIABLE, "modules")
@@ -227,8 +220,7 @@ def test_a_go_mod_without_the_source_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_cache_entry_stays(
-    cache_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under another name every program would be built again, which takes half an hour."""
     monkeypatch.setattr(cache, "platform_name", lambda: "linux-amd64")
@@ -254,14 +246,9 @@ def test_a_stamp_sets_the_version_in_each_of_its_packages() -> None:
     assert hello.accepted == "==1.2.*"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "module"),
-    [("pinned", "hello"), ("newest", "hello-newest")],
-)
+@pytest.mark.parametrize(("wanted", "module"), [("pinned", "hello"), ("newest", "hello-newest")])
 def test_the_environment_chooses_the_newest_kubernetes(
-    monkeypatch: pytest.MonkeyPatch,
-    wanted: str,
-    module: str,
+    monkeypatch: pytest.MonkeyPatch, wanted: str, module: str
 ) -> None:
     programs.CATALOGUE.write_text(f'{HELLO}newest = "hello-newest"\n')
     monkeypatch.setenv(programs.KUBERNETES_VARIABLE, wanted)

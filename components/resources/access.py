@@ -60,10 +60,7 @@ class Access(pulumi.ComponentResource):
     """Two accounts, the manager's Role in the job namespace, and the jobs' in target namespaces."""
 
     def __init__(
-        self,
-        name: str,
-        args: AccessArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: AccessArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:Access", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)

@@ -49,24 +49,17 @@ class Daemon(pulumi.ComponentResource):
     """The namespace that it runs in."""
 
     def __init__(
-        self,
-        name: str,
-        args: DaemonArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: DaemonArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:Daemon", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         daemon = args["daemon"]
         self.namespace = namespace = BuildNamespace(
-            name,
-            {"namespace": args["namespace"], "pod_security": daemon.pod_security},
-            child,
+            name, {"namespace": args["namespace"], "pod_security": daemon.pod_security}, child
         ).namespace
         certificates = self._certificates(name, args, namespace)
         files = RegistryFiles(
-            name,
-            {"namespace": namespace, "config_map": name, "files": daemon.files},
-            child,
+            name, {"namespace": namespace, "config_map": name, "files": daemon.files}, child
         )
         account = k8s.core.v1.ServiceAccount(
             name,
@@ -100,9 +93,7 @@ class Daemon(pulumi.ComponentResource):
                         "annotations": {"image-builds/files-digest": _digest(daemon.files)},
                     },
                     "spec": pod_spec(
-                        name,
-                        daemon,
-                        certificates.metadata.apply(lambda known: known.name or ""),
+                        name, daemon, certificates.metadata.apply(lambda known: known.name or "")
                     ),
                 },
             },
@@ -113,15 +104,12 @@ class Daemon(pulumi.ComponentResource):
                 "ca.pem": known[0]["ca.pem"],
                 "cert.pem": known[0]["client-cert.pem"],
                 "key.pem": known[0]["client-key.pem"],
-            },
+            }
         )
         self.register_outputs({"namespace": self.namespace})
 
     def _certificates(
-        self,
-        name: str,
-        args: DaemonArgs,
-        namespace: pulumi.Output[str],
+        self, name: str, args: DaemonArgs, namespace: pulumi.Output[str]
     ) -> k8s.core.v1.Secret:
         """Declare the CA and this year's certificates; what is there is never changed."""
         made_once = pulumi.ResourceOptions(parent=self, ignore_changes=["data"])
@@ -138,17 +126,13 @@ class Daemon(pulumi.ComponentResource):
             of_the_year,
             metadata={"name": of_the_year, "namespace": namespace},
             data=pulumi.Output.secret(
-                ca.data.apply(lambda data: _issue(name, data, hosts, validity)),
+                ca.data.apply(lambda data: _issue(name, data, hosts, validity))
             ),
             opts=made_once,
         )
 
     def _network_policy(
-        self,
-        name: str,
-        args: DaemonArgs,
-        namespace: pulumi.Output[str],
-        labels: Mapping[str, str],
+        self, name: str, args: DaemonArgs, namespace: pulumi.Output[str], labels: Mapping[str, str]
     ) -> None:
         """Let the jobs' namespaces reach the port, and nobody else anything."""
         of_jobs: LabelSelectorRequirementArgsDict = {
@@ -166,7 +150,7 @@ class Daemon(pulumi.ComponentResource):
                     {
                         "from_": [{"namespace_selector": {"match_expressions": [of_jobs]}}],
                         "ports": [{"port": args["daemon"].port, "protocol": "TCP"}],
-                    },
+                    }
                 ],
             },
             opts=pulumi.ResourceOptions(parent=self),
@@ -188,10 +172,7 @@ def _authority(name: str, year: int) -> dict[str, str]:
 
 
 def _issue(
-    name: str,
-    ca: Mapping[str, str],
-    hosts: Sequence[str],
-    validity: Validity,
+    name: str, ca: Mapping[str, str], hosts: Sequence[str], validity: Validity
 ) -> dict[str, str]:
     signer = KeyPair(certificate=_decode(ca["ca.pem"]), key=_decode(ca["ca-key.pem"]))
     server = issue(signer, name, validity, hosts=hosts)

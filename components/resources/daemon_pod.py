@@ -18,11 +18,7 @@ from components.plan import DaemonPlan, file_key
 _GRACE_SECONDS = 3600
 
 
-def pod_spec(
-    name: str,
-    daemon: DaemonPlan,
-    certificates: pulumi.Input[str],
-) -> PodSpecArgsDict:
+def pod_spec(name: str, daemon: DaemonPlan, certificates: pulumi.Input[str]) -> PodSpecArgsDict:
     """Return the pod's spec; ``certificates`` names the Secret that holds the daemon's."""
     mounts: list[VolumeMountArgsDict] = [
         {"name": "certificates", "mount_path": daemon.certificates_folder, "read_only": True},
@@ -67,9 +63,7 @@ def pod_spec(
 
 
 def _container(
-    name: str,
-    daemon: DaemonPlan,
-    mounts: list[VolumeMountArgsDict],
+    name: str, daemon: DaemonPlan, mounts: list[VolumeMountArgsDict]
 ) -> ContainerArgsDict:
     security = daemon.security
     return {

@@ -38,26 +38,19 @@ class Environment(pulumi.ComponentResource):
     """Everything that one stack deploys."""
 
     def __init__(
-        self,
-        name: str,
-        args: EnvironmentArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:Environment", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         managers = BuildNamespace(
-            "managers",
-            {"namespace": args["namespace"], "pod_security": "restricted"},
-            child,
+            "managers", {"namespace": args["namespace"], "pod_security": "restricted"}, child
         )
         targets: dict[str, pulumi.Input[str]] = {}
         for target, wanted in args["targets"].items():
             namespace: pulumi.Input[str] = target
             if wanted["create"]:
                 namespace = BuildNamespace(
-                    f"target-{target}",
-                    {"namespace": target, "pod_security": "baseline"},
-                    child,
+                    f"target-{target}", {"namespace": target, "pod_security": "baseline"}, child
                 ).namespace
             targets[target] = namespace
             if args["pull_logins"]:

@@ -26,10 +26,7 @@ class BuildNamespace(pulumi.ComponentResource):
     """The namespace's name, known once it exists."""
 
     def __init__(
-        self,
-        name: str,
-        args: BuildNamespaceArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: BuildNamespaceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:BuildNamespace", name, None, opts)
         namespace = k8s.core.v1.Namespace(

@@ -49,10 +49,7 @@ class Reviewer(pulumi.ComponentResource):
     """
 
     def __init__(
-        self,
-        name: str,
-        args: ReviewerArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: ReviewerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:Reviewer", name, None, opts)
         k8s.core.v1.ServiceAccount(

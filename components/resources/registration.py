@@ -35,10 +35,7 @@ class Registration(pulumi.ComponentResource):
     """The ``glrt-`` token, a secret."""
 
     def __init__(
-        self,
-        name: str,
-        args: RegistrationArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: RegistrationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:Registration", name, None, opts)
         token = args["token"]

@@ -39,10 +39,7 @@ class RegistryLogin(pulumi.ComponentResource):
     """A Secret of type ``kubernetes.io/dockerconfigjson``."""
 
     def __init__(
-        self,
-        name: str,
-        args: RegistryLoginArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: RegistryLoginArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:RegistryLogin", name, None, opts)
         metadata: ObjectMetaArgsDict = {"name": args["secret"], "namespace": args["namespace"]}
@@ -62,12 +59,12 @@ def _docker_config(logins: Mapping[str, Login]) -> pulumi.Output[str]:
     """Write Docker's config.json; Docker Hub's key is its historical address."""
     entries = {
         "https://index.docker.io/v1/" if host == "docker.io" else host: pulumi.Output.secret(
-            login["password"],
+            login["password"]
         ).apply(lambda password, username=login["username"]: _entry(username, password))
         for host, login in sorted(logins.items())
     }
     return pulumi.Output.all(**entries).apply(
-        lambda auths: json.dumps({"auths": auths}, sort_keys=True),
+        lambda auths: json.dumps({"auths": auths}, sort_keys=True)
     )
 
 
@@ -88,10 +85,7 @@ class RegistryFiles(pulumi.ComponentResource):
     """What a tool reads about registries: CAs and settings, which are public, so no Secret."""
 
     def __init__(
-        self,
-        name: str,
-        args: RegistryFilesArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: RegistryFilesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:RegistryFiles", name, None, opts)
         k8s.core.v1.ConfigMap(

@@ -64,10 +64,7 @@ class Runner(pulumi.ComponentResource):
     """The namespace of its jobs."""
 
     def __init__(
-        self,
-        name: str,
-        args: RunnerArgs,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: RunnerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:Runner", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -97,10 +94,7 @@ class Runner(pulumi.ComponentResource):
         self.register_outputs({"job_namespace": self.job_namespace})
 
     def _registries(
-        self,
-        name: str,
-        args: RunnerArgs,
-        namespace: pulumi.Output[str],
+        self, name: str, args: RunnerArgs, namespace: pulumi.Output[str]
     ) -> list[pulumi.Resource]:
         """Declare what jobs reach registries and a daemon with; the manager starts after it."""
         child = pulumi.ResourceOptions(parent=self)
@@ -147,10 +141,7 @@ class Runner(pulumi.ComponentResource):
         spec = args["spec"]
         token_secret = k8s.core.v1.Secret(
             f"{name}-token",
-            metadata={
-                "name": f"{spec['release']}-token",
-                "namespace": args["manager_namespace"],
-            },
+            metadata={"name": f"{spec['release']}-token", "namespace": args["manager_namespace"]},
             # The chart mounts both keys, so both must be there (chart: templates/deployment.yaml).
             string_data={"runner-token": token, "runner-registration-token": ""},
             opts=child,
@@ -220,5 +211,5 @@ def _chart_values(spec: RunnerSpec) -> dict[str, Any]:
 def _digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
     """A digest that differs between tokens and reveals none; a secret would hide all values."""
     return pulumi.Output.unsecret(
-        token.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]),
+        token.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16])
     )

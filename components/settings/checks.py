@@ -9,11 +9,7 @@ from pydantic.alias_generators import to_camel
 from semver import Version
 
 from components.plan import BuildPlan, DaemonPlan
-from components.settings.models import (
-    Plans,
-    RunnerSettings,
-    Settings,
-)
+from components.settings.models import Plans, RunnerSettings, Settings
 from components.settings.registration import TokenRegistration, UserRunner
 from components.settings.secrets import Secrets
 from components.strategies.shared import FALLBACK
@@ -105,9 +101,7 @@ def _scheduling_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tupl
 
 
 def _permission_errors(
-    settings: Settings,
-    plan: BuildPlan,
-    owners: Mapping[str, str],
+    settings: Settings, plan: BuildPlan, owners: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     jobs = {settings.job_namespace(runner): runner for runner in settings.runners}
     for target in plan.permissions:

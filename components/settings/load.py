@@ -47,7 +47,7 @@ def load() -> Stack:
     if not (kubernetes.get("context") or kubernetes.get("kubeconfig")):
         lines.append(
             "kubernetes:context: is required, so that the wrong cluster is never changed; run: "
-            "pulumi config set kubernetes:context NAME (names: kubectl config get-contexts)",
+            "pulumi config set kubernetes:context NAME (names: kubectl config get-contexts)"
         )
     if settings is None or secrets is None or lines:
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
@@ -77,18 +77,13 @@ def _secret_objects(lines: list[str]) -> dict[str, JSON]:
             lines.append(
                 f"{PROJECT}:{key}: must be encrypted, and is stored in plain text; remove it from "
                 "the stack file, create new credentials, and store them with pulumi config set "
-                "--secret --path",
+                "--secret --path"
             )
             found[key] = {}
     return found
 
 
-def _read(
-    model: type[_AnyModel],
-    prefix: str,
-    value: JSON,
-    lines: list[str],
-) -> _AnyModel | None:
+def _read(model: type[_AnyModel], prefix: str, value: JSON, lines: list[str]) -> _AnyModel | None:
     """Validate ``value`` and append one line for each error to ``lines``."""
     if value is None:
         if not any(line.startswith(f"{prefix}:") for line in lines):

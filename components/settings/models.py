@@ -117,7 +117,7 @@ class RunnerSettings(Model):
     node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
     """Labels of the nodes that jobs run on, beside those that the strategy needs."""
     tolerations: Annotated[list[Toleration], AfterValidator(_one_effect_each)] = Field(
-        default_factory=list[Toleration],
+        default_factory=list[Toleration]
     )
     """Taints that jobs tolerate, for nodes that are set aside for builds."""
     runtime_class_name: DnsName | None = None
@@ -157,7 +157,7 @@ class Settings(Model):
     """Mirrors of Docker Hub, tried in this order, as `host` or `host:port`. They avoid its limit of
     pulls; a mirror with a private CA or plain HTTP also needs an entry in `registries`."""
     target_namespaces: dict[DnsLabel, TargetNamespace] = Field(
-        default_factory=dict[str, TargetNamespace],
+        default_factory=dict[str, TargetNamespace]
     )
     """The namespaces that run built images, by name. They get the pull logins as the Secret
     `registry-pull`, which pods name in `imagePullSecrets`."""
@@ -168,11 +168,7 @@ class Settings(Model):
     @property
     def site(self) -> Site:
         """What strategies read of the stack file."""
-        return Site(
-            cluster=self.cluster,
-            registries=self.registries,
-            mirrors=self.registry_mirrors,
-        )
+        return Site(cluster=self.cluster, registries=self.registries, mirrors=self.registry_mirrors)
 
     def plans(self) -> Plans:
         """Make the plan of each runner."""

@@ -51,7 +51,6 @@ class UserRunner(Model):
 
 _Given = Annotated[TokenRegistration | UserRunner, Field(discriminator="kind")]
 AnyRegistration = Annotated[
-    _Given,
-    BeforeValidator(named_kind, json_schema_input_type=_Given | Literal["token"]),
+    _Given, BeforeValidator(named_kind, json_schema_input_type=_Given | Literal["token"])
 ]
 """A registration as a stack file says it: an object with ``kind``, or ``token`` alone."""

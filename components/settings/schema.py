@@ -34,7 +34,7 @@ def json_schema() -> dict[str, Any]:
                 "type": "object",
                 "properties": {f"{PROJECT}:settings": settings, ACCEPTED_RISKS: accepted},
                 "required": [f"{PROJECT}:settings"],
-            },
+            }
         },
         "required": ["config"],
     }

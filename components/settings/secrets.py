@@ -38,10 +38,8 @@ class Secrets(Model):
     """The keys beside ``image-builds:settings``, which the stack file has encrypted."""
 
     runner_tokens: dict[str, Annotated[SecretStr, AfterValidator(_runner_token)]] = Field(
-        default_factory=dict[str, SecretStr],
+        default_factory=dict[str, SecretStr]
     )
     """The authentication token of each runner that exists in GitLab, by the runner's name."""
-    registry_credentials: dict[str, Credentials] = Field(
-        default_factory=dict[str, Credentials],
-    )
+    registry_credentials: dict[str, Credentials] = Field(default_factory=dict[str, Credentials])
     """The logins, by the names that ``pull`` and ``push`` of registries give them."""

@@ -41,17 +41,14 @@ _Kind = cast(
                 kind
                 for kind, strategy in STRATEGIES.items()
                 if not any(field.is_required() for field in strategy.model_fields.values())
-            ),
+            )
         )
     ],
 )
 """The kinds that a stack file can give by their names alone: all of their options have defaults."""
 
 _Given = Annotated[Strategy, Field(discriminator="kind")]
-AnyStrategy = Annotated[
-    _Given,
-    BeforeValidator(named_kind, json_schema_input_type=_Given | _Kind),
-]
+AnyStrategy = Annotated[_Given, BeforeValidator(named_kind, json_schema_input_type=_Given | _Kind)]
 """A strategy as a stack file says it: an object with ``kind``, or its kind alone."""
 
 

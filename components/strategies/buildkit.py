@@ -61,7 +61,7 @@ class Buildkit(StrategyOptions):
     """Profiles on the nodes for the variant `rootless`, in place of `Unconfined`, which only the
     Pod Security level `privileged` admits."""
     image: Image = Field(
-        default_factory=lambda given: ROOTLESS if given.get("variant") == "rootless" else BUILDKIT,
+        default_factory=lambda given: ROOTLESS if given.get("variant") == "rootless" else BUILDKIT
     )
     """The image of jobs that name none, pinned by a version or a digest. The variant `rootless`
     needs one that ends in `-rootless`."""
@@ -105,8 +105,7 @@ class Buildkit(StrategyOptions):
             empty_dirs=(
                 # The image's own volume is mounted nosuid on some nodes (moby/buildkit#879).
                 EmptyDir(
-                    name="buildkit-state",
-                    path=ROOTLESS_STATE if unshares else "/var/lib/buildkit",
+                    name="buildkit-state", path=ROOTLESS_STATE if unshares else "/var/lib/buildkit"
                 ),
                 EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the job's own container
             ),

@@ -67,9 +67,7 @@ class BuildkitService(StrategyOptions):
     daemon_image: Image = ROOTLESS
     """The image of the daemon, pinned by a version or a digest. It must end in `-rootless`."""
     image: Image = Field(
-        default_factory=lambda given: (
-            DOCKER_CLIENT if given.get("client") == "buildx" else ROOTLESS
-        ),
+        default_factory=lambda given: DOCKER_CLIENT if given.get("client") == "buildx" else ROOTLESS
     )
     """The image of jobs that name none, pinned by a version or a digest. By default it has the
     client."""
@@ -77,7 +75,7 @@ class BuildkitService(StrategyOptions):
     forms: ClassVar[Forms] = {
         "buildkit-service": {},
         "buildkit-service-profiles": {
-            "nodeProfiles": {"seccomp": "build.json", "appArmor": "build"},
+            "nodeProfiles": {"seccomp": "build.json", "appArmor": "build"}
         },
         "buildkit-service-buildx": {"client": "buildx"},
     }
@@ -110,7 +108,7 @@ class BuildkitService(StrategyOptions):
                 "BUILDKITD_FLAGS": (
                     "is for a daemon in the job, and this daemon runs outside of it; remove it, "
                     "and set registries[].insecure or caCertificates, which reach the daemon"
-                ),
+                )
             },
             prepare=prepare,
             node_setup=setup_to_unshare(site.cluster, self.node_profiles),

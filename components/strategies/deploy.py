@@ -30,7 +30,7 @@ class Deploy(StrategyOptions):
     """The image of jobs that name none, pinned by a version or a digest. The default has `kubectl`
     and `helm`."""
     permissions: dict[DnsLabel, Annotated[list[Permission], Field(min_length=1)]] = Field(
-        default_factory=dict[str, list[Permission]],
+        default_factory=dict[str, list[Permission]]
     )
     """What jobs may do, by target namespace; by default nothing. An account that can create pods in
     a namespace can mount every Secret there (Kubernetes: RBAC good practices)."""

@@ -58,7 +58,7 @@ class Dind(StrategyOptions):
     """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
     Use the version of the daemon: daemons of Docker 29 refuse clients older than 25."""
     daemon_image: Image = Field(
-        default_factory=lambda given: DOCKER_ENGINES[given.get("variant") == "rootless"],
+        default_factory=lambda given: DOCKER_ENGINES[given.get("variant") == "rootless"]
     )
     """The image of the daemon, pinned by a version or a digest. By default it has the version of
     the default client, and is rootless with that variant."""

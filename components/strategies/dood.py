@@ -38,8 +38,7 @@ class Dood(StrategyOptions):
     kind: Literal["dood"] = "dood"
     """Selects this strategy."""
     accept_node_root: Annotated[
-        Literal[True],
-        Accept("anyone who can run a job becomes root on the node"),
+        Literal[True], Accept("anyone who can run a job becomes root on the node")
     ]
     """Must be `true`, to confirm that anyone who can run a job becomes root on the node."""
     image: Image = DOCKER_CLIENT
@@ -117,6 +116,6 @@ def _old_client(image: str) -> list[str]:
     if official and major and int(major[0]) < _OLDEST_SUPPORTED:
         return [
             f"{image} gets no security fixes (docker-library/docker builds 29 only), and engines "
-            "of 29.0 refuse clients older than 25",
+            "of 29.0 refuse clients older than 25"
         ]
     return []

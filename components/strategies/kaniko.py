@@ -9,12 +9,7 @@ from typing import ClassVar, Literal, final
 
 from components.plan import BuildPlan
 from components.site import Site
-from components.strategies.shared import (
-    Forms,
-    StrategyOptions,
-    certificate_file,
-    certificate_files,
-)
+from components.strategies.shared import Forms, StrategyOptions, certificate_file, certificate_files
 from components.types import Image, Repository
 
 _CERTIFICATES = "/kaniko/registry-certificates"
@@ -79,6 +74,6 @@ class Kaniko(StrategyOptions):
         if self.image.startswith("gcr.io/kaniko-project/"):
             return [
                 f"{self.image} was archived on 2025-06-03 and gets no security fixes; "
-                "use ghcr.io/osscontainertools/kaniko",
+                "use ghcr.io/osscontainertools/kaniko"
             ]
         return []

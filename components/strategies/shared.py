@@ -87,12 +87,7 @@ def untrusted(cluster: Cluster, risk: str, instead: str = f"use {FALLBACK}") -> 
 
 
 def privilege_blockers(
-    name: str,
-    cluster: Cluster,
-    *,
-    privileged: bool,
-    accepted: bool,
-    variant: str,
+    name: str, cluster: Cluster, *, privileged: bool, accepted: bool, variant: str
 ) -> Iterator[str]:
     """Yield what is wrong with the privilege of a form; ``variant`` is one that needs none."""
     if privileged and not accepted:
@@ -108,9 +103,7 @@ def privilege_blockers(
 
 
 def unconfined(
-    user: int,
-    profiles: NodeProfiles | None,
-    capabilities: tuple[str, ...] = (),
+    user: int, profiles: NodeProfiles | None, capabilities: tuple[str, ...] = ()
 ) -> tuple[Security, PodSecurity]:
     """What a tool needs that unshares and mounts: no profile, or profiles of the nodes' own.
 
@@ -162,8 +155,7 @@ def certificate_file(host: str) -> str:
 
 
 def certificate_files(
-    registries: Sequence[Registry],
-    file: Callable[[str], str] = certificate_file,
+    registries: Sequence[Registry], file: Callable[[str], str] = certificate_file
 ) -> dict[str, str]:
     """The registries' own CAs by the file that a tool reads for a host."""
     return {

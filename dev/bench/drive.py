@@ -26,11 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     operation, name, state, kubeconfig, stack_file, program, strategy = arguments
     stack = LocalStack(
-        name,
-        Path(state),
-        Path(kubeconfig),
-        stack_file=Path(stack_file),
-        program=Path(program),
+        name, Path(state), Path(kubeconfig), stack_file=Path(stack_file), program=Path(program)
     )
     spent: list[float] = []
     run = stack.run

@@ -57,11 +57,7 @@ class Session:
         return program
 
     def operate(
-        self,
-        operation: str,
-        name: str,
-        program: Path = PROGRAM,
-        strategy: str = "",
+        self, operation: str, name: str, program: Path = PROGRAM, strategy: str = ""
     ) -> dict[str, Any]:
         """Run one operation of the stack ``name`` in a new process and return its figures."""
         files = (self.folder / "state", self.kubeconfig, self._stack_file(name), program)

@@ -67,9 +67,7 @@ class ControlPlane:
         running = self._processes.running()
         return [
             ProcessStatus(
-                name,
-                running[name].pid if name in running else None,
-                self.addresses.of(name),
+                name, running[name].pid if name in running else None, self.addresses.of(name)
             )
             for name in ORDER
         ]

@@ -26,12 +26,7 @@ class ClusterError(DevError):
     """The cluster cannot be started or used; the message says why and what to do."""
 
 
-def wait(
-    what: str,
-    ready: Callable[[], bool],
-    processes: Processes,
-    needed: Sequence[str],
-) -> None:
+def wait(what: str, ready: Callable[[], bool], processes: Processes, needed: Sequence[str]) -> None:
     """Wait until ``ready``, as long as the needed programs run.
 
     Raises:

@@ -15,11 +15,7 @@ from report.stack_file import SETTINGS
 
 
 def remove(
-    name: str,
-    backend: Path,
-    programs: Path,
-    kubeconfig: Path,
-    config: Mapping[str, Any],
+    name: str, backend: Path, programs: Path, kubeconfig: Path, config: Mapping[str, Any]
 ) -> None:
     """Remove what a killed run left; nobody else may be at work on this stack.
 
@@ -70,6 +66,5 @@ def _forget_releases(checkpoint: Path, kubeconfig: Path, settings: Mapping[str, 
             release = f"gitlab-runner-{runner}"
             some = begun if f"{settings['namespace']}/{release}" in known else ""
             core.delete_collection_namespaced_secret(
-                settings["namespace"],
-                label_selector=f"owner=helm,name={release}{some}",
+                settings["namespace"], label_selector=f"owner=helm,name={release}{some}"
             )

@@ -49,10 +49,7 @@ def show(name: str, outputs: auto.OutputMap, api: client.ApiClient) -> None:
     for runner, settings in cast("dict[str, Any]", outputs["runners"].value).items():
         deployment = cast(
             "Any",
-            apps.read_namespaced_deployment(
-                f"gitlab-runner-{runner}",
-                outputs["namespace"].value,
-            ),
+            apps.read_namespaced_deployment(f"gitlab-runner-{runner}", outputs["namespace"].value),
         )
         ready = deployment.status.available_replicas
         table.add_row(

@@ -66,10 +66,7 @@ class LocalStack:
             encrypted = stack_file.write_copy(file, config, values)
             leftovers.remove(self.name, self._backend(), self._programs(), self.kubeconfig, config)
             stack = auto.create_or_select_stack(
-                self.name,
-                project_name=PROJECT,
-                program=self.run,
-                opts=self._options(),
+                self.name, project_name=PROJECT, program=self.run, opts=self._options()
             )
             if not encrypted:
                 secret = {key: auto.ConfigValue(text, secret=True) for key, text in values.items()}

@@ -138,12 +138,7 @@ class Machine:
         Raises:
             NodeError: it failed.
         """
-        return _call(
-            *self.inside(command),
-            text=text,
-            environment=environment,
-            timeout=timeout,
-        )
+        return _call(*self.inside(command), text=text, environment=environment, timeout=timeout)
 
     def spawn(self, name: str, command: Sequence[str], **environment: str) -> None:
         """Start a program that goes on in the background, unless it runs."""

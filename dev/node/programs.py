@@ -71,10 +71,7 @@ def start(machine: Machine, hosts: dict[str, str]) -> None:
 
 
 def start_docker(
-    machine: Machine,
-    insecure: Sequence[str],
-    certificates: Mapping[str, str],
-    mirror: str,
+    machine: Machine, insecure: Sequence[str], certificates: Mapping[str, str], mirror: str
 ) -> None:
     """Start the node's own Docker engine, whose socket DooD mounts.
 
@@ -117,8 +114,7 @@ def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None
     machine.spawn("coredns", [_program("coredns"), "-conf", f"{machine.state}/Corefile"])
     _configure(machine, "kube-proxy.yaml")
     machine.spawn(
-        "kube-proxy",
-        [_program("kube-proxy"), f"--config={machine.state}/kube-proxy.yaml"],
+        "kube-proxy", [_program("kube-proxy"), f"--config={machine.state}/kube-proxy.yaml"]
     )
     authority = Authority(cluster.state / "pki")
     certificate, key = authority.issue("kubelet-server", "kubelet", hosts=[NODE])

@@ -104,11 +104,7 @@ def _go(arguments: Sequence[str], work: Path, *, cgo: bool = False) -> str:
 def _watch(command: Sequence[str], work: Path, label: str, *, packages: int, cgo: bool) -> None:
     """Run the build and show how far it is: a moving line on a terminal, else one every 30 s."""
     with subprocess.Popen(
-        command,
-        cwd=work,
-        env=_go_environment(cgo=cgo),
-        stderr=subprocess.PIPE,
-        text=True,
+        command, cwd=work, env=_go_environment(cgo=cgo), stderr=subprocess.PIPE, text=True
     ) as process:
         tail = collections.deque[str](maxlen=30)
         interval = 0.2 if sys.stderr.isatty() else 30

@@ -137,7 +137,7 @@ def _render(plan: Plan, charts: Charts, scrub: Scrubber) -> Rendered:
     for step in releases:
         try:
             objects[step.urn] = Pair(step.old, step.new).map(
-                lambda side: charts.objects(side, scrub) if side else {},
+                lambda side: charts.objects(side, scrub) if side else {}
             )
         except RenderError as error:
             gaps[str(error)] = None

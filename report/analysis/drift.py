@@ -16,10 +16,7 @@ _CONFIG_TOML = "config.template.toml"
 
 
 def report(
-    environment: str,
-    refreshed: Preview,
-    releases: Mapping[str, live.Release],
-    context: str | None,
+    environment: str, refreshed: Preview, releases: Mapping[str, live.Release], context: str | None
 ) -> Report:
     """Return the report of a stack; ``releases`` are by URN.
 
@@ -27,8 +24,7 @@ def report(
     """
     plan = dataclasses.replace(refreshed.plan, steps=tuple(map(_judge, refreshed.plan.steps)))
     with_config = dataclasses.replace(
-        plan,
-        steps=tuple(_put_config(step, releases.get(step.urn)) for step in plan.steps),
+        plan, steps=tuple(_put_config(step, releases.get(step.urn)) for step in plan.steps)
     )
     source = assemble.Source(
         environment=environment,
@@ -62,9 +58,7 @@ def _put_config(step: Step, release: live.Release | None) -> Step:
     if release is None:
         return step
     return dataclasses.replace(
-        step,
-        old=_config(step.old, release.objects.old),
-        new=_config(step.new, release.objects.new),
+        step, old=_config(step.old, release.objects.old), new=_config(step.new, release.objects.new)
     )
 
 

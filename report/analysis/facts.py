@@ -11,13 +11,7 @@ from typing import NamedTuple
 from report.analysis.kubernetes import job_risks, namespace_of, object_risks
 from report.analysis.risk_kinds import RiskName
 from report.analysis.runner_config import parse
-from report.inputs.events import (
-    DAEMON,
-    RELEASE,
-    RUNNER,
-    Plan,
-    Step,
-)
+from report.inputs.events import DAEMON, RELEASE, RUNNER, Plan, Step
 from report.tree import Objects, Pair, Tree, entries, inside, texts
 
 _READ = {"get", "list", "watch", "*"}
@@ -128,7 +122,7 @@ def _reads_secrets(rule: Tree) -> bool:
     return bool(
         {"", "*"} & set(texts(rule, "apiGroups"))
         and {"secrets", "*"} & set(texts(rule, "resources"))
-        and _READ & set(texts(rule, "verbs")),
+        and _READ & set(texts(rule, "verbs"))
     )
 
 

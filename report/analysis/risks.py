@@ -22,10 +22,7 @@ SEVERITIES: dict[RiskSeverity, int] = {"critical": 0, "major": 1, "minor": 2, "i
 
 
 def changes(
-    plan: Plan,
-    rendered: Mapping[str, Pair[Objects]],
-    stack_file: StackFile,
-    settings: Tree,
+    plan: Plan, rendered: Mapping[str, Pair[Objects]], stack_file: StackFile, settings: Tree
 ) -> tuple[RiskChange, ...]:
     """Return the risks that change, raised ones first, by severity.
 
@@ -39,7 +36,7 @@ def changes(
         for change in _changes_of(subject, facts, stack_file, settings)
     ]
     return tuple(
-        sorted(found, key=lambda item: (item.direction == "lowered", SEVERITIES[item.severity])),
+        sorted(found, key=lambda item: (item.direction == "lowered", SEVERITIES[item.severity]))
     )
 
 

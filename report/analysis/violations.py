@@ -34,11 +34,11 @@ def violations(plan: Plan, stack: str, stack_file: StackFile) -> tuple[Violation
                     key=key,
                     line=line,
                     accepted=stack_file.accepted.get(identity, ""),
-                ),
+                )
             )
     order = [rule.name for rule in rules.RULES]
     return tuple(
         sorted(
             found, key=lambda item: (not item.stops, bool(item.accepted), order.index(item.rule))
-        ),
+        )
     )

@@ -117,7 +117,7 @@ def render_error(inputs: Tree) -> RenderError:
     """Return the error for a release; what failed can contain values and is not in it."""
     return RenderError(
         f"the objects of chart {inputs.get('chart')} {inputs.get('version')}, which cannot be "
-        "rendered; check that helm can reach the chart, or set chart.archive",
+        "rendered; check that helm can reach the chart, or set chart.archive"
     )
 
 
@@ -137,9 +137,7 @@ def compare(old: Objects, new: Objects) -> tuple[ObjectChange, ...]:
         properties = differences(before, after)
         if properties:
             operation = "create" if before is None else "update" if after is not None else "delete"
-            found.append(
-                ObjectChange(operation=operation, identity=name, properties=properties),
-            )
+            found.append(ObjectChange(operation=operation, identity=name, properties=properties))
     return tuple(found)
 
 

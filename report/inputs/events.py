@@ -173,10 +173,7 @@ def read_refresh(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Pla
             if live and is_object(step):
                 step = dataclasses.replace(step, new=clean(live.outputs or {}, scrub))
             found[step.urn] = step
-    return dataclasses.replace(
-        plan,
-        steps=tuple(found.get(step.urn, step) for step in plan.steps),
-    )
+    return dataclasses.replace(plan, steps=tuple(found.get(step.urn, step) for step in plan.steps))
 
 
 def is_object(step: Step) -> bool:

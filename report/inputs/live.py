@@ -68,11 +68,7 @@ class Release:
 
 
 def read_release(
-    helm: Path,
-    where: Kubeconfig,
-    name: str,
-    namespace: str,
-    scrub: Scrubber,
+    helm: Path, where: Kubeconfig, name: str, namespace: str, scrub: Scrubber
 ) -> Release:
     """Compare a release with the manifest that Helm keeps of it.
 
@@ -94,11 +90,7 @@ def read_release(
     return Release(objects=Pair(old, new), changes=tuple(changes))
 
 
-def object_changes(
-    wanted: Tree,
-    live: Tree | None,
-    scrub: Scrubber,
-) -> tuple[PropertyChange, ...]:
+def object_changes(wanted: Tree, live: Tree | None, scrub: Scrubber) -> tuple[PropertyChange, ...]:
     """Return what differs; of secrets only their paths."""
     if live is None:
         return differences(redact_object(wanted, scrub), None)
@@ -107,9 +99,7 @@ def object_changes(
     by_path = {item.path: item for item in differences(redacted.old, redacted.new)}
     for item in differences(wanted, seen):
         hidden = PropertyChange(
-            path=scrub(item.path),
-            old=item.old and SECRET,
-            new=item.new and SECRET,
+            path=scrub(item.path), old=item.old and SECRET, new=item.new and SECRET
         )
         by_path.setdefault(hidden.path, hidden)
     return tuple(by_path[path] for path in sorted(by_path))
@@ -167,9 +157,7 @@ def _manifest(helm: Path, where: Kubeconfig, name: str, namespace: str) -> list[
 
 
 def _objects(
-    where: Kubeconfig,
-    documents: list[Tree],
-    namespace: str,
+    where: Kubeconfig, documents: list[Tree], namespace: str
 ) -> list[tuple[Tree, Tree | None]]:
     """Return each object with the live one, None if there is none."""
     new_client = cast("Any", config).new_client_from_config

@@ -20,14 +20,7 @@ from pulumi.automation import events
 from pydantic.alias_generators import to_camel
 
 from report.inputs.charts import Charts, render_error, rendering_key
-from report.inputs.events import (
-    RELEASE,
-    Plan,
-    read,
-    read_refresh,
-    safe_message,
-    sides_of_release,
-)
+from report.inputs.events import RELEASE, Plan, read, read_refresh, safe_message, sides_of_release
 from report.redact import Scrubber, clean, config_secrets, secrets_of
 from report.stack_file import SETTINGS
 from report.tree import Tree, entries, inside, leaves, number
@@ -112,18 +105,11 @@ def _run(
     plan = reader(received, scrub)
     if failure and not plan.errors:
         plan = dataclasses.replace(plan, errors=(safe_message(failure, None, scrub),))
-    return Preview(
-        plan=plan,
-        settings=_settings(received),
-        state=state.result().time,
-        scrub=scrub,
-    )
+    return Preview(plan=plan, settings=_settings(received), state=state.result().time, scrub=scrub)
 
 
 def _foresee(
-    charts: Charts,
-    state: "Future[_State]",
-    args: pulumi.ResourceTransformationArgs,
+    charts: Charts, state: "Future[_State]", args: pulumi.ResourceTransformationArgs
 ) -> None:
     """Render a release that the program registers, if it differs from that in the state."""
     if args.type_ != RELEASE or charts.helm is None:
@@ -149,11 +135,7 @@ def _foresee(
     together.apply(compare)
 
 
-async def _render(
-    charts: Charts,
-    inputs: Tree,
-    options: pulumi.InvokeOptions,
-) -> None:
+async def _render(charts: Charts, inputs: Tree, options: pulumi.InvokeOptions) -> None:
     """Let the provider render one side: it runs already, unlike helm."""
     promised = charts.promise(inputs)
     try:

@@ -84,7 +84,7 @@ class Recorder(mocks.MockMonitor):
                     monitor=self,
                     engine=mocks.MockEngine(_silent()),
                     dry_run=self.preview,
-                ),
+                )
             )
             await pulumi.runtime.run_in_stack(discard_result)
 
@@ -97,8 +97,7 @@ class Recorder(mocks.MockMonitor):
         return f"urn:pulumi:{self.stack}::{PROJECT}::{types}::{name}"
 
     def RegisterResource(  # noqa: N802 - the protocol's name
-        self,
-        request: resource_pb2.RegisterResourceRequest,
+        self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
         """Record a resource and answer with its inputs as outputs."""
         urn = self.make_urn(request.parent, request.type, request.name)
@@ -116,7 +115,7 @@ class Recorder(mocks.MockMonitor):
                 parent=request.parent,
                 provider=request.provider,
                 dependencies=sorted(request.dependencies),
-            ),
+            )
         )
         outputs = struct_pb2.Struct()
         outputs.CopyFrom(request.object)

@@ -23,9 +23,7 @@ _NAME = {"metadata.name", "metadata.namespace"}
 
 
 def plan(
-    old: Iterable[RegisteredResource],
-    new: Iterable[RegisteredResource],
-    scrub: Scrubber,
+    old: Iterable[RegisteredResource], new: Iterable[RegisteredResource], scrub: Scrubber
 ) -> Plan:
     """Return what leads from one recording to another, as a preview would say it.
 
@@ -49,11 +47,7 @@ def _outputs(recorded: Mapping[str, RegisteredResource], scrub: Scrubber) -> Tre
     return clean(next(found, None) or {}, scrub)
 
 
-def _step(
-    old: RegisteredResource | None,
-    new: RegisteredResource | None,
-    scrub: Scrubber,
-) -> Step:
+def _step(old: RegisteredResource | None, new: RegisteredResource | None, scrub: Scrubber) -> Step:
     resource = cast("RegisteredResource", new or old)
     inputs = Pair(old, new).map(_inputs)
     values = inputs.map(plain)
@@ -77,10 +71,7 @@ def _inputs(resource: RegisteredResource | None) -> Tree | None:
 
 
 def _operation(
-    kind: str,
-    old: RegisteredResource | None,
-    new: RegisteredResource | None,
-    paths: list[str],
+    kind: str, old: RegisteredResource | None, new: RegisteredResource | None, paths: list[str]
 ) -> str:
     if old is None or new is None:
         return "create" if old is None else "delete"

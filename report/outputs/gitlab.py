@@ -102,10 +102,7 @@ def reviewed_digest(address: Address, commit: str, environment: str) -> str | No
 def _project(address: Address) -> Generator[Any]:
     """Yield the project; a refusal of GitLab, or no answer, becomes a PublishError."""
     client = gitlab.Gitlab(
-        address.url,
-        private_token=address.token,
-        timeout=_TIMEOUT,
-        retry_transient_errors=True,
+        address.url, private_token=address.token, timeout=_TIMEOUT, retry_transient_errors=True
     )
     client.session.hooks["response"].append(_shorten)
     try:

@@ -8,13 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from report.model import (
-    ObjectChange,
-    Report,
-    ResourceChange,
-    Risk,
-    Violation,
-)
+from report.model import ObjectChange, Report, ResourceChange, Risk, Violation
 from report.outputs import phrases
 
 _STYLES: dict[Risk, str] = {
@@ -71,9 +65,7 @@ def _section(name: str, console: Console) -> None:
 
 
 def _changes(
-    changes: Iterable[ObjectChange | ResourceChange],
-    report: Report,
-    console: Console,
+    changes: Iterable[ObjectChange | ResourceChange], report: Report, console: Console
 ) -> None:
     for change in changes:
         console.print(Text(phrases.title(change), "bold"))

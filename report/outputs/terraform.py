@@ -13,5 +13,5 @@ def write(report: Report) -> str:
             "create": counts.create + counts.replace,
             "update": counts.update,
             "delete": counts.delete + counts.replace,
-        },
+        }
     )

@@ -30,12 +30,7 @@ from dev.node.registry import OPEN
 from dev.paths import CHECKOUT, state_folder
 from dev.toolchain.programs import load
 from tests.bench import figures
-from tests.bench.figures import (
-    BASELINE,
-    STRATEGIES,
-    Build,
-    Case,
-)
+from tests.bench.figures import BASELINE, STRATEGIES, Build, Case
 from tests.bench.meters import Traffic
 from tests.bench.session import BuildFailedError, Session, deployed
 
@@ -101,7 +96,7 @@ def machine() -> str:
             f"{memory:.0f} GiB",
             f"Linux {platform.release().partition('-')[0]}, cgroup {groups}",
             *versions,
-        ],
+        ]
     )
 
 

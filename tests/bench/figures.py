@@ -104,12 +104,7 @@ def spread(builds: Sequence[Build]) -> Spread:
     third = len(seconds) // 3
     first, last = statistics.median(seconds[:third]), statistics.median(seconds[-third:])
     return Spread(
-        len(seconds),
-        min(seconds),
-        middle,
-        max(seconds),
-        (upper - lower) / middle,
-        last / first,
+        len(seconds), min(seconds), middle, max(seconds), (upper - lower) / middle, last / first
     )
 
 
@@ -174,10 +169,7 @@ def plot(builds: Sequence[Build], title: str, file: Path) -> None:
 def _times(cases: Mapping[Case, Mapping[str, Sequence[Build]]]) -> str:
     strategies = _strategies(cases)
     rows = [
-        [
-            f"`{strategy}`",
-            *(_with_ratio(found, strategy) for found in cases.values()),
-        ]
+        [f"`{strategy}`", *(_with_ratio(found, strategy) for found in cases.values())]
         for strategy in strategies
     ]
     return _markdown(["seconds (ratio to Kaniko)", *map(name, cases)], rows)

@@ -58,12 +58,7 @@ COPY source /app/
 """
 )
 
-PROJECTS = {
-    "small": _SMALL,
-    "several stages": _STAGES,
-    "20 layers": _LAYERS,
-    "200 MB layer": _BIG,
-}
+PROJECTS = {"small": _SMALL, "several stages": _STAGES, "20 layers": _LAYERS, "200 MB layer": _BIG}
 """The Dockerfiles, by the names in the tables."""
 
 

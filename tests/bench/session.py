@@ -20,12 +20,7 @@ from dev.node.registry import OPEN
 from dev.toolchain.ensure import ensure
 from tests.bench import figures, projects
 from tests.bench.figures import Build, Case
-from tests.bench.meters import (
-    Peak,
-    Traffic,
-    Workers,
-    volumes,
-)
+from tests.bench.meters import Peak, Traffic, Workers, volumes
 from tests.support.cluster import account, runner_config
 from tests.support.configured import SETTINGS, STRATEGIES
 from tests.support.kubernetes import core_v1
@@ -78,8 +73,7 @@ def deployed(node: Node, folder: Path) -> Generator[None]:
         "runners": runners,
     }
     stack_file.write_text(
-        yaml.safe_dump({"config": {"image-builds:settings": settings}}),
-        encoding="utf-8",
+        yaml.safe_dump({"config": {"image-builds:settings": settings}}), encoding="utf-8"
     )
     stack = LocalStack("bench", state, node.cluster.kubeconfig, stack_file=stack_file)
     with stack.open() as opened:

@@ -1,11 +1,6 @@
 from collections import Counter
 
-from tests.bench.__main__ import (
-    CASES,
-    CONTROL,
-    RUNS,
-    schedule,
-)
+from tests.bench.__main__ import CASES, CONTROL, RUNS, schedule
 from tests.bench.figures import STRATEGIES
 
 

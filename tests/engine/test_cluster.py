@@ -21,8 +21,7 @@ def other(tmp_path: Path) -> ControlPlane:
 
 
 def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
-    control_plane: ControlPlane,
-    other: ControlPlane,
+    control_plane: ControlPlane, other: ControlPlane
 ) -> None:
     started = time.monotonic()
     try:
@@ -113,9 +112,7 @@ def test_keys_are_readable_by_their_owner_only(control_plane: ControlPlane) -> N
 
 
 def test_no_kubeconfig_of_the_users_is_read(
-    other: ControlPlane,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    other: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison = tmp_path / "poison"
     poison.write_text("not: [a kubeconfig")

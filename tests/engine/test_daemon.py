@@ -25,9 +25,7 @@ def _secret(core: Api, namespace: str, name: str) -> dict[str, bytes]:
 
 
 def test_it_appears_with_the_strategy_and_goes_with_it(
-    site: Site,
-    core: Api,
-    control_plane: ControlPlane,
+    site: Site, core: Api, control_plane: ControlPlane
 ) -> None:
     jobs, own = f"{site.prefix}-builds", f"{site.prefix}-buildkitd"
     site.write("kaniko")
@@ -55,9 +53,7 @@ def test_it_appears_with_the_strategy_and_goes_with_it(
 
 
 def test_a_new_year_brings_other_certificates_of_the_same_ca(
-    site: Site,
-    core: Api,
-    monkeypatch: pytest.MonkeyPatch,
+    site: Site, core: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then they stay as they are."""
     own, jobs = f"{site.prefix}-buildkitd", f"{site.prefix}-builds"
@@ -88,10 +84,7 @@ def test_a_new_year_brings_other_certificates_of_the_same_ca(
 
 
 def test_a_client_without_a_certificate_of_the_ca_is_rejected(
-    site: Site,
-    core: Api,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    site: Site, core: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With OpenSSL at both ends, as the daemon itself needs a node."""
     monkeypatch.setattr(site.stack, "run", in_year(site.stack.run, 2026))

@@ -74,8 +74,7 @@ def _allowed(api: client.ApiClient, namespace: str) -> set[tuple[str, str, str]]
 
 
 def test_a_deployment_may_do_what_is_listed_and_a_build_nothing(
-    site: Site,
-    control_plane: ControlPlane,
+    site: Site, control_plane: ControlPlane
 ) -> None:
     target, other = f"{site.prefix}-apps", f"{site.prefix}-other"
     site.write(
@@ -128,9 +127,7 @@ def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> No
 
 
 def test_a_deploying_pod_needs_each_key_to_fit_restricted(
-    site: Site,
-    control_plane: ControlPlane,
-    core: Api,
+    site: Site, control_plane: ControlPlane, core: Api
 ) -> None:
     """It is also the only pod with an account token."""
     site.write("kaniko", runners=_runners(site))
@@ -141,12 +138,7 @@ def test_a_deploying_pod_needs_each_key_to_fit_restricted(
     deploy = _run(site, control_plane, "deploy", text)
     build = _run(site, control_plane, "builds", runner_config(core, site.prefix, "builds"))
 
-    for key in (
-        "allow_privilege_escalation",
-        "cap_drop",
-        "pod_security_context",
-        "pod_spec",
-    ):
+    for key in ("allow_privilege_escalation", "cap_drop", "pod_security_context", "pod_spec"):
         refused = _run(site, control_plane, "deploy", _without(text, key))
         assert "violates PodSecurity" in refused.error
     level = core.read_namespace(jobs).metadata.labels["pod-security.kubernetes.io/enforce"]
@@ -175,9 +167,7 @@ def _without(text: str, key: str) -> str:
     return tomlkit.dumps(settings)
 
 
-def test_a_switch_to_deploy_removes_only_the_push_login(
-    site: Site,
-) -> None:
+def test_a_switch_to_deploy_removes_only_the_push_login(site: Site) -> None:
     site.write("kaniko")
     site.up()
     site.write({"kind": "deploy", "permissions": {f"{site.prefix}-apps": LISTED}})

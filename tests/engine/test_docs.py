@@ -26,7 +26,7 @@ ELSEWHERE = {"make test", "make lint", "make bench"} | {
 # These need a cluster of the user's, or the Python language host, which no registry carries.
 USERS_OWN = re.compile(
     r"pulumi (preview|up|refresh|destroy|stack output)|kubectl |python3 -m venv|"
-    r"(policy/)?\.venv/bin/pip ",
+    r"(policy/)?\.venv/bin/pip "
 )
 OURS = ".venv/bin/python -m commands "
 PAGES = [page for page in TASKS if commands(page)]

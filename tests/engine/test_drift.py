@@ -130,10 +130,7 @@ CHANGED: dict[Callable[[client.ApiClient, Site], None], tuple[str, ...]] = {
         "+ rules[6].resources[0]: deployments",
         "+ rules[6].verbs[0]: *",
     ),
-    bind_another: (
-        "# update RoleBinding builds-manager",
-        "+ subjects[default].namespace: default",
-    ),
+    bind_another: ("# update RoleBinding builds-manager", "+ subjects[default].namespace: default"),
     open_policy: ("# update NetworkPolicy buildkitd", "+ spec.ingress[1]: {}"),
     edit_deployment: (
         f"# update Deployment site/{RELEASE}",
@@ -179,19 +176,14 @@ def drifted(control_plane: ControlPlane, deployed: Site) -> Report:
 
 @pytest.mark.parametrize("change", CHANGED, ids=lambda change: change.__name__)
 def test_the_report_has_what_others_changed_from_old_to_new(
-    change: Callable[[client.ApiClient, Site], None],
-    deployed: Site,
-    drifted: Report,
+    change: Callable[[client.ApiClient, Site], None], deployed: Site, drifted: Report
 ) -> None:
     lines = note.write(drifted).replace(deployed.prefix, "site").splitlines()
 
     assert [line for line in CHANGED[change] if line not in lines] == [], "\n".join(lines)
 
 
-def test_the_report_counts_drift_and_weighs_it(
-    deployed: Site,
-    drifted: Report,
-) -> None:
+def test_the_report_counts_drift_and_weighs_it(deployed: Site, drifted: Report) -> None:
     weighty = {item.identity.replace(deployed.prefix, "site") for item in drifted.risk_changes}
 
     assert drifted.errors == ()
@@ -226,8 +218,7 @@ def test_the_commands_of_the_report_undo_all_of_it(deployed: Site, drifted: Repo
 
 
 def test_a_release_that_is_gone_is_reported_as_a_whole(
-    deployed: Site,
-    api: client.ApiClient,
+    deployed: Site, api: client.ApiClient
 ) -> None:
     core = core_v1(api)
     selector = f"owner=helm,name={RELEASE}"
@@ -240,7 +231,7 @@ def test_a_release_that_is_gone_is_reported_as_a_whole(
         secret.metadata.resource_version = None
         core.create_namespaced_secret(deployed.prefix, secret)
     assert [(item.operation, item.type) for item in report.resources] == [
-        ("delete", "kubernetes:helm.sh/v3:Release"),
+        ("delete", "kubernetes:helm.sh/v3:Release")
     ]
 
 
@@ -249,10 +240,7 @@ def test_a_cluster_that_cannot_be_reached_is_no_drift(deployed: Site, tmp_path: 
     elsewhere = tmp_path / "kubeconfig"
     elsewhere.write_text(re.sub("server: .*", "server: https://127.0.0.1:1", text), "utf-8")
     stack = LocalStack(
-        "test",
-        deployed.stack.state,
-        elsewhere,
-        stack_file=deployed.stack.stack_file,
+        "test", deployed.stack.state, elsewhere, stack_file=deployed.stack.stack_file
     )
 
     report = look(Site(deployed.prefix, deployed.folder, stack))

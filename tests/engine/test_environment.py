@@ -18,11 +18,7 @@ def test_auto_follows_what_the_cluster_is_said_to_be(site: Site) -> None:
 
 # Between them they have all that any variant registers (tests/test_program.py).
 @pytest.mark.parametrize("strategy", ["dood", "buildkit-service"])
-def test_destroy_leaves_nothing_and_says_no_secret(
-    site: Site,
-    core: Api,
-    strategy: str,
-) -> None:
+def test_destroy_leaves_nothing_and_says_no_secret(site: Site, core: Api, strategy: str) -> None:
     planted = {
         "runnerTokens__builds": "glrt-PlantedToken0001",
         "registryCredentials__in__password": "PlantedPullPassword",
@@ -45,10 +41,7 @@ def test_destroy_leaves_nothing_and_says_no_secret(
     assert left == []
 
 
-def test_a_rotated_token_restarts_the_manager(
-    site: Site,
-    control_plane: ControlPlane,
-) -> None:
+def test_a_rotated_token_restarts_the_manager(site: Site, control_plane: ControlPlane) -> None:
     site.write("kaniko")
     site.plant(runnerTokens__builds="glrt-first-token-0001")
     site.up()
@@ -60,17 +53,11 @@ def test_a_rotated_token_restarts_the_manager(
     kinds = sorted(urn.split("::")[2].rpartition(":")[2] for urn in operations["update"])
     assert kinds == ["Release", "Secret"]
     with control_plane.api() as api:
-        deployment = apps_v1(api).read_namespaced_deployment(
-            "gitlab-runner-builds",
-            site.prefix,
-        )
+        deployment = apps_v1(api).read_namespaced_deployment("gitlab-runner-builds", site.prefix)
     assert deployment.status.observed_generation == 2
 
 
-def test_a_pull_secret_made_by_hand_is_adopted_if_configured(
-    site: Site,
-    core: Api,
-) -> None:
+def test_a_pull_secret_made_by_hand_is_adopted_if_configured(site: Site, core: Api) -> None:
     target = f"{site.prefix}-by-hand"
     core.create_namespace({"metadata": {"name": target}})
     core.create_namespaced_secret(

@@ -43,11 +43,7 @@ def _plugins(site: Site) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("moment", ["Namespace managers", "Secret builds-token", "Role builds"])
-def test_an_up_that_was_killed_is_finished_by_the_next(
-    site: Site,
-    core: Api,
-    moment: str,
-) -> None:
+def test_an_up_that_was_killed_is_finished_by_the_next(site: Site, core: Api, moment: str) -> None:
     site.write("kaniko")
     with _running(site) as process:
         lines = _read_until(process, moment)
@@ -122,8 +118,7 @@ def test_a_half_written_checkpoint_does_not_stop_the_next_up(site: Site) -> None
 
 
 def test_an_up_without_an_api_server_names_the_cause(
-    site: Site,
-    control_plane: ControlPlane,
+    site: Site, control_plane: ControlPlane
 ) -> None:
     """The next up finishes it."""
     site.write("kaniko")
@@ -142,10 +137,7 @@ def test_an_up_without_an_api_server_names_the_cause(
     assert site.preview().operations == {}
 
 
-def test_an_error_changes_nothing_and_shows_no_traceback(
-    site: Site,
-    core: Api,
-) -> None:
+def test_an_error_changes_nothing_and_shows_no_traceback(site: Site, core: Api) -> None:
     site.write("podman", namespace="Not_A_Label")
 
     with _running(site) as process:

@@ -30,10 +30,7 @@ def prod(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site whose stack is called prod, and a PATH with what runs packs."""
     monkeypatch.setenv("PATH", os.pathsep.join((str(Path(__file__).parent), os.environ["PATH"])))
     site.stack = LocalStack(
-        "prod",
-        site.stack.state,
-        site.stack.kubeconfig,
-        stack_file=site.stack.stack_file,
+        "prod", site.stack.state, site.stack.kubeconfig, stack_file=site.stack.stack_file
     )
     return site
 
@@ -43,9 +40,7 @@ def pack(tmp_path: Path) -> Path:
     """The pack as it is published: the link's files in its place, and nothing beside it."""
     folder = tmp_path / "pack"
     shutil.copytree(
-        CHECKOUT / "policy",
-        folder,
-        ignore=shutil.ignore_patterns(".venv", "__pycache__"),
+        CHECKOUT / "policy", folder, ignore=shutil.ignore_patterns(".venv", "__pycache__")
     )
     (folder / ".venv").symlink_to(CHECKOUT / "policy" / ".venv")
     return folder
@@ -90,10 +85,7 @@ def test_dood_is_refused_in_prod_by_the_pack_and_kaniko_is_not(prod: Site, pack:
     assert "can't run policy" not in quiet
 
 
-def test_the_pack_names_an_accepted_risk_and_lets_it_pass(
-    prod: Site,
-    pack: Path,
-) -> None:
+def test_the_pack_names_an_accepted_risk_and_lets_it_pass(prod: Site, pack: Path) -> None:
     _write(prod, STRATEGIES["dood"], **{IDENTITY: "a separate site"})
 
     passed, output = _preview(prod, pack)
@@ -121,11 +113,7 @@ def test_a_secret_in_values_is_refused_without_a_word_of_it(prod: Site, pack: Pa
     ],
 )
 def test_the_pack_and_the_offline_check_find_the_same(
-    strategy: str,
-    violated: set[str],
-    prod: Site,
-    pack: Path,
-    capsys: pytest.CaptureFixture[str],
+    strategy: str, violated: set[str], prod: Site, pack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both judge the state of a real deployment."""
     _write(prod, STRATEGIES[strategy])

@@ -29,8 +29,7 @@ COMMANDS = re.findall(
 
 @pytest.fixture(scope="module")
 def deployed(
-    control_plane: AuditedCluster,
-    tmp_path_factory: pytest.TempPathFactory,
+    control_plane: AuditedCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     with fresh_site(control_plane, tmp_path_factory.mktemp("reviewer")) as site:
         site.write("kaniko", previewAccount=True)
@@ -74,10 +73,7 @@ def test_the_kubeconfig_holds_no_other_credentials(restricted: Site) -> None:
 
 @pytest.mark.parametrize("strategy", ["dood", "buildkit-service"])
 def test_its_preview_is_that_of_an_administrator(
-    control_plane: AuditedCluster,
-    deployed: Site,
-    restricted: Site,
-    strategy: str,
+    control_plane: AuditedCluster, deployed: Site, restricted: Site, strategy: str
 ) -> None:
     deployed.write(STRATEGIES[strategy], previewAccount=True)
     plans: list[object] = []
@@ -113,9 +109,7 @@ def test_it_can_read_everything_but_secrets_and_change_nothing(restricted: Site)
 
 
 def test_its_update_is_refused_and_changes_nothing(
-    control_plane: AuditedCluster,
-    deployed: Site,
-    restricted: Site,
+    control_plane: AuditedCluster, deployed: Site, restricted: Site
 ) -> None:
     with control_plane.api() as api:
         before = core_v1(api).read_namespace(f"{restricted.prefix}-builds").metadata.labels

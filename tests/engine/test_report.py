@@ -195,9 +195,7 @@ def _is_rendered(identity: str) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_engine_and_the_recorded_program_agree(
-    deployed: Site,
-    report_of: Callable[[str], Report],
-    name: str,
+    deployed: Site, report_of: Callable[[str], Report], name: str
 ) -> None:
     change, code = CHANGES_AND_CODES[name]
 
@@ -210,18 +208,13 @@ def test_an_engine_and_the_recorded_program_agree(
 
 @pytest.mark.parametrize("name", IN_FULL)
 def test_the_note_of_an_engine_is_as_reviewed(
-    deployed: Site,
-    report_of: Callable[[str], Report],
-    snapshot: SnapshotAssertion,
-    name: str,
+    deployed: Site, report_of: Callable[[str], Report], snapshot: SnapshotAssertion, name: str
 ) -> None:
     assert _note(deployed, report_of(name)) == snapshot(extension_class=Markdown)
 
 
 def test_the_note_of_a_first_deployment_is_as_reviewed(
-    control_plane: ControlPlane,
-    tmp_path: Path,
-    snapshot: SnapshotAssertion,
+    control_plane: ControlPlane, tmp_path: Path, snapshot: SnapshotAssertion
 ) -> None:
     change, code = CHANGES_AND_CODES["first-deployment"]
     with fresh_site(control_plane, tmp_path) as site:
@@ -243,9 +236,7 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
     ids=["config-error", "chart-missing"],
 )
 def test_a_preview_that_fails_says_the_cause_and_nothing_else(
-    deployed: Site,
-    change: Change,
-    cause: str,
+    deployed: Site, change: Change, cause: str
 ) -> None:
     report = _report(deployed, change)
 
@@ -257,9 +248,7 @@ def test_a_preview_that_fails_says_the_cause_and_nothing_else(
 
 @pytest.mark.parametrize("name", ["kaniko-to-buildkit-service", "token-rotated"])
 def test_two_previews_of_the_same_change_have_the_same_digest(
-    deployed: Site,
-    report_of: Callable[[str], Report],
-    name: str,
+    deployed: Site, report_of: Callable[[str], Report], name: str
 ) -> None:
     first, second = report_of(name), _report(deployed, CHANGES_AND_CODES[name][0])
 
@@ -268,8 +257,7 @@ def test_two_previews_of_the_same_change_have_the_same_digest(
 
 
 def test_previews_of_other_changes_have_other_digests(
-    deployed: Site,
-    report_of: Callable[[str], Report],
+    deployed: Site, report_of: Callable[[str], Report]
 ) -> None:
     another_token = Change(secrets={"runnerTokens.builds": "glrt-third-token-0003"})
 
@@ -317,10 +305,7 @@ def unreachable(deployed: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", ["kaniko-to-dood", "registry-added"])
-def test_a_preview_is_the_same_while_the_api_server_is_down(
-    unreachable: Site,
-    name: str,
-) -> None:
+def test_a_preview_is_the_same_while_the_api_server_is_down(unreachable: Site, name: str) -> None:
     change, code = CHANGES_AND_CODES[name]
 
     report = _report(unreachable, change)

@@ -76,7 +76,7 @@ def _workload(secrets: Iterator[str]) -> None:
                 "resources": ["configmaps"],
                 "resource_names": [next(secrets)],
                 "verbs": ["get"],
-            },
+            }
         ],
     )
     label = {"app": "spilled"}
@@ -95,8 +95,8 @@ def _workload(secrets: Iterator[str]) -> None:
                             "args": ["--login", next(secrets)],
                             "env": [{"name": "PLAIN", "value": next(secrets)}],
                             "command": ["sh", "-c", f"login -p '{next(secrets)}'"],
-                        },
-                    ],
+                        }
+                    ]
                 },
             },
         },

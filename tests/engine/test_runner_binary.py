@@ -14,12 +14,7 @@ from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Settings
 from dev.toolchain.gitlab_runner import VARIABLE, pinned
-from tests.executor.binary import (
-    Manager,
-    Outcome,
-    find,
-    take_job,
-)
+from tests.executor.binary import Manager, Outcome, find, take_job
 from tests.executor.job import Call, Job, Run
 from tests.executor.pod import Request
 from tests.executor.promise import promised, seen
@@ -30,8 +25,7 @@ from tests.support.stacks import Site, fresh_site
 
 BINARY = find()
 pytestmark = pytest.mark.skipif(
-    BINARY is None,
-    reason=f"no gitlab-runner {pinned()} is on PATH; name one in {VARIABLE}",
+    BINARY is None, reason=f"no gitlab-runner {pinned()} is on PATH; name one in {VARIABLE}"
 )
 REVIEWS = "authorization.k8s.io"
 """The API group in which anyone may ask what they may do."""
@@ -49,8 +43,7 @@ NEEDED: list[Call] = [
 
 @pytest.fixture(scope="module")
 def everything(
-    control_plane: AuditedCluster,
-    tmp_path_factory: pytest.TempPathFactory,
+    control_plane: AuditedCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     """A stack with a runner for each variant."""
     with fresh_site(control_plane, tmp_path_factory.mktemp("everything")) as site:
@@ -169,9 +162,7 @@ def _comparable(pod: dict[str, Any]) -> dict[str, Any]:
     return {**spec, **seen(pod)}
 
 
-def test_the_stand_in_asks_what_the_real_runner_asks(
-    jobs: Jobs,
-) -> None:
+def test_the_stand_in_asks_what_the_real_runner_asks(jobs: Jobs) -> None:
     """In the same order, and nothing is forbidden."""
     real, stand_in = (
         list(dict.fromkeys(call for call in run.calls if call[1] != REVIEWS))
@@ -185,10 +176,7 @@ def test_the_stand_in_asks_what_the_real_runner_asks(
 
 @pytest.mark.parametrize("right", NEEDED, ids=lambda right: f"{right[0]} {right[2]}")
 def test_without_a_right_the_real_runner_misses_it(
-    everything: Site,
-    control_plane: AuditedCluster,
-    right: Call,
-    tmp_path: Path,
+    everything: Site, control_plane: AuditedCluster, right: Call, tmp_path: Path
 ) -> None:
     assert BINARY
     with control_plane.api() as api:

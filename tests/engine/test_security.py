@@ -77,11 +77,7 @@ def _jobs(control_plane: ControlPlane, removed: Call | None) -> list[Run]:
     """Run a job that needs all that jobs may need, and one whose pod is not admitted."""
     changes = {"chart": {"version": NEWEST}, "runners.main.podDisruptionBudget": True}
     text = config_toml(STRATEGIES["dind"], changes)
-    demanding = Request(
-        variables={"CI_DEBUG_SERVICES": "true"},
-        answers_lost=True,
-        fails=True,
-    )
+    demanding = Request(variables={"CI_DEBUG_SERVICES": "true"}, answers_lost=True, fails=True)
     rights = [rule for rule, right in zip(RULES, RIGHTS, strict=True) if right != removed]
     runs: list[Run] = []
     for level, request in (("privileged", demanding), ("baseline", Request())):
@@ -116,8 +112,7 @@ def manager(site: Site, control_plane: ControlPlane) -> Iterator[client.ApiClien
 
 
 def test_the_manager_may_do_only_what_the_runner_does(
-    site: Site,
-    manager: client.ApiClient,
+    site: Site, manager: client.ApiClient
 ) -> None:
     jobs = f"{site.prefix}-builds"
     elsewhere = (site.prefix, f"{site.prefix}-apps", "default", "kube-system")
@@ -135,8 +130,7 @@ def test_the_manager_may_do_only_what_the_runner_does(
 
 
 def test_the_manager_reads_neither_its_token_nor_unknown_secrets(
-    site: Site,
-    manager: client.ApiClient,
+    site: Site, manager: client.ApiClient
 ) -> None:
     own = core_v1(manager)
 
@@ -147,16 +141,14 @@ def test_the_manager_reads_neither_its_token_nor_unknown_secrets(
 
 
 def test_a_job_asks_for_the_nodes_and_classes_of_its_runner(
-    site: Site,
-    control_plane: ControlPlane,
-    core: Api,
+    site: Site, control_plane: ControlPlane, core: Api
 ) -> None:
     with control_plane.api() as api:
         node_v1(api).create_runtime_class(
-            {"metadata": {"name": f"{site.prefix}-sandbox"}, "handler": "sandbox"},
+            {"metadata": {"name": f"{site.prefix}-sandbox"}, "handler": "sandbox"}
         )
         scheduling_v1(api).create_priority_class(
-            {"metadata": {"name": f"{site.prefix}-low"}, "value": -5},
+            {"metadata": {"name": f"{site.prefix}-low"}, "value": -5}
         )
     site.write(
         "kaniko",

@@ -157,11 +157,7 @@ def _expected(name: str, old: BuildPlan, new: BuildPlan) -> Operations:
     updated |= {f"Namespace {name}-jobs"} if new.pod_security != old.pod_security else set()
     moved = old.files and new.files and new.files != old.files
     updated |= {f"ConfigMap {name}-files"} if moved else set()
-    return {
-        "create": _comes(name, old, new),
-        "delete": _comes(name, new, old),
-        "update": updated,
-    }
+    return {"create": _comes(name, old, new), "delete": _comes(name, new, old), "update": updated}
 
 
 def _comes(name: str, old: BuildPlan, new: BuildPlan) -> set[str]:
@@ -186,14 +182,11 @@ def _named(operations: dict[str, list[str]]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_manager_is_available_under_restricted(
-    variant: str,
-    walk: Walk,
-    control_plane: ControlPlane,
+    variant: str, walk: Walk, control_plane: ControlPlane
 ) -> None:
     with control_plane.api() as api:
         deployment = apps_v1(api).read_namespaced_deployment(
-            f"gitlab-runner-{walk.runner(variant)}",
-            walk.site.prefix,
+            f"gitlab-runner-{walk.runner(variant)}", walk.site.prefix
         )
         namespace = core_v1(api).read_namespace(walk.site.prefix)
 
@@ -203,10 +196,7 @@ def test_the_manager_is_available_under_restricted(
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_pod_of_a_job_is_what_the_plan_promised(
-    variant: str,
-    walk: Walk,
-    control_plane: ControlPlane,
-    core: Api,
+    variant: str, walk: Walk, control_plane: ControlPlane, core: Api
 ) -> None:
     """The manager's account makes it."""
     prefix, runner = walk.site.prefix, walk.runner(variant)
@@ -224,10 +214,7 @@ def test_the_pod_of_a_job_is_what_the_plan_promised(
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_pod_is_refused_one_level_stricter(
-    variant: str,
-    walk: Walk,
-    control_plane: ControlPlane,
-    core: Api,
+    variant: str, walk: Walk, control_plane: ControlPlane, core: Api
 ) -> None:
     """So no namespace admits more than its runner needs."""
     prefix, runner = walk.site.prefix, walk.runner(variant)
@@ -251,9 +238,7 @@ def test_a_pod_is_refused_one_level_stricter(
         assert run.pod == {}
 
 
-def test_a_switch_updates_in_place(
-    step: Step,
-) -> None:
+def test_a_switch_updates_in_place(step: Step) -> None:
     """Only a strategy's own resources come and go."""
     assert "failed" not in step.operations, step.output
     expected = [SHARED, *(_expected(name, *plans) for name, plans in step.plans.items())]

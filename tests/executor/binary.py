@@ -51,7 +51,7 @@ JOB_PAYLOAD: dict[str, Any] = {
             "url": "registry.gitlab.example.com",
             "username": "gitlab-ci-token",
             "password": JOB_TOKEN,
-        },
+        }
     ],
     "features": {"trace_sections": True},
 }
@@ -112,11 +112,7 @@ class Managed:
 
 @contextlib.contextmanager
 def managing(
-    binary: Path,
-    manager: Manager,
-    account: Account,
-    folder: Path,
-    job: dict[str, Any],
+    binary: Path, manager: Manager, account: Account, folder: Path, job: dict[str, Any]
 ) -> Generator[Managed]:
     """Register as the chart's entrypoint does, and ask for jobs until the block ends.
 

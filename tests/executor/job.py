@@ -20,12 +20,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from tests.executor.keys import unknown_keys
-from tests.executor.pod import (
-    LABELS,
-    NAME,
-    Request,
-    job_pod,
-)
+from tests.executor.pod import LABELS, NAME, Request, job_pod
 
 Call = tuple[str, str, str]
 """A verb, an API group and a resource, as in a Role's rules."""
@@ -203,11 +198,7 @@ class Job:
             self._tolerated("delete", "secrets", self._secret["metadata"]["name"])
 
     def _tolerated(
-        self,
-        verb: str,
-        resource: str,
-        name: str = "",
-        query: Mapping[str, str] | None = None,
+        self, verb: str, resource: str, name: str = "", query: Mapping[str, str] | None = None
     ) -> None:
         """Send a request whose refusal does not end the job."""
         try:

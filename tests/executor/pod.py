@@ -86,12 +86,7 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
     if runner["feature_flags"].get("FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"):
         for entry in kubernetes.get("pod_spec", []):
             spec = _merged(spec, json.loads(entry["patch"]))
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"labels": LABELS},
-        "spec": spec,
-    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": LABELS}, "spec": spec}
 
 
 def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
@@ -102,7 +97,7 @@ def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
         "capabilities": {
             "drop": ["NET_RAW", *kubernetes.get("cap_drop", [])],
             **own.get("capabilities", {}),
-        },
+        }
     }
     for key, field in (
         ("privileged", "privileged"),
@@ -177,9 +172,7 @@ def _host_aliases(services: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _variables(
-    runner: dict[str, Any],
-    service: dict[str, Any],
-    request: Request,
+    runner: dict[str, Any], service: dict[str, Any], request: Request
 ) -> list[dict[str, str]]:
     """Return a container's environment (common/build.go, GetAllVariables, GetServiceVariables).
 

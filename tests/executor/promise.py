@@ -175,7 +175,7 @@ def _volumes(plan: BuildPlan) -> dict[str, dict[str, Any]]:
     if plan.files:
         items = [{"key": file_key(path), "path": path} for path in sorted(plan.files)]
         volumes.append(
-            {"name": "registry-files", "configMap": {"name": "registry-files", "items": items}},
+            {"name": "registry-files", "configMap": {"name": "registry-files", "items": items}}
         )
     return {volume["name"]: volume for volume in volumes}
 

@@ -4,12 +4,7 @@ from typing import Any
 
 from components.arguments import environment_args
 from components.settings.load import load
-from tests.support.configured import (
-    SECRETS,
-    SETTINGS,
-    configure,
-    replace_values,
-)
+from tests.support.configured import SECRETS, SETTINGS, configure, replace_values
 from tests.support.harness import YEAR, deploy
 
 

@@ -34,8 +34,7 @@ def test_only_the_pinned_version_is_taken_from_path(
 
 
 def test_a_named_program_that_cannot_be_used_is_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "gitlab-runner"))
     with pytest.raises(pytest.UsageError, match=rf"is missing; name gitlab-runner {pinned()}"):

@@ -4,12 +4,7 @@ import pytest
 
 from components.settings.models import Chart
 from tests.executor.job import Account, Job
-from tests.executor.keys import (
-    KEYS,
-    RUNNERS,
-    keys_of,
-    unknown_keys,
-)
+from tests.executor.keys import KEYS, RUNNERS, keys_of, unknown_keys
 from tests.executor.rendered import config_toml
 from tests.executor.source import differences, known_keys
 from tests.support.configured import CERTIFICATE, STRATEGIES
@@ -19,7 +14,7 @@ AMOUNTS = {"cpu": "1", "memory": "1Gi", "ephemeralStorage": "1Gi"}
 BOUNDS = {"requests": AMOUNTS, "limits": AMOUNTS}
 OLD: dict[str, Any] = {
     "registries": [
-        {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE, "pull": "in", "push": "out"},
+        {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE, "pull": "in", "push": "out"}
     ],
     "runners.main.resources": {**BOUNDS, "service": BOUNDS},
     "runners.main.environment": {"GREETING": "hello"},
@@ -107,8 +102,8 @@ def test_each_difference_from_the_source_is_a_line() -> None:
 
     assert differences("18.9.0", right) == []
     assert differences("18.9.0", right - {"runners.builds_dir"}) == [
-        "runner 18.9.0 does not know runners.builds_dir, which the table dates to 0.1.5",
+        "runner 18.9.0 does not know runners.builds_dir, which the table dates to 0.1.5"
     ]
     assert differences("18.9.0", right | {late}) == [
-        f"runner 18.9.0 already knows {late}, which the table dates to 18.11.0",
+        f"runner 18.9.0 already knows {late}, which the table dates to 18.11.0"
     ]

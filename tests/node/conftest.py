@@ -22,10 +22,7 @@ import pytest
 from dev.local.stack import LocalStack
 from dev.node.images.store import Store
 from dev.node.node import Node
-from dev.node.registry import (
-    LOGIN,
-    USER,
-)
+from dev.node.registry import LOGIN, USER
 from dev.paths import STATE_VARIABLE, state_folder
 from tests.support.cluster import account, deployed_manager
 from tests.support.kubernetes import core_v1
@@ -77,9 +74,7 @@ def node(shared: Shared) -> Iterator[Node]:
 
 @pytest.fixture(scope="session")
 def stack(
-    node: Node,
-    shared: Shared,
-    tmp_path_factory: pytest.TempPathFactory,
+    node: Node, shared: Shared, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[NodeStack]:
     # Beside the cluster's, since it is of the objects there: a node that goes leaves both.
     state = node.cluster.state.parent / "node-tests"

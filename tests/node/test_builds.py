@@ -70,9 +70,7 @@ def built(runner: Callable[..., Runner], shared: Shared) -> Callable[[str], Buil
 
 @pytest.mark.parametrize("name", WITHIN_REACH)
 def test_a_job_builds_and_pushes_an_image_that_runs(
-    name: str,
-    node: Node,
-    built: Callable[[str], Built],
+    name: str, node: Node, built: Callable[[str], Built]
 ) -> None:
     build = built(name)
 
@@ -92,11 +90,7 @@ def test_a_job_builds_and_pushes_an_image_that_runs(
 
 @pytest.mark.parametrize("name", WITHIN_REACH)
 def test_all_strategies_push_the_same_image(
-    name: str,
-    node: Node,
-    shared: Shared,
-    built: Callable[[str], Built],
-    tmp_path: Path,
+    name: str, node: Node, shared: Shared, built: Callable[[str], Built], tmp_path: Path
 ) -> None:
     config = inspect(node, built(name).image, LOGIN, config=True)["config"]
 

@@ -8,12 +8,7 @@ import pytest
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from tests.support.node.jobs import Runner
-from tests.support.node.project import (
-    TEMPLATES,
-    TOOLS,
-    pipeline,
-    run_image,
-)
+from tests.support.node.project import TEMPLATES, TOOLS, pipeline, run_image
 
 SECONDS = 45
 """Far longer than what else a build takes at times, with others beside it."""
@@ -40,10 +35,7 @@ REUSED = {
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_second_build_reuses_the_costly_step(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     """It builds what changed."""
     results = [
@@ -59,7 +51,7 @@ def test_a_second_build_reuses_the_costly_step(
                     "fixed.txt": f"{tag}\n",
                     "changing.txt": f"{text}\n",
                 },
-            ),
+            )
         )
         for text in ("one", "two")
     ]

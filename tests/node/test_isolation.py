@@ -69,9 +69,7 @@ def test_the_table_has_every_variant_and_every_attempt() -> None:
 
 @pytest.mark.parametrize("name", TRIED)
 def test_a_job_reaches_what_the_page_says_and_nothing_else(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
+    name: str, node: Node, runner: Callable[..., Runner]
 ) -> None:
     found = runner(name)
     own = account(node.cluster, f"gitlab-job-{name}", found.namespace)

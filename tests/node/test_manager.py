@@ -18,8 +18,7 @@ from tests.support.node.real import BINARY, RealRunner, follow, trace_of
 pytestmark = [
     pytest.mark.parametrize("name", ["kaniko"]),
     pytest.mark.skipif(
-        BINARY is None,
-        reason=f"no gitlab-runner {pinned()} is on PATH; name one in {VARIABLE}",
+        BINARY is None, reason=f"no gitlab-runner {pinned()} is on PATH; name one in {VARIABLE}"
     ),
 ]
 WAITS = Pipeline(script=["until test -e /builds/go-on; do sleep 1; done", "echo went on"], files={})
@@ -44,9 +43,7 @@ def _pods(node: Node, namespace: str) -> list[str]:
 
 
 def test_a_manager_that_is_to_stop_ends_its_job_first(
-    name: str,
-    node: Node,
-    runner: Callable[..., RealRunner],
+    name: str, node: Node, runner: Callable[..., RealRunner]
 ) -> None:
     """What a rollout of its Deployment asks for (gitlab-runner:docs/commands, Signals)."""
     found = runner(name)
@@ -63,9 +60,7 @@ def test_a_manager_that_is_to_stop_ends_its_job_first(
 
 
 def test_a_terminated_manager_fails_its_job_and_removes_the_pod(
-    name: str,
-    node: Node,
-    runner: Callable[..., RealRunner],
+    name: str, node: Node, runner: Callable[..., RealRunner]
 ) -> None:
     found = runner(name)
     with _running(found) as (managed, pod):
@@ -78,9 +73,7 @@ def test_a_terminated_manager_fails_its_job_and_removes_the_pod(
 
 
 def test_the_pod_of_a_killed_manager_ends_with_the_jobs_time(
-    name: str,
-    node: Node,
-    runner: Callable[..., RealRunner],
+    name: str, node: Node, runner: Callable[..., RealRunner]
 ) -> None:
     """GitLab learns nothing of it, and the next manager takes other jobs."""
     found = runner(name)

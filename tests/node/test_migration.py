@@ -31,10 +31,7 @@ def _pipeline(job: dict[str, Any], registry: str, tag: str) -> Pipeline:
 
 @pytest.mark.parametrize("name", ["dind", "dind-socket", "dood"])
 def test_the_docker_pipeline_pushes_an_image(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     result = runner(name).run(_pipeline(DOCKER["build"], LOGIN.address, tag))
 
@@ -44,10 +41,7 @@ def test_the_docker_pipeline_pushes_an_image(
 
 @pytest.mark.parametrize("name", ["kaniko"])
 def test_the_kaniko_pipeline_pushes_an_image(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     # Without the runner's flags, Kaniko speaks plain HTTP to private addresses and to no names
     # (google/go-containerregistry:pkg/name/registry.go), and no public CA vouches for a test's.

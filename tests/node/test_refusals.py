@@ -13,12 +13,7 @@ from dev.node.registry import LOGIN, OPEN, Kind
 from tests.support.kubernetes import apps_v1, core_v1
 from tests.support.node import registries
 from tests.support.node.jobs import Control, Pipeline, Runner
-from tests.support.node.project import (
-    TEMPLATES,
-    TOOLS,
-    assert_explained,
-    pipeline,
-)
+from tests.support.node.project import TEMPLATES, TOOLS, assert_explained, pipeline
 from tests.support.node.shared import Shared
 
 NO_LOGIN = {
@@ -35,9 +30,7 @@ NOTHING_TO_PULL: dict[str, str | bytes] = {"Dockerfile": "FROM scratch\nCOPY Doc
 
 @pytest.mark.parametrize("name", NO_LOGIN)
 def test_a_push_without_the_login_fails_and_says_so(
-    name: str,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, runner: Callable[..., Runner], tag: str
 ) -> None:
     job = pipeline(TEMPLATES[name], name, tag, LOGIN, NOTHING_TO_PULL, cache="false")
     without = dataclasses.replace(
@@ -54,10 +47,7 @@ def test_a_push_without_the_login_fails_and_says_so(
 
 @pytest.mark.parametrize(("name", "level"), [("kaniko", "restricted"), ("buildkit", "baseline")])
 def test_a_stricter_namespace_refuses_the_jobs_pod(
-    name: str,
-    level: str,
-    node: Node,
-    runner: Callable[..., Runner],
+    name: str, level: str, node: Node, runner: Callable[..., Runner]
 ) -> None:
     found = runner(name)
     label = "pod-security.kubernetes.io/enforce"
@@ -83,9 +73,7 @@ def test_a_stricter_namespace_refuses_the_jobs_pod(
     ],
 )
 def test_what_the_node_has_not_ends_the_job_with_its_name(
-    name: str,
-    reason: str,
-    runner: Callable[..., Runner],
+    name: str, reason: str, runner: Callable[..., Runner]
 ) -> None:
     result = runner(name).run(Pipeline(script=["true"], files={}), patience=15)
 
@@ -95,9 +83,7 @@ def test_what_the_node_has_not_ends_the_job_with_its_name(
 
 @pytest.mark.parametrize("name", ["dood"])
 def test_a_dood_job_without_an_engine_does_not_start(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
+    name: str, node: Node, runner: Callable[..., Runner]
 ) -> None:
     """It says why."""
     registries.stop_docker(node)
@@ -121,10 +107,7 @@ UNREACHABLE = {
 @pytest.mark.parametrize("name", TOOLS)
 @pytest.mark.parametrize("wrong", UNREACHABLE)
 def test_a_missing_registry_fails_the_push_and_is_named(
-    wrong: str,
-    name: str,
-    runner: Callable[..., Runner],
-    tag: str,
+    wrong: str, name: str, runner: Callable[..., Runner], tag: str
 ) -> None:
     address, message = UNREACHABLE[wrong]
     host, _, port = address.partition(":")
@@ -143,15 +126,12 @@ def test_a_missing_registry_fails_the_push_and_is_named(
     [("dind", "docker-storage"), ("buildkit", "buildkit-state"), ("buildah", "containers")],
 )
 def test_a_full_disk_fails_the_build_and_says_so(
-    name: str,
-    volume: str,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, volume: str, runner: Callable[..., Runner], tag: str
 ) -> None:
     """The folder of the layers is so small as the disk of a node that is full."""
     small = {"name": volume, "emptyDir": {"medium": "Memory", "sizeLimit": "96Mi"}}
     files: dict[str, str | bytes] = {
-        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN dd if=/dev/zero of=/large bs=1M count=200\n",
+        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN dd if=/dev/zero of=/large bs=1M count=200\n"
     }
     found = runner(name)
     found.patch({"volumes": [small]})
@@ -163,12 +143,9 @@ def test_a_full_disk_fails_the_build_and_says_so(
 
 
 def test_a_build_over_its_memory_limit_is_killed_and_says_so(
-    runner: Callable[..., Runner],
-    tag: str,
+    runner: Callable[..., Runner], tag: str
 ) -> None:
-    files: dict[str, str | bytes] = {
-        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN tail /dev/zero\n",
-    }
+    files: dict[str, str | bytes] = {"Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN tail /dev/zero\n"}
 
     result = runner("small").run(pipeline("kaniko", "small", tag, LOGIN, files, cache="false"))
 
@@ -178,20 +155,14 @@ def test_a_build_over_its_memory_limit_is_killed_and_says_so(
 
 @pytest.mark.parametrize("name", ["dind"])
 def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     assert _left_by_a_cancelled_job(name, node, runner, tag) == []
 
 
 @pytest.mark.parametrize("name", ["buildx"])
 def test_a_cancelled_buildx_job_leaves_its_buildkit_pod(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     """Its plan warns of that."""
     (pod,) = _left_by_a_cancelled_job(name, node, runner, tag)
@@ -203,15 +174,12 @@ def test_a_cancelled_buildx_job_leaves_its_buildkit_pod(
 
 
 def _left_by_a_cancelled_job(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> list[str]:
     # Its command line is seen on this machine, and no other is the same.
     sleep = ["sleep", str(1000 + int(tag, 16))]
     files: dict[str, str | bytes] = {
-        "Dockerfile": f"ARG BASE\nFROM ${{BASE}}\nRUN {' '.join(sleep)}\n",
+        "Dockerfile": f"ARG BASE\nFROM ${{BASE}}\nRUN {' '.join(sleep)}\n"
     }
     job = pipeline(TEMPLATES[name], name, tag, LOGIN, files, cache="false")
     found = runner(name)
@@ -260,14 +228,10 @@ BROKEN_OFF = (
 
 @pytest.mark.parametrize("name", ["kaniko", "dood", "buildkit", "buildah"])
 def test_a_registry_that_stops_during_a_push_fails_the_job(
-    name: str,
-    node: Node,
-    shared: Shared,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, shared: Shared, runner: Callable[..., Runner], tag: str
 ) -> None:
     files: dict[str, str | bytes] = {
-        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN head -c 100000000 /dev/urandom >/large\n",
+        "Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN head -c 100000000 /dev/urandom >/large\n"
     }
     repository = f"interrupted-{tag}"
     job = pipeline(TEMPLATES[name], repository, tag, OPEN, files, cache="false")

@@ -6,21 +6,9 @@ import pytest
 
 from dev.node.images.catalogue import BASE
 from dev.node.node import Node
-from dev.node.registry import (
-    LOGIN,
-    MIRROR,
-    OPEN,
-    PRIVATE,
-    Kind,
-)
+from dev.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, Kind
 from tests.support.node.jobs import Runner
-from tests.support.node.project import (
-    FILES,
-    TEMPLATES,
-    TOOLS,
-    pipeline,
-    run_image,
-)
+from tests.support.node.project import FILES, TEMPLATES, TOOLS, pipeline, run_image
 from tests.support.node.shared import Shared
 
 
@@ -33,11 +21,7 @@ def kind(request: pytest.FixtureRequest, shared: Shared) -> Iterator[Kind]:
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_build_pulls_from_and_pushes_to_a_registry(
-    name: str,
-    kind: Kind,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, kind: Kind, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     result = runner(name).run(pipeline(TEMPLATES[name], name, tag, kind, FILES))
 
@@ -47,10 +31,7 @@ def test_a_build_pulls_from_and_pushes_to_a_registry(
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_an_image_of_docker_hub_comes_from_the_mirror(
-    name: str,
-    node: Node,
-    runner: Callable[..., Runner],
-    tag: str,
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     # Docker Hub itself cannot be reached, and has no such image.
     job = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES, build_args=f"BASE={BASE}")

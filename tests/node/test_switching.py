@@ -12,17 +12,14 @@ from tests.support.node.stack import NodeStack
 
 
 def test_a_running_job_keeps_its_strategy_during_a_switch(
-    stack: NodeStack,
-    runner: Callable[..., Runner],
-    tag: str,
+    stack: NodeStack, runner: Callable[..., Runner], tag: str
 ) -> None:
     """The next job has the new one."""
     """From dind, so that all that it had is taken away, and its level is lowered."""
     _switch(stack, "dind")
     before = pipeline("dind", "switching", f"{tag}-before", LOGIN, FILES)
     build = dataclasses.replace(
-        before,
-        script=["until test -e /builds/go-on; do sleep 1; done", *before.script],
+        before, script=["until test -e /builds/go-on; do sleep 1; done", *before.script]
     )
     control = Control()
     with ThreadPoolExecutor() as pool:

@@ -15,8 +15,7 @@ COMMANDS = ["preview", "drift", "compare", "explain", "policies"]
 
 
 def test_the_help_lists_every_command_and_exit_code(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["commands", "--help"])
 
@@ -34,11 +33,7 @@ def test_the_help_imports_no_engine() -> None:
         "import sys; from commands.app import main; main(['--help']); print(list(sys.modules))"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=CHECKOUT,
-        check=True,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", program], cwd=CHECKOUT, check=True, capture_output=True, text=True
     )
 
     assert "'typer'" in answer.stdout
@@ -59,8 +54,7 @@ def test_without_a_command_the_help_is_a_failure(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("arguments", [["preview", "--stak"], ["previw"], ["compare"]], ids=str)
 def test_a_usage_error_is_a_failure_and_never_a_change(
-    arguments: list[str],
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == ExitCode.FAILED
     assert "--help" in capsys.readouterr().err
@@ -127,8 +121,7 @@ def test_what_cannot_be_explained_is_one_line(
 
 
 def test_policies_read_the_state_in_the_stacks_backend(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Stack:
         """A stack whose backend has no resources of it."""

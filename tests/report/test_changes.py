@@ -23,10 +23,7 @@ def _report(name: str) -> Report:
 
 
 @pytest.mark.parametrize("name", CHANGES_AND_CODES)
-def test_the_note_is_as_reviewed(
-    name: str,
-    snapshot: SnapshotAssertion,
-) -> None:
+def test_the_note_is_as_reviewed(name: str, snapshot: SnapshotAssertion) -> None:
     report = _report(name)
 
     text = note.write(report).replace(report.digest, "<digest>")

@@ -72,10 +72,7 @@ def _change() -> object:
     return pre_event("create", f"urn:pulumi:dev::image-builds::{kind}::a", kind, new={"data": {}})
 
 
-def test_every_output_is_written_and_the_code_says_changes(
-    tmp_path: Path,
-    seen: list[Any],
-) -> None:
+def test_every_output_is_written_and_the_code_says_changes(tmp_path: Path, seen: list[Any]) -> None:
     assert _run(tmp_path) == ExitCode.NO_CHANGE
 
     seen.append(_change())
@@ -86,19 +83,14 @@ def test_every_output_is_written_and_the_code_says_changes(
     assert json.loads((tmp_path / "out" / "plan.json").read_text("utf-8"))["create"] == 1
 
 
-def test_a_stack_without_a_file_is_reported_without_lines(
-    tmp_path: Path,
-    seen: list[Any],
-) -> None:
+def test_a_stack_without_a_file_is_reported_without_lines(tmp_path: Path, seen: list[Any]) -> None:
     seen.append(_change())
 
     assert _run(tmp_path, "--stack", "nowhere") == ExitCode.CHANGES
 
 
 def test_an_error_of_pulumi_is_one_line(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def select(*_: object, **__: object) -> object:
         raise auto.CommandError(cast("Any", "no stack named; planted"))
@@ -112,8 +104,7 @@ def test_an_error_of_pulumi_is_one_line(
 
 
 def test_the_users_own_stack_is_selected_and_served_the_program(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[str] = []
 
@@ -137,8 +128,7 @@ def test_the_users_own_stack_is_selected_and_served_the_program(
 @pytest.mark.usefixtures("pipeline")
 @pytest.mark.parametrize("deltas", [(), (RAISED,)])
 def test_a_merge_request_gets_its_note_and_its_label(
-    monkeypatch: pytest.MonkeyPatch,
-    deltas: tuple[Any, ...],
+    monkeypatch: pytest.MonkeyPatch, deltas: tuple[Any, ...]
 ) -> None:
     said: list[object] = []
 
@@ -158,8 +148,7 @@ def test_a_merge_request_gets_its_note_and_its_label(
 
 @pytest.mark.usefixtures("pipeline")
 def test_a_note_that_cannot_be_written_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> None:
         message = "GitLab answers 401: make a token"
@@ -173,8 +162,7 @@ def test_a_note_that_cannot_be_written_is_a_warning(
 
 
 def test_without_a_token_the_pipeline_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CI_MERGE_REQUEST_IID", "7")
 
@@ -185,14 +173,10 @@ def test_without_a_token_the_pipeline_says_so(
 
 @pytest.mark.usefixtures("pipeline")
 @pytest.mark.parametrize(
-    ("reviewed", "refused"),
-    [(REPORT.digest, False), (None, False), ("fedcba9876543210", True)],
+    ("reviewed", "refused"), [(REPORT.digest, False), (None, False), ("fedcba9876543210", True)]
 )
 def test_only_the_plan_that_was_reviewed_is_let_through(
-    monkeypatch: pytest.MonkeyPatch,
-    reviewed: str | None,
-    *,
-    refused: bool,
+    monkeypatch: pytest.MonkeyPatch, reviewed: str | None, *, refused: bool
 ) -> None:
     def seen(*_: object) -> str | None:
         return reviewed
@@ -204,9 +188,7 @@ def test_only_the_plan_that_was_reviewed_is_let_through(
 
 @pytest.mark.usefixtures("pipeline")
 def test_what_was_reviewed_must_be_known_if_there_is_a_token(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    seen: list[Any],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[Any]
 ) -> None:
     def refuse(*_: object) -> None:
         message = "GitLab answers 500"

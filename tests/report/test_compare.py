@@ -138,10 +138,7 @@ class TestReport:
         ("strategy", "rule"), [("dind", "no-dind-in-prod"), ("buildx", "no-buildx-in-prod")]
     )
     def test_policies_go_by_the_name_of_the_stack(
-        self,
-        strategy: str,
-        rule: str,
-        clone: Clone,
+        self, strategy: str, rule: str, clone: Clone
     ) -> None:
         clone.write({"runners.main.strategy": STRATEGIES[strategy]}, stack="prod")
 
@@ -326,9 +323,7 @@ class TestGaps:
 
 class TestIsolation:
     def test_nothing_of_the_environment_is_read(
-        self,
-        clone: Clone,
-        monkeypatch: pytest.MonkeyPatch,
+        self, clone: Clone, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The SDK looks for keys that the config lacks in the environment."""
         for name in ("KUBECONFIG", "GITLAB_TOKEN", "PULUMI_K8S_CLUSTER_IDENTIFIER"):
@@ -362,9 +357,7 @@ class TestIsolation:
         assert _report() == _report()
 
     def test_the_sdk_and_the_program_print_nothing(
-        self,
-        clone: Clone,
-        capfd: pytest.CaptureFixture[str],
+        self, clone: Clone, capfd: pytest.CaptureFixture[str]
     ) -> None:
         clone.write(SERVICE)
 
@@ -383,9 +376,7 @@ class TestErrors:
         return said.err
 
     def test_one_in_the_stack_file_reads_as_in_a_preview(
-        self,
-        clone: Clone,
-        capfd: pytest.CaptureFixture[str],
+        self, clone: Clone, capfd: pytest.CaptureFixture[str]
     ) -> None:
         clone.write({"runners.main.tagz": ["x"]})
 
@@ -395,9 +386,7 @@ class TestErrors:
         )
 
     def test_one_in_the_base_names_the_commit(
-        self,
-        clone: Clone,
-        capfd: pytest.CaptureFixture[str],
+        self, clone: Clone, capfd: pytest.CaptureFixture[str]
     ) -> None:
         clone.start_with({"gitlab": MISSING})
         clone.write()
@@ -425,28 +414,20 @@ class TestErrors:
         ],
     )
     def test_what_is_not_a_config_has_no_traceback(
-        self,
-        text: str,
-        message: str,
-        clone: Clone,
-        capfd: pytest.CaptureFixture[str],
+        self, text: str, message: str, clone: Clone, capfd: pytest.CaptureFixture[str]
     ) -> None:
         clone.write_text(text)
 
         assert message in self._error(capfd)
 
     def test_a_stack_without_a_file_is_named(
-        self,
-        clone: Clone,
-        capfd: pytest.CaptureFixture[str],
+        self, clone: Clone, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert clone.folder.is_dir()
         assert "Pulumi.none.yaml does not exist" in self._error(capfd, "none")
 
     def test_a_missing_base_says_how_to_get_it(
-        self,
-        clone: Clone,
-        capfd: pytest.CaptureFixture[str],
+        self, clone: Clone, capfd: pytest.CaptureFixture[str]
     ) -> None:
         code = main(["compare", "--base", "0123abc", "--output", str(clone.folder)])
 
@@ -458,10 +439,7 @@ class TestErrors:
 
 class TestCommand:
     def test_it_writes_and_prints_note_and_page(
-        self,
-        clone: Clone,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
+        self, clone: Clone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         clone.write(DOOD)
         output = tmp_path / "build" / "offline"
@@ -476,10 +454,7 @@ class TestCommand:
         assert said.endswith(f"Full report: {output / 'report.html'}\n")
 
     def test_no_change_names_no_page(
-        self,
-        clone: Clone,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
+        self, clone: Clone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert clone.folder.is_dir()
 
@@ -502,10 +477,8 @@ class TestCommand:
             encoding="utf-8",
         )
 
-        assert answer.returncode in {
-            ExitCode.NO_CHANGE,
-            ExitCode.CHANGES,
-            ExitCode.RISK_RAISED,
-        }, answer.stderr
+        assert answer.returncode in {ExitCode.NO_CHANGE, ExitCode.CHANGES, ExitCode.RISK_RAISED}, (
+            answer.stderr
+        )
         assert answer.stderr == ""
         assert answer.stdout.startswith("dev: ")

@@ -17,17 +17,9 @@ from report.inputs import helm, live
 from report.inputs.events import read_refresh
 from report.inputs.preview import Preview
 from report.model import ObjectChange, Report
-from report.outputs import (
-    gitlab,
-    phrases,
-    terminal,
-)
-from report.outputs import (
-    html as page,
-)
-from report.outputs import (
-    markdown as note,
-)
+from report.outputs import gitlab, phrases, terminal
+from report.outputs import html as page
+from report.outputs import markdown as note
 from report.redact import Scrubber
 from report.tree import Pair
 from tests.support.previews import diagnostic, pre_event, received
@@ -102,7 +94,7 @@ def test_what_is_gone_counts_as_deleted() -> None:
 
 def test_other_resources_are_compared_by_their_inputs() -> None:
     report = _report(
-        refreshed(USER_RUNNER, "update", {"tag": "a"}, outputs={"token": "x"}, new={"tag": "b"}),
+        refreshed(USER_RUNNER, "update", {"tag": "a"}, outputs={"token": "x"}, new={"tag": "b"})
     )
 
     (change,) = report.resources
@@ -138,9 +130,7 @@ def test_config_toml_is_listed_key_by_key_with_its_risk() -> None:
         for value in ("false", "true")
     ]
     change = live.object_changes(
-        objects[0]["ConfigMap n/b"],
-        objects[1]["ConfigMap n/b"],
-        Scrubber(),
+        objects[0]["ConfigMap n/b"], objects[1]["ConfigMap n/b"], Scrubber()
     )
     found = live.Release(
         objects=Pair(objects[0], objects[1]),
@@ -255,10 +245,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
 
 @pytest.mark.parametrize("report", [QUIET, DRIFTED], ids=["quiet", "drifted"])
 def test_files_are_written_where_something_differs(
-    tmp_path: Path,
-    seen: list[Report],
-    capsys: pytest.CaptureFixture[str],
-    report: Report,
+    tmp_path: Path, seen: list[Report], capsys: pytest.CaptureFixture[str], report: Report
 ) -> None:
     seen.append(report)
     folder = tmp_path / "out"
@@ -273,9 +260,7 @@ def test_files_are_written_where_something_differs(
 
 @pytest.mark.usefixtures("seen")
 def test_without_helm_nothing_is_compared(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -301,9 +286,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return published
 
 
-def test_the_issue_lists_the_drift_and_is_closed_without_any(
-    pipeline: list[Any],
-) -> None:
+def test_the_issue_lists_the_drift_and_is_closed_without_any(pipeline: list[Any]) -> None:
     publish_issue(DRIFTED)
     publish_issue(QUIET)
     publish_issue(dataclasses.replace(QUIET, errors=("not looked at",)))
@@ -315,9 +298,7 @@ def test_the_issue_lists_the_drift_and_is_closed_without_any(
 
 
 def test_without_a_token_the_pipeline_says_so(
-    pipeline: list[Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    pipeline: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(TOKEN)
 
@@ -328,8 +309,7 @@ def test_without_a_token_the_pipeline_says_so(
 
 @pytest.mark.usefixtures("pipeline")
 def test_an_issue_that_cannot_be_written_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> None:
         message = "GitLab answers 401: make a token"

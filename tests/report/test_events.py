@@ -14,12 +14,7 @@ from report.inputs.events import RELEASE, read
 from report.redact import Scrubber
 from tests.support.configured import configure
 from tests.support.harness import deploy, eventually
-from tests.support.previews import (
-    diagnostic,
-    pre_event,
-    prelude,
-    stack,
-)
+from tests.support.previews import diagnostic, pre_event, prelude, stack
 
 SECRET_KIND = "kubernetes:core/v1:Secret"
 NOTHING = Charts(None)
@@ -237,8 +232,7 @@ class RegisteringStack(FakeStack):
 
 
 def test_the_provider_renders_releases_that_the_program_changes(
-    asked: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    asked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[dict[str, Any]] = []
 
@@ -267,8 +261,7 @@ def test_the_provider_renders_releases_that_the_program_changes(
 
 
 def test_a_failure_of_the_provider_shows_no_output(
-    asked: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    asked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def invoke(*_: object) -> None:
         message = "planted"

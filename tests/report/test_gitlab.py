@@ -80,11 +80,7 @@ class FakeGitLab:
         return [item["description"] for item in self.issues.values() if item["state"] == "opened"]
 
     def answer_issue(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, list[str]],
-        body: dict[str, Any],
+        self, method: str, path: str, query: dict[str, list[str]], body: dict[str, Any]
     ) -> tuple[int, Any, int | None]:
         """Answer what is asked of issues, which come in pages of two too."""
         found = re.search(r"/issues/(\d+)(/notes)?$", path)
@@ -122,10 +118,7 @@ class FakeGitLab:
         return None
 
     def answer(  # noqa: PLR0911 - one for each kind of request
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any],
+        self, method: str, path: str, body: dict[str, Any]
     ) -> tuple[int, Any, int | None]:
         """Return status, content and the number of the next page."""
         parts = urlsplit(path)
@@ -240,8 +233,7 @@ def test_our_note_is_found_on_a_later_page(fake: FakeGitLab, address: Address) -
 
 
 def test_notes_of_other_environments_and_of_other_people_stay(
-    fake: FakeGitLab,
-    address: Address,
+    fake: FakeGitLab, address: Address
 ) -> None:
     others = [fake.add(f"{marker('prod')}\nx"), fake.add(TEXT, author=2), fake.add(f"> {TEXT}")]
     before = [fake.notes[number]["body"] for number in others]
@@ -253,8 +245,7 @@ def test_notes_of_other_environments_and_of_other_people_stay(
 
 
 def test_two_pipelines_at_once_leave_the_note_of_the_later(
-    fake: FakeGitLab,
-    address: Address,
+    fake: FakeGitLab, address: Address
 ) -> None:
     def other_pipeline() -> None:
         fake.before_created = lambda: None
@@ -283,10 +274,7 @@ def test_many_pipelines_at_once_leave_one_note(fake: FakeGitLab, address: Addres
     assert _bodies(fake) == [TEXT]
 
 
-def test_a_duplicate_that_is_already_deleted_is_fine(
-    fake: FakeGitLab,
-    address: Address,
-) -> None:
+def test_a_duplicate_that_is_already_deleted_is_fine(fake: FakeGitLab, address: Address) -> None:
     fake.add(TEXT)
     fake.add(TEXT)
     fake.failures = [Failure(404, times=1, method="DELETE")]
@@ -321,10 +309,7 @@ def test_the_reviewed_plan_is_that_of_the_note(fake: FakeGitLab, address: Addres
     assert reviewed_digest(address, "abc", "dev") == "0123456789abcdef"
 
 
-def test_drift_opens_one_issue_which_later_runs_edit(
-    fake: FakeGitLab,
-    address: Address,
-) -> None:
+def test_drift_opens_one_issue_which_later_runs_edit(fake: FakeGitLab, address: Address) -> None:
     publish_issue(address, "dev", "dev: 1 changed", DRIFT)
     publish_issue(address, "dev", "dev: 2 changed", f"{DRIFT} more")
 
@@ -340,10 +325,7 @@ def test_an_issue_that_says_the_same_is_left_alone(fake: FakeGitLab, address: Ad
     assert not [request for request in fake.requests if request.startswith("PUT")]
 
 
-def test_new_drift_after_a_closed_issue_opens_another(
-    fake: FakeGitLab,
-    address: Address,
-) -> None:
+def test_new_drift_after_a_closed_issue_opens_another(fake: FakeGitLab, address: Address) -> None:
     publish_issue(address, "dev", "dev: 1 changed", DRIFT)
     publish_issue(address, "dev", "dev: nothing", None)
     publish_issue(address, "dev", "dev: nothing", None)
@@ -368,8 +350,7 @@ def test_our_issue_is_found_on_a_later_page(fake: FakeGitLab, address: Address) 
 
 
 def test_issues_of_other_environments_and_of_other_people_stay(
-    fake: FakeGitLab,
-    address: Address,
+    fake: FakeGitLab, address: Address
 ) -> None:
     fake.open(f"{marker(drift_of('prod'))}\nx", labels="drift: prod")
     fake.open(DRIFT, author=2)
@@ -380,10 +361,7 @@ def test_issues_of_other_environments_and_of_other_people_stay(
     assert len(fake.opened()) == 3
 
 
-def test_two_comparisons_at_once_leave_one_issue_open(
-    fake: FakeGitLab,
-    address: Address,
-) -> None:
+def test_two_comparisons_at_once_leave_one_issue_open(fake: FakeGitLab, address: Address) -> None:
     def other_pipeline() -> None:
         fake.before_created = lambda: None
         fake.open(DRIFT)
@@ -434,11 +412,7 @@ CALLS: list[Callable[[Address], object]] = [
     ],
 )
 def test_a_refusal_is_one_line_with_what_to_do(
-    fake: FakeGitLab,
-    address: Address,
-    call: Callable[[Address], object],
-    status: int,
-    advice: str,
+    fake: FakeGitLab, address: Address, call: Callable[[Address], object], status: int, advice: str
 ) -> None:
     fake.failures = [Failure(status)]
 
@@ -466,14 +440,10 @@ def test_what_passes_is_tried_again(fake: FakeGitLab, address: Address, status: 
 
 
 @pytest.mark.parametrize(
-    ("asked", "waited"),
-    [("3", 3), ("86400", 30), ("Tue, 24 Nov 2026 21:00:00 GMT", 30)],
+    ("asked", "waited"), [("3", 3), ("86400", 30), ("Tue, 24 Nov 2026 21:00:00 GMT", 30)]
 )
 def test_a_wait_that_the_server_asks_for_is_kept_but_bounded(
-    fake: FakeGitLab,
-    address: Address,
-    asked: str,
-    waited: int,
+    fake: FakeGitLab, address: Address, asked: str, waited: int
 ) -> None:
     fake.failures = [Failure(429, times=1, headers={"Retry-After": asked})]
 
@@ -483,9 +453,7 @@ def test_a_wait_that_the_server_asks_for_is_kept_but_bounded(
 
 
 def test_a_server_that_does_not_answer_is_given_up(
-    fake: FakeGitLab,
-    address: Address,
-    monkeypatch: pytest.MonkeyPatch,
+    fake: FakeGitLab, address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gitlab, "_TIMEOUT", 0.05)
     fake.failures = [Failure(200, delay=1)]

@@ -11,12 +11,7 @@ from kubernetes import config
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from report.inputs import live
-from report.inputs.live import (
-    Kubeconfig,
-    LiveError,
-    keep_requested,
-    object_changes,
-)
+from report.inputs.live import Kubeconfig, LiveError, keep_requested, object_changes
 from report.model import PropertyChange
 from report.redact import SECRET, Scrubber
 
@@ -64,9 +59,7 @@ DRIFTED: list[tuple[Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("wanted", "found", "seen"), DRIFTED)
 def test_what_was_asked_for_and_is_another_is_drift(
-    wanted: dict[str, Any],
-    found: dict[str, Any],
-    seen: dict[str, Any],
+    wanted: dict[str, Any], found: dict[str, Any], seen: dict[str, Any]
 ) -> None:
     assert keep_requested(wanted, found) == seen
 
@@ -125,8 +118,7 @@ def _helm(folder: Path, content: str, code: int = 0) -> Path:
 
 
 def test_a_manifest_is_compared_as_the_api_server_stores_it(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
     asked: list[dict[str, Any]] = []
@@ -146,7 +138,7 @@ def test_a_manifest_is_compared_as_the_api_server_stores_it(
     assert asked[0]["data"] == {"a": "eA=="}
     assert asked[1]["metadata"] == {"name": "d"}
     assert [(item.operation, item.identity) for item in found.changes] == [
-        ("delete", "Deployment d"),
+        ("delete", "Deployment d")
     ]
     assert (set(found.objects.old), set(found.objects.new)) == (
         {"Secret s", "Deployment d"},
@@ -192,8 +184,7 @@ class FakeCluster:
 
 
 def test_live_objects_are_read_in_the_namespace_of_the_release(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, ...]] = []
 

@@ -11,26 +11,12 @@ from rich.console import Console
 from commands.exit_codes import ExitCode, exit_code
 from dev import browser
 from report.analysis.runner_config import meaning, parse
-from report.model import (
-    Report,
-    RiskChange,
-)
-from report.outputs import (
-    code_quality as quality,
-)
-from report.outputs import (
-    html as page,
-)
-from report.outputs import (
-    markdown as note,
-)
-from report.outputs import (
-    phrases,
-    terminal,
-)
-from report.outputs import (
-    terraform as widget,
-)
+from report.model import Report, RiskChange
+from report.outputs import code_quality as quality
+from report.outputs import html as page
+from report.outputs import markdown as note
+from report.outputs import phrases, terminal
+from report.outputs import terraform as widget
 from report.stack_file import StackFile
 from tests.support.configured import SETTINGS
 from tests.support.previews import stack_file
@@ -113,13 +99,7 @@ def test_findings_have_the_fields_that_gitlab_reads() -> None:
     assert findings[0]["location"] == {"path": "Pulumi.dev.yaml", "lines": {"begin": 7}}
     assert findings[1]["location"]["lines"] == {"begin": 1}
     assert len({item["fingerprint"] for item in findings}) == 3
-    assert set(findings[0]) == {
-        "check_name",
-        "description",
-        "fingerprint",
-        "severity",
-        "location",
-    }
+    assert set(findings[0]) == {"check_name", "description", "fingerprint", "severity", "location"}
 
 
 def test_an_error_is_found_on_its_line() -> None:
@@ -191,7 +171,7 @@ def test_a_browser_shows_the_page_in_both_colour_schemes(tmp_path: Path) -> None
     images: set[bytes] = set()
 
     for number, (shown, width, dark) in enumerate(
-        [(file, 1000, False), (file, 1000, True), (file, 500, False), (blank, 1000, False)],
+        [(file, 1000, False), (file, 1000, True), (file, 500, False), (blank, 1000, False)]
     ):
         image = tmp_path / f"{number}.png"
         browser.picture(shown, image, width=width, height=900, dark=dark)
@@ -202,8 +182,7 @@ def test_a_browser_shows_the_page_in_both_colour_schemes(tmp_path: Path) -> None
 
 
 def test_a_page_that_no_browser_shows_says_what_to_do(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -250,9 +229,7 @@ def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:
     ],
 )
 def test_the_risk_and_the_exit_code_follow_from_what_weighs(
-    deltas: tuple[RiskChange, ...],
-    risk: str,
-    code: int,
+    deltas: tuple[RiskChange, ...], risk: str, code: int
 ) -> None:
     report = dataclasses.replace(REPORT, risk_changes=deltas)
 

@@ -8,18 +8,10 @@ from rich.console import Console
 
 from commands.exit_codes import ExitCode, exit_code
 from report.model import Report
-from report.outputs import (
-    code_quality as quality,
-)
-from report.outputs import (
-    html as page,
-)
-from report.outputs import (
-    markdown as note,
-)
-from report.outputs import (
-    terminal,
-)
+from report.outputs import code_quality as quality
+from report.outputs import html as page
+from report.outputs import markdown as note
+from report.outputs import terminal
 from tests.support.changes import ONE_RUNNER, Change
 from tests.support.configured import STRATEGIES, replace_values
 from tests.support.previews import preview_change, stack_file
@@ -79,8 +71,7 @@ def test_a_deleted_resource_violates_nothing() -> None:
     [((), "no-dood-in-prod, mandatory"), ((IDENTITY,), "no-dood-in-prod, accepted")],
 )
 def test_every_output_says_whether_a_violation_is_accepted(
-    accepted: tuple[str, ...],
-    level: str,
+    accepted: tuple[str, ...], level: str
 ) -> None:
     report = _report(*accepted)
 
@@ -97,10 +88,7 @@ def test_violations_that_block_come_first_and_accepted_ones_last() -> None:
 
 
 @pytest.mark.parametrize(("accepted", "severity"), [((), "critical"), ((IDENTITY,), "info")])
-def test_a_finding_is_on_the_line_of_the_strategy(
-    accepted: tuple[str, ...],
-    severity: str,
-) -> None:
+def test_a_finding_is_on_the_line_of_the_strategy(accepted: tuple[str, ...], severity: str) -> None:
     file = stack_file(replace_values(ONE_RUNNER.settings, DOOD), accepted)
     report = _report(*accepted)
     (finding,) = [

@@ -67,10 +67,7 @@ def _release(name: str = "r", **values: object) -> Callable[[], None]:
 def _user_runner(group_id: int = 1, description: str = "") -> Callable[[], None]:
     def program() -> None:
         runner = gitlab.UserRunner(
-            "u",
-            runner_type="group_type",
-            group_id=group_id,
-            description=description,
+            "u", runner_type="group_type", group_id=group_id, description=description
         )
         pulumi.export("token", runner.token)
 
@@ -166,10 +163,7 @@ class TestRecorder:
         ],
     )
     def test_a_question_to_an_engine_is_refused(
-        self,
-        program: Callable[[], object],
-        what: str,
-        capfd: pytest.CaptureFixture[str],
+        self, program: Callable[[], object], what: str, capfd: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(pulumi.RunError, match=f"the program {what}.*, which only an engine"):
             _record(program)
@@ -221,10 +215,7 @@ class TestPlan:
         ],
     )
     def test_operations_are_those_of_the_engine(
-        self,
-        before: Callable[[], None],
-        after: Callable[[], None],
-        expected: dict[str, str],
+        self, before: Callable[[], None], after: Callable[[], None], expected: dict[str, str]
     ) -> None:
         assert _operations(before, after) == expected
 

@@ -90,7 +90,7 @@ def test_a_chart_of_a_repository_is_fetched_once(tmp_path: Path) -> None:
     assert {Path(line).name for line in asked[1:]} == {"gitlab-runner-0.86.0.tgz"}
     pulled = (tmp_path / "pulled").read_text(encoding="utf-8")
     assert pulled.startswith(
-        "pull gitlab-runner --version 0.86.0 --repo https://charts --destination ",
+        "pull gitlab-runner --version 0.86.0 --repo https://charts --destination "
     )
     assert not Path(pulled.split()[-1]).exists()
 
@@ -139,9 +139,7 @@ def _report(helm: Path | None, operation: str, **sides: Any) -> Report:  # noqa:
 def _reported(helm: Path | None, plan: Plan) -> Report:
     with Charts(helm) as charts:
         source = assemble.Source(
-            environment="test",
-            stack_file=StackFile("Pulumi.test.yaml", ""),
-            settings={},
+            environment="test", stack_file=StackFile("Pulumi.test.yaml", ""), settings={}
         )
         return assemble.report(plan, source, charts, Scrubber())
 
@@ -177,7 +175,7 @@ def test_managers_to_which_the_same_happens_share_a_sentence(tmp_path: Path) -> 
     report = _reported(helm, plan)
 
     assert [effect.text for effect in report.effects] == [
-        "The managers of runners main-1, main-2 keep running: their pods do not change.",
+        "The managers of runners main-1, main-2 keep running: their pods do not change."
     ]
 
 
@@ -206,10 +204,7 @@ def test_a_new_or_deleted_release_has_one_side(tmp_path: Path) -> None:
 
     operations = {
         operation: {item.operation for item in _report(helm, operation, **sides).objects}
-        for operation, sides in {
-            "create": {"new": _inputs()},
-            "delete": {"old": _inputs()},
-        }.items()
+        for operation, sides in {"create": {"new": _inputs()}, "delete": {"old": _inputs()}}.items()
     }
 
     assert operations == {"create": {"create"}, "delete": {"delete"}}

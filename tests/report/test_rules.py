@@ -77,7 +77,7 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             jobs(volumes={"host_path": [SOCKET]}),
             "the job pod of runner builds mounts /var/run/docker.sock from the node",
             jobs(volumes={"empty_dir": [{"name": "e", "mount_path": "/e"}]}),
-        ),
+        )
     ],
     "no-dind-in-prod": [
         (
@@ -85,7 +85,7 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             jobs(service_container_security_context=PRIVILEGED, service_memory_limit="1Gi"),
             "each service container of runner builds is privileged",
             jobs(services=[SERVICE], service_memory_limit="1Gi"),
-        ),
+        )
     ],
     "no-buildx-in-prod": [
         (
@@ -278,11 +278,7 @@ def test_every_rule_has_its_rows() -> None:
 
 @pytest.mark.parametrize(("rule", "stack", "violating", "text", "holding"), ROWS)
 def test_a_rule_is_violated_by_this_and_not_by_that(
-    rule: str,
-    stack: str,
-    violating: Resource,
-    text: str,
-    holding: Resource,
+    rule: str, stack: str, violating: Resource, text: str, holding: Resource
 ) -> None:
     assert (rule, text) in _said(violating, stack)
     assert rule not in dict(_said(holding, stack))

@@ -15,12 +15,7 @@ from commands import preview
 from commands.publishing import TOKEN
 from report.outputs import gitlab
 from tests.support.harness import deploy
-from tests.support.previews import (
-    diagnostic,
-    pre_event,
-    prelude,
-    stack,
-)
+from tests.support.previews import diagnostic, pre_event, prelude, stack
 
 MARK = "4dabf18193072939515e22adb298388d"
 MARKED = "1b47061264138c4ac30d75fd1eb44270"

@@ -90,12 +90,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         f"{C} cannot gain privileges",
     ),
     (_pod(), _pod(hostPID=True), "Pod ns/x has hostPID", "Pod ns/x no longer has hostPID"),
-    (
-        _pod(hostUsers=False),
-        _pod(),
-        "the user namespace of the node",
-        "in its own user namespace",
-    ),
+    (_pod(hostUsers=False), _pod(), "the user namespace of the node", "in its own user namespace"),
     (
         _mounts(),
         _mounts({"name": "v", "hostPath": {"path": "/etc"}}),
@@ -149,10 +144,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("safe", "risky", "raised", "lowered"), PAIRS)
 def test_a_change_raises_a_risk_and_its_reverse_lowers_it(
-    safe: dict[str, Any],
-    risky: dict[str, Any],
-    raised: str,
-    lowered: str,
+    safe: dict[str, Any], risky: dict[str, Any], raised: str, lowered: str
 ) -> None:
     there, back = _said(_changes(safe, risky)), _said(_changes(risky, safe))
 
@@ -268,10 +260,7 @@ def _release(**jobs: Any) -> dict[str, Any]:  # noqa: ANN401 - TOML
         ),
     ],
 )
-def test_config_toml_counts_like_objects(
-    jobs: dict[str, Any],
-    raised: str,
-) -> None:
+def test_config_toml_counts_like_objects(jobs: dict[str, Any], raised: str) -> None:
     kind = "kubernetes:helm.sh/v3:Release"
     event = pre_event("update", f"{URN}{kind}::main", kind, old=_release(), new=_release(**jobs))
     plan = read([event], Scrubber())

@@ -87,10 +87,7 @@ def test_runners_and_strategies_fit_together(text: str, key: str, advice: str) -
     assert_rejected(change(text), key, advice)
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["seccompProfile: RuntimeDefault", "podDisruptionBudget: true"],
-)
+@pytest.mark.parametrize("text", ["seccompProfile: RuntimeDefault", "podDisruptionBudget: true"])
 def test_a_key_needs_a_chart_that_knows_it(text: str) -> None:
     key = text.partition(":")[0]
 

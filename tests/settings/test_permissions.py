@@ -31,11 +31,7 @@ RULE = "{apiGroups: [apps], resources: [deployments], verbs: [get]}"
     ],
 )
 def test_a_rule_lists_what_exists(
-    groups: str,
-    resources: str,
-    verbs: str,
-    key: str,
-    advice: str,
+    groups: str, resources: str, verbs: str, key: str, advice: str
 ) -> None:
     rule = f"{{apiGroups: {groups}, resources: {resources}, verbs: {verbs}}}"
     settings = change(f"{STRATEGY}: {{kind: deploy, permissions: {{apps: [{rule}]}}}}")

@@ -28,9 +28,7 @@ LOGINS = "image-builds:registryCredentials"
     ],
 )
 def test_an_error_is_named_without_the_value(
-    changes: dict[str, Any],
-    key: str,
-    advice: str,
+    changes: dict[str, Any], key: str, advice: str
 ) -> None:
     configure(SETTINGS, replace_values(SECRETS, changes))
 

@@ -44,7 +44,7 @@ class Change:
     after: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     secrets: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     transforms: Mapping[tuple[str, str], Transform] = dataclasses.field(
-        default_factory=dict[tuple[str, str], Transform],
+        default_factory=dict[tuple[str, str], Transform]
     )
     accepted: tuple[str, ...] = ()
     environment: str = "test"
@@ -92,9 +92,7 @@ FOUR_RUNNERS = Deployed(
 def with_transforms(program: Callable[[], object], change: Change) -> Callable[[], None]:
     """Let a program bend the inputs of resources, as a user's own transform would."""
 
-    def bend(
-        args: pulumi.ResourceTransformationArgs,
-    ) -> pulumi.ResourceTransformationResult | None:
+    def bend(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         transform = change.transforms.get((args.type_.rpartition(":")[2], args.name))
         if transform is None:
             return None
@@ -132,7 +130,7 @@ def _manager_as_root(release: Inputs) -> None:
     runners = release["values"]["runners"]
     # An output in place of a text, as transforms may put in.
     runners["config"] = pulumi.Output.from_input(runners["config"]).apply(
-        lambda config: config.replace("privileged = false", "privileged = true"),
+        lambda config: config.replace("privileged = false", "privileged = true")
     )
 
 
@@ -203,8 +201,8 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
                 "registries": [
                     *SETTINGS["registries"],
                     {"host": "second.example.com", "insecure": True, "pull": "in", "push": "out"},
-                ],
-            },
+                ]
+            }
         ),
         CHANGES,
     ),

@@ -70,9 +70,7 @@ def chromium(profile: Path) -> Generator[Page]:
     assert program
     command = [program, *browser.FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0"]
     with subprocess.Popen(
-        [*command, "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             port = _wait(lambda: (profile / "DevToolsActivePort").read_text("utf-8").split()[0])

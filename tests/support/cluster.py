@@ -79,9 +79,7 @@ def account(cluster: ControlPlane, name: str, namespace: str) -> Account:
     """Return the credentials that a pod of this ServiceAccount would have."""
     with cluster.api() as administrator:
         token = core_v1(administrator).create_namespaced_service_account_token(
-            name,
-            namespace,
-            {"spec": {"expirationSeconds": 600}},
+            name, namespace, {"spec": {"expirationSeconds": 600}}
         )
         certificates = cast("Any", administrator).configuration.ssl_ca_cert
     return Account(cluster.addresses.server, certificates, token.status.token)
@@ -114,17 +112,14 @@ def allowed(api: client.ApiClient, namespace: str, call: Call) -> bool:
     name, _, subresource = resource.partition("/")
     attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
     review = authorization_v1(api).create_self_subject_access_review(
-        {"spec": {"resourceAttributes": {**attributes, "namespace": namespace}}},
+        {"spec": {"resourceAttributes": {**attributes, "namespace": namespace}}}
     )
     return review.status.allowed
 
 
 @contextlib.contextmanager
 def grant(
-    control_plane: ControlPlane,
-    rules: list[dict[str, list[str]]],
-    level: str,
-    job_account: str,
+    control_plane: ControlPlane, rules: list[dict[str, list[str]]], level: str, job_account: str
 ) -> Generator[tuple[str, Account]]:
     """Yield a job namespace at this Pod Security level, and a manager with only these rights."""
     namespace, manager = f"g{secrets.token_hex(4)}", "gitlab-runner-builds"

@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
     },
     "namespace": "builds",
     "registries": [
-        {"host": "registry.example.com:5000", "insecure": True, "pull": "in", "push": "out"},
+        {"host": "registry.example.com:5000", "insecure": True, "pull": "in", "push": "out"}
     ],
     "targetNamespaces": {"apps": {"create": True}},
     "runners": {"main": {"tags": ["build"], "strategy": "kaniko"}},

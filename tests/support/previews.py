@@ -57,9 +57,7 @@ def _deployed(config: str) -> tuple[RegisteredResource, ...]:
 
 
 def _run(
-    config: str,
-    change: Change,
-    state: tuple[RegisteredResource, ...] | None,
+    config: str, change: Change, state: tuple[RegisteredResource, ...] | None
 ) -> tuple[RegisteredResource, ...]:
     """Run the program with the transforms of a change; with a state it is a preview."""
     configure(*json.loads(config))

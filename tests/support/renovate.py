@@ -101,7 +101,7 @@ def _go_modules(text: str) -> Iterator[Dependency]:
     blocks = re.findall(r"(?ms)^tool \(\n(.*?)^\)", text)
     tools = re.findall(r"(?m)^tool ([^(\s]+)$", text) + re.findall(r"(?m)^\t(\S+)", "".join(blocks))
     required = list(
-        _matches(r"(?m)^(?:require )?\t?(?P<depName>\S+) (?P<currentValue>v\d\S+)", text),
+        _matches(r"(?m)^(?:require )?\t?(?P<depName>\S+) (?P<currentValue>v\d\S+)", text)
     )
     for tool in tools:
         owners = [item for item in required if f"{tool}/".startswith(f"{item.name}/")]
@@ -127,10 +127,7 @@ def _locked_packages(text: str) -> Iterator[Dependency]:
 
 _IMAGE = r"(?P<depName>[\w./-]+):(?P<currentValue>[\w.-]+)(?:@(?P<currentDigest>sha256:\w{64}))?"
 _BUILT_IN: Mapping[str, tuple[Sequence[str], Callable[[str], Iterator[Dependency]]]] = {
-    "devcontainer": (
-        [r"/^\.devcontainer/devcontainer\.json$/"],
-        _by(rf'"image": "{_IMAGE}"'),
-    ),
+    "devcontainer": ([r"/^\.devcontainer/devcontainer\.json$/"], _by(rf'"image": "{_IMAGE}"')),
     "github-actions": (
         [r"/(^|/)\.github/workflows/[^/]+\.ya?ml$/"],
         _by(

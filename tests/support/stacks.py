@@ -76,12 +76,12 @@ class Site:
 
     def preview(self) -> Outcome:
         return self._run(
-            lambda stack, see, say: stack.preview(on_event=see, on_output=say, diff=True),
+            lambda stack, see, say: stack.preview(on_event=see, on_output=say, diff=True)
         )
 
     def destroy(self) -> Outcome:
         return self._run(
-            lambda stack, see, say: stack.destroy(on_event=see, on_output=say, remove=True),
+            lambda stack, see, say: stack.destroy(on_event=see, on_output=say, remove=True)
         )
 
     def state(self) -> str:
@@ -109,8 +109,7 @@ class Site:
     def _run(
         self,
         operation: Callable[
-            [auto.Stack, Callable[[events.EngineEvent], Any], Callable[[str], Any]],
-            object,
+            [auto.Stack, Callable[[events.EngineEvent], Any], Callable[[str], Any]], object
         ],
     ) -> Outcome:
         operations: dict[str, list[str]] = {}
@@ -137,10 +136,7 @@ def fresh_site(control_plane: ControlPlane, folder: Path) -> Generator[Site]:
     """Yield a fresh stack, and remove what it left."""
     prefix = f"t{secrets.token_hex(4)}"
     stack = LocalStack(
-        "test",
-        folder / "state",
-        control_plane.kubeconfig,
-        stack_file=folder / "Pulumi.test.yaml",
+        "test", folder / "state", control_plane.kubeconfig, stack_file=folder / "Pulumi.test.yaml"
     )
     yield Site(prefix, folder, stack)
     with control_plane.api() as api:

@@ -38,7 +38,7 @@ def write(file: Path, image: Image, base: list[Path]) -> None:
                 "Config": name,
                 "RepoTags": [tag(file.with_suffix(".tar"))],
                 "Layers": [f"{digest}.tar" for digest in digests],
-            },
+            }
         ]
         with tarfile.open(file, "w") as tar:
             for path, digest in zip(layers, digests, strict=True):

@@ -25,13 +25,7 @@ from kubernetes.client.exceptions import ApiException
 
 from dev.toolchain.ensure import ensure
 from tests.executor.job import Account
-from tests.executor.pod import (
-    JOB,
-    NAME,
-    PROJECT,
-    Request,
-    job_pod,
-)
+from tests.executor.pod import JOB, NAME, PROJECT, Request, job_pod
 from tests.support.kubernetes import core_v1
 
 PATIENCE = 180.0
@@ -75,11 +69,7 @@ class Runner:
     """A runner of a stack: its config.toml, and its manager's account."""
 
     def __init__(
-        self,
-        config_toml: str,
-        account: Account,
-        folder: Path,
-        registry: Mapping[str, str],
+        self, config_toml: str, account: Account, folder: Path, registry: Mapping[str, str]
     ) -> None:
         """Read the config.
 
@@ -104,12 +94,12 @@ class Runner:
                                 "server": account.server,
                                 "certificate-authority": account.certificates,
                             },
-                        },
+                        }
                     ],
                     "users": [{"name": "manager", "user": {"token": account.token}}],
                     "contexts": [{"name": "n", "context": {"cluster": "node", "user": "manager"}}],
                     "current-context": "n",
-                },
+                }
             ),
             encoding="utf-8",
         )
@@ -120,10 +110,7 @@ class Runner:
         self.table["kubernetes"].setdefault("pod_spec", []).append({"patch": json.dumps(pod)})
 
     def run(
-        self,
-        pipeline: Pipeline,
-        control: Control | None = None,
-        patience: float = PATIENCE,
+        self, pipeline: Pipeline, control: Control | None = None, patience: float = PATIENCE
     ) -> Result:
         """Run one job to its end and remove its pod; ``patience`` is for its start, in seconds."""
         started = time.monotonic()
@@ -321,11 +308,7 @@ class Runner:
         raise PreparationError(message)
 
     def _kubectl(
-        self,
-        pod: str,
-        container: str,
-        command: str,
-        text: bytes,
+        self, pod: str, container: str, command: str, text: bytes
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             self._command(pod, container, command, *(["--stdin"] if text else [])),
@@ -394,12 +377,7 @@ def _exited(status: int) -> str:
     return f"command terminated with exit code {status}"
 
 
-def _script(
-    before: str,
-    variables: Mapping[str, str],
-    folder: str,
-    lines: Sequence[str],
-) -> str:
+def _script(before: str, variables: Mapping[str, str], folder: str, lines: Sequence[str]) -> str:
     """Write the job's script as the runner's shell does (gitlab-runner:shells/bash.go)."""
     return "\n".join(
         [
@@ -409,7 +387,7 @@ def _script(
             before,
             *(f"echo {shlex.quote('$ ' + line)}\n{line}" for line in lines),
             "",
-        ],
+        ]
     )
 
 

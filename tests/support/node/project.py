@@ -35,7 +35,7 @@ TOOLS = list(templates.builders())
 """One variant of each, where all variants of a tool would do the same."""
 
 FILES: dict[str, str | bytes] = {
-    "Dockerfile": 'ARG BASE\nFROM ${BASE}\nRUN echo hello > /hello\nCMD ["cat", "/hello"]\n',
+    "Dockerfile": 'ARG BASE\nFROM ${BASE}\nRUN echo hello > /hello\nCMD ["cat", "/hello"]\n'
 }
 """A project whose image says hello."""
 
@@ -71,10 +71,7 @@ def pipeline(
         for name, value in job["variables"].items()
     }
     return Pipeline(
-        script=job["script"],
-        files=files,
-        image=job["image"]["name"],
-        variables=variables,
+        script=job["script"], files=files, image=job["image"]["name"], variables=variables
     )
 
 

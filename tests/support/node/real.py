@@ -15,31 +15,15 @@ from typing import Any
 
 import tomlkit
 
-from tests.executor.binary import (
-    JOB_PAYLOAD,
-    Managed,
-    Manager,
-    find,
-    managing,
-)
+from tests.executor.binary import JOB_PAYLOAD, Managed, Manager, find, managing
 from tests.executor.coordinator import Coordinator
 from tests.executor.job import Account
-from tests.support.node.jobs import (
-    PATIENCE,
-    Control,
-    Pipeline,
-    Result,
-    Runner,
-)
+from tests.support.node.jobs import PATIENCE, Control, Pipeline, Result, Runner
 
 BINARY = find()
 """The real gitlab-runner, where there is one."""
 _ENDS = 1500.0
-_STATUS = {
-    "runner_system_failure": "system failure",
-    "script_failure": "failed",
-    "": "success",
-}
+_STATUS = {"runner_system_failure": "system failure", "script_failure": "failed", "": "success"}
 
 
 class RealRunner(Runner):
@@ -59,10 +43,7 @@ class RealRunner(Runner):
         self._work = folder
 
     def run(
-        self,
-        pipeline: Pipeline,
-        control: Control | None = None,
-        patience: float = PATIENCE,
+        self, pipeline: Pipeline, control: Control | None = None, patience: float = PATIENCE
     ) -> Result:
         """Run one job to its end; ``patience`` is for its start, in seconds."""
         started = time.monotonic()
@@ -121,7 +102,7 @@ class RealRunner(Runner):
                 {
                     **JOB_PAYLOAD["steps"][0],
                     "script": [*([wait] if pipeline.files else []), *pipeline.script],
-                },
+                }
             ],
         }
 

@@ -20,10 +20,7 @@ class Shared:
 
     @contextlib.contextmanager
     def hold(
-        self,
-        name: str,
-        up: Callable[[], object],
-        down: Callable[[], object],
+        self, name: str, up: Callable[[], object], down: Callable[[], object]
     ) -> Generator[None]:
         """Hold what the first worker brings ``up``, until the last one takes it ``down``.
 
