@@ -1,7 +1,9 @@
 """Where the programs of one control plane listen, kept in its folder."""
 
 import contextlib
+import functools
 import json
+import secrets
 import socket
 from collections.abc import Callable, Container
 from pathlib import Path
@@ -16,6 +18,9 @@ _PORTS = {
     "kube-scheduler": "kube-scheduler",
 }
 """The ports and which program listens on each."""
+_CHOICE = range(20_000, 32_768)
+"""Below what Linux gives to outgoing connections (ip(7), ip_local_port_range): one of those could
+take a port before its program listens."""
 
 
 class Addresses:
@@ -72,10 +77,18 @@ class Addresses:
                     continue
                 listener = held.enter_context(socket.socket())
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    listener.bind(("127.0.0.1", ports.get(name, 0)))
-                except OSError:
+                if name in ports and _bind(listener, ports[name]):
+                    continue
+                if name in ports:
                     stop_all()
-                    listener.bind(("127.0.0.1", 0))
-                ports[name] = listener.getsockname()[1]
+                candidates = iter(lambda: secrets.choice(_CHOICE), None)
+                ports[name] = next(filter(functools.partial(_bind, listener), candidates))
         write_private(self._ports_file, json.dumps(ports, indent=1))
+
+
+def _bind(listener: socket.socket, port: int) -> bool:
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
