@@ -20,6 +20,7 @@ from dev.cluster.control_plane import ControlPlane
 from dev.local.stack import LocalStack
 from dev.local.stack_file import USERNAME
 from dev.paths import CHECKOUT
+from tests.support.configured import SETTINGS
 from tests.support.kubernetes import core_v1
 
 
@@ -43,17 +44,8 @@ class Site:
         """Write the stack file."""
         runner = {"tags": ["build"], "strategy": strategy, **changes.pop("runner", {})}
         settings = {
-            "gitlab": {"url": "https://gitlab.example.com"},
-            "cluster": {
-                "kind": "onPrem",
-                "nodes": {
-                    "os": "ubuntu",
-                    "dockerSocket": True,
-                    "trusted": True,
-                    "userNamespaces": True,
-                    "selector": {"image-builds/docker-socket": "true"},
-                },
-            },
+            "gitlab": SETTINGS["gitlab"],
+            "cluster": SETTINGS["cluster"],
             "namespace": self.prefix,
             "registries": [{"host": "registry.example.com:5000", "pull": "in", "push": "out"}],
             "targetNamespaces": {f"{self.prefix}-apps": {"create": True}},
