@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice, zip_longest
 
 from components.types import ACCEPTED_RISKS
 from report.model import (
@@ -17,7 +18,9 @@ from report.model import (
 )
 
 _LONG = 200
-"""Characters after which a value of one line is cut: nobody compares more by eye."""
+"""Characters of a value of one line that are shown: nobody compares more by eye."""
+_BEFORE = 60
+"""How many of them stand before the first difference."""
 _RISK: dict[Risk, str] = {
     "failed": "the preview failed",
     "raised": "risk RAISED and not accepted",
@@ -138,21 +141,47 @@ def diff(changes: Iterable[PropertyChange]) -> Iterator[str]:
 
 
 def values(change: PropertyChange) -> Iterator[str]:
-    """Yield a value before and after; a text of several lines is compared line by line."""
-    old, new = change.old or "", change.new or ""
+    """Yield a value before and after; a text of several lines is compared line by line.
+
+    Characters that a reader cannot see are written as escapes, so that no two values look alike.
+    """
     if _is_text(change):
-        pairs = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=1)
-        yield from (line for line in pairs if not line.startswith(("---", "+++")))
+        before, after = _lines(change)
+        lines = difflib.unified_diff(before, after, lineterm="", n=1)
+        # The first two name the sides. A line of the value may begin like them.
+        yield from islice(lines, 2, None)
         return
+    old, new = _visible(change.old or ""), _visible(change.new or "")
+    pairs = enumerate(zip_longest(old, new))
+    start = max(0, next((at for at, (a, b) in pairs if a != b), 0) - _BEFORE)
     if change.old is not None:
-        yield f"- {_short(old)}"
+        yield f"- {_short(old, start)}"
     if change.new is not None:
-        yield f"+ {_short(new)}"
+        yield f"+ {_short(new, start)}"
+
+
+def _lines(change: PropertyChange) -> list[list[str]]:
+    """Return the lines of both sides; a final line break counts only where one side has none."""
+    sides = (change.old, change.new)
+    end = "\n" if all(text is None or text.endswith("\n") for text in sides) else ""
+    return [[] if text is None else _visible(text).removesuffix(end).split("\n") for text in sides]
 
 
 def _is_text(change: PropertyChange) -> bool:
     return "\n" in (change.old or "") or "\n" in (change.new or "")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONG else f"{text[:_LONG]}… ({len(text)} characters)"
+def _visible(text: str) -> str:
+    return "".join(
+        char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def _short(text: str, start: int) -> str:
+    """Cut a long value on both sides of where it differs from the other."""
+    if len(text) <= _LONG:
+        return text
+    before = "…" if start else ""
+    after = "…" if len(text) > start + _LONG else ""
+    return f"{before}{text[start : start + _LONG]}{after} ({len(text)} characters)"

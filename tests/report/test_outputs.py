@@ -11,7 +11,7 @@ from rich.console import Console
 from commands.exit_codes import ExitCode, exit_code
 from dev import browser
 from report.analysis.runner_config import meaning, parse
-from report.model import Report, RiskChange
+from report.model import PropertyChange, Report, RiskChange
 from report.outputs import code_quality as quality
 from report.outputs import html as page
 from report.outputs import markdown as note
@@ -209,6 +209,58 @@ def test_the_terminal_takes_no_markup_from_values() -> None:
         assert expected in text
     assert "… (300 characters)" in text
     assert SETTING_ERROR in _printed(BROKEN)
+
+
+@pytest.mark.parametrize("line", ["++flag", "--flag", "+++ b", "--- a", "@@ x", ""])
+def test_no_line_of_a_text_is_lost(line: str) -> None:
+    without, having = "first\nlast\n", f"first\n{line}\nlast\n"
+    added = PropertyChange(path="text", old=without, new=having)
+    removed = PropertyChange(path="text", old=having, new=without)
+    created = PropertyChange(path="text", old=None, new=having)
+
+    assert f"+{line}" in list(phrases.values(added))
+    assert f"-{line}" in list(phrases.values(removed))
+    assert list(phrases.diff([created]))[-3:] == ["+first", f"+{line}", "+last"]
+
+
+X = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (f"{X} --verify=true", f"{X} --verify=nope"),
+        (f"{X} --verify=true", f"{X} --verify=false {X}"),
+        (f"a{X}{X}b", f"a{X}{X}c"),
+        (X, f"{X}x"),
+        (f"{X}a{X}", f"{X}b{X}"),
+        ("host", "host\u200b"),
+        ("a b", "a\tb"),
+        ("a b", "a\xa0b"),
+        ("a", "a\r"),
+        ("a\nb", "a\nb\n"),
+        ("a\nb\n", "a\r\nb\n"),
+        ("a\nb\n", "a\nb\u2028\n"),
+        ("", "\n"),
+    ],
+)
+def test_no_two_values_look_alike(old: str, new: str) -> None:
+    lines = list(phrases.values(PropertyChange(path="text", old=old, new=new)))
+    removed, added = ([line[1:] for line in lines if line[0] == sign] for sign in "-+")
+
+    assert removed != added
+    assert all(line.isprintable() for line in lines)
+    assert max(map(len, lines)) < 250
+
+
+def test_a_long_value_is_cut_around_the_first_difference() -> None:
+    change = PropertyChange(path="text", old=f"{X} --verify=true {X}", new=f"{X} --verify=nope")
+    kept = "x" * 50
+
+    assert list(phrases.values(change)) == [
+        f"- …{kept} --verify=true {'x' * 135}… (615 characters)",
+        f"+ …{kept} --verify=nope (314 characters)",
+    ]
 
 
 def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:
