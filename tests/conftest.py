@@ -5,6 +5,7 @@ import pytest
 from hypothesis import settings
 
 from dev import browser
+from dev.toolchain.ensure import PROVIDER_VARIABLE
 from dev.toolchain.gitlab_runner import VARIABLE, pinned
 from tests.executor.binary import find
 
@@ -36,8 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_report_header() -> list[str]:
-    """Say who runs the jobs, and which browser opens the report's page."""
-    return [_jobs(), f"browser: {browser.find() or f'NONE, {browser.MISSING}'}"]
+    """Say who runs the jobs, which provider deploys, and which browser opens the report's page."""
+    return [_jobs(), _provider(), f"browser: {browser.find() or f'NONE, {browser.MISSING}'}"]
 
 
 def _jobs() -> str:
@@ -48,3 +49,8 @@ def _jobs() -> str:
         f"jobs: {stand_ins}, which stand in for gitlab-runner {pinned()}; "
         f"no real one is on PATH or in {VARIABLE}"
     )
+
+
+def _provider() -> str:
+    given = os.environ.get(PROVIDER_VARIABLE)
+    return f"Kubernetes provider: {f'{given} ({PROVIDER_VARIABLE})' if given else 'the pinned one'}"

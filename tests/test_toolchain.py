@@ -17,7 +17,7 @@ import pytest
 from dev.paths import CHECKOUT
 from dev.toolchain import cache, programs
 from dev.toolchain.cache import CACHE_VARIABLE
-from dev.toolchain.ensure import SOURCE_VARIABLE, ensure, installed
+from dev.toolchain.ensure import PROVIDER_VARIABLE, SOURCE_VARIABLE, ensure, installed
 from dev.toolchain.programs import Archive, ToolchainError
 
 HELLO = """
@@ -54,7 +54,8 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(programs, "CATALOGUE", tmp_path / "programs.toml")
     monkeypatch.setattr(programs, "MODULES", tmp_path / "modules")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.delenv(SOURCE_VARIABLE, raising=False)
+    for variable in (SOURCE_VARIABLE, PROVIDER_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
     return tmp_path / "cache"
 
 
@@ -157,6 +158,41 @@ def test_the_chosen_source_is_the_only_one(
     monkeypatch.setenv(SOURCE_VARIABLE, "modules")
 
     assert ensure("hello").source == "modules"
+
+
+def _provider(folder: Path, mode: int) -> str:
+    programs.CATALOGUE.write_text(
+        HELLO.replace('"hello"]', '"hello", "pulumi-resource-kubernetes"]')
+    )
+    file = folder / "provider-4.32"
+    file.touch(mode)
+    return str(file)
+
+
+def test_the_environment_names_another_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = _provider(tmp_path, 0o755)
+    monkeypatch.setenv(PROVIDER_VARIABLE, os.path.relpath(given))
+
+    found = ensure("pulumi-resource-kubernetes")
+
+    assert (str(found.file), found.source, found.version) == (given, "variable", "unknown")
+    assert installed("pulumi-resource-kubernetes") == found
+    assert ensure("hello").source == "modules"
+
+
+@pytest.mark.parametrize("mode", [0o644, None], ids=["no program", "missing"])
+def test_a_provider_that_cannot_run_is_refused(
+    mode: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = _provider(tmp_path, mode or 0o644)
+    if mode is None:
+        Path(given).unlink()
+    monkeypatch.setenv(PROVIDER_VARIABLE, given)
+
+    with pytest.raises(ToolchainError, match=r"IMAGE_BUILDS_PROVIDER=.*must be .* executable"):
+        ensure("pulumi-resource-kubernetes")
 
 
 def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

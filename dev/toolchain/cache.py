@@ -20,7 +20,11 @@ CACHE_VARIABLE = "IMAGE_BUILDS_CACHE"
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Where a program was found: its source (``path``, ``archive`` or ``modules``) and file."""
+    """Where a program was found: its source and file.
+
+    The source is ``path``, ``archive``, ``modules``, or ``variable`` for one that the environment
+    names, whose version is ``unknown``.
+    """
 
     program: Program
     source: str

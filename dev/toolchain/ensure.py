@@ -29,6 +29,11 @@ SOURCE_VARIABLE = "IMAGE_BUILDS_TOOLCHAIN"
 pinned checksum) or ``modules`` (builds from pinned Go modules). Unset tries them in this order. The
 Kubernetes provider cannot report its version, so one on ``PATH`` is never used.
 """
+PROVIDER_VARIABLE = "IMAGE_BUILDS_PROVIDER"
+"""The program ``pulumi-resource-kubernetes`` of another Kubernetes provider, which is used instead
+of the pinned one, whichever version it has.
+"""
+_PROVIDER = "pulumi-resource-kubernetes"
 
 
 def ensure(name: str) -> Found:
@@ -38,6 +43,8 @@ def ensure(name: str) -> Found:
         ToolchainError: no source has it, or the chosen source does not.
     """
     program = _program(name)
+    if found := _given(program):
+        return found
     sources = _sources()
     if "path" in sources and (found := _on_path(program)):
         return found
@@ -72,6 +79,8 @@ def ensure_all(*needed_for: str) -> None:
 def installed(name: str) -> Found | None:
     """Return the program if it is available already, without fetching or building it."""
     program = _program(name)
+    if found := _given(program):
+        return found
     for source in _sources():
         found = _on_path(program) if source == "path" else find_cached(program, source)
         if found:
@@ -95,6 +104,21 @@ def _sources() -> tuple[str, ...]:
         message = f"{SOURCE_VARIABLE}={wanted}: unknown; set it to one of {', '.join(SOURCES)}"
         raise ToolchainError(message)
     return (wanted,)
+
+
+def _given(program: Program) -> Found | None:
+    """Return the provider that the environment names."""
+    given = os.environ.get(PROVIDER_VARIABLE, "")
+    if program.name != _PROVIDER or not given:
+        return None
+    file = shutil.which(given)
+    if file is None:
+        message = (
+            f"{PROVIDER_VARIABLE}={given}: must be the path of an executable file; unset it to use "
+            f"{_PROVIDER} {program.version}"
+        )
+        raise ToolchainError(message)
+    return Found(program, "variable", "unknown", Path(file).resolve())
 
 
 def _on_path(program: Program) -> Found | None:
