@@ -101,13 +101,14 @@ test-node: $(VENV)/installed ## Build and push images by each strategy on a real
 	@# Jobs mostly wait, for pods and for each other's images.
 	@$(RUN) -m pytest -m node --numprocesses 6
 
-lint: $(VENV)/installed policy/.venv/installed ## Check style, format, imports, types, YAML and shell scripts
+lint: $(VENV)/installed policy/.venv/installed ## Check style, format, imports, types, YAML, shell scripts and stack files
 	@$(VENV)/bin/ruff check --quiet
 	@$(VENV)/bin/ruff format --quiet --check
 	@$(VENV)/bin/lint-imports --no-cache --no-logo >$(VENV)/imports || { cat $(VENV)/imports; false; }
 	@$(VENV)/bin/pyright --warnings
 	@$(VENV)/bin/pyright --warnings --project policy
 	@$(VENV)/bin/yamllint --strict .
+	@$(DEV) check-secrets $(wildcard Pulumi.*.yaml)
 	@# Parts of build scripts are checked in the scripts that source them.
 	@$(VENV)/bin/shellcheck --check-sourced --external-sources --source-path=components/strategies \
 		$$(git ls-files '*.sh' .ci/run .ci/changelog image-builds ':!components/strategies/parts')

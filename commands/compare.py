@@ -22,6 +22,7 @@ from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode, exit_code
 from commands.preview import write
 from components.settings.models import Settings
+from components.settings.plain_text import SECRET_KEYS, plain_secrets
 from components.settings.registration import TokenRegistration
 from components.types import ACCEPTED_RISKS, PROJECT
 from report.analysis import assemble
@@ -39,8 +40,8 @@ _CREDENTIALS = f"{PROJECT}:registryCredentials"
 _CONTEXT = "kubernetes:context"
 _KUBECONFIG = "kubernetes:kubeconfig"
 _EMPTY = {
+    **dict.fromkeys((*SECRET_KEYS, _CONTEXT), ""),
     **dict.fromkeys((SETTINGS, ACCEPTED_RISKS, _TOKENS, _CREDENTIALS), "null"),
-    **dict.fromkeys((_CONTEXT, _KUBECONFIG), ""),
 }
 """Every key of the program, since the SDK looks for a missing one in the environment."""
 _PLACEHOLDER = "glrt-placeholder"
@@ -75,10 +76,13 @@ def build_report(stack: str, revision: str) -> Report:
     """Return what this checkout's stack file changes; git knows the base by ``revision``.
 
     Raises:
-        ReportError: if there is no such commit or stack file, or the program refuses one.
+        ReportError: if there is no such commit or stack file, if the program refuses one, or this
+            checkout's holds a secret in plain text.
     """
     file = CHECKOUT / f"Pulumi.{stack}.yaml"
     config = read_config(file)
+    if plain := [f"{path}: {text}" for path, text in plain_secrets(config, stack, file.name)]:
+        raise ReportError("\n".join(plain))
     base = _commit(revision)
     before, after = _text(base, file.name), file.read_text(encoding="utf-8")
     old: list[RegisteredResource] = []
@@ -151,7 +155,7 @@ def _record(config: Mapping[str, Any], where: str, recorder: Recorder) -> list[R
     }
 
     def program() -> None:
-        pulumi.runtime.set_all_config(values, list(secrets))
+        pulumi.runtime.set_all_config(values, list(SECRET_KEYS))
         runpy.run_path(str(_PROGRAM_FILE))
 
     try:

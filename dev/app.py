@@ -86,6 +86,15 @@ def destroy(*, stack: _Stack = "dev") -> None:
 
 
 @app.command()
+def check_secrets(files: list[Path]) -> None:
+    """Fail if a stack file has a secret in plain text."""
+    from dev.local.stack_file import check_secrets
+
+    for file in files:
+        check_secrets(file)
+
+
+@app.command()
 def clean() -> None:
     """Stop the local control plane and remove its state."""
     from dev.local import commands

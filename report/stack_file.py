@@ -9,13 +9,15 @@ import pydantic
 import yaml
 
 from components.settings.models import AcceptedRisks
+from components.settings.plain_text import SECRET_KEYS
 from components.types import ACCEPTED_RISKS, PROJECT
 from report.errors import ReportError
 from report.model import SettingError
 from report.tree import inside
 
 SETTINGS = f"{PROJECT}:settings"
-_ERROR = re.compile(rf"^({SETTINGS}|{ACCEPTED_RISKS})(?:\.(\S+))?: (.*)$", re.MULTILINE)
+_KEYS = "|".join((SETTINGS, ACCEPTED_RISKS, *SECRET_KEYS))
+_ERROR = re.compile(rf"^({_KEYS})(?:\.(\S+))?: (.*)$", re.MULTILINE)
 
 
 class StackFile:

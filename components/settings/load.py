@@ -1,20 +1,25 @@
 """Reads the stack's config; each error is one line, with its full path and what to do."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pulumi
 import pydantic
+import yaml
 from pydantic.alias_generators import to_camel
 
 from components.settings import errors
 from components.settings.checks import secret_errors, setting_errors
 from components.settings.models import AcceptedRisks, Plans, Settings
+from components.settings.plain_text import SECRET_KEYS, plain_secrets
 from components.settings.secrets import Secrets
 from components.types import ACCEPTED_RISKS, JSON, PROJECT
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)
+_PROGRAM_FOLDER = Path(__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ def load() -> Stack:
     """
     lines: list[str] = []
     settings = _read(Settings, f"{PROJECT}:settings", _object("settings", lines), lines)
+    lines += [f"{path}: {message}" for path, message in _plain_secrets().items()]
     secrets = _read(Secrets, PROJECT, _secret_objects(lines), lines)
     accepted = _object("acceptedRisks", lines)
     if accepted is not None:
@@ -64,23 +70,39 @@ def _object(key: str, lines: list[str]) -> JSON:
         return None
 
 
+def _plain_secrets() -> dict[str, str]:
+    """Return a message for each secret in plain text, by its path.
+
+    The stack file is beside the program. Config from elsewhere, such as that of the Automation
+    API, is known by whole keys only.
+    """
+    stack = pulumi.get_stack()
+    elsewhere: dict[str, JSON] = {
+        key: pulumi.runtime.get_config(key)
+        for key in SECRET_KEYS
+        if not pulumi.runtime.is_config_secret(key)
+    }
+    file = _PROGRAM_FOLDER / f"Pulumi.{stack}.yaml"
+    return {
+        **dict(plain_secrets(elsewhere, stack, "the config")),
+        **dict(plain_secrets(_config_in(file), stack, file.name)),
+    }
+
+
+def _config_in(file: Path) -> dict[str, JSON]:
+    """Return the config of a stack file; what cannot be read is left to Pulumi, and is empty."""
+    content: JSON = None
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    config = content.get("config") if isinstance(content, dict) else None
+    return config if isinstance(config, dict) else {}
+
+
 def _secret_objects(lines: list[str]) -> dict[str, JSON]:
-    """Read the secret keys in plain, to check them; one that is not encrypted is rejected."""
-    found: dict[str, JSON] = {}
-    for key in (to_camel(name) for name in Secrets.model_fields):
-        value = _object(key, lines)
-        if value is None:
-            continue
-        if pulumi.runtime.is_config_secret(f"{PROJECT}:{key}"):
-            found[key] = value
-        else:
-            lines.append(
-                f"{PROJECT}:{key}: must be encrypted, and is stored in plain text; remove it from "
-                "the stack file, create new credentials, and store them with pulumi config set "
-                "--secret --path"
-            )
-            found[key] = {}
-    return found
+    """Read the secret keys in plain, to check them."""
+    keys = [to_camel(name) for name in Secrets.model_fields]
+    values = {key: _object(key, lines) for key in keys}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _read(model: type[_AnyModel], prefix: str, value: JSON, lines: list[str]) -> _AnyModel | None:

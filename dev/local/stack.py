@@ -64,6 +64,7 @@ class LocalStack:
             values = stack_file.made_up_secrets(config, self.state / "secrets.json")
             shutil.copyfile(CHECKOUT / "Pulumi.yaml", self.work / "Pulumi.yaml")
             encrypted = stack_file.write_copy(file, config, values)
+            stack_file.check_secrets(file)
             leftovers.remove(self.name, self._backend(), self._programs(), self.kubeconfig, config)
             stack = auto.create_or_select_stack(
                 self.name, project_name=PROJECT, program=self.run, opts=self._options()

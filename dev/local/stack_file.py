@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import yaml
 
+from components.settings.plain_text import plain_secrets
 from components.types import PROJECT
 from dev.cluster.kubeconfig import NAME
+from dev.errors import DevError
 from dev.files import write_private
 from dev.paths import STAND_IN_CHART
 from report.stack_file import SETTINGS, read_config
@@ -36,6 +38,18 @@ def local_config(file: Path, strategy: str) -> dict[str, Any]:
         if isinstance(chart, dict):
             cast("dict[str, Any]", chart).setdefault("archive", archive)
     return config
+
+
+def check_secrets(file: Path) -> None:
+    """Check that a stack file has no secret in plain text.
+
+    Raises:
+        DevError: with a line for each one, without its value.
+    """
+    stack = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    found = plain_secrets(read_config(file), stack, file.name)
+    if lines := [f"{file}: {path}: {message}" for path, message in found]:
+        raise DevError("\n".join(lines))
 
 
 def made_up_secrets(config: Mapping[str, Any], file: Path) -> dict[str, str]:

@@ -122,6 +122,15 @@ class TestReport:
         assert exit_code(report) == ExitCode.RISK_RAISED
         assert "podSecurity/Namespace-builds-main/privileged" in report.unaccepted
 
+    def test_a_secret_in_plain_text_is_refused(self, clone: Clone) -> None:
+        clone.write(config={"image-builds:runnerTokens": {"main": "glrt-InPlainText01"}})
+
+        with pytest.raises(ReportError) as refused:
+            _report()
+
+        assert str(refused.value).startswith("image-builds:runnerTokens.main: is in plain text in")
+        assert "InPlainText" not in str(refused.value)
+
     def test_an_acceptance_counts_and_is_shown(self, clone: Clone) -> None:
         changes = {"runners.main.strategy": "buildkit"}
         clone.write(changes)
@@ -311,7 +320,7 @@ class TestGaps:
         assert exit_code(report) == ExitCode.NO_CHANGE
 
     def test_a_changed_secret_is_never_read_but_a_gap(self, clone: Clone) -> None:
-        tokens = {"main": {"secure": "v1:PlantedCiphertext"}, "unknown": "PlantedInPlain"}
+        tokens = {"main": {"secure": "v1:PlantedCiphertext"}, "unknown": {"secure": "v1:Planted"}}
         clone.write(config={"image-builds:runnerTokens": tokens})
 
         report = _report()

@@ -53,10 +53,3 @@ def test_an_error_is_named_without_the_value(
 )
 def test_settings_and_secrets_belong_together(text: str, key: str, advice: str) -> None:
     assert_rejected(change(text), key, advice)
-
-
-@pytest.mark.parametrize("key", ["runnerTokens", "registryCredentials"])
-def test_a_secret_in_plain_text_is_rejected(key: str) -> None:
-    configure(SETTINGS, SECRETS, plain=(key,))
-
-    assert_says(reject(), f"image-builds:{key}", "must be encrypted")
