@@ -34,4 +34,5 @@ environment = Environment(
 )
 
 pulumi.export("namespace", stack.settings.namespace)
+pulumi.export("production", stack.settings.production)
 pulumi.export("runners", summary(stack))

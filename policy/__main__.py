@@ -18,6 +18,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.deserialize import serialize_properties
 
+from report.analysis.rule import is_production
 from report.analysis.rules import RULES, Finding, Resource, Rule
 from report.model import RiskSeverity
 from report.redact import Scrubber, clean
@@ -45,8 +46,10 @@ def _violations(args: ResourceValidationArgs, *rules: Rule) -> Iterator[_Violati
     resource = Resource(args.resource_type, name, components, inputs)
     config = pulumi.Config("image-builds")
     accepted = cast("Mapping[str, str]", config.get_object("acceptedRisks") or {})
+    settings = cast("Mapping[str, object]", config.get_object("settings") or {})
+    production = is_production(start.rpartition(":")[2], settings.get("production"))
     for rule in rules:
-        for finding in rule.findings(resource, start.rpartition(":")[2]):
+        for finding in rule.findings(resource, production=production):
             yield _Violation(rule, finding, accepted.get(rule.identity(finding)))
 
 

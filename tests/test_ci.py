@@ -17,6 +17,7 @@ import yaml
 
 from dev.paths import CHECKOUT
 from dev.toolchain import programs
+from report.analysis.rule import is_production
 from tests.support.pipelines import resolved
 
 INSTALL = CHECKOUT / ".ci" / "install.py"
@@ -133,6 +134,17 @@ def test_githubs_jobs_install_only_what_is_pinned(github: dict[str, Any]) -> Non
     assert ".ci/install.py pulumi helm" in scripts
     assert re.findall(r"pip install|make |apt-get|tests/", scripts) == []
     assert [step for step in steps if "cache" in step.get("with", {})] == []
+
+
+def test_gitlab_deploys_stacks_of_production_by_hand() -> None:
+    pipeline = yaml.safe_load((CHECKOUT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+    by_hand = {
+        job["variables"]["STACK"]: any(rule.get("when") == "manual" for rule in job["rules"])
+        for name, job in pipeline.items()
+        if name.startswith("deploy-")
+    }
+
+    assert by_hand == {stack: is_production(stack, None) for stack in ("dev", "prod")}
 
 
 def test_lint_and_test_are_the_commands_of_ci() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from dev.paths import CHECKOUT
+from report.analysis.rule import is_production
 from report.outputs.phrases import marker
 from tests.support.pipelines import against_shell
 
@@ -68,6 +69,15 @@ def test_the_comment_is_found_by_the_marker_of_the_note() -> None:
     (script,) = [step["run"] for step in JOBS["preview"]["steps"] if step.get("name") == "Comment"]
 
     assert marker("$STACK") in script
+
+
+def test_no_stack_of_production_is_deployed_before_another() -> None:
+    """Its environment asks for an approval, which the others need not wait for."""
+    strategy = JOBS["deploy"]["strategy"]
+    production = [is_production(stack, None) for stack in strategy["matrix"]["stack"]]
+
+    assert strategy["max-parallel"] == 1
+    assert production == [False, True]
 
 
 def test_a_fork_gets_the_comparison_and_no_preview() -> None:

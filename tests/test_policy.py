@@ -83,6 +83,28 @@ def test_a_violation_says_what_to_do_and_how_to_accept_it(
     assert f'"{identity}": why it is acceptable' in printed
 
 
+@pytest.mark.parametrize(
+    ("stack", "said", "code"),
+    [
+        ("Prod", None, 3),
+        ("prod2", None, 3),
+        ("live", None, 0),
+        ("live", True, 3),
+        ("prod", False, 0),
+    ],
+)
+def test_the_state_says_whether_it_is_one_of_production(
+    stack: str,
+    said: bool | None,  # noqa: FBT001 - a column of the table
+    code: int,
+    checkout: Path,
+) -> None:
+    found = resources(stack, TOML)
+    found[0]["outputs"] = {"namespace": "ns"} if said is None else {"production": said}
+
+    assert main(exported(checkout, found)) == code
+
+
 def test_what_is_accepted_in_writing_is_shown_and_does_not_fail(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,10 @@ class Settings(Model):
     namespace: DnsLabel
     """The namespace of the managers, which the stack creates, and the first part of the names of
     the job namespaces. Stacks on one cluster need different ones."""
+    production: bool | None = None
+    """Whether this is a production stack, which must follow the policies for production. By default
+    it is one if its name contains `prod`, in any case: `prod2`, `eu-Prod`. Set `true` for one that
+    has another name, such as `live`, and `false` for one such as `products`."""
     preview_account: bool = False
     """Set `true` to create an account for previews in merge requests. It can get what the stack
     deploys, but no Secret, and change nothing."""

@@ -1,14 +1,11 @@
 """What a rule of the policies is, and what it finds."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from report.model import RiskSeverity
 from report.tree import Tree
-
-_PRODUCTION = re.compile(r"(^|[-_.])prod(uction)?($|[-_.])")
 
 
 class Resource(NamedTuple):
@@ -39,8 +36,8 @@ class Rule:
     """A rule, as the decorator of its check, whose docstring says what the rule demands.
 
     A violation of a mandatory rule blocks a change unless the stack file accepts it. A rule for
-    ``production`` applies to stacks with ``prod`` or ``production`` in their name, such as
-    ``prod-eu``. ``key`` is the key of the stack file that decides it, below the runner.
+    ``production`` applies to production stacks only. ``key`` is the key of the stack file that
+    decides it, below the runner.
     """
 
     name: str
@@ -63,14 +60,24 @@ class Rule:
         """What the rule demands: the docstring of its check."""
         return " ".join((self.check.__doc__ or "").split())
 
-    def findings(self, resource: Resource, stack: str) -> Iterator[Finding]:
-        """Yield the violations of a resource; the owner in the name of the stack does not count."""
-        if not self.production or _PRODUCTION.search(stack.rpartition("/")[2]):
+    def findings(self, resource: Resource, *, production: bool) -> Iterator[Finding]:
+        """Yield the violations of a resource, in a production stack or another one."""
+        if production or not self.production:
             yield from self.check(resource)
 
     def identity(self, finding: Finding) -> str:
         """Return what an acceptance names; it contains the detail, so it covers no other."""
         return f"{self.name}/{finding.subject}/{finding.detail}".replace(" ", "-")
+
+
+def is_production(stack: str, said: object) -> bool:
+    """Whether a stack is one of production: as its file says, or else by its name.
+
+    ``said`` is the key ``production``, None where there is none. A name with ``prod`` in it is one
+    of production, whatever stands around it: a rule that is checked in vain costs less than one
+    that is not checked. The owner before the name does not count.
+    """
+    return said if isinstance(said, bool) else "prod" in stack.rpartition("/")[2].lower()
 
 
 RULES: list[Rule] = []

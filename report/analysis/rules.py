@@ -180,8 +180,8 @@ def find_missing_limits(resource: Resource) -> Iterator[Finding]:
             yield Finding(name, key, f"{name} has no memory limit")
 
 
-def findings(resource: Resource, stack: str) -> Iterator[tuple[Rule, Finding]]:
+def findings(resource: Resource, *, production: bool) -> Iterator[tuple[Rule, Finding]]:
     """Yield the violations of a resource, each with its rule."""
     for rule in RULES:
-        for finding in rule.findings(resource, stack):
+        for finding in rule.findings(resource, production=production):
             yield rule, finding

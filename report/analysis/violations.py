@@ -2,7 +2,7 @@
 
 from report.analysis import rules
 from report.analysis.facts import origin_of
-from report.analysis.rule import Resource
+from report.analysis.rule import Resource, is_production
 from report.inputs.events import Plan
 from report.model import Violation
 from report.stack_file import StackFile
@@ -14,12 +14,13 @@ def violations(plan: Plan, stack: str, stack_file: StackFile) -> tuple[Violation
     The plan is that of a preview or of a state.
     """
     found: list[Violation] = []
+    production = is_production(stack, plan.new_outputs.get("production"))
     for step in plan.steps:
         if step.new is None:
             continue
         resource = Resource(step.type, step.name, plan.components(step), step.new)
         origin = origin_of(plan, step)
-        for rule, finding in rules.findings(resource, stack):
+        for rule, finding in rules.findings(resource, production=production):
             path = ("runners", origin.runner, *rule.key) if origin.runner else origin.key
             key, line = stack_file.find(*path)
             identity = rule.identity(finding)

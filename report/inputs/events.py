@@ -14,6 +14,7 @@ from pulumi.automation import events
 from report.redact import Scrubber, clean
 from report.tree import Pair, Tree
 
+STACK = "pulumi:pulumi:Stack"
 RUNNER = "image-builds:index:Runner"
 DAEMON = "image-builds:index:Daemon"
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -132,7 +133,7 @@ def read(received: Iterable[events.EngineEvent], scrub: Scrubber) -> Plan:
             # A replacement consists of several operations on one resource, in either order.
             steps[step.urn] = _merge_replacement(known, step) if known else step
         done = event.res_outputs_event
-        if done and done.metadata.type == "pulumi:pulumi:Stack":
+        if done and done.metadata.type == STACK:
             sides = Pair(done.metadata.old, done.metadata.new)
             outputs = sides.map(lambda state: clean((state and state.outputs) or {}, scrub))
         diagnostic = event.diagnostic_event

@@ -22,11 +22,10 @@ from pulumi.runtime import mocks
 from pulumi.runtime.proto import resource_pb2
 
 from components.types import PROJECT
-from report.inputs.events import RELEASE
+from report.inputs.events import RELEASE, STACK
 from report.redact import MARK
 from report.tree import number
 
-STACK = "pulumi:pulumi:Stack"
 USER_RUNNER = "gitlab:index/userRunner:UserRunner"
 
 

@@ -1,7 +1,7 @@
 """A stack's state as a plan that changes nothing, to check it without a cluster."""
 
 from report.errors import ReportError
-from report.inputs.events import Plan, Step
+from report.inputs.events import STACK, Plan, Step
 from report.redact import Scrubber, clean, secrets_of
 from report.tree import JSON, Tree, entries, inside
 
@@ -22,7 +22,9 @@ def read(content: JSON, source: str) -> Plan:
     scrub = Scrubber(secrets_of(state))
     there = [item for item in entries(state, "resources") if not item.get("delete")]
     steps = [_step(item, scrub) for item in there]
-    return Plan(steps=tuple(steps), old_outputs={}, new_outputs={}, errors=())
+    stack = next((item for item in there if item.get("type") == STACK), None)
+    outputs = clean(inside(stack, "outputs"), scrub)
+    return Plan(steps=tuple(steps), old_outputs=outputs, new_outputs=outputs, errors=())
 
 
 def stack_of(plan: Plan) -> str | None:

@@ -85,6 +85,15 @@ def test_dood_is_refused_in_prod_by_the_pack_and_kaniko_is_not(prod: Site, pack:
     assert "can't run policy" not in quiet
 
 
+def test_the_pack_takes_production_from_the_stack_file(prod: Site, pack: Path) -> None:
+    prod.write(STRATEGIES["dood"], runner=LIMITS, production=False)
+
+    passed, output = _preview(prod, pack)
+
+    assert passed
+    assert "no-dood-in-prod" not in output
+
+
 def test_the_pack_names_an_accepted_risk_and_lets_it_pass(prod: Site, pack: Path) -> None:
     _write(prod, STRATEGIES["dood"], **{IDENTITY: "a separate site"})
 

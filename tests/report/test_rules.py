@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import tomlkit
 
+from report.analysis.rule import is_production
 from report.analysis.rules import NAMESPACE, ROLE, RULES, Resource, findings
 from report.inputs.events import DAEMON, RUNNER
 from report.redact import Scrubber, clean
 from tests.support.changes import Change
-from tests.support.configured import STRATEGIES
+from tests.support.configured import MISSING, STRATEGIES
 from tests.support.previews import preview_change
 
 BY_NAME = {rule.name: rule for rule in RULES}
@@ -269,7 +270,10 @@ ROWS = [
 
 
 def _said(resource: Resource, stack: str) -> list[tuple[str, str]]:
-    return [(rule.name, finding.text) for rule, finding in findings(resource, stack)]
+    return [
+        (rule.name, finding.text)
+        for rule, finding in findings(resource, production=stack == "prod")
+    ]
 
 
 def test_every_rule_has_its_rows() -> None:
@@ -284,18 +288,48 @@ def test_a_rule_is_violated_by_this_and_not_by_that(
     assert rule not in dict(_said(holding, stack))
 
 
-@pytest.mark.parametrize("stack", ["prod", "production", "prod-eu", "eu.prod", "acme/prod"])
-def test_production_is_what_is_called_so(stack: str) -> None:
+NAMES = ["prod", "production", "prod-eu", "eu.prod", "acme/prod", "prod2", "prodeu", "Prod", "PROD"]
+
+
+@pytest.mark.parametrize("stack", [*NAMES, "nonprod", "euprod_1"])
+def test_production_is_every_stack_whose_name_contains_it(stack: str) -> None:
+    assert is_production(stack, None)
+    assert not is_production(stack, said=False)
+
+
+@pytest.mark.parametrize("stack", ["dev", "live", "prod/dev"])
+def test_another_stack_is_one_of_production_if_it_says_so(stack: str) -> None:
+    assert not is_production(stack, None)
+    assert is_production(stack, said=True)
+
+
+def test_what_holds_in_production_only_does_not_hold_elsewhere() -> None:
     (row,) = TABLE["no-dind-in-prod"]
 
-    assert list(BY_NAME["no-dind-in-prod"].findings(row[1], stack))
+    assert list(BY_NAME["no-dind-in-prod"].findings(row[1], production=True))
+    assert not list(BY_NAME["no-dind-in-prod"].findings(row[1], production=False))
 
 
-@pytest.mark.parametrize("stack", ["dev", "products", "nonprod", "prod/dev"])
-def test_what_holds_in_production_only_does_not_hold_elsewhere(stack: str) -> None:
-    (row,) = TABLE["no-dind-in-prod"]
+@pytest.mark.parametrize(
+    ("stack", "said", "violated"),
+    [
+        ("live", True, True),
+        ("Prod", MISSING, True),
+        ("live", MISSING, False),
+        ("prod", False, False),
+    ],
+)
+def test_a_stack_file_decides_whether_rules_for_production_hold(
+    stack: str,
+    said: object,
+    violated: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    settings = {"production": said, "runners.main.strategy": STRATEGIES["dood"]}
+    after = {key: value for key, value in settings.items() if value is not MISSING}
 
-    assert not list(BY_NAME["no-dind-in-prod"].findings(row[1], stack))
+    found = preview_change(Change(after=after, environment=stack)).violations
+
+    assert any(item.rule == "no-dood-in-prod" for item in found) is violated
 
 
 def test_rules_say_what_pulumi_needs_of_them_in_sentences() -> None:
@@ -307,7 +341,7 @@ def test_rules_say_what_pulumi_needs_of_them_in_sentences() -> None:
 
 def test_an_acceptance_covers_one_exact_risk() -> None:
     (row,) = TABLE["no-dood-in-prod"]
-    (rule, finding), *_ = findings(row[1], "prod")
+    (rule, finding), *_ = findings(row[1], production=True)
 
     assert rule.identity(finding) == (
         "no-dood-in-prod/the-job-pod-of-runner-builds//var/run/docker.sock"
