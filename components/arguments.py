@@ -16,6 +16,7 @@ from components.resources.registration import RegistrationArgs, UserRunnerArgs
 from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerSpec
 from components.runner_toml import render
+from components.settings.advice import advice
 from components.settings.load import Stack
 from components.settings.models import RunnerSettings, Settings
 from components.settings.registration import TokenRegistration
@@ -64,7 +65,11 @@ def summary(stack: Stack) -> dict[str, dict[str, object]]:
 
 
 def warnings(stack: Stack) -> list[str]:
-    """Return a line for each risk that a runner takes, and for each thing that owners must set."""
+    """Return a line for each risk that is taken, and for each thing that owners must set."""
+    return [*advice(stack.settings, stack.plans), *_warnings_of_runners(stack)]
+
+
+def _warnings_of_runners(stack: Stack) -> list[str]:
     return [
         f"runners.{name}: {line}"
         for name, plan in stack.plans.items()

@@ -163,6 +163,11 @@ class BuildPlan:
         return self.build.privileged or self.service.privileged
 
     @property
+    def roots_node(self) -> bool:
+        """Whether anyone who can run a job can become root on the node that runs it."""
+        return bool(self.host_paths or self.account_rules or (self.privileged and self.host_users))
+
+    @property
     def restricted(self) -> bool:
         """Whether a job's pod has to fit Pod Security's strictest level."""
         return self.pod_security == "restricted"

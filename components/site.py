@@ -13,6 +13,13 @@ from components.types import CaCertificates, LabelKey, LabelValue, Model, Regist
 PodSecurity = Literal["privileged", "baseline", "restricted"]
 
 
+CONTROL_PLANE = frozenset(
+    f"node-role.kubernetes.io/{role}"
+    for role in ("control-plane", "controlplane", "etcd", "master")
+)
+"""The taints and labels of nodes that run the control plane: kubeadm's, and those of RKE."""
+
+
 class Nodes(Model):
     """The nodes that run jobs: what they offer, and who is trusted with them.
 

@@ -74,6 +74,11 @@ def _at_docker_hub(reference: ImageReference) -> str:
 
 
 def _url(value: str) -> str:
+    if not re.fullmatch(r"[-A-Za-z0-9._~:/?#@%+,=&\[\]]*", value):
+        message = (
+            "must contain only characters of a URL: no whitespace, line break or quote; remove it"
+        )
+        raise ValueError(message)
     parts = _split(value)
     if parts is None or parts.scheme not in {"https", "http"}:
         message = "must be a URL with a scheme and a host; write it like https://gitlab.example.com"
@@ -88,14 +93,14 @@ def _url(value: str) -> str:
 
 
 def _split(value: str) -> SplitResult | None:
-    """Return a URL's parts, or None where it has no valid host, port or path."""
+    """Return a URL's parts, or None where it has no valid host or port."""
     try:
         parts = urlsplit(value)
         host = parts.hostname or ""
         valid = parts.port != 0 and (":" in host or re.fullmatch(_HOST, host))
     except ValueError:
         return None
-    return parts if valid and re.fullmatch(r"[!-~]+", value) else None
+    return parts if valid else None
 
 
 def _registry_host(value: str) -> str:

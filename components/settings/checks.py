@@ -12,6 +12,7 @@ from components.plan import BuildPlan, DaemonPlan
 from components.settings.models import Plans, RunnerSettings, Settings
 from components.settings.registration import TokenRegistration, UserRunner
 from components.settings.secrets import Secrets
+from components.settings.variables import variable_errors
 from components.strategies.shared import FALLBACK
 from components.types import PROJECT
 
@@ -29,7 +30,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
             yield f"{path}.strategy", reason
         for key, reason in (
             *_scheduling_errors(runner, plan),
-            *_variable_errors(runner, plan),
+            *variable_errors(runner, plan),
             *_permission_errors(settings, plan, own),
             *_registration_errors(runner, plan),
             *_chart_errors(runner, settings.chart.version),
@@ -71,16 +72,6 @@ def _daemon_errors(plans: Plans) -> Iterator[tuple[str, str]]:
                 f"needs another {first.name} than runners.{owner}, and a stack has one; give both "
                 "the same options (image and client may differ), or use two stacks",
             )
-
-
-def _variable_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[str, str]]:
-    refused = dict(plan.refused_variables)
-    if plan.daemon:
-        reason = f"is the address of {plan.daemon.name}, which the stack sets; remove it"
-        refused[plan.daemon.address] = reason
-    for variable in runner.environment:
-        if variable in refused:
-            yield f"environment.{variable}", refused[variable]
 
 
 def _scheduling_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[str, str]]:

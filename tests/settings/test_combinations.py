@@ -1,10 +1,15 @@
 """Settings that are right one by one and cannot be deployed together."""
 
+import tomllib
+from typing import Any
+
 import pytest
 
+from components.arguments import environment_args
 from components.settings.load import load
-from tests.support.configured import SECRETS, configure
-from tests.support.rejections import assert_rejected, change
+from tests.support.configured import SECRETS, SETTINGS, STRATEGIES, configure, replace_values
+from tests.support.harness import YEAR
+from tests.support.rejections import assert_rejected, change, reject
 
 MAIN = "runners.main"
 SERVICE = "runners.main.strategy: buildkit-service"
@@ -85,6 +90,41 @@ def test_each_namespace_has_one_use(text: str, key: str, advice: str) -> None:
 )
 def test_runners_and_strategies_fit_together(text: str, key: str, advice: str) -> None:
     assert_rejected(change(text), key, advice)
+
+
+@pytest.mark.parametrize(
+    "variable", ["DOCKER_HOST", "BUILDKIT_HOST", "CONTAINER_HOST", "DOCKER_TLS_VERIFY"]
+)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_runner_names_the_daemon_that_builds(strategy: str, variable: str) -> None:
+    runner = {"tags": ["x"], "strategy": STRATEGIES[strategy], "environment": {variable: "tcp://x"}}
+
+    key = f"{MAIN}.environment.{variable}"
+    assert_rejected(replace_values(SETTINGS, {MAIN: runner}), key, "remove it")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_runner_sets_what_its_plan_sets(strategy: str) -> None:
+    """The variables are those of config.toml without any of the runner."""
+    runner: dict[str, Any] = {"tags": ["x"], "strategy": STRATEGIES[strategy]}
+    configure(replace_values(SETTINGS, {MAIN: runner}), SECRETS)
+    args = environment_args(load(), YEAR)["runners"]["main"]
+    (content,) = tomllib.loads(args["config_toml"])["runners"]
+    names = [variable.partition("=")[0] for variable in content["environment"]]
+
+    runner["environment"] = dict.fromkeys(names, "other")
+    configure(replace_values(SETTINGS, {MAIN: runner}), SECRETS)
+    lines = "\n".join(reject())
+
+    assert names
+    assert [name for name in names if f"{MAIN}.environment.{name}: " not in lines] == []
+
+
+def test_other_variables_of_jobs_are_free() -> None:
+    free = {"GREETING": "hello", "SSL_CERT_DIR": "/certs", "HOME": "/work"}
+    configure(replace_values(SETTINGS, {f"{MAIN}.environment": free}), SECRETS)
+
+    assert load().settings.runners["main"].environment == free
 
 
 @pytest.mark.parametrize("text", ["seccompProfile: RuntimeDefault", "podDisruptionBudget: true"])

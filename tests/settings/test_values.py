@@ -49,8 +49,23 @@ def test_an_option_of_a_strategy_is_checked(text: str, key: str, advice: str) ->
     ("text", "key", "advice"),
     [
         ("gitlab.url: gitlab.example.com", "gitlab.url", "write it like https://"),
+        ("gitlab.url: 'https://example.com/a b'", "gitlab.url", "no whitespace, line break or"),
+        ('gitlab.url: "https://example.com/a\\nb"', "gitlab.url", "no whitespace, line break or"),
+        ('gitlab.url: "https://example.com\\n"', "gitlab.url", "no whitespace, line break or"),
+        (
+            "gitlab.url: 'https://example.com/\"'",
+            "gitlab.url",
+            "no whitespace, line break or quote",
+        ),
+        ("chart.repository: 'https://example.com/`a`'", "chart.repository", "or quote"),
+        ("chart.repository: 'https://x.example/$(id)'", "chart.repository", "or quote"),
         ("gitlab.url: 'https://a:b@example.com'", "gitlab.url", "must not contain credentials"),
         ("gitlab.url: 'https://example.com?x=1'", "gitlab.url", "must end after the path"),
+        (
+            'gitlab.url: "https://example.com/\'"',
+            "gitlab.url",
+            "no whitespace, line break or quote",
+        ),
         ("chart.repository: charts", "chart.repository", "must be a URL"),
         ("chart.version: ^0.86", "chart.version", "must be an exact version"),
         ("chart.version: 0.8٦.0", "chart.version", "write it like 0.86.0"),

@@ -1,0 +1,45 @@
+"""What a stack file allows and its owner should know: a warning each, at every deployment."""
+
+from collections.abc import Iterator
+
+from components.plan import BuildPlan
+from components.settings.models import Plans, RunnerSettings, Settings
+from components.site import CONTROL_PLANE
+
+
+def advice(settings: Settings, plans: Plans) -> Iterator[str]:
+    """Yield a line for each, with the path of its key below the settings."""
+    yield from _plain_http(settings)
+    for name, runner in settings.runners.items():
+        for key in _control_plane(runner, plans[name]):
+            yield (
+                f"runners.{name}: {key} puts jobs on nodes of the control plane, where anyone who "
+                "can run a job becomes root, and so takes over the cluster; use other nodes"
+            )
+
+
+def _plain_http(settings: Settings) -> Iterator[str]:
+    if settings.gitlab.url.startswith("http://"):
+        yield (
+            "gitlab.url: is plain HTTP, so runner tokens, sources and job logs can be read and "
+            "changed on the network; use https://"
+        )
+    if settings.chart.repository.startswith("http://") and not settings.chart.archive:
+        yield (
+            "chart.repository: is plain HTTP, so the chart that is installed can be changed on the "
+            "network; use https://"
+        )
+    for index, registry in enumerate(settings.registries):
+        if registry.insecure and (registry.pull or registry.push):
+            yield (
+                f"registries[{index}]: is plain HTTP, so the logins of {registry.host} can be read "
+                "on the network; use TLS, with caCertificates for a private CA"
+            )
+
+
+def _control_plane(runner: RunnerSettings, plan: BuildPlan) -> Iterator[str]:
+    if plan.roots_node:
+        if CONTROL_PLANE & {toleration.key for toleration in runner.tolerations}:
+            yield "tolerations"
+        if CONTROL_PLANE & {*runner.node_selector, *plan.node_selector}:
+            yield "nodeSelector"

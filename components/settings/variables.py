@@ -1,0 +1,50 @@
+"""Which variables a runner must not give its jobs: those that the stack or a strategy sets."""
+
+from collections.abc import Iterator
+
+from components.plan import BuildPlan
+from components.settings.models import RunnerSettings
+
+# What clients of Docker, BuildKit and Podman read for the address of their daemon.
+_DAEMONS = {
+    "BUILDKIT_HOST",
+    "BUILDX_BUILDER",
+    "CONTAINER_CONNECTION",
+    "CONTAINER_HOST",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+}
+
+
+def variable_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[str, str]]:
+    """Yield (key below the runner, message) of each variable that must not be set."""
+    reasons = dict.fromkeys(
+        _DAEMONS,
+        "would send what jobs build, with its logins, to a daemon that the strategy does not "
+        "choose; remove it, and choose a strategy",
+    )
+    reasons |= dict.fromkeys(
+        _set_by_stack(plan),
+        f"is set by the stack for {plan.strategy}, which may not work with another value; remove "
+        "it, and set the options of the strategy or of registries",
+    )
+    if plan.daemon:
+        reasons[plan.daemon.address] = (
+            f"is the address of {plan.daemon.name}, which the stack sets; remove it"
+        )
+    reasons |= plan.refused_variables
+    for variable in runner.environment:
+        if variable in reasons:
+            yield f"environment.{variable}", reasons[variable]
+
+
+def _set_by_stack(plan: BuildPlan) -> Iterator[str]:
+    """Yield the variables that config.toml has for this plan (``components.runner_toml``)."""
+    yield from (name for name, value in plan.environment.items() if value)
+    if plan.builds:
+        yield "DOCKER_CONFIG"
+    if plan.restricted:
+        yield "HOME"

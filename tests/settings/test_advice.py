@@ -1,0 +1,64 @@
+"""Warnings at every deployment: what a stack file allows and its owner should know."""
+
+from typing import Any
+
+import pytest
+
+from components.settings.advice import advice
+from components.settings.models import Settings
+from tests.support.configured import SETTINGS, STRATEGIES, replace_values
+from tests.support.rejections import change
+
+TLS = {"registries.0.insecure": False}
+
+
+def _advice(settings: dict[str, Any]) -> list[str]:
+    model = Settings.model_validate(settings)
+    return list(advice(model, model.plans()))
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("gitlab.url: 'http://gitlab.example.com'", "gitlab.url: is plain HTTP"),
+        ("chart.repository: 'http://charts.example.com'", "chart.repository: is plain HTTP"),
+        ("registries.0.insecure: true", "registries[0]: is plain HTTP, so the logins of registry"),
+    ],
+)
+def test_plain_http_is_a_warning(text: str, warning: str) -> None:
+    assert _advice(replace_values(SETTINGS, TLS)) == []
+
+    (line,) = _advice(replace_values(change(text), {} if "insecure" in text else TLS))
+
+    assert line.startswith(warning)
+
+
+def test_a_registry_without_a_login_may_speak_plain_http() -> None:
+    registries = [{"host": "cache.example.com", "insecure": True}]
+
+    assert _advice(replace_values(SETTINGS, {"registries": registries})) == []
+
+
+ROOT = {"dood", "dind", "dind-socket", "dind-rootless", "buildx"} | {
+    "buildkit-privileged",
+    "buildah-privileged",
+}
+ROLE = "node-role.kubernetes.io/control-plane"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_root_on_nodes_of_the_control_plane_is_a_warning(strategy: str) -> None:
+    places = {
+        "tolerations": [{"key": ROLE}],
+        "nodeSelector": {"node-role.kubernetes.io/master": ""},
+    }
+    runner = {"runners.main.strategy": STRATEGIES[strategy], **TLS}
+    warned = {
+        key: _advice(replace_values(SETTINGS, {**runner, f"runners.main.{key}": value}))
+        for key, value in places.items()
+    }
+
+    for key, lines in warned.items():
+        wanted = f"runners.main: {key} puts jobs on nodes of the control plane"
+        assert [line for line in lines if line.startswith(wanted)] == lines
+        assert len(lines) == (strategy in ROOT)
