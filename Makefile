@@ -23,27 +23,33 @@ COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version=3.11 -
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
+# Two makes at once install one after the other; the second finds that nothing is left to do.
+ONCE = exec 9>.venv.lock; ! command -v flock >/dev/null || flock 9; [[ -e $@ && -z "$$(find $^ -newer $@)" ]] && exit;
+
 $(VENV)/installed: tests/requirements.lock
-	@echo "installing Python packages into $(VENV)" >&2
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
-	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.lock
-	@touch $@
+	@$(ONCE) \
+	echo "installing Python packages into $(VENV)" >&2; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'; \
+	$(PYTHON) -m venv $(VENV); \
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.lock; \
+	touch $@
 
 # Apart, since pulumi-policy needs another protobuf.
 policy/.venv/installed: policy/requirements.txt
-	@echo "installing Python packages into policy/.venv" >&2
-	@$(PYTHON) -m venv policy/.venv
-	@policy/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement policy/requirements.txt
-	@touch $@
+	@$(ONCE) \
+	echo "installing Python packages into policy/.venv" >&2; \
+	$(PYTHON) -m venv policy/.venv; \
+	policy/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement policy/requirements.txt; \
+	touch $@
 
 # Apart, since only tests need them.
 $(VENV)/npm/installed: $(VENV)/installed tests/package.json tests/package-lock.json
-	@echo "installing npm packages into $(VENV)" >&2
-	@mkdir -p $(VENV)/npm
-	@cp tests/package.json tests/package-lock.json $(VENV)/npm
-	@$(VENV)/bin/npm ci --loglevel=error --ignore-scripts --prefix $(VENV)/npm >/dev/null
-	@touch $@
+	@$(ONCE) \
+	echo "installing npm packages into $(VENV)" >&2; \
+	mkdir -p $(VENV)/npm; \
+	cp tests/package.json tests/package-lock.json $(VENV)/npm; \
+	$(VENV)/bin/npm ci --loglevel=error --ignore-scripts --prefix $(VENV)/npm >/dev/null; \
+	touch $@
 
 up: $(VENV)/installed ## Bring STACK (dev) up on the local control plane; STRATEGY=kaniko moves it
 	@$(DEV) up --stack '$(STACK)' --strategy '$(STRATEGY)'

@@ -2,6 +2,10 @@
 
 import sys
 
-from commands.app import main
+from commands import interrupt
+
+interrupt.end_in_one_line()
+
+from commands.app import main  # noqa: E402 - it takes a second, in which Ctrl-C may come
 
 sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pulumi import automation as auto
 
+from commands import interrupt
 from commands.checkout import CHECKOUT
 from commands.exit_codes import ExitCode
 from components.types import PROJECT
@@ -16,14 +17,15 @@ from report.redact import Scrubber
 def on_stack(name: str, command: Callable[[auto.Stack], ExitCode]) -> ExitCode:
     """Run a command on a stack; an error of Pulumi becomes one line."""
     try:
-        return command(
-            auto.select_stack(
-                name,
-                project_name=PROJECT,
-                program=_program,
-                opts=auto.LocalWorkspaceOptions(work_dir=str(CHECKOUT)),
+        with interrupt.left_to_the_engine():
+            return command(
+                auto.select_stack(
+                    name,
+                    project_name=PROJECT,
+                    program=_program,
+                    opts=auto.LocalWorkspaceOptions(work_dir=str(CHECKOUT)),
+                )
             )
-        )
     except auto.CommandError as error:
         print(safe_message(str(error), None, Scrubber()), file=sys.stderr)
         return ExitCode.FAILED

@@ -123,12 +123,12 @@ def cluster(action: Literal["up", "down", "status"]) -> None:
     """Start, stop or show the local control plane. Its state stays while it is down."""
     from dev.cluster.control_plane import ControlPlane
     from dev.paths import state_folder
+    from dev.turn import turn
 
     control_plane = ControlPlane(state_folder() / "cluster")
-    if action == "up":
-        control_plane.up()
-    elif action == "down":
-        control_plane.down()
+    if action != "status":
+        with turn():
+            control_plane.up() if action == "up" else control_plane.down()
     for entry in control_plane.status():
         state = f"running, pid {entry.pid}" if entry.pid else "stopped"
         print(f"{entry.name:24} {state:22} {entry.address}")
@@ -144,16 +144,16 @@ def node(action: Literal["up", "down", "status", "check", "packages"]) -> None:
     from dev.node.node import Node, check
     from dev.node.programs import missing_packages
     from dev.paths import state_folder
+    from dev.turn import turn
 
     real = Node(state_folder())
     if action == "check":
         check(real)
     elif action == "packages":
         print(*missing_packages())
-    elif action == "up":
-        real.up()
-    elif action == "down":
-        real.down()
+    elif action != "status":
+        with turn():
+            real.up() if action == "up" else real.down()
     if action in {"up", "down", "status"}:
         for name, pid in real.status():
             print(f"{name:24} {f'running, pid {pid}' if pid else 'stopped'}")

@@ -1,4 +1,5 @@
 import contextlib
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dev.local.stack import LocalStack
 from dev.paths import STATE_VARIABLE
 from dev.toolchain.cache import CACHE_VARIABLE
 from dev.toolchain.ensure import SOURCE_VARIABLE
+from dev.turn import turn
 
 
 @pytest.fixture
@@ -67,3 +69,24 @@ def test_the_toolchain_shows_where_programs_are_from(
 
     assert main(["toolchain", "show", "etcd"]) == 0
     assert capsys.readouterr().out == "etcd                         not there yet\n"
+
+
+def test_a_command_waits_for_another_of_the_checkout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
+    order: list[str] = []
+
+    def second() -> None:
+        with turn():
+            order.append("second")
+
+    other = threading.Thread(target=second)
+    with turn():
+        other.start()
+        while "waiting for it" not in capsys.readouterr().err:
+            pass
+        order.append("first")
+    other.join()
+
+    assert order == ["first", "second"]

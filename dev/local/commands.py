@@ -10,6 +10,7 @@ from pathlib import Path
 from pulumi import automation as auto
 
 from commands import drift as drift_command
+from commands import interrupt
 from commands import policies as policies_command
 from commands import preview as preview_command
 from dev.cluster.control_plane import ControlPlane
@@ -18,6 +19,7 @@ from dev.local.progress import Progress, changes, show
 from dev.local.stack import LocalStack
 from dev.paths import checkpoint, state_folder
 from dev.toolchain.ensure import ensure, ensure_all
+from dev.turn import turn
 
 
 class LocalError(DevError):
@@ -73,8 +75,9 @@ def destroy(name: str) -> None:
 def clean() -> None:
     """Stop the cluster and remove the state folder."""
     state = state_folder()
-    ControlPlane(state / "cluster").down()
-    shutil.rmtree(state, ignore_errors=True)
+    with turn():
+        ControlPlane(state / "cluster").down()
+        shutil.rmtree(state, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -87,10 +90,12 @@ def _stack(name: str, strategy: str = "") -> Generator[tuple[auto.Stack, Control
     ensure_all("cluster")
     state = state_folder()
     control_plane = ControlPlane(state / "cluster")
-    control_plane.up()
+    stack = LocalStack(name, state, control_plane.kubeconfig)
     try:
-        with LocalStack(name, state, control_plane.kubeconfig).open(strategy) as opened:
-            yield opened, control_plane
+        with turn():
+            control_plane.up()
+            with stack.open(strategy) as opened, interrupt.left_to_the_engine():
+                yield opened, control_plane
     except auto.CommandError as error:
         # The engine prints what is wrong; before it runs, the CLI says it here.
         reason = str(error).partition("stderr: ")[2].strip().removeprefix("error: ")
