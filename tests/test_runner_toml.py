@@ -197,9 +197,17 @@ def test_only_the_services_of_dind_are_privileged() -> None:
 
     assert kubernetes["privileged"] is False
     assert kubernetes["service_container_security_context"] == {"privileged": True}
-    engine = Dind(accept_privileged=True).daemon_image
-    assert kubernetes["allowed_services"] == [engine, "docker:29.7.2-dind", "docker:29.7.2"]
+    assert kubernetes["allowed_services"] == ["docker:29.10.0-dind", "docker:29.10.0"]
     assert "service_container_security_context" not in _kubernetes(PLAN)
+
+
+def test_a_job_may_name_an_engine_without_its_digest() -> None:
+    engine = f"docker:29.9.0-dind@sha256:{'0' * 64}"
+    plan = Dind(accept_privileged=True, daemon_image=engine).plan(Site(cluster=CLUSTER))
+
+    allowed = _kubernetes(plan)["allowed_services"]
+
+    assert allowed == [engine, "docker:29.9.0-dind", "docker:29.9.0"]
 
 
 def test_a_plans_services_run_beside_the_job() -> None:

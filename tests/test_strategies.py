@@ -368,7 +368,7 @@ def test_an_old_docker_client_is_warned_about(image: str) -> None:
     assert "no security fixes" in plan.warnings[1]
 
 
-@pytest.mark.parametrize("image", ["docker:29.7.2-cli", "docker:cli", "tools/docker-bench:1.5"])
+@pytest.mark.parametrize("image", ["docker:29.10.0-cli", "docker:cli", "tools/docker-bench:1.5"])
 def test_another_image_is_not_warned_about(image: str) -> None:
     assert len(_plan(Dood(accept_node_root=True, image=image)).warnings) == 1
 

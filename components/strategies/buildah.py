@@ -43,7 +43,7 @@ class Buildah(StrategyOptions):
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the variants `chroot` and `root`, in place of `Unconfined`, which
     only the Pod Security level `privileged` admits."""
-    image: Image = "quay.io/containers/buildah:v1.43.5"
+    image: Image = "quay.io/containers/buildah:v1.46.1"
     """The image of jobs that name none, pinned by a version or a digest."""
 
     forms: ClassVar[Forms] = {

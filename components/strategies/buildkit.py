@@ -28,7 +28,7 @@ from components.strategies.shared import (
 )
 from components.types import Image
 
-BUILDKIT = "moby/buildkit:v0.34.2"
+BUILDKIT = "moby/buildkit:v0.35.1"
 ROOTLESS = f"{BUILDKIT}-rootless"
 
 FILES = "/etc/image-builds/buildkit"

@@ -25,7 +25,7 @@ class Deploy(StrategyOptions):
     kind: Literal["deploy"] = "deploy"
     """Selects this strategy."""
     image: Image = (
-        "alpine/k8s:1.34.1@sha256:ec714df3813b5405292860f8a1c55c5727bf8c33c88992f1e981efad8065547f"
+        "alpine/k8s:1.36.2@sha256:44ef4942e171939b9c665a4a84beb80e2dcdb9a24330d4651cfdfd2e9deecc47"
     )
     """The image of jobs that name none, pinned by a version or a digest. The default has `kubectl`
     and `helm`."""

@@ -56,7 +56,7 @@ class Dind(StrategyOptions):
     """Must be `true`, to confirm that each job has a privileged container."""
     image: Image = DOCKER_CLIENT
     """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
-    Use the version of the daemon: daemons of Docker 29 refuse clients older than 25."""
+    Use the version of the daemon: those of 29.0 to 29.2 refuse clients older than 25."""
     daemon_image: Image = Field(
         default_factory=lambda given: DOCKER_ENGINES[given.get("variant") == "rootless"]
     )

@@ -14,18 +14,8 @@ import tomlkit
 from components.site import Registry
 from components.strategies.shared import certificate_files
 
-DOCKER_CLIENT = (
-    "docker:29.7.2-cli@sha256:3f4743208d2338c934d7b8bcfbe1bb54c0b2355c510ad5e0f31c0c4a54bd704e"
-)
-DOCKER_ENGINES = {
-    False: (
-        "docker:29.7.2-dind@sha256:3ef33f2e220b79ed3ef3b99d81746f06f306cd6340e2cb7331d17ae996e74cb6"
-    ),
-    True: (
-        "docker:29.7.2-dind-rootless"
-        "@sha256:ec3201de648f98b94882e4dd8a3d30df8b3ca6723a242fab76150f25127e194e"
-    ),
-}
+DOCKER_CLIENT = "docker:29.10.0-cli"
+DOCKER_ENGINES = {False: "docker:29.10.0-dind", True: "docker:29.10.0-dind-rootless"}
 """By whether the engine is rootless."""
 
 HOSTS_FILE = "docker.io/hosts.toml"

@@ -43,7 +43,7 @@ class Dood(StrategyOptions):
     """Must be `true`, to confirm that anyone who can run a job becomes root on the node."""
     image: Image = DOCKER_CLIENT
     """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
-    Daemons of Docker 29 refuse clients older than 25."""
+    Daemons of 29.0 to 29.2 refuse clients older than 25."""
 
     forms: ClassVar[Forms] = {"dood": {"acceptNodeRoot": True}}
     command: ClassVar[str] = "docker build"
@@ -116,6 +116,6 @@ def _old_client(image: str) -> list[str]:
     if official and major and int(major[0]) < _OLDEST_SUPPORTED:
         return [
             f"{image} gets no security fixes (docker-library/docker builds 29 only), and engines "
-            "of 29.0 refuse clients older than 25"
+            "of 29.0 to 29.2 refuse clients older than 25"
         ]
     return []
