@@ -12,7 +12,6 @@ import tomlkit
 
 from components.plan import BuildPlan, RunnerNames, Security, Service, file_key
 from components.settings.models import RunnerSettings, Toleration
-from components.site import Bounds, Resources
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _LOGINS = "/etc/image-builds/docker"
@@ -82,7 +81,8 @@ def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> 
         "allowed_services": _allowed_services(plan),
         "image_pull_secrets": [names["pull_secret"]] if names["pull_secret"] else [],
         "pod_disruption_budget": runner.pod_disruption_budget or None,
-        **_resources(plan, runner.resources),
+        # The services of a plan do its work, so only the stack file knows what they need.
+        **runner.resources.by_key(plan.resources, own_services=not plan.services),
         "node_selector": dict(sorted({**plan.node_selector, **runner.node_selector}.items())),
         "node_tolerations": {
             _taint(toleration): toleration.effect or ""
@@ -100,29 +100,6 @@ def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> 
         "scripts_base_dir": None if plan.host_users else _WRITABLE,
         "services": [_service(service) for service in plan.services],
         "volumes": _volumes(plan, names),
-    }
-
-
-def _resources(plan: BuildPlan, asked: Resources) -> dict[str, str]:
-    """What the stack file asks for, and the plan's requests where it gives no request or limit.
-
-    Kubernetes refuses a request above the limit, and takes the limit where there is no request.
-    """
-    given = {**_amounts("", asked), **_amounts("service_", asked.service)}
-    missing = {
-        key: quantity
-        for key, quantity in plan.resources.items()
-        if key not in given and key.replace("_request", "_limit") not in given
-    }
-    return {**missing, **given}
-
-
-def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:
-    return {
-        f"{prefix}{resource}_{bound}": quantity
-        for bound, given in (("request", bounds.requests), ("limit", bounds.limits))
-        for resource, quantity in given
-        if quantity
     }
 
 

@@ -12,6 +12,9 @@ from components.types import CaCertificates, LabelKey, LabelValue, Model, Regist
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
 
+TARGET_LEVEL: PodSecurity = "baseline"
+"""What a target namespace enforces that the stack creates."""
+
 
 CONTROL_PLANE = frozenset(
     f"node-role.kubernetes.io/{role}"
@@ -145,19 +148,71 @@ class Bounds(Model):
         return self
 
 
-class Resources(Bounds):
-    """Requests and limits of the build container, and of each service beside it."""
-
-    service: Bounds = Bounds()
-    """The same for each service container, such as a job's Docker daemon. Where nodes use cgroup
-    v2, the limits do not hold for what that daemon builds (moby/moby#45378)."""
-
-
 BUILDS: Mapping[str, str] = {"cpu_request": "500m", "memory_request": "1Gi"}
 """The requests of a container that builds, by the runner's key, unless the stack file has them."""
 
 CLIENT: Mapping[str, str] = {"cpu_request": "100m", "memory_request": "128Mi"}
 """The requests of a container that only runs a client."""
+
+
+class Resources(Bounds):
+    """Requests and limits of the build container, and of each service beside it.
+
+    GitLab's helper container, which runs hooks of the job too, gets the limits of the build.
+    """
+
+    service: Bounds = Bounds()
+    """The same for each service container, such as a job's Docker daemon or a database. A service
+    that a job names itself has the limits of the build where none are given here; how many services
+    a job starts is not limited. Where nodes use cgroup v2, the limits do not hold for what a Docker
+    daemon builds (moby/moby#45378)."""
+
+    def by_key(self, defaults: Mapping[str, str], *, own_services: bool) -> dict[str, str]:
+        """Return all by the runner's keys, with requests of a plan where nothing else is given.
+
+        What a job brings along, its hooks, which run in the helper, and its ``own_services``, gets
+        the limits of the build. Kubernetes refuses a request above the limit, and takes the limit
+        where there is no request.
+        """
+        given = {
+            **_limits_of("helper_", self, Bounds()),
+            **(_limits_of("service_", self, self.service) if own_services else {}),
+            **_amounts("", self),
+            **_amounts("service_", self.service),
+        }
+        missing = {
+            key: quantity
+            for key, quantity in defaults.items()
+            if key not in given and key.replace("_request", "_limit") not in given
+        }
+        return {**missing, **given}
+
+
+def _limits_of(prefix: str, build: Bounds, own: Bounds) -> dict[str, str]:
+    """Return the limits of the build for a container without its own, and a small request.
+
+    Disk is limited for the pod as a whole, by the sum of all limits.
+    """
+    found: dict[str, str] = {}
+    for resource in ("cpu", "memory"):
+        limit, request = getattr(build.limits, resource), getattr(own.requests, resource)
+        if not limit or getattr(own.limits, resource):
+            continue
+        small = CLIENT[f"{resource}_request"]
+        if not request and amount(small) <= amount(limit):
+            found[f"{prefix}{resource}_request"] = small
+        above = request and amount(request) > amount(limit)
+        found[f"{prefix}{resource}_limit"] = request if above else limit
+    return found
+
+
+def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:
+    return {
+        f"{prefix}{resource}_{bound}": quantity
+        for bound, given in (("request", bounds.requests), ("limit", bounds.limits))
+        for resource, quantity in given
+        if quantity
+    }
 
 
 class NodeProfiles(Model):

@@ -65,6 +65,15 @@ def _quantities(kubernetes: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in kubernetes.items() if key.endswith(("_request", "_limit"))}
 
 
+def _of_others(container: str, **limits: str) -> dict[str, str]:
+    """The limits of the build for another container, with its small requests."""
+    return {
+        f"{container}_cpu_request": "100m",
+        f"{container}_memory_request": "128Mi",
+        **{f"{container}_{resource}_limit": limit for resource, limit in limits.items()},
+    }
+
+
 class TestNames:
     def test_what_is_a_runners_own_is_named_after_it(self) -> None:
         runner = _main(_placed())
@@ -298,6 +307,8 @@ class TestJobs:
             "cpu_limit": "2",
             "memory_limit": "4Gi",
             "ephemeral_storage_limit": "8Gi",
+            **_of_others("helper", cpu="2", memory="4Gi"),
+            **_of_others("service", cpu="2", memory="4Gi"),
         }
 
     @pytest.mark.parametrize(
@@ -329,7 +340,12 @@ class TestJobs:
         kubernetes = _toml(_placed({"runners.main.resources": resources}))["kubernetes"]
 
         key = bound.removesuffix("s")
-        assert _quantities(kubernetes) == {f"cpu_{key}": "50m", f"memory_{key}": "64Mi"}
+        limited = ("", "helper_", "service_") if bound == "limits" else ("",)
+        assert _quantities(kubernetes) == {
+            f"{prefix}{resource}_{key}": quantity
+            for prefix in limited
+            for resource, quantity in (("cpu", "50m"), ("memory", "64Mi"))
+        }
 
     def test_quantities_of_services_are_their_own(self) -> None:
         resources = {
@@ -340,6 +356,8 @@ class TestJobs:
 
         assert _quantities(kubernetes) == {
             "cpu_limit": "1",
+            "helper_cpu_limit": "1",
+            "helper_cpu_request": "100m",
             "memory_request": "1Gi",
             "service_memory_request": "1Gi",
             "service_cpu_limit": "2",
@@ -452,6 +470,30 @@ class TestReport:
             "runners.main: /etc/docker/daemon.json must hold "
             '{"insecure-registries": ["registry.example.com:5000"]}',
         ]
+
+    @pytest.mark.parametrize("create", [False, True])
+    def test_making_pods_where_no_level_is_known_is_warned_of(self, *, create: bool) -> None:
+        """What the stack creates enforces a level; listing pods there makes none."""
+        rule = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
+        listing = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+        permissions = {"apps": [rule], "other": [listing]}
+        warnings = _placed(
+            {
+                "targetNamespaces": {"apps": {"create": create}, "other": {}},
+                "runners.main.strategy": {"kind": "deploy", "permissions": permissions},
+            }
+        ).warnings
+
+        assert warnings == (
+            []
+            if create
+            else [
+                "runners.main: anyone who can run a job may create pods in apps, as any account "
+                "of that namespace, and is root on its nodes, unless it enforces the Pod Security "
+                "level baseline or restricted; ask its owner, or set targetNamespaces.apps.create: "
+                "true for a new one"
+            ]
+        )
 
     @pytest.mark.parametrize(
         ("strategy", "warned"),

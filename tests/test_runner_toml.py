@@ -13,7 +13,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.plan import BuildPlan, RunnerNames, Security, Service
 from components.settings.models import Toleration
-from components.site import Cluster, Nodes, Registry, Site
+from components.site import Cluster, Nodes, Registry, Resources, Site
 from components.strategies import Strategy
 from components.strategies.deploy import Deploy
 from components.strategies.dind import Dind
@@ -30,6 +30,7 @@ REGISTRIES = (
 )
 SITE = Site(cluster=CLUSTER, registries=REGISTRIES, mirrors=("mirror.example.com",))
 PLAN = Kaniko().plan(Site(cluster=CLUSTER, registries=REGISTRIES))
+_BOUNDS = ("_request", "_limit")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
@@ -217,6 +218,57 @@ def test_a_plans_services_run_beside_the_job() -> None:
     assert _kubernetes(plan)["services"] == [
         {"name": "docker:29-dind", "alias": "docker", "environment": ["A=1", "B=2"]}
     ]
+
+
+@pytest.mark.parametrize(
+    ("resources", "written"),
+    [
+        ({}, {}),
+        ({"limits": {"ephemeral_storage": "9Gi"}}, {"ephemeral_storage_limit": "9Gi"}),
+        (
+            {"limits": {"memory": "4Gi"}},
+            {
+                "memory_limit": "4Gi",
+                "helper_memory_request": "128Mi",
+                "helper_memory_limit": "4Gi",
+                "service_memory_request": "128Mi",
+                "service_memory_limit": "4Gi",
+            },
+        ),
+        (
+            {"limits": {"cpu": "50m"}, "service": {"limits": {"cpu": "1"}}},
+            {"cpu_limit": "50m", "helper_cpu_limit": "50m", "service_cpu_limit": "1"},
+        ),
+        (
+            {"limits": {"memory": "1Gi"}, "service": {"requests": {"memory": "2Gi"}}},
+            {
+                "memory_limit": "1Gi",
+                "helper_memory_request": "128Mi",
+                "helper_memory_limit": "1Gi",
+                "service_memory_request": "2Gi",
+                "service_memory_limit": "2Gi",
+            },
+        ),
+    ],
+)
+def test_what_a_job_brings_along_has_the_limits_of_the_build(
+    resources: dict[str, object], written: dict[str, str]
+) -> None:
+    plan = dataclasses.replace(PLAN, resources={})
+
+    kubernetes = _kubernetes(plan, resources=Resources.model_validate(resources))
+
+    assert {key: kubernetes[key] for key in kubernetes if key.endswith(_BOUNDS)} == written
+
+
+def test_a_plans_own_services_have_only_limits_of_their_own() -> None:
+    plan = dataclasses.replace(Dind(accept_privileged=True).plan(SITE), resources={})
+    limits = {"limits": {"memory": "1Gi"}}
+
+    kubernetes = _kubernetes(plan, resources=Resources.model_validate(limits))
+
+    assert "helper_memory_limit" in kubernetes
+    assert "service_memory_limit" not in kubernetes
 
 
 def _prepare(folder: Path, text: str, **variables: str) -> subprocess.CompletedProcess[str]:

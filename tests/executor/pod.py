@@ -62,14 +62,23 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
         "hostAliases": _host_aliases(services.values()),
         "affinity": {},
         "volumes": _volumes(kubernetes),
-        "initContainers": [_container(runner, "init-permissions", HELPER)],
+        # With the helper's resources (initContainerResources).
+        "initContainers": [
+            {
+                **_container(runner, "init-permissions", HELPER),
+                "resources": _resources(kubernetes, "helper_"),
+            }
+        ],
         "containers": [
             {
                 **_container(runner, "build", kubernetes["image"]),
                 "env": _variables(runner, {}, request),
                 "resources": _resources(kubernetes, ""),
             },
-            _container(runner, "helper", HELPER),
+            {
+                **_container(runner, "helper", HELPER),
+                "resources": _resources(kubernetes, "helper_"),
+            },
             *(
                 {
                     **_container(runner, "service", service["name"]),
