@@ -1,7 +1,8 @@
 """Reports how the cluster differs from what was deployed.
 
 A refresh compares the resources of Pulumi. A Helm release is one of them, so its objects are
-compared with its manifest. Neither the cluster nor the state changes.
+compared with its manifest. What others added to the stack's namespaces is listed. Neither the
+cluster nor the state changes.
 """
 
 import dataclasses
@@ -16,10 +17,11 @@ from commands.exit_codes import ExitCode, exit_code
 from commands.preview import write
 from commands.publishing import publish_issue
 from report.analysis import drift
-from report.inputs import helm, live, preview
+from report.inputs import additions, helm, live, preview
 from report.inputs.events import RELEASE
 from report.model import Report
 from report.outputs import terminal
+from report.tree import Tree
 
 
 def run(stack: auto.Stack, *, output: Path) -> ExitCode:
@@ -41,6 +43,7 @@ def build_report(stack: auto.Stack, program: Path) -> Report:
     config = stack.get_all_config()
     seen = preview.refresh(stack, config)
     releases: dict[str, live.Release] = {}
+    added: list[Tree] = []
     settings = {key: value.value for key, value in config.items()}
     kubeconfig = stack.workspace.env_vars.get("KUBECONFIG") or os.environ.get("KUBECONFIG", "")
     with live.locate(settings, kubeconfig) as where:
@@ -50,7 +53,9 @@ def build_report(stack: auto.Stack, program: Path) -> Report:
                     name, namespace = str(step.new.get("name")), str(step.new.get("namespace"))
                     found = live.read_release(program, where, name, namespace, seen.scrub)
                     releases[step.urn] = found
+            if not seen.plan.errors:
+                added = additions.read(where, drift.known(seen.plan, releases))
         except live.LiveError as error:
             plan = dataclasses.replace(seen.plan, errors=(str(error),))
             seen, releases = dataclasses.replace(seen, plan=plan), {}
-    return drift.report(stack.name, seen, releases, where.context)
+    return drift.report(stack.name, seen, releases, added, where.context)

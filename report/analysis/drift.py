@@ -1,30 +1,94 @@
 """Makes the report of what others changed in the cluster, from a refresh."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from report.analysis import assemble
+from report.analysis.runner_config import parse
 from report.inputs import live
-from report.inputs.events import Plan, Step, is_object
+from report.inputs.additions import Known
+from report.inputs.charts import redact_object
+from report.inputs.events import RELEASE, Plan, Step, is_object
 from report.inputs.preview import Preview
 from report.model import Report, ResourceChange
 from report.stack_file import StackFile
-from report.tree import Objects, Tree, differences, inside
+from report.tree import Objects, Tree, differences, entries, identity, inside, texts
 
 _CONFIG_TOML = "config.template.toml"
 """The key of config.toml in the chart's ConfigMap."""
 
 
+def known(plan: Plan, releases: Mapping[str, live.Release]) -> Known:
+    """Return what a stack has, by its refresh and its releases by URN."""
+    there = [(step, step.old) for step in plan.steps if step.old is not None]
+    objects = [
+        *((inputs, "") for step, inputs in there if is_object(step)),
+        *(
+            (item, str(inputs.get("namespace")))
+            for step, inputs in there
+            if step.urn in releases
+            for item in releases[step.urn].objects.old.values()
+        ),
+    ]
+    return Known(
+        namespaces=frozenset(
+            _name(inputs)
+            for step, inputs in there
+            # What runs in target namespaces is for others to decide.
+            if inputs.get("kind") == "Namespace" and not step.name.startswith("target-")
+        ),
+        job_namespaces=frozenset(
+            str(inside(parse(inside(inputs, "values")), "kubernetes").get("namespace"))
+            for step, inputs in there
+            if step.type == RELEASE
+        ),
+        workshops=frozenset(
+            str(inside(item, "metadata").get("namespace"))
+            for item, _ in objects
+            if any(map(_creates_deployments, entries(item, "rules")))
+        ),
+        objects=frozenset(
+            (str(item.get("kind")), str(metadata.get("namespace") or home), _name(item))
+            for item, home in objects
+            for metadata in [inside(item, "metadata")]
+        ),
+        releases=frozenset(
+            (str(inputs.get("namespace")), str(inputs.get("name")))
+            for step, inputs in there
+            if step.type == RELEASE
+        ),
+    )
+
+
+def _name(item: Tree) -> str:
+    return str(inside(item, "metadata").get("name"))
+
+
+def _creates_deployments(rule: Tree) -> bool:
+    """Whether a rule lets jobs create what they build with, as buildx does."""
+    return "deployments" in texts(rule, "resources") and "create" in texts(rule, "verbs")
+
+
 def report(
-    environment: str, refreshed: Preview, releases: Mapping[str, live.Release], context: str | None
+    environment: str,
+    refreshed: Preview,
+    releases: Mapping[str, live.Release],
+    added: Sequence[Tree],
+    context: str | None,
 ) -> Report:
-    """Return the report of a stack; ``releases`` are by URN.
+    """Return the report of a stack; ``releases`` are by URN, and ``added`` is what others made.
 
     ``context`` is that of the kubeconfig, None for the current one.
     """
-    plan = dataclasses.replace(refreshed.plan, steps=tuple(map(_judge, refreshed.plan.steps)))
+    steps = tuple(map(_judge, refreshed.plan.steps))
+    safe = [redact_object(item, refreshed.scrub) for item in added]
+    plan = dataclasses.replace(refreshed.plan, steps=(*steps, *map(_addition, map(_shown, safe))))
     with_config = dataclasses.replace(
-        plan, steps=tuple(_put_config(step, releases.get(step.urn)) for step in plan.steps)
+        plan,
+        steps=(
+            *(_put_config(step, releases.get(step.urn)) for step in steps),
+            *map(_addition, safe),
+        ),
     )
     source = assemble.Source(
         environment=environment,
@@ -39,8 +103,44 @@ def report(
         {urn: release.changes for urn, release in releases.items()},
     )
     found = assemble.build(plan, source, rendered, with_config)
-    undo = tuple(_undo(environment, context, refreshed.plan, found.resources, releases))
+    changed = [change for change in found.resources if change.operation != "create"]
+    undo = (
+        *(_delete(item, context) for item in safe),
+        *_undo(environment, context, refreshed.plan, changed, releases),
+    )
     return dataclasses.replace(found, undo=undo)
+
+
+def _addition(item: Tree) -> Step:
+    """Return an object that others made as a step that creates it."""
+    version = str(item["apiVersion"])
+    group = version if "/" in version else f"core/{version}"
+    return Step(
+        operation="create",
+        type=f"kubernetes:{group}:{item['kind']}",
+        name=identity(item).partition(" ")[2],
+        urn=identity(item),
+        parent="",
+        old=None,
+        new=item,
+    )
+
+
+def _shown(item: Tree) -> Tree:
+    """Return what a report shows: permissions and policies as a whole, of all else the name."""
+    metadata = inside(item, "metadata")
+    names = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
+    shown = ("apiVersion", "kind", "roleRef", "rules", "subjects", "type")
+    policy = {"spec": item["spec"]} if item["kind"] == "NetworkPolicy" else {}
+    return {**{key: item[key] for key in shown if key in item}, **policy, "metadata": names}
+
+
+def _delete(item: Tree, context: str | None) -> str:
+    metadata = inside(item, "metadata")
+    namespace = metadata.get("namespace")
+    where = f" --namespace {namespace}" if namespace else ""
+    option = f" --context {context}" if context else ""
+    return f"kubectl delete {item.get('kind')} {metadata.get('name')}{where}{option}"
 
 
 def _judge(step: Step) -> Step:
@@ -63,13 +163,14 @@ def _put_config(step: Step, release: live.Release | None) -> Step:
 
 
 def _config(inputs: Tree | None, objects: Objects) -> Tree:
-    texts = [
+    found = [
         inside(item, "data").get(_CONFIG_TOML)
         for item in objects.values()
         if item.get("kind") == "ConfigMap"
     ]
     values = inside(inputs, "values")
-    runners = {**inside(values, "runners"), "config": next(filter(None, texts), None)}
+    runners = inside(values, "runners")
+    runners = {**runners, "config": next(filter(None, found), runners.get("config"))}
     return {**inside(inputs), "values": {**values, "runners": runners}}
 
 
@@ -77,7 +178,7 @@ def _undo(
     environment: str,
     context: str | None,
     refreshed: Plan,
-    resources: tuple[ResourceChange, ...],
+    resources: Sequence[ResourceChange],
     releases: Mapping[str, live.Release],
 ) -> Iterator[str]:
     """Yield the commands that restore what was deployed.
@@ -95,10 +196,6 @@ def _undo(
             yield f"helm uninstall {inputs.get('name')} {where}"
     for change in resources:
         if steps[change.urn].operation == "same":
-            inputs = steps[change.urn].inputs_before
-            metadata = inside(inputs, "metadata")
-            option = f" --context {context}" if context else ""
-            where = f"--namespace {metadata.get('namespace')}{option}"
-            yield f"kubectl delete {inputs.get('kind')} {metadata.get('name')} {where}"
+            yield _delete(steps[change.urn].inputs_before, context)
     if resources or any(release.changes for release in releases.values()):
         yield f"PULUMI_K8S_ENABLE_PATCH_FORCE=true pulumi up --stack {environment} --refresh"

@@ -26,7 +26,8 @@ from report.model import ObjectChange, PropertyChange
 from report.redact import SECRET, Scrubber
 from report.tree import JSON, Objects, Pair, Tree, differences, identity, inside
 
-_TIMEOUT = 60.0
+TIMEOUT = 60.0
+"""The seconds after which a request fails."""
 _WHOLE = re.compile(r"data|binaryData|matchLabels|(\w+S|s)elector")
 _QUANTITIES = {"cpu", "memory", "ephemeral-storage", "storage", "sizeLimit"}
 
@@ -156,10 +157,13 @@ def _manifest(helm: Path, where: Kubeconfig, name: str, namespace: str) -> list[
     return [_store(item) for item in documents]
 
 
-def _objects(
-    where: Kubeconfig, documents: list[Tree], namespace: str
-) -> list[tuple[Tree, Tree | None]]:
-    """Return each object with the live one, None if there is none."""
+@contextlib.contextmanager
+def connect(where: Kubeconfig, failure: str) -> Generator[Any]:
+    """Yield a client of the cluster.
+
+    Raises:
+        LiveError: a request fails; ``failure`` is its message.
+    """
     new_client = cast("Any", config).new_client_from_config
     try:
         with (
@@ -167,14 +171,23 @@ def _objects(
             new_client(where.kubeconfig, where.context) as api,
         ):
             # The default cache of API resources would outlive the server.
-            dynamic = cast("Any", DynamicClient)(api, cache_file=str(Path(folder) / "known"))
-            return [(item, _live(dynamic, item, namespace)) for item in documents]
+            yield cast("Any", DynamicClient)(api, cache_file=str(Path(folder) / "known"))
     except (DynamicApiError, HTTPError, config.ConfigException) as error:
-        message = (
-            "the objects of the release cannot be read; check the address in the kubeconfig, and "
-            "that its account may get every kind of object in the chart"
-        )
-        raise LiveError(message) from error
+        raise LiveError(failure) from error
+
+
+_UNREADABLE = (
+    "the objects of the release cannot be read; check the address in the kubeconfig, and "
+    "that its account may get every kind of object in the chart"
+)
+
+
+def _objects(
+    where: Kubeconfig, documents: list[Tree], namespace: str
+) -> list[tuple[Tree, Tree | None]]:
+    """Return each object with the live one, None if there is none."""
+    with connect(where, _UNREADABLE) as dynamic:
+        return [(item, _live(dynamic, item, namespace)) for item in documents]
 
 
 def _live(dynamic: Any, wanted: Tree, namespace: str) -> Tree | None:  # noqa: ANN401 - the client types none of it
@@ -184,7 +197,7 @@ def _live(dynamic: Any, wanted: Tree, namespace: str) -> Tree | None:  # noqa: A
         found = kind.get(
             name=metadata.get("name"),
             namespace=metadata.get("namespace", namespace) if kind.namespaced else None,
-            _request_timeout=_TIMEOUT,
+            _request_timeout=TIMEOUT,
         )
     except (NotFoundError, ResourceNotFoundError):
         return None

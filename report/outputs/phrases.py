@@ -47,8 +47,9 @@ def heading(report: Report) -> str:
 
 
 def _drift_counts(counts: Counts) -> str:
-    words = ((counts.update, "changed"), (counts.delete, "deleted"))
-    text = " and ".join(f"{count} {word}" for count, word in words if count)
+    words = ((counts.create, "added"), (counts.update, "changed"), (counts.delete, "deleted"))
+    parts = [f"{count} {word}" for count, word in words if count]
+    text = " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
     return f"{text} outside of Pulumi" if text else "no drift"
 
 

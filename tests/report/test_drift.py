@@ -13,7 +13,7 @@ from commands.app import main
 from commands.exit_codes import ExitCode, exit_code
 from commands.publishing import TOKEN, publish_issue
 from report.analysis import drift as analysis
-from report.inputs import helm, live
+from report.inputs import additions, helm, live
 from report.inputs.events import read_refresh
 from report.inputs.preview import Preview
 from report.model import ObjectChange, Report
@@ -26,6 +26,7 @@ from tests.support.previews import diagnostic, pre_event, received
 
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 RELEASE = "kubernetes:helm.sh/v3:Release"
+NAMESPACE = "kubernetes:core/v1:Namespace"
 USER_RUNNER = "gitlab:index/userRunner:UserRunner"
 RULE = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
 UPDATE = "PULUMI_K8S_ENABLE_PATCH_FORCE=true pulumi up --stack test --refresh"
@@ -59,10 +60,16 @@ def refreshed(  # noqa: PLR0913 - the fields of an event
     ]
 
 
-def _report(events: list[Any], releases: dict[str, live.Release] | None = None) -> Report:
+def _report(
+    events: list[Any],
+    releases: dict[str, live.Release] | None = None,
+    *,
+    added: tuple[dict[str, Any], ...] = (),
+    context: str | None = "ctx",
+) -> Report:
     plan = read_refresh(events, Scrubber())
     seen = Preview(plan=plan, settings={}, state="then", scrub=Scrubber())
-    return analysis.report("test", seen, releases or {}, "ctx")
+    return analysis.report("test", seen, releases or {}, added, context)
 
 
 def test_a_permission_the_provider_overlooks_is_restored() -> None:
@@ -74,6 +81,99 @@ def test_a_permission_the_provider_overlooks_is_restored() -> None:
     assert report.undo == ("kubectl delete Role r --namespace n --context ctx", UPDATE)
     assert exit_code(report) == ExitCode.RISK_RAISED
     assert "To accept" not in note.write(report)
+
+
+def _item(kind: str, version: str, name: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """An object that somebody has added, in namespace n unless it is one of the cluster."""
+    home = {} if kind.startswith("Cluster") else {"namespace": "n"}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **home}, **fields}
+
+
+RBAC = "rbac.authorization.k8s.io/v1"
+ACCOUNT = {"kind": "ServiceAccount", "name": "job", "namespace": "n"}
+ADDED = (
+    _item("ClusterRoleBinding", RBAC, "b", roleRef={"kind": "ClusterRole"}, subjects=[ACCOUNT]),
+    _item("Deployment", "apps/v1", "d", spec={"template": {"spec": {"hostPID": True}}}),
+    _item("NetworkPolicy", "networking.k8s.io/v1", "p", spec={"ingress": [{}]}),
+    _item("Secret", "v1", "s", type="Opaque"),
+)
+
+
+def test_what_others_added_is_listed_with_its_risk() -> None:
+    """Of a pod only its name is shown, since its variables can be secret."""
+    report = _report([], added=ADDED)
+
+    text = note.write(report)
+    assert phrases.heading(report) == "test: 4 added outside of Pulumi; risk RAISED"
+    assert exit_code(report) == ExitCode.RISK_RAISED
+    assert [item.what for item in report.risk_changes if item.weighs] == [
+        "Deployment n/d has hostPID",
+        "ServiceAccount n/job has the permissions of ClusterRole None in all namespaces",
+        "NetworkPolicy n/p allows ingress from everywhere",
+    ]
+    assert "+ subjects[job].namespace: n" in text
+    assert "+ spec.ingress[0]: {}" in text
+    assert "spec.template" not in text
+    assert report.undo == (
+        "kubectl delete ClusterRoleBinding b --context ctx",
+        "kubectl delete Deployment d --namespace n --context ctx",
+        "kubectl delete NetworkPolicy p --namespace n --context ctx",
+        "kubectl delete Secret s --namespace n --context ctx",
+    )
+    assert _report([], added=ADDED[:1], context=None).undo == (
+        "kubectl delete ClusterRoleBinding b",
+    )
+
+
+def test_additions_are_counted_beside_other_drift() -> None:
+    gone = refreshed(ROLE, "delete", {"kind": "Role"}, outputs=None)
+    role = {"kind": "Role", "metadata": {"name": "r"}, "rules": [RULE]}
+    other = refreshed(ROLE, "same", role, outputs={**role, "rules": [WIDER]})
+    report = _report([*gone, *other], added=ADDED[3:])
+
+    assert "1 added and 1 changed outside of Pulumi" in phrases.heading(report)
+
+
+def test_what_a_stack_has_is_known_by_kind_and_place() -> None:
+    config = '[[runners]]\n[runners.kubernetes]\nnamespace = "jobs"\n'
+    values = {"runners": {"config": config}}
+    release = {"name": "r", "namespace": "managers", "values": values}
+    deployment = {"kind": "Deployment", "metadata": {"name": "d"}}
+    makes = {"resources": ["deployments"], "verbs": ["create"]}
+    role = {"kind": "Role", "metadata": {"name": "x", "namespace": "jobs"}, "rules": [makes]}
+    namespace = {"kind": "Namespace", "metadata": {"name": "managers"}}
+    plan = read_refresh(
+        [
+            pre_event("same", _urn(RELEASE, "one"), RELEASE, old=release, new=release),
+            pre_event("same", _urn(ROLE, "job"), ROLE, old=role, new=role),
+            *(
+                pre_event("same", _urn(NAMESPACE, name), NAMESPACE, old=inputs, new=inputs)
+                for name, inputs in (
+                    ("managers", namespace),
+                    ("target-apps", {"kind": "Namespace", "metadata": {"name": "apps"}}),
+                )
+            ),
+        ],
+        Scrubber(),
+    )
+    found = live.Release(objects=Pair({"Deployment d": deployment}, {}), changes=())
+
+    known = analysis.known(plan, {_urn(RELEASE, "one"): found})
+
+    assert known == additions.Known(
+        namespaces=frozenset({"managers"}),
+        job_namespaces=frozenset({"jobs"}),
+        workshops=frozenset({"jobs"}),
+        objects=frozenset(
+            {
+                ("Deployment", "managers", "d"),
+                ("Namespace", "", "apps"),
+                ("Namespace", "", "managers"),
+                ("Role", "jobs", "x"),
+            }
+        ),
+        releases=frozenset({("managers", "r")}),
+    )
 
 
 def test_what_the_provider_sees_is_taken_back_by_an_update() -> None:
@@ -177,6 +277,16 @@ class Stack:
 
     def export_stack(self) -> auto.Deployment:
         return auto.Deployment(version=3, deployment={"manifest": {"time": "then"}})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster to which nobody has added anything."""
+
+    def read(*_: object) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(additions, "read", read)
 
 
 def _look(events: list[Any]) -> Report:

@@ -1,0 +1,131 @@
+"""Objects in a stack's namespaces that neither its state nor one of its releases has.
+
+A refresh compares what the state has, so it says nothing of what somebody adds: a Role, a binding,
+a Secret, a network policy, a pod. What a runner creates for its jobs, what a controller creates,
+and what a platform puts into every namespace is left out.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from report.inputs.live import TIMEOUT, Kubeconfig, connect
+from report.tree import Tree, entries, inside
+
+_RBAC = "rbac.authorization.k8s.io/v1"
+_BINDINGS = ("RoleBinding", "ClusterRoleBinding")
+_WORKLOADS = {
+    "Pod": "v1",
+    "ReplicationController": "v1",
+    "DaemonSet": "apps/v1",
+    "Deployment": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "CronJob": "batch/v1",
+    "Job": "batch/v1",
+}
+_KINDS = {
+    "Role": _RBAC,
+    "RoleBinding": _RBAC,
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "Secret": "v1",
+    **_WORKLOADS,
+}
+JOB_LABEL = "job.runner.gitlab.com/pod"
+"""What a runner puts on the pod of a job (gitlab-runner:executors/kubernetes/kubernetes.go)."""
+_JOB_SECRET = re.compile(r"runner-.+-project-\d+-concurrent-\d+.*")
+_HELM_SECRET = re.compile(r"sh\.helm\.release\.v1\.(?P<release>.+)\.v\d+")
+# What OpenShift puts into every namespace: bindings, and a login for each account.
+_OF_OPENSHIFT = {"system:deployers", "system:image-builders", "system:image-pullers"}
+_LOGIN_OF_OPENSHIFT = re.compile(r".+-dockercfg-[a-z0-9]{5}")
+_UNREADABLE = (
+    "the objects in the namespaces of the stack cannot be listed; the account of the kubeconfig "
+    "must be able to list Roles, RoleBindings, NetworkPolicies, Secrets and workloads there, and "
+    "RoleBindings and ClusterRoleBindings of all namespaces"
+)
+
+
+class Known(NamedTuple):
+    """What a stack has: its namespaces, its objects by kind, namespace and name, and releases.
+
+    ``namespaces`` leaves out target namespaces, which are for others. In ``job_namespaces`` runners
+    create pods, and in ``workshops`` their jobs do, too. Releases have a namespace and a name.
+    """
+
+    namespaces: frozenset[str]
+    job_namespaces: frozenset[str]
+    workshops: frozenset[str]
+    objects: frozenset[tuple[str, str, str]]
+    releases: frozenset[tuple[str, str]]
+
+
+def read(where: Kubeconfig, known: Known) -> list[Tree]:
+    """Return what others added: objects in the stack's namespaces, and bindings of its accounts.
+
+    Secrets have no data.
+
+    Raises:
+        LiveError: the objects cannot be listed.
+    """
+    with connect(where, _UNREADABLE) as cluster:
+        there = [
+            item
+            for kind, version in _KINDS.items()
+            for namespace in sorted(known.namespaces)
+            for item in _list(cluster, version, kind, namespace)
+        ]
+        bindings = [item for kind in _BINDINGS for item in _list(cluster, _RBAC, kind, None)]
+    found = [*there, *(item for item in bindings if _binds(item, known.namespaces))]
+    added = {_key(item): item for item in found if not _expected(item, known)}
+    return [added[key] for key in sorted(added)]
+
+
+def _list(cluster: Any, version: str, kind: str, namespace: str | None) -> Iterator[Tree]:  # noqa: ANN401 - the client types none of it
+    asked = {"namespace": namespace} if namespace else {}
+    resource = cluster.resources.get(api_version=version, kind=kind)
+    for item in entries(resource.get(**asked, _request_timeout=TIMEOUT).to_dict(), "items"):
+        # Entries of a list have no kind; the data of a Secret is nobody's business here.
+        rest = {key: value for key, value in item.items() if key not in {"data", "status"}}
+        yield {**rest, "apiVersion": version, "kind": kind}
+
+
+def _key(item: Tree) -> tuple[str, str, str]:
+    metadata = inside(item, "metadata")
+    return str(item["kind"]), str(metadata.get("namespace") or ""), str(metadata.get("name"))
+
+
+def _binds(binding: Tree, namespaces: frozenset[str]) -> bool:
+    """Whether a binding is for an account of these namespaces, or for all of them."""
+    groups = {f"system:serviceaccounts:{namespace}" for namespace in namespaces}
+    return any(
+        subject.get("namespace") in namespaces
+        if subject.get("kind") == "ServiceAccount"
+        else subject.get("name") in groups
+        for subject in entries(binding, "subjects")
+    )
+
+
+def _expected(item: Tree, known: Known) -> bool:
+    """Whether an object belongs to the stack, or something made it that is meant to."""
+    kind, namespace, name = key = _key(item)
+    if key in known.objects or name in _OF_OPENSHIFT:
+        return True
+    if kind == "Secret":
+        return _is_expected_secret(item, known)
+    if kind not in _WORKLOADS:
+        return False
+    metadata = inside(item, "metadata")
+    of_a_job = namespace in known.job_namespaces and JOB_LABEL in inside(metadata, "labels")
+    controlled = any(owner.get("controller") for owner in entries(metadata, "ownerReferences"))
+    return of_a_job or controlled or namespace in known.workshops
+
+
+def _is_expected_secret(secret: Tree, known: Known) -> bool:
+    _, namespace, name = _key(secret)
+    if helm := _HELM_SECRET.fullmatch(name):
+        return (namespace, helm["release"]) in known.releases
+    owners = {owner.get("kind") for owner in entries(inside(secret, "metadata"), "ownerReferences")}
+    login = secret.get("type") == "kubernetes.io/dockercfg"
+    of_a_job = "Pod" in owners or (login and bool(_JOB_SECRET.fullmatch(name)))
+    of_the_platform = login and bool(_LOGIN_OF_OPENSHIFT.fullmatch(name))
+    return (of_a_job and namespace in known.job_namespaces) or of_the_platform

@@ -1,0 +1,159 @@
+"""What counts as added to a stack's namespaces, on a cluster of these objects."""
+
+import contextlib
+from collections.abc import Generator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kubernetes import config
+from kubernetes.dynamic.exceptions import DynamicApiError
+
+from report.inputs import additions, live
+from report.inputs.additions import Known
+from report.inputs.live import Kubeconfig, LiveError
+
+ROLE, ROLE_BINDING = "Role", "RoleBinding"
+KNOWN = Known(
+    namespaces=frozenset({"jobs", "managers", "workshop"}),
+    job_namespaces=frozenset({"jobs", "workshop"}),
+    workshops=frozenset({"workshop"}),
+    objects=frozenset({("Role", "jobs", "ours")}),
+    releases=frozenset({("managers", "runner")}),
+)
+JOB = {"kind": "ServiceAccount", "name": "job", "namespace": "jobs"}
+STRANGER = {"kind": "ServiceAccount", "name": "app", "namespace": "payments"}
+
+
+class Cluster:
+    """Takes the place of the dynamic client of a cluster that has these objects."""
+
+    objects: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Take a client and a file for the cache."""
+        self.resources = self
+
+    def get(self, *, api_version: str, kind: str) -> SimpleNamespace:
+        """Find a kind."""
+        assert api_version
+
+        def read(namespace: str | None = None, **_: object) -> SimpleNamespace:
+            items = [
+                item
+                for known, item in self.objects
+                if known == kind and namespace in {None, item["metadata"].get("namespace")}
+            ]
+            return SimpleNamespace(to_dict=lambda: {"items": items})
+
+        return SimpleNamespace(get=read)
+
+
+class ClosedCluster(Cluster):
+    """A cluster that lets nobody list anything."""
+
+    def get(self, *, api_version: str, kind: str) -> SimpleNamespace:
+        """Refuse."""
+        error = SimpleNamespace(status=403, reason="Forbidden", body="planted", headers={})
+        raise DynamicApiError(error, f"{api_version}/{kind}")
+
+
+@pytest.fixture(autouse=True)
+def _no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def client(*_: str) -> Generator[None]:
+        yield
+
+    monkeypatch.setattr(config, "new_client_from_config", client)
+
+
+def _added(monkeypatch: pytest.MonkeyPatch, kind: str, name: str, fields: dict[str, Any]) -> bool:
+    """Whether a cluster that has this one object, by default of a job, has more than the stack."""
+    namespace = fields.get("namespace", "jobs")
+    home = {"namespace": namespace} if namespace else {}
+    metadata = {"name": name, **home, **fields.get("metadata", {})}
+    rest = {key: value for key, value in fields.items() if key not in {"namespace", "metadata"}}
+    item = {"metadata": metadata, "data": {"a": "planted"}, "status": {}, **rest}
+    monkeypatch.setattr(Cluster, "objects", ((kind, item),))
+    monkeypatch.setattr(live, "DynamicClient", Cluster)
+    found = additions.read(Kubeconfig("file", None), KNOWN)
+    assert "planted" not in str(found)
+    assert all(entry["kind"] == kind for entry in found)
+    return bool(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fields"),
+    [
+        (ROLE, "theirs", {}),
+        (ROLE, "ours", {"namespace": "managers"}),
+        (ROLE_BINDING, "b", {"subjects": []}),
+        (ROLE_BINDING, "b", {"namespace": "payments", "subjects": [JOB]}),
+        (
+            ROLE_BINDING,
+            "b",
+            {
+                "namespace": "payments",
+                "subjects": [{"kind": "Group", "name": "system:serviceaccounts:jobs"}],
+            },
+        ),
+        ("ClusterRoleBinding", "b", {"namespace": "", "subjects": [STRANGER, JOB]}),
+        ("NetworkPolicy", "p", {}),
+        ("Secret", "s", {}),
+        ("Secret", "sh.helm.release.v1.other.v1", {"namespace": "managers"}),
+        ("Secret", "runner-a-project-1-concurrent-0-b", {"type": "Opaque"}),
+        (
+            "Secret",
+            "runner-a-project-1-concurrent-0-b",
+            {"namespace": "managers", "type": "kubernetes.io/dockercfg"},
+        ),
+        ("Pod", "p", {}),
+        ("Pod", "p", {"namespace": "managers", "metadata": {"labels": {additions.JOB_LABEL: "p"}}}),
+        ("Deployment", "d", {}),
+        ("CronJob", "c", {"metadata": {"ownerReferences": [{"kind": "Pod"}]}}),
+    ],
+)
+def test_what_nobody_deployed_is_an_addition(
+    monkeypatch: pytest.MonkeyPatch, kind: str, name: str, fields: dict[str, Any]
+) -> None:
+    assert _added(monkeypatch, kind, name, fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fields"),
+    [
+        (ROLE, "ours", {}),
+        (ROLE, "theirs", {"namespace": "payments"}),
+        (ROLE_BINDING, "b", {"namespace": "payments", "subjects": [STRANGER]}),
+        (ROLE_BINDING, "system:image-pullers", {"subjects": [JOB]}),
+        (
+            "ClusterRoleBinding",
+            "system:discovery",
+            {"namespace": "", "subjects": [{"kind": "Group", "name": "system:authenticated"}]},
+        ),
+        ("Secret", "sh.helm.release.v1.runner.v7", {"namespace": "managers"}),
+        ("Secret", "default-dockercfg-x7k2p", {"type": "kubernetes.io/dockercfg"}),
+        ("Secret", "runner-a-project-1-concurrent-0-b", {"type": "kubernetes.io/dockercfg"}),
+        ("Secret", "any", {"metadata": {"ownerReferences": [{"kind": "Pod"}]}}),
+        ("Pod", "p", {"metadata": {"labels": {additions.JOB_LABEL: "p"}}}),
+        (
+            "Pod",
+            "p",
+            {"metadata": {"ownerReferences": [{"kind": "ReplicaSet", "controller": True}]}},
+        ),
+        ("Deployment", "build-1", {"namespace": "workshop"}),
+    ],
+)
+def test_what_is_known_or_made_by_a_runner_is_none(
+    monkeypatch: pytest.MonkeyPatch, kind: str, name: str, fields: dict[str, Any]
+) -> None:
+    assert not _added(monkeypatch, kind, name, fields)
+
+
+def test_objects_that_cannot_be_listed_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "DynamicClient", ClosedCluster)
+
+    with pytest.raises(LiveError, match="cannot be listed; the account") as failure:
+        additions.read(Kubeconfig("file", None), KNOWN)
+
+    assert "planted" not in str(failure.value)
