@@ -21,6 +21,7 @@ from components.settings.load import Stack
 from components.settings.models import RunnerSettings, Settings
 from components.settings.registration import TokenRegistration
 from components.settings.secrets import Secrets
+from components.site import TARGET_LEVEL
 
 _PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
 _PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
@@ -75,6 +76,7 @@ def _warnings_of_runners(stack: Stack) -> list[str]:
         for name, plan in stack.plans.items()
         for line in (
             *plan.warnings,
+            *_target_warnings(plan, stack.settings),
             *_sandbox_warnings(plan, stack.settings.runners[name]),
             *_node_setup(stack, plan),
         )
@@ -83,6 +85,16 @@ def _warnings_of_runners(stack: Stack) -> list[str]:
 
 def _node_setup(stack: Stack, plan: BuildPlan) -> tuple[str, ...]:
     return (*plan.node_setup, *account_setup(plan, stack.settings.cluster))
+
+
+def _target_warnings(plan: BuildPlan, settings: Settings) -> list[str]:
+    return [
+        f"anyone who can run a job may create pods in {target}, as any account of that namespace, "
+        "and is root on its nodes, unless it enforces the Pod Security level baseline or "
+        "restricted; ask its owner, or set targetNamespaces."
+        f"{target}.create: true for a new one"
+        for target in settings.unknown_levels(plan)
+    ]
 
 
 def _sandbox_warnings(plan: BuildPlan, runner: RunnerSettings) -> list[str]:
@@ -122,6 +134,11 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "plan": plan,
         "names": names,
         "pod_disruption_budget": runner.pod_disruption_budget,
+        "levels": {
+            target: TARGET_LEVEL
+            for target, wanted in settings.target_namespaces.items()
+            if wanted.create
+        },
         "pull_logins": pull_logins,
         "push_logins": push_logins,
         "registration": _registration(name, settings, secrets),

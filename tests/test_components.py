@@ -231,7 +231,7 @@ class TestDeployments:
             role = _one(registered, ROLE, f"deploy.{target}")
             binding = _one(registered, BINDING, f"deploy.{target}")
             place = {"name": "gitlab-job-deploy", "namespace": target}
-            assert role["metadata"] == place
+            assert place.items() <= role["metadata"].items()
             assert role["rules"] == rules_there
             assert binding["metadata"] == place
             assert binding["roleRef"]["name"] == "gitlab-job-deploy"
@@ -242,6 +242,15 @@ class TestDeployments:
                     "namespace": "builds-deploy",
                 }
             ]
+
+    def test_a_role_says_which_level_the_stack_sets_there(self) -> None:
+        registered = _deploy(DEPLOYS, BOTH_TOKENS)
+
+        made, there = (
+            _one(registered, ROLE, f"deploy.{target}")["metadata"] for target in ("apps", "there")
+        )
+        assert made["annotations"] == {"image-builds/pod-security": "baseline"}
+        assert "annotations" not in there
 
     def test_a_build_runner_has_no_rights_in_a_target(self) -> None:
         registered = _deploy(DEPLOYS, BOTH_TOKENS)

@@ -29,6 +29,20 @@ def test_a_deploy_runner_has_no_alternative() -> None:
     assert "deploy" not in _verdicts({})
 
 
+def test_a_deploy_runner_may_be_root_where_others_decide() -> None:
+    rule = {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}
+    deploying = _verdicts(
+        {
+            "runners.main.strategy": {"kind": "deploy", "permissions": {"theirs": [rule]}},
+            "targetNamespaces.theirs": {},
+        }
+    )
+
+    assert deploying["deploy"].privilege.endswith(
+        "; root on the nodes of theirs, unless it enforces baseline"
+    )
+
+
 def test_auto_says_why_it_takes_dood() -> None:
     chosen = _verdicts({"runners.main.strategy": "auto"})["dood"]
 

@@ -479,6 +479,7 @@ class TestReport:
         permissions = {"apps": [rule], "other": [listing]}
         warnings = _placed(
             {
+                "registries": [],
                 "targetNamespaces": {"apps": {"create": create}, "other": {}},
                 "runners.main.strategy": {"kind": "deploy", "permissions": permissions},
             }

@@ -17,6 +17,8 @@ TOML = """\
 [runners.kubernetes]
 image = "docker:29.7.2-cli"
 memory_limit = "1Gi"
+helper_memory_limit = "1Gi"
+service_memory_limit = "1Gi"
 [[runners.kubernetes.volumes.host_path]]
 name = "docker-socket"
 mount_path = "/var/run/docker.sock"

@@ -9,13 +9,15 @@ that the stack file lists: none, unless its jobs deploy.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from components.plan import AccountRule, BuildPlan
+from components.plan import AccountRule, BuildPlan, PodSecurity
+from components.workloads import LEVEL
 
 _CORE = ""
 _ALWAYS = (
@@ -44,7 +46,8 @@ def _policy_rules(granted: Iterable[AccountRule]) -> list[PolicyRuleArgsDict]:
 class AccessArgs(TypedDict):
     """Where the manager and the jobs run, which features the manager uses, and the jobs' plan.
 
-    ``targets`` holds the target namespaces by the names that the plan has for them.
+    ``targets`` holds the target namespaces by the names that the plan has for them, and ``levels``
+    the Pod Security level of each that the stack creates.
     """
 
     manager_namespace: pulumi.Input[str]
@@ -54,6 +57,7 @@ class AccessArgs(TypedDict):
     pod_disruption_budget: bool
     plan: BuildPlan
     targets: Mapping[str, pulumi.Input[str]]
+    levels: Mapping[str, PodSecurity]
 
 
 class Access(pulumi.ComponentResource):
@@ -79,35 +83,43 @@ class Access(pulumi.ComponentResource):
             opts=child,
         )
         needed = rules(pod_disruption_budget=args["pod_disruption_budget"])
-        grant(f"{name}-manager", manager, namespace, needed, self)
+        grant(f"{name}-manager", manager, Place(namespace), needed, self)
         if plan.account_rules:
-            grant(f"{name}-job", job, namespace, _policy_rules(plan.account_rules), self)
+            grant(f"{name}-job", job, Place(namespace), _policy_rules(plan.account_rules), self)
         for target, permissions in plan.permissions.items():
             # A permission's keys are those of a Role's rule.
             listed = cast("list[PolicyRuleArgsDict]", [item.model_dump() for item in permissions])
+            place = Place(args["targets"][target], args["levels"].get(target))
             # Neither name has a dot, so no two pairs share this one.
-            grant(f"{name}.{target}", job, args["targets"][target], listed, self)
+            grant(f"{name}.{target}", job, place, listed, self)
         self.register_outputs({})
+
+
+class Place(NamedTuple):
+    """A namespace, and the Pod Security level that is known to hold there, for rules to read."""
+
+    namespace: pulumi.Input[str]
+    level: PodSecurity | None = None
 
 
 def grant(
     name: str,
     account: tuple[str, pulumi.Input[str]],
-    namespace: pulumi.Input[str],
+    place: Place,
     granted: Sequence[PolicyRuleArgsDict],
     parent: pulumi.Resource,
 ) -> None:
-    """Let ``account``, by name and namespace, do what is ``granted`` in ``namespace``."""
+    """Let ``account``, by name and namespace, do what is ``granted`` in a ``place``."""
     account_name, home = account
+    role_metadata: ObjectMetaArgsDict = {"name": account_name, "namespace": place.namespace}
+    if place.level:
+        role_metadata["annotations"] = {LEVEL: place.level}
     role = k8s.rbac.v1.Role(
-        name,
-        metadata={"name": account_name, "namespace": namespace},
-        rules=granted,
-        opts=pulumi.ResourceOptions(parent=parent),
+        name, metadata=role_metadata, rules=granted, opts=pulumi.ResourceOptions(parent=parent)
     )
     k8s.rbac.v1.RoleBinding(
         name,
-        metadata={"name": account_name, "namespace": namespace},
+        metadata={"name": account_name, "namespace": place.namespace},
         role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": account_name},
         subjects=[{"kind": "ServiceAccount", "name": account_name, "namespace": home}],
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[role]),

@@ -10,6 +10,7 @@ from components.resources.namespace import BuildNamespace
 from components.resources.preview_account import Reviewer
 from components.resources.registry import Login, RegistryLogin
 from components.resources.runner import Runner, RunnerSpec
+from components.site import TARGET_LEVEL
 
 
 class TargetArgs(TypedDict):
@@ -50,7 +51,7 @@ class Environment(pulumi.ComponentResource):
             namespace: pulumi.Input[str] = target
             if wanted["create"]:
                 namespace = BuildNamespace(
-                    f"target-{target}", {"namespace": target, "pod_security": "baseline"}, child
+                    f"target-{target}", {"namespace": target, "pod_security": TARGET_LEVEL}, child
                 ).namespace
             targets[target] = namespace
             if args["pull_logins"]:

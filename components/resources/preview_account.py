@@ -15,7 +15,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from components.resources.access import grant
+from components.resources.access import Place, grant
 
 _READ = (
     ("", ("configmaps", "namespaces", "serviceaccounts", "services")),
@@ -60,5 +60,5 @@ class Reviewer(pulumi.ComponentResource):
         )
         for place, namespace in args["namespaces"].items():
             account = (args["account"], args["home"])
-            grant(f"{name}.{place}", account, namespace, rules(), self)
+            grant(f"{name}.{place}", account, Place(namespace), rules(), self)
         self.register_outputs({})

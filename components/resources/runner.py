@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.plan import BuildPlan, RunnerNames
+from components.plan import BuildPlan, PodSecurity, RunnerNames
 from components.resources.access import Access
 from components.resources.namespace import BuildNamespace
 from components.resources.registration import Registration, RegistrationArgs
@@ -28,12 +28,16 @@ class ChartArgs(TypedDict):
 
 
 class RunnerSpec(TypedDict):
-    """What a stack file decides of one runner, and the plan of its jobs."""
+    """What a stack file decides of one runner, and the plan of its jobs.
+
+    ``levels`` are the Pod Security levels of the target namespaces that the stack creates.
+    """
 
     release: str
     plan: BuildPlan
     names: RunnerNames
     pod_disruption_budget: bool
+    levels: Mapping[str, PodSecurity]
     pull_logins: Mapping[str, Login]
     push_logins: Mapping[str, Login]
     registration: RegistrationArgs
@@ -84,6 +88,7 @@ class Runner(pulumi.ComponentResource):
                 "pod_disruption_budget": spec["pod_disruption_budget"],
                 "plan": spec["plan"],
                 "targets": args["targets"],
+                "levels": spec["levels"],
             },
             child,
         )

@@ -50,7 +50,11 @@ def _chosen(settings: Settings, plans: Plans) -> dict[str, Verdict]:
     verdicts: dict[str, Verdict] = {}
     for name, runner in settings.runners.items():
         strategy, reason = resolve(runner.strategy, settings.site)
-        verdicts[name] = _verdict(strategy, plans[name], reason, chosen=True)
+        verdict = _verdict(strategy, plans[name], reason, chosen=True)
+        for target in settings.unknown_levels(plans[name]):
+            risk = f"root on the nodes of {target}, unless it enforces baseline"
+            verdict = dataclasses.replace(verdict, privilege=f"{verdict.privilege}; {risk}")
+        verdicts[name] = verdict
     return verdicts
 
 

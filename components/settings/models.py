@@ -27,6 +27,7 @@ from components.types import (
     Url,
     VariableName,
 )
+from components.workloads import creates_pods
 
 Plans = Mapping[str, BuildPlan]
 """The plan of each runner, by the runner's name."""
@@ -182,6 +183,23 @@ class Settings(Model):
     def job_namespace(self, runner: str) -> str:
         """Return a runner's job namespace, by default named after the stack's and the runner."""
         return self.runners[runner].job_namespace or f"{self.namespace}-{runner}"
+
+    def unknown_levels(self, plan: BuildPlan) -> list[str]:
+        """Return the target namespaces where jobs may create pods and no level is known to hold.
+
+        The stack sets the Pod Security level only of namespaces that it creates.
+        """
+        return [
+            target
+            for target, permissions in plan.permissions.items()
+            if not self.target_namespaces[target].create
+            and any(
+                creates_pods(verb, resource)
+                for permission in permissions
+                for verb in permission.verbs
+                for resource in permission.resources
+            )
+        ]
 
     def daemon_namespace(self, daemon: str) -> str:
         """Return the namespace of a daemon that the runners share."""

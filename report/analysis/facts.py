@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from report.analysis.kubernetes import job_risks, namespace_of, object_risks
-from report.analysis.risk_kinds import RiskName
-from report.analysis.runner_config import parse
+from report.analysis.kubernetes import namespace_of, object_risks, objects_of
+from report.analysis.pods.job import job_risks
+from report.analysis.pods.runner import runner_risks
+from report.analysis.risk_kind import RiskName
+from report.analysis.runner_config import parse, unreadable
 from report.inputs.events import DAEMON, RELEASE, RUNNER, Plan, Step
 from report.tree import Objects, Pair, Tree, entries, inside, texts
 
@@ -18,7 +20,7 @@ _READ = {"get", "list", "watch", "*"}
 
 
 class Subject(NamedTuple):
-    """What has risks of one kind, and its namespace."""
+    """What has risks of one kind, and its namespace; none if it reaches beyond one."""
 
     kind: RiskName
     name: str
@@ -33,12 +35,16 @@ class Origin(NamedTuple):
 
 
 class RiskFacts:
-    """One side of a change: the risks of each subject."""
+    """One side of a change: the risks of each subject, and the namespaces that the stack makes.
+
+    ``filtered`` are the namespaces with a network policy.
+    """
 
     def __init__(self) -> None:
         self.risks: dict[Subject, frozenset[str]] = {}
         self.origins: dict[Subject, Origin] = {}
         self.namespaces: set[str] = set()
+        self.filtered: set[str] = set()
 
     def add(self, subject: Subject, risks: Iterable[str], origin: Origin) -> None:
         """Add risks of one subject."""
@@ -64,19 +70,25 @@ def _collect(
     plan: Plan, side: list[tuple[Step, Tree]], rendered: Mapping[str, Objects]
 ) -> RiskFacts:
     collected = RiskFacts()
-    objects: _Placed = []
+    found: _Placed = []
     for step, inputs in side:
-        objects.append((inputs, origin_of(plan, step)))
+        found.append((inputs, origin_of(plan, step)))
         if step.type == RELEASE:
-            _add_jobs(collected, step.name, parse(inside(inputs, "values")))
             chart = Origin(("chart", "version"), None)
-            objects += [(item, chart) for item in rendered.get(step.urn, {}).values()]
+            found += [(item, chart) for item in rendered.get(step.urn, {}).values()]
+    objects = [(item, origin) for whole, origin in found for item in objects_of(whole)]
     for item, origin in objects:
         for (kind, name), risks in object_risks(item):
             collected.add(Subject(kind, name, namespace_of(item)), risks, origin)
         if item.get("kind") == "Namespace":
             collected.namespaces.add(str(inside(item, "metadata").get("name")))
+        elif item.get("kind") == "NetworkPolicy":
+            collected.filtered.add(namespace_of(item))
+    for step, inputs in side:
+        if step.type == RELEASE:
+            _add_jobs(collected, step.name, inside(inputs, "values"))
     _add_readers(collected, objects)
+    _add_holders(collected, objects)
     return collected
 
 
@@ -94,7 +106,7 @@ def origin_of(plan: Plan, step: Step) -> Origin:
 def _add_readers(collected: RiskFacts, objects: _Placed) -> None:
     """Add the accounts that can read Secrets, by the roles and bindings of each namespace."""
     reading = {
-        (item.get("kind"), namespace_of(item), inside(item, "metadata").get("name"))
+        (item.get("kind"), namespace_of(item), _name(item))
         for item, _ in objects
         if any(map(_reads_secrets, entries(item, "rules")))
     }
@@ -113,6 +125,32 @@ def _add_readers(collected: RiskFacts, objects: _Placed) -> None:
             collected.add(Subject("secretReader", name, namespace), accounts, origin)
 
 
+def _add_holders(collected: RiskFacts, objects: _Placed) -> None:
+    """Add who has the permissions of each role, by the bindings.
+
+    A role or an account that the stack does not make reaches beyond the binding's namespace.
+    """
+    made = {(item.get("kind"), namespace_of(item), _name(item)) for item, _ in objects}
+    for item, origin in objects:
+        if item.get("kind") not in {"RoleBinding", "ClusterRoleBinding"}:
+            continue
+        namespace, role = namespace_of(item), inside(item, "roleRef")
+        kind, called = str(role.get("kind")), str(role.get("name"))
+        own = kind == "Role"
+        where = f"in namespace {namespace}" if namespace else "in all namespaces"
+        name = f"Role {namespace}/{called}" if own else f"{kind} {called} {where}"
+        known = (kind, namespace if own else "", called) in made
+        for account in entries(item, "subjects"):
+            home = str(account.get("namespace") or "")
+            ours = known and (account.get("kind"), home, account.get("name")) in made
+            subject = Subject("holder", name, namespace if ours else "")
+            collected.add(subject, {_account(account)}, origin)
+
+
+def _name(item: Tree) -> str:
+    return str(inside(item, "metadata").get("name"))
+
+
 def _account(account: Tree) -> str:
     namespace = account.get("namespace")
     return f"{account.get('kind')} {f'{namespace}/' if namespace else ''}{account.get('name')}"
@@ -126,13 +164,19 @@ def _reads_secrets(rule: Tree) -> bool:
     )
 
 
-def _add_jobs(collected: RiskFacts, runner: str, entry: Tree) -> None:
+def _add_jobs(collected: RiskFacts, runner: str, values: Tree) -> None:
     """Add the risks of a runner's jobs, which config.toml describes."""
+    entry = parse(values)
     jobs = inside(entry, "kubernetes")
-    if not jobs:
-        return
-    origin = Origin(("runners", runner, "strategy"), runner)
-    for (kind, name), risks in job_risks(runner, jobs):
-        key = (*origin.key, "image") if kind in {"imageSource", "unpinned"} else origin.key
-        subject = Subject(kind, name, str(jobs.get("namespace")))
-        collected.add(subject, risks, Origin(key, runner))
+    strategy = ("runners", runner, "strategy")
+    namespace = str(jobs.get("namespace"))
+    found = (*job_risks(runner, entry), *runner_risks(runner, entry)) if jobs else ()
+    for (kind, name), risks in found:
+        key = (*strategy, "image") if kind in {"imageSource", "unpinned"} else strategy
+        collected.add(Subject(kind, name, namespace), risks, Origin(key, runner))
+    origin = Origin(strategy, runner)
+    pod = Subject("placement", f"the job pod of runner {runner}", namespace)
+    foreign = bool(jobs) and namespace not in collected.namespaces
+    collected.add(pod, {f"in the namespace {namespace}"} if foreign else (), origin)
+    text = Subject("unjudged", f"config.toml of runner {runner}", namespace)
+    collected.add(text, unreadable(values), origin)

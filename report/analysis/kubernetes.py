@@ -1,23 +1,44 @@
-"""The risks of one Kubernetes object, and of a runner's jobs in the notation of Kubernetes.
+"""The risks of one Kubernetes object.
 
-Only objects and the ``[runners.kubernetes]`` of config.toml count, never the name of a strategy.
-What a risk weighs is in ``risk_kinds``.
+Only objects count, never the name of a strategy. What a risk weighs is in ``risk_kinds``.
 """
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from components.image_reference import ImageReference
-from report.analysis.risk_kinds import RiskName
-from report.tree import JSON, Tree, entries, identity, inside, texts
+from report.analysis.pods.containers import RisksOf, digest
+from report.analysis.pods.pod import cloud_risks, pod_risks
+from report.tree import Tree, entries, identity, inside, texts
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 _LEVELS = {"restricted": set[str](), "baseline": {"baseline"}}
-_DIRECTIONS = (("ingress", "from"), ("egress", "to"))
-
-RisksOf = tuple[tuple[RiskName, str], Iterable[str]]
-"""A kind of risk, the name of its subject, and the risks of that kind."""
+_DIRECTIONS = (("Ingress", "from"), ("Egress", "to"))
+_AGGREGATES = "rbac.authorization.k8s.io/aggregate-to-"
+# What decides on objects, or offers something, of the whole cluster.
+_OF_THE_CLUSTER = {
+    "APIService",
+    "CSIDriver",
+    "CertificateSigningRequest",
+    "ClusterTrustBundle",
+    "CustomResourceDefinition",
+    "FlowSchema",
+    "IngressClass",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "MutatingWebhookConfiguration",
+    "Node",
+    "PersistentVolume",
+    "PriorityClass",
+    "PriorityLevelConfiguration",
+    "RuntimeClass",
+    "SecurityContextConstraints",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+}
+# What lets traffic into the cluster by a host name.
+_ROUTES = {"GRPCRoute", "Gateway", "HTTPRoute", "Ingress", "Route", "TCPRoute", "TLSRoute"}
 
 
 def namespace_of(item: Tree) -> str:
@@ -25,91 +46,64 @@ def namespace_of(item: Tree) -> str:
     return str(inside(item, "metadata").get("namespace") or "")
 
 
+def objects_of(item: Tree) -> Iterator[Tree]:
+    """Yield an object, or what is in it if it is a list of objects."""
+    if str(item.get("kind")).endswith("List") and "items" in item:
+        for entry in entries(item, "items"):
+            yield from objects_of(entry)
+    else:
+        yield item
+
+
 def object_risks(item: Tree) -> Iterator[RisksOf]:
     """Yield the risks of one Kubernetes object."""
-    name, kind = identity(item), item.get("kind")
+    name, kind, metadata = identity(item), item.get("kind"), inside(item, "metadata")
     if kind == "Namespace":
-        level = str(inside(item, "metadata", "labels").get(ENFORCE))
-        yield ("podSecurity", name), _LEVELS.get(level, {"baseline", "privileged"})
+        yield ("podSecurity", name), _levels(inside(metadata, "labels"))
     elif kind == "ServiceAccount":
         mounted = item.get("automountServiceAccountToken") is not False
         yield ("accountToken", name), {"token"} if mounted else ()
+        yield from cloud_risks(name, metadata)
     elif kind in {"Role", "ClusterRole"}:
         yield ("permission", name), _permissions(item)
     elif kind == "NetworkPolicy":
         yield ("reach", name), _reach(inside(item, "spec"))
-    elif (spec := _pod_spec(item)) is not None:
-        yield from _pod_risks(name, spec)
+        yield ("unfiltered", name), _unfiltered(inside(item, "spec"))
+    elif kind == "Secret":
+        account = inside(metadata, "annotations").get("kubernetes.io/service-account.name")
+        lasting = item.get("type") == "kubernetes.io/service-account-token"
+        yield ("lastingToken", name), {str(account)} if lasting else ()
+    elif kind == "Service":
+        yield ("exposed", name), _exposed(inside(item, "spec"))
+    elif kind in _ROUTES:
+        yield ("exposed", name), {f"as of digest {digest(inside(item, 'spec'))}"}
+    elif kind in _OF_THE_CLUSTER:
+        content: Tree = {key: value for key, value in item.items() if key != "metadata"}
+        yield ("clusterWide", name), {digest(content)}
+    elif (pod := _pod(item)) is not None:
+        yield from pod_risks(name, inside(pod, "metadata"), inside(pod, "spec"))
 
 
-def _pod_spec(item: Tree) -> Tree | None:
-    """Return the spec of the pods of an object, None for one that makes none."""
+def _pod(item: Tree) -> Tree | None:
+    """Return the pods that an object makes, with metadata and spec, or None if it makes none."""
     if item.get("kind") == "Pod":
-        return inside(item, "spec")
+        return item
     if item.get("kind") == "CronJob":
-        return inside(item, "spec", "jobTemplate", "spec", "template", "spec")
-    return inside(item, "spec", "template", "spec") or None
+        return inside(item, "spec", "jobTemplate", "spec", "template")
+    return inside(item, "spec", "template") or None
 
 
-def _pod_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
-    shared = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key) is True]
-    yield ("hostNamespace", name), shared
-    yield ("userNamespace", name), () if spec.get("hostUsers") is False else {"node"}
-    volumes = entries(spec, "volumes")
-    paths = [inside(volume, "hostPath").get("path") for volume in volumes]
-    yield ("hostPath", name), [str(path) for path in paths if path]
-    yield ("mountedSecret", name), _mounted_secrets(volumes)
-    for container in (*entries(spec, "initContainers"), *entries(spec, "containers")):
-        context = {**inside(spec, "securityContext"), **inside(container, "securityContext")}
-        label = f"container {container.get('name')} of {name}"
-        yield from container_risks(label, context)
-        yield from _image_risks(label, container.get("image"))
+def _levels(labels: Tree) -> Iterator[str]:
+    yield from _LEVELS.get(str(labels.get(ENFORCE)), {"baseline", "privileged"})
+    version = labels.get(f"{ENFORCE}-version", "latest")
+    if version != "latest":
+        yield f"{labels.get(ENFORCE)} as of {version}"
 
 
-def _mounted_secrets(volumes: Iterable[Tree]) -> set[str]:
-    names: list[JSON] = []
-    for volume in volumes:
-        names.append(inside(volume, "secret").get("secretName"))
-        sources = entries(inside(volume, "projected"), "sources")
-        names += [inside(source, "secret").get("name") for source in sources]
-    return {str(name) for name in names if name}
-
-
-def container_risks(name: str, context: Tree) -> Iterator[RisksOf]:
-    """Yield the risks of a security context."""
-    yield ("privileged", name), {"yes"} if context.get("privileged") is True else ()
-    seccomp = inside(context, "seccompProfile").get("type")
-    app_armor = inside(context, "appArmorProfile").get("type")
-    profiles = {"seccomp": seccomp, "AppArmor": app_armor}
-    yield (
-        ("unconfined", name),
-        {f"{profile} Unconfined" for profile, kind in profiles.items() if kind == "Unconfined"},
-    )
-    yield ("noProfile", name), () if seccomp in {"RuntimeDefault", "Localhost"} else {"none"}
-    capabilities = inside(context, "capabilities")
-    yield ("capability", name), texts(capabilities, "add")
-    kept = "ALL" not in texts(capabilities, "drop")
-    yield ("defaultCapabilities", name), {"kept"} if kept else ()
-    user = context.get("runAsUser")
-    not_root = bool(user) or (user is None and context.get("runAsNonRoot") is True)
-    yield ("root", name), () if not_root else {"0"}
-    allowed = context.get("allowPrivilegeEscalation") is not False
-    yield ("escalation", name), {"allowed"} if allowed else ()
-
-
-def _image_risks(name: str, image: JSON) -> Iterator[RisksOf]:
-    if not isinstance(image, str) or not image:
-        return
-    try:
-        reference = ImageReference.parse(image)
-    except ValueError:
-        # For example a name with a variable, which only a job resolves.
-        source, digest, tag = image, "", ""
-    else:
-        source, digest, tag = reference.name, reference.digest, reference.tag
-    yield ("imageSource", name), {source}
-    yield ("undigested", name), () if digest else {source}
-    yield ("unpinned", name), {image} if not digest and tag in {"", "latest"} else ()
+def _exposed(spec: Tree) -> Iterator[str]:
+    if spec.get("type") in {"NodePort", "LoadBalancer", "ExternalName"}:
+        yield f"by type {spec['type']}"
+    yield from (f"at {address}" for address in texts(spec, "externalIPs"))
 
 
 def _permissions(role: Tree) -> Iterator[str]:
@@ -118,11 +112,17 @@ def _permissions(role: Tree) -> Iterator[str]:
             for resource in texts(rule, "resources") or texts(rule, "nonResourceURLs"):
                 for verb in texts(rule, "verbs"):
                     yield f"{verb} {resource}{f'.{group}' if group else ''}"
+    if aggregated := inside(role, "aggregationRule"):
+        yield f"do what other roles grant, by {json.dumps(aggregated, sort_keys=True)}"
+    for label, value in inside(role, "metadata", "labels").items():
+        if label.startswith(_AGGREGATES) and value == "true":
+            yield f"extend the ClusterRole {label.removeprefix(_AGGREGATES)}"
 
 
 def _reach(spec: Tree) -> Iterator[str]:
     """Yield each peer that a policy lets through."""
-    for direction, side in _DIRECTIONS:
+    for kind, side in _DIRECTIONS:
+        direction = kind.lower()
         for rule in entries(spec, direction):
             ports = ", ".join(str(port.get("port", "all")) for port in entries(rule, "ports"))
             suffix = f" on port {ports}" if ports else ""
@@ -140,50 +140,10 @@ def _peers(peer: Tree) -> Iterator[str]:
         yield json.dumps(peer, sort_keys=True) if peer else "everywhere"
 
 
-def job_risks(runner: str, jobs: Tree) -> Iterator[RisksOf]:
-    """Yield the risks of a runner's jobs, from the ``[runners.kubernetes]`` of config.toml."""
-    patch: dict[str, JSON] = {}
-    for change in entries(jobs, "pod_spec"):
-        with contextlib.suppress(ValueError):
-            patch |= inside(json.loads(str(change.get("patch"))))
-    volumes = inside(jobs, "volumes")
-    paths = [item.get("host_path") for item in entries(volumes, "host_path")]
-    secrets = [item.get("name") for item in entries(volumes, "secret")]
-    spec: Tree = {
-        "hostUsers": patch.get("hostUsers"),
-        "volumes": [
-            *({"hostPath": {"path": path}} for path in paths),
-            *({"secret": {"secretName": secret}} for secret in secrets),
-        ],
-    }
-    pod = f"the job pod of runner {runner}"
-    yield from _pod_risks(pod, spec)
-    token = jobs.get("automount_service_account_token") is not False
-    yield ("accountToken", pod), {"token"} if token else ()
-    name = f"the build container of runner {runner}"
-    patched = {item.get("name"): item for item in entries(patch, "containers")}
-    build = inside(patched.get("build"), "securityContext")
-    yield from container_risks(name, {**security_context(jobs, "build"), **build})
-    yield from _image_risks(name, jobs.get("image"))
-    for service in entries(jobs, "services"):
-        name = f"the service {service.get('alias') or service.get('name')} of runner {runner}"
-        yield from container_risks(name, security_context(jobs, "service"))
-        yield from _image_risks(name, service.get("name"))
-
-
-def security_context(jobs: Tree, container: str) -> Tree:
-    """Return the security context of a kind of container, in the notation of Kubernetes."""
-    pod = inside(jobs, "pod_security_context")
-    own = {**jobs, **pod, **inside(jobs, f"{container}_container_security_context")}
-    capabilities = inside(own, "capabilities")
-    return {
-        "privileged": own.get("privileged"),
-        "allowPrivilegeEscalation": own.get("allow_privilege_escalation"),
-        "runAsUser": own.get("run_as_user"),
-        "runAsNonRoot": own.get("run_as_non_root"),
-        "seccompProfile": own.get("seccomp_profile"),
-        "capabilities": {
-            "add": [*texts(capabilities, "add"), *texts(jobs, "cap_add")],
-            "drop": [*texts(capabilities, "drop"), *texts(jobs, "cap_drop")],
-        },
-    }
+def _unfiltered(spec: Tree) -> Iterator[str]:
+    """Yield what a policy does not limit; by default one without egress rules limits ingress."""
+    default = ["Ingress", "Egress"] if "egress" in spec else ["Ingress"]
+    kinds = texts(spec, "policyTypes") or default
+    yield from (kind.lower() for kind, _ in _DIRECTIONS if kind not in kinds)
+    if selector := inside(spec, "podSelector"):
+        yield f"pods other than {json.dumps(selector, sort_keys=True)}"

@@ -1,49 +1,7 @@
 """Each kind of risk: its severity, how a report says it, and why it matters."""
 
-from typing import Literal, NamedTuple, TypeAlias
-
-from report.model import RiskSeverity
-
-RiskName: TypeAlias = Literal[
-    "podSecurity",
-    "privileged",
-    "hostPath",
-    "hostNamespace",
-    "userNamespace",
-    "unconfined",
-    "noProfile",
-    "capability",
-    "defaultCapabilities",
-    "root",
-    "escalation",
-    "accountToken",
-    "permission",
-    "secretReader",
-    "mountedSecret",
-    "reach",
-    "unpinned",
-    "undigested",
-    "imageSource",
-]
-
-
-class RiskKind(NamedTuple):
-    """A kind of risk: its severity, the sentences for it, and why it matters.
-
-    ``raised`` and ``lowered`` take the name of the subject and the risk; a report does not mention
-    a change whose sentence is empty. A new subject may have the ``ordinary`` risks without a
-    mention, and with ``fresh`` any risk without a wildcard: always, or in a new namespace only.
-    ``of_the_job`` is False for what no acceptance of a strategy covers.
-    """
-
-    severity: RiskSeverity
-    raised: str
-    lowered: str
-    reason: str
-    ordinary: frozenset[str] = frozenset()
-    fresh: Literal["never", "namespace", "always"] = "never"
-    of_the_job: bool = True
-
+from report.analysis.pods.kinds import POD_KINDS
+from report.analysis.risk_kind import RiskKind, RiskName
 
 KINDS: dict[RiskName, RiskKind] = {
     "podSecurity": RiskKind(
@@ -134,6 +92,43 @@ KINDS: dict[RiskName, RiskKind] = {
         of_the_job=False,
         fresh="namespace",
     ),
+    "holder": RiskKind(
+        "major",
+        "{risk} has the permissions of {name}",
+        "{risk} no longer has the permissions of {name}",
+        "anyone who can act as it can use them",
+        of_the_job=False,
+        fresh="namespace",
+    ),
+    "lastingToken": RiskKind(
+        "major",
+        "{name} is a token of the account {risk} that never expires",
+        "{name} is no longer a token of the account {risk}",
+        "anyone who can read it can act as the account until it is deleted",
+        of_the_job=False,
+    ),
+    "clusterWide": RiskKind(
+        "major",
+        "{name} acts on the whole cluster (contents {risk})",
+        "",
+        "it can decide on objects of other teams, or offer them something",
+        of_the_job=False,
+    ),
+    "exposed": RiskKind(
+        "major",
+        "{name} can be reached from outside of the cluster {risk}",
+        "{name} can no longer be reached from outside of the cluster {risk}",
+        "it is then as safe as the program behind it",
+        of_the_job=False,
+    ),
+    "unfiltered": RiskKind(
+        "major",
+        "{name} does not limit {risk}",
+        "{name} no longer leaves out {risk}",
+        "what no policy limits can reach everything, and be reached",
+        of_the_job=False,
+        fresh="always",
+    ),
     "secretReader": RiskKind(
         "major",
         "{risk} can read the Secrets of {name}",
@@ -180,4 +175,5 @@ KINDS: dict[RiskName, RiskKind] = {
         of_the_job=False,
         fresh="always",
     ),
+    **POD_KINDS,
 }

@@ -72,22 +72,35 @@ def _compare(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
     kind = KINDS[subject.kind]
     before, after = facts.old.risks.get(subject), facts.new.risks.get(subject)
     namespaces = facts.map(lambda side: side.namespaces)
-    if subject.kind == "reach" and subject.namespace in namespaces.old & namespaces.new:
-        # Without a policy all traffic is allowed.
+    if subject.kind == "reach" and subject.namespace not in namespaces.old ^ namespaces.new:
+        # Without a policy all traffic is allowed; beside another one, a policy allows more.
         if after is None:
             return Pair(_NOTHING, _EVERYTHING)
         if before is None:
-            return Pair(_EVERYTHING, _NOTHING)
+            ours = subject.namespace in namespaces.old
+            first = ours and subject.namespace not in facts.old.filtered
+            return Pair(_EVERYTHING, _NOTHING) if first else Pair(_NOTHING, after)
     if after is None:
         # The risks of a deleted subject are gone with it.
         return Pair(_NOTHING, _NOTHING)
     if before is None:
-        quiet = kind.fresh == "always" or (
-            kind.fresh == "namespace" and subject.namespace not in namespaces.old
-        )
-        ordinary = {risk for risk in after if "*" not in risk} if quiet else kind.ordinary
-        return Pair(_NOTHING, _worst(after - ordinary))
-    return Pair(before - after, _worst(after - before))
+        return Pair(_NOTHING, _worst(after - _expected(subject, after, namespaces)))
+    raised = _NOTHING if kind.widest in before else after - before
+    return Pair(before - after, _worst(raised))
+
+
+def _expected(
+    subject: Subject, risks: frozenset[str], namespaces: Pair[set[str]]
+) -> frozenset[str]:
+    """Return the risks that a new subject may have without a mention."""
+    kind = KINDS[subject.kind]
+    if kind.fresh == "always":
+        return risks
+    # What somebody else made, and the whole cluster, are not new with the plan.
+    made = namespaces.new - namespaces.old
+    if kind.fresh == "namespace" and subject.namespace in made:
+        return frozenset(risk for risk in risks if "*" not in risk)
+    return kind.ordinary
 
 
 def _worst(risks: frozenset[str]) -> frozenset[str]:

@@ -8,14 +8,11 @@ environment of the pack has only the packages that are imported here.
 import re
 from collections.abc import Iterator
 
-from report.analysis.kubernetes import (
-    ENFORCE,
-    container_risks,
-    job_risks,
-    object_risks,
-    security_context,
-)
-from report.analysis.risk_kinds import RiskName
+from components.workloads import LEVEL, creates_pods
+from report.analysis.kubernetes import ENFORCE, object_risks, objects_of
+from report.analysis.pods.containers import container_risks
+from report.analysis.pods.job import job_risks, own_service
+from report.analysis.risk_kind import RiskName
 from report.analysis.rule import RULES, Finding, Resource, Rule
 from report.analysis.runner_config import parse
 from report.inputs.events import DAEMON, RELEASE, RUNNER
@@ -25,33 +22,34 @@ from report.tree import Tree, entries, flat, inside
 NAMESPACE = "kubernetes:core/v1:Namespace"
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 _LEVELS = {"privileged", "baseline", "restricted"}
+_NOT_OF_A_LEVEL = {"nodeProfile", "writableRoot"}
+"""Risks of a container that no Pod Security level is about."""
 # A whole value, not a word that is equal to a user name: the engine masks the text of every secret
 # of the config wherever it occurs (pulumi: pkg/engine/events.go).
 _SECRET = re.compile(rf"(?:(?<![^\s\"'=,])|(?<=://)){re.escape(SECRET)}(?![^\s\"',@])")
-# What creates pods, itself or through a controller.
-_PODS = {"pods", "replicationcontrollers", "deployments", "replicasets", "statefulsets"} | {
-    "daemonsets",
-    "jobs",
-    "cronjobs",
-    "*",
-}
 _ANOTHER = "use a strategy that needs no root on the node; the command explain lists them"
 
 
-def _jobs(resource: Resource) -> Tree:
-    """Return the ``[runners.kubernetes]`` of a runner's release, empty for other resources."""
+def _entry(resource: Resource) -> Tree:
+    """Return the ``[[runners]]`` entry of a runner's release, empty for other resources."""
     if resource.type != RELEASE:
         return inside(None)
-    return inside(parse(inside(resource.inputs, "values")), "kubernetes")
+    return parse(inside(resource.inputs, "values"))
+
+
+def _jobs(resource: Resource) -> Tree:
+    return inside(_entry(resource), "kubernetes")
 
 
 def _risks(resource: Resource, kind: RiskName) -> Iterator[tuple[str, str]]:
-    """Yield the risks of a kind, of a Kubernetes object or of a runner's jobs."""
-    jobs = _jobs(resource)
-    found = job_risks(resource.name, jobs) if jobs else object_risks(resource.inputs)
-    for (found_kind, name), risks in found:
-        if found_kind == kind:
-            yield from ((name, risk) for risk in sorted(risks))
+    """Yield each risk of a kind, of a Kubernetes object or of a runner's jobs, once."""
+    found = (
+        job_risks(resource.name, _entry(resource))
+        if _jobs(resource)
+        else (risks for item in objects_of(resource.inputs) for risks in object_risks(item))
+    )
+    risks = {(name, risk) for (known, name), risks in found if known == kind for risk in risks}
+    yield from sorted(risks)
 
 
 def _level(resource: Resource) -> str:
@@ -69,20 +67,30 @@ def find_node_paths(resource: Resource) -> Iterator[Finding]:
 @Rule("no-dind-in-prod", "critical", _ANOTHER, production=True)
 def find_privileged_services(resource: Resource) -> Iterator[Finding]:
     """In production, no service of a job is privileged, as a Docker daemon is."""
-    if security_context(_jobs(resource), "service")["privileged"] is True:
+    services = ("the service ", "a service ")
+    if any(name.startswith(services) for name, _ in _risks(resource, "privileged")):
         name = f"each service container of runner {resource.name}"
         yield Finding(name, "privileged", f"{name} is privileged")
 
 
-@Rule("no-buildx-in-prod", "critical", _ANOTHER, production=True)
+@Rule(
+    "no-buildx-in-prod",
+    "critical",
+    "use a strategy that needs no root on the node, and deploy to target namespaces that the "
+    "stack creates; accept it where the owner of the namespace enforces a level",
+    production=True,
+)
 def find_pod_makers(resource: Resource) -> Iterator[Finding]:
-    """In production, no job may create pods, since they could be privileged."""
-    own = resource.type == ROLE and RUNNER in resource.components and resource.name.endswith("-job")
-    if not own:
+    """In production, no job may create pods where no Pod Security level is known to hold,
+    since they could be privileged.
+    """  # noqa: D205 - one sentence
+    own = resource.type == ROLE and RUNNER in resource.components
+    level = inside(resource.inputs, "metadata", "annotations").get(LEVEL)
+    if not own or resource.name.endswith("-manager") or level in {"baseline", "restricted"}:
         return
     for name, permission in _risks(resource, "permission"):
         verb, _, what = permission.partition(" ")
-        if verb in {"create", "update", "patch", "*"} and what.partition(".")[0] in _PODS:
+        if creates_pods(verb, what.partition(".")[0]):
             text = f"{name} lets jobs {permission}, and so create any pod there"
             yield Finding(name, permission, text)
 
@@ -92,7 +100,7 @@ def find_privileged_builds(resource: Resource) -> Iterator[Finding]:
     """A job's container may be privileged only inside its own user namespace."""
     own_users = not list(_risks(resource, "userNamespace"))
     for name, _ in _risks(resource, "privileged"):
-        if name.startswith("the build container") and not own_users:
+        if name.startswith(("the build container", "the helper")) and not own_users:
             yield Finding(name, "privileged", f"{name} is privileged")
 
 
@@ -155,7 +163,7 @@ def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
         values = inside(resource.inputs, "values")
         context = {**inside(values, "podSecurityContext"), **inside(values, "securityContext")}
         for (kind, _), risks in container_risks(name, context):
-            if list(risks):
+            if list(risks) and kind not in _NOT_OF_A_LEVEL:
                 yield Finding(name, kind, f"{name} does not meet the level restricted ({kind})")
 
 
@@ -167,12 +175,14 @@ def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
     key=("resources", "limits", "memory"),
 )
 def find_missing_limits(resource: Resource) -> Iterator[Finding]:
-    """Every container of a job has a memory limit, so that concurrent bounds the memory of
-    all jobs.
-    """  # noqa: D205 - one sentence
+    """Every container of a job has a memory limit; how many services a job starts has none."""
     jobs = _jobs(resource)
     wanted = {"memory_limit": "the build container"} if jobs else {}
-    if entries(jobs, "services"):
+    # Where builds have none, all that the stack file lacks is theirs.
+    limited = bool(jobs.get("memory_limit"))
+    if limited:
+        wanted["helper_memory_limit"] = "the helper"
+    if entries(jobs, "services") or (limited and own_service(jobs)):
         wanted["service_memory_limit"] = "each service container"
     for key, container in wanted.items():
         if not jobs.get(key):

@@ -57,6 +57,21 @@ def parse(values: Tree) -> Tree:
     return next(iter(entries(content, "runners")), inside(None))
 
 
+def unreadable(values: Tree) -> Iterator[str]:
+    """Yield why the jobs of a release are not those that ``parse`` finds."""
+    text = str(inside(values, "runners").get("config") or "")
+    if "{{" in text:
+        # The chart makes another text of it.
+        yield "a template"
+    try:
+        count = len(entries(tomllib.loads(text), "runners"))
+    except tomllib.TOMLDecodeError:
+        yield "a text that is not TOML"
+    else:
+        if count != 1:
+            yield f"{count} entries of [[runners]]"
+
+
 def changes(plan: Plan) -> Iterator[KeyChange]:
     """Yield the keys that differ, for each runner."""
     for step in plan.steps:

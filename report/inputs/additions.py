@@ -124,7 +124,9 @@ def _is_expected_secret(secret: Tree, known: Known) -> bool:
     _, namespace, name = _key(secret)
     if helm := _HELM_SECRET.fullmatch(name):
         return (namespace, helm["release"]) in known.releases
-    owners = {owner.get("kind") for owner in entries(inside(secret, "metadata"), "ownerReferences")}
+    owners = {
+        str(owner.get("kind")) for owner in entries(inside(secret, "metadata"), "ownerReferences")
+    }
     login = secret.get("type") == "kubernetes.io/dockercfg"
     of_a_job = "Pod" in owners or (login and bool(_JOB_SECRET.fullmatch(name)))
     of_the_platform = login and bool(_LOGIN_OF_OPENSHIFT.fullmatch(name))

@@ -17,7 +17,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a command of dev in a state folder of the test, with a process group of its own."""
+    """Start a command of dev in a state folder of the test, in a separate process group."""
     environment = {**os.environ, STATE_VARIABLE: str(tmp_path / "state")}
 
     def start(*arguments: str) -> subprocess.Popen[str]:

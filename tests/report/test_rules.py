@@ -29,8 +29,10 @@ VALUES: dict[str, Any] = {
 
 def jobs(**kubernetes: Any) -> Resource:  # noqa: ANN401 - TOML
     """A runner's release whose config.toml says this of its jobs."""
-    right = {"image": "kaniko:v1", "memory_limit": "1Gi", **kubernetes}
-    config = tomlkit.dumps({"runners": [{"kubernetes": right}]})
+    limits = {f"{prefix}memory_limit": "1Gi" for prefix in ("", "helper_", "service_")}
+    right = {"image": "kaniko:v1", **limits, **kubernetes}
+    flags = {"FF_USE_ADVANCED_POD_SPEC_CONFIGURATION": True}
+    config = tomlkit.dumps({"runners": [{"feature_flags": flags, "kubernetes": right}]})
     return release(runners={"config": config})
 
 
@@ -41,10 +43,12 @@ def release(**values: Any) -> Resource:  # noqa: ANN401 - YAML
     return Resource(kind, "builds", frozenset({RUNNER}), inputs)
 
 
-def role(name: str, verb: str, resource: str, group: str = "") -> Resource:
-    """A Role of a runner."""
+def role(name: str, verb: str, resource: str, group: str = "", level: str = "") -> Resource:
+    """A Role of a runner, in a namespace whose level is known or not."""
     rule = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
-    inputs = {"kind": "Role", "metadata": {"name": name, "namespace": "ns"}, "rules": [rule]}
+    annotations = {"image-builds/pod-security": level} if level else {}
+    metadata = {"name": name, "namespace": "ns", "annotations": annotations}
+    inputs = {"kind": "Role", "metadata": metadata, "rules": [rule]}
     return Resource(ROLE, name, frozenset({RUNNER}), inputs)
 
 
@@ -83,9 +87,9 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
     "no-dind-in-prod": [
         (
             "prod",
-            jobs(service_container_security_context=PRIVILEGED, service_memory_limit="1Gi"),
+            jobs(service_container_security_context=PRIVILEGED),
             "each service container of runner builds is privileged",
-            jobs(services=[SERVICE], service_memory_limit="1Gi"),
+            jobs(services=[SERVICE]),
         )
     ],
     "no-buildx-in-prod": [
@@ -105,7 +109,19 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             "prod",
             role("builds-job", "create", "jobs", "batch"),
             "Role ns/builds-job lets jobs create jobs.batch, and so create any pod there",
-            role("builds.apps", "create", "deployments", "apps"),
+            role("builds.apps", "create", "deployments", "apps", level="baseline"),
+        ),
+        (
+            "prod",
+            role("builds.apps", "patch", "deployments", "apps"),
+            "Role ns/builds.apps lets jobs patch deployments.apps, and so create any pod there",
+            role("builds.apps", "patch", "services"),
+        ),
+        (
+            "prod",
+            role("builds.apps", "create", "cronjobs", "batch", level="privileged"),
+            "Role ns/builds.apps lets jobs create cronjobs.batch, and so create any pod there",
+            role("builds.apps", "create", "cronjobs", "batch", level="restricted"),
         ),
     ],
     "no-privileged-job-container": [
@@ -125,7 +141,13 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             "dev",
             patched({"containers": [{"name": "build", "securityContext": PRIVILEGED}]}),
             "the build container of runner builds is privileged",
+            patched({"containers": [{"name": "build", "securityContext": {}}]}),
+        ),
+        (
+            "dev",
             patched({"containers": [{"name": "helper", "securityContext": PRIVILEGED}]}),
+            "the helper of runner builds is privileged",
+            jobs(services=[SERVICE], service_container_security_context=PRIVILEGED),
         ),
     ],
     "no-wildcard-permissions": [
@@ -196,9 +218,9 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
         ),
         (
             "dev",
-            jobs(services=[{"name": "docker", "alias": "d"}], service_memory_limit="1Gi"),
+            jobs(services=[{"name": "docker", "alias": "d"}]),
             "the service d of runner builds runs docker, which is not pinned",
-            jobs(services=[SERVICE], service_memory_limit="1Gi"),
+            jobs(services=[SERVICE]),
         ),
         (
             "dev",
@@ -256,9 +278,21 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
         ),
         (
             "dev",
-            jobs(services=[SERVICE]),
+            jobs(services=[SERVICE], service_memory_limit=""),
             "each service container of runner builds has no memory limit",
-            jobs(services=[SERVICE], service_memory_limit="1Gi"),
+            jobs(services=[SERVICE]),
+        ),
+        (
+            "dev",
+            jobs(service_memory_limit=""),
+            "each service container of runner builds has no memory limit",
+            jobs(),
+        ),
+        (
+            "dev",
+            jobs(helper_memory_limit=""),
+            "the helper of runner builds has no memory limit",
+            jobs(),
         ),
     ],
 }

@@ -1,96 +1,74 @@
-import json
 from typing import Any
 
 import pytest
-import tomlkit
 
 from report.analysis.risks import changes
 from report.inputs.events import read
-from report.model import RiskChange
 from report.redact import Scrubber
 from tests.support.configured import SETTINGS
 from tests.support.previews import pre_event, stack_file
-
-URN = "urn:pulumi:test::image-builds::"
-NAMESPACE: dict[str, Any] = {"kind": "Namespace", "metadata": {"name": "ns", "labels": {}}}
-NAMESPACE_KIND = "kubernetes:core/v1:Namespace"
-
-
-def _changes(old: dict[str, Any] | None, new: dict[str, Any] | None) -> tuple[RiskChange, ...]:
-    """What changes when one object does, in a namespace that stays."""
-    operation = "create" if old is None else "delete" if new is None else "update"
-    plan = read(
-        [
-            pre_event("same", f"{URN}ns::ns", NAMESPACE_KIND, old=NAMESPACE, new=NAMESPACE),
-            pre_event(operation, f"{URN}x::x", "kubernetes:x:X", old=old, new=new),
-        ],
-        Scrubber(),
-    )
-    return changes(plan, {}, stack_file(SETTINGS), SETTINGS)
-
-
-def _said(found: tuple[RiskChange, ...]) -> list[str]:
-    return [f"{delta.direction}: {delta.what}" for delta in found]
-
-
-def _object(kind: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    return {"kind": kind, "metadata": {"name": "x", "namespace": "ns"}, **fields}
-
-
-def _pod(**spec: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    return _object("Pod", spec=spec)
-
-
-def _context(**context: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    return _pod(containers=[{"name": "c", "image": "a:1", "securityContext": context}])
+from tests.support.risks import (
+    NAMESPACE,
+    NAMESPACE_KIND,
+    URN,
+    changes_of,
+    changes_of_jobs,
+    container,
+    context,
+    item,
+    lines,
+    pod,
+    runner,
+)
 
 
 def _mounts(*volumes: dict[str, Any]) -> dict[str, Any]:
-    return _pod(volumes=list(volumes))
+    return pod(volumes=list(volumes))
 
 
 C = "container c of Pod ns/x"
+LEVEL = {"pod-security.kubernetes.io/enforce": "restricted"}
 PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
-    (_context(), _context(privileged=True), f"{C} is privileged", "no longer privileged"),
+    (context(), context(privileged=True), f"{C} is privileged", "no longer privileged"),
     (
-        _context(),
-        _context(capabilities={"add": ["SYS_ADMIN"]}),
+        context(),
+        context(capabilities={"add": ["SYS_ADMIN"]}),
         f"{C} has the capability SYS_ADMIN",
         f"{C} loses the capability SYS_ADMIN",
     ),
     (
-        _context(capabilities={"drop": ["ALL"]}),
-        _context(),
+        context(capabilities={"drop": ["ALL"]}),
+        context(),
         f"{C} keeps the default capabilities",
         f"{C} drops the default capabilities",
     ),
     (
-        _context(runAsUser=1000),
-        _context(runAsUser=0),
+        context(runAsUser=1000),
+        context(runAsUser=0),
         f"{C} may run as uid 0",
         "does not run as uid 0",
     ),
-    (_context(runAsNonRoot=True), _context(), f"{C} may run as uid 0", "does not run as uid 0"),
+    (context(runAsNonRoot=True), context(), f"{C} may run as uid 0", "does not run as uid 0"),
     (
-        _context(seccompProfile={"type": "RuntimeDefault"}),
-        _context(),
+        context(seccompProfile={"type": "RuntimeDefault"}),
+        context(),
         f"{C} has no seccomp profile",
         f"{C} has a seccomp profile",
     ),
     (
-        _context(),
-        _context(appArmorProfile={"type": "Unconfined"}),
+        context(),
+        context(appArmorProfile={"type": "Unconfined"}),
         f"{C} runs with AppArmor Unconfined",
         f"{C} no longer runs with AppArmor Unconfined",
     ),
     (
-        _context(allowPrivilegeEscalation=False),
-        _context(),
+        context(allowPrivilegeEscalation=False),
+        context(),
         f"{C} may gain privileges",
         f"{C} cannot gain privileges",
     ),
-    (_pod(), _pod(hostPID=True), "Pod ns/x has hostPID", "Pod ns/x no longer has hostPID"),
-    (_pod(hostUsers=False), _pod(), "the user namespace of the node", "in its own user namespace"),
+    (pod(), pod(hostPID=True), "Pod ns/x has hostPID", "Pod ns/x no longer has hostPID"),
+    (pod(hostUsers=False), pod(), "the user namespace of the node", "in its own user namespace"),
     (
         _mounts(),
         _mounts({"name": "v", "hostPath": {"path": "/etc"}}),
@@ -104,32 +82,32 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         "Pod ns/x can no longer read the Secret s",
     ),
     (
-        _object("ServiceAccount", automountServiceAccountToken=False),
-        _object("ServiceAccount"),
+        item("ServiceAccount", automountServiceAccountToken=False),
+        item("ServiceAccount"),
         "ServiceAccount ns/x mounts the token of its account",
         "ServiceAccount ns/x no longer mounts the token of its account",
     ),
     (
-        _object("Role", rules=[]),
-        _object("Role", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]),
+        item("Role", rules=[]),
+        item("Role", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]),
         "Role ns/x may get pods",
         "Role ns/x may no longer get pods",
     ),
     (
-        _object("ClusterRole"),
-        _object("ClusterRole", rules=[{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]),
+        item("ClusterRole"),
+        item("ClusterRole", rules=[{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]),
         "ClusterRole ns/x may get /metrics",
         "ClusterRole ns/x may no longer get /metrics",
     ),
     (
-        _object("NetworkPolicy", spec={"egress": []}),
-        _object("NetworkPolicy", spec={"egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}]}]}),
+        item("NetworkPolicy", spec={"egress": []}),
+        item("NetworkPolicy", spec={"egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}]}]}),
         'NetworkPolicy ns/x allows egress to {"ipBlock": {"cidr": "::/0"}}',
         "NetworkPolicy ns/x no longer allows egress",
     ),
     (
-        _pod(containers=[{"name": "c", "image": "host:5000/a:1"}]),
-        _pod(containers=[{"name": "c", "image": "host:5000/a"}]),
+        pod(containers=[{"name": "c", "image": "host:5000/a:1"}]),
+        pod(containers=[{"name": "c", "image": "host:5000/a"}]),
         f"{C} runs host:5000/a, which is not pinned",
         f"{C} no longer runs host:5000/a, which is not pinned",
     ),
@@ -146,7 +124,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 def test_a_change_raises_a_risk_and_its_reverse_lowers_it(
     safe: dict[str, Any], risky: dict[str, Any], raised: str, lowered: str
 ) -> None:
-    there, back = _said(_changes(safe, risky)), _said(_changes(risky, safe))
+    there, back = lines(changes_of(safe, risky)), lines(changes_of(risky, safe))
 
     assert len(there) == len(back) == bool(raised)
     assert all(line.startswith("raised: ") and raised in line for line in there)
@@ -155,9 +133,9 @@ def test_a_change_raises_a_risk_and_its_reverse_lowers_it(
 
 def test_an_image_that_loses_its_digest_is_listed_as_info() -> None:
     digest = f"a:1@sha256:{'0' * 64}"
-    (delta,) = _changes(
-        _pod(containers=[{"name": "c", "image": digest}]),
-        _pod(containers=[{"name": "c", "image": "a:1"}]),
+    (delta,) = changes_of(
+        pod(containers=[{"name": "c", "image": digest}]),
+        pod(containers=[{"name": "c", "image": "a:1"}]),
     )
 
     assert delta.what == f"{C} runs a by its tag"
@@ -165,21 +143,21 @@ def test_an_image_that_loses_its_digest_is_listed_as_info() -> None:
 
 
 def test_a_deleted_policy_raises_and_a_new_one_lowers() -> None:
-    policy = _object("NetworkPolicy", spec={"ingress": []})
+    policy = item("NetworkPolicy", spec={"ingress": []})
 
-    assert _said(_changes(policy, None)) == ["raised: NetworkPolicy ns/x allows everything"]
-    assert _said(_changes(None, policy)) == [
+    assert lines(changes_of(policy, None)) == ["raised: NetworkPolicy ns/x allows everything"]
+    assert lines(changes_of(None, policy)) == [
         "lowered: NetworkPolicy ns/x no longer allows everything"
     ]
 
 
 def test_a_deleted_object_lowers_nothing() -> None:
-    assert _changes(_context(privileged=True), None) == ()
+    assert changes_of(context(privileged=True), None) == ()
 
 
 def test_a_new_pod_counts_for_what_is_not_ordinary() -> None:
-    assert _said(_changes(None, _context(privileged=True))) == [f"raised: {C} is privileged"]
-    assert _changes(None, _context()) == ()
+    assert lines(changes_of(None, context(privileged=True))) == [f"raised: {C} is privileged"]
+    assert changes_of(None, context()) == ()
 
 
 @pytest.mark.parametrize("name", ["cluster-admin", "reader"])
@@ -206,17 +184,63 @@ def test_accounts_bound_to_a_role_that_reads_secrets_read_them(name: str) -> Non
 
     found = changes(plan, {}, stack_file(SETTINGS), SETTINGS)
 
-    assert _said(found) == ["raised: Group all can read the Secrets of all namespaces"]
+    assert lines(found) == [
+        f"raised: Group all has the permissions of ClusterRole {name} in all namespaces",
+        "raised: Group all can read the Secrets of all namespaces",
+    ]
 
 
 def test_a_role_that_reads_no_secrets_makes_no_reader() -> None:
-    binding = _object("RoleBinding", roleRef={"kind": "Role", "name": "x"}, subjects=[])
+    binding = item("RoleBinding", roleRef={"kind": "Role", "name": "x"}, subjects=[])
+    found = changes_of(binding, {**binding, "subjects": [{"kind": "User", "name": "a"}]})
 
-    assert _changes(binding, {**binding, "subjects": [{"kind": "User", "name": "a"}]}) == ()
+    assert lines(found) == ["raised: User a has the permissions of Role ns/x"]
+
+
+def test_what_a_new_namespace_brings_along_is_not_told() -> None:
+    """The Role, its binding and the policy of a new runner are as new as its namespace."""
+    account = {"kind": "ServiceAccount", "name": "a", "namespace": "made"}
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    role = {"kind": "Role", "name": "r"}
+    made = [
+        {"kind": "Namespace", "metadata": {"name": "made", "labels": LEVEL}},
+        item("ServiceAccount", name="a", namespace="made"),
+        item("Role", name="r", namespace="made", rules=[rule]),
+        item("RoleBinding", name="b", namespace="made", roleRef=role, subjects=[account]),
+        item("NetworkPolicy", name="p", namespace="made", spec={"ingress": [{}]}),
+    ]
+    steps = [
+        pre_event("create", f"{URN}x::{number}", "kubernetes:x:X", new=new)
+        for number, new in enumerate(made)
+    ]
+    stranger = {"kind": "User", "name": "eve"}
+    bound = {**made[3], "subjects": [stranger]}
+    also = pre_event("create", f"{URN}x::also", "kubernetes:x:X", new=bound)
+
+    quiet, loud = (
+        changes(read(events, Scrubber()), {}, stack_file(SETTINGS), SETTINGS)
+        for events in (steps, [*steps, also])
+    )
+
+    assert quiet == ()
+    assert lines(loud) == ["raised: User eve has the permissions of Role made/r"]
+
+
+def test_a_second_policy_allows_more_and_the_first_less() -> None:
+    first = item("NetworkPolicy", name="first", spec={})
+    second = item("NetworkPolicy", name="second", spec={"ingress": [{}]})
+    namespace = pre_event("same", f"{URN}n::n", NAMESPACE_KIND, old=NAMESPACE, new=NAMESPACE)
+    kept = pre_event("same", f"{URN}p::first", "kubernetes:x:X", old=first, new=first)
+    added = pre_event("create", f"{URN}p::second", "kubernetes:x:X", new=second)
+    plan = read([namespace, kept, added], Scrubber())
+
+    found = changes(plan, {}, stack_file(SETTINGS), SETTINGS)
+
+    assert lines(found) == ["raised: NetworkPolicy ns/second allows ingress from everywhere"]
 
 
 def test_pods_of_other_kinds_are_looked_into() -> None:
-    inner = {"spec": _context(privileged=True)["spec"]}
+    inner = {"spec": context(privileged=True)["spec"]}
     job = {"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"template": inner}}
     nightly = {
         "kind": "CronJob",
@@ -224,17 +248,8 @@ def test_pods_of_other_kinds_are_looked_into() -> None:
         "spec": {"jobTemplate": {"spec": {"template": inner}}},
     }
 
-    assert _said(_changes(None, job)) == ["raised: container c of Deployment d is privileged"]
-    assert _said(_changes(None, nightly)) == ["raised: container c of CronJob n is privileged"]
-
-
-UNCONFINED = {"name": "build", "securityContext": {"seccompProfile": {"type": "Unconfined"}}}
-
-
-def _release(**jobs: Any) -> dict[str, Any]:  # noqa: ANN401 - TOML
-    kubernetes = {"namespace": "ns", "automount_service_account_token": False, **jobs}
-    text = tomlkit.dumps({"runners": [{"kubernetes": kubernetes}]})
-    return {"name": "r", "values": {"runners": {"config": text}}}
+    assert lines(changes_of(None, job)) == ["raised: container c of Deployment d is privileged"]
+    assert lines(changes_of(None, nightly)) == ["raised: container c of CronJob n is privileged"]
 
 
 @pytest.mark.parametrize(
@@ -251,31 +266,58 @@ def _release(**jobs: Any) -> dict[str, Any]:  # noqa: ANN401 - TOML
             "the job pod of runner main mounts /etc from the node",
         ),
         (
-            {"pod_spec": [{"patch": json.dumps({"containers": [UNCONFINED]})}]},
-            "the build container of runner main runs with seccomp Unconfined",
+            {"volumes": {"secret": [{"name": "s", "mount_path": "/s"}]}},
+            "the job pod of runner main can read the Secret s",
         ),
         (
             {"image": "kaniko"},
             "the build container of runner main runs kaniko, which is not pinned",
         ),
+        (
+            {"image_pull_secrets": ["others"]},
+            "the job pod of runner main pulls images with the Secret others",
+        ),
     ],
 )
 def test_config_toml_counts_like_objects(jobs: dict[str, Any], raised: str) -> None:
-    kind = "kubernetes:helm.sh/v3:Release"
-    event = pre_event("update", f"{URN}{kind}::main", kind, old=_release(), new=_release(**jobs))
-    plan = read([event], Scrubber())
+    found = changes_of_jobs(runner(), runner(**jobs))
 
-    found = changes(plan, {}, stack_file(SETTINGS), SETTINGS)
-
-    assert any(raised in line for line in _said(found) if line.startswith("raised: "))
+    assert any(raised in line for line in lines(found) if line.startswith("raised: "))
     assert {delta.key for delta in found} == {"runners.main.strategy"}
 
 
-def test_a_pod_patch_that_is_not_json_is_skipped() -> None:
-    kind = "kubernetes:helm.sh/v3:Release"
-    new = _release(pod_spec=[{"patch": "hostUsers: false"}])
-    plan = read(
-        [pre_event("update", f"{URN}{kind}::main", kind, old=_release(), new=new)], Scrubber()
-    )
+@pytest.mark.parametrize(
+    ("safe", "risky", "raised"),
+    [
+        (
+            context(seccompProfile={"type": "RuntimeDefault"}),
+            context(seccompProfile={"type": "Localhost", "localhostProfile": "own.json"}),
+            "is filtered by the seccomp profile own.json of the node",
+        ),
+        (context(readOnlyRootFilesystem=True), context(), "can write to its root file system"),
+        (container(args=["--tls"]), container(), ""),
+        (container(resources={"limits": {"memory": "1Gi"}}), container(), "has no memory limit"),
+        (container(), container(args=["--insecure"]), "runs another command"),
+        (container(), container(envFrom=[{"secretRef": {"name": "s"}}]), "can read the Secret s"),
+        (
+            container(),
+            container(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}]),
+            "can read the Secret s",
+        ),
+        (
+            pod(),
+            pod(volumes=[{"name": "v", "csi": {"nodePublishSecretRef": {"name": "s"}}}]),
+            "can read the Secret s",
+        ),
+    ],
+)
+def test_a_small_risk_is_listed(safe: dict[str, Any], risky: dict[str, Any], raised: str) -> None:
+    found = [line for line in lines(changes_of(safe, risky)) if line.startswith("raised: ")]
 
-    assert changes(plan, {}, stack_file(SETTINGS), SETTINGS) == ()
+    assert any(raised in line for line in found) == bool(raised)
+
+
+def test_a_config_without_jobs_has_no_risks_of_jobs() -> None:
+    empty = {"values": {"runners": {"config": "[[runners]]"}}}
+
+    assert changes_of_jobs(empty, empty) == ()

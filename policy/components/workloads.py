@@ -1,0 +1,1 @@
+../../components/workloads.py

@@ -1,0 +1,1 @@
+"""Pods as a report judges them: those of Kubernetes objects, and those that a runner creates."""

@@ -1,0 +1,145 @@
+"""The risks of a pod: what it shares with its node, what it mounts, and who it is."""
+
+import json
+from collections.abc import Callable, Iterator
+
+from report.analysis.pods.containers import RisksOf, risks_of_container
+from report.tree import JSON, Tree, entries, inside, texts
+
+_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
+# What lets an account, or a pod, act in a cloud, by the clouds' own annotations.
+_CLOUD_IDENTITIES = {
+    "azure.workload.identity/client-id",
+    "eks.amazonaws.com/role-arn",
+    "iam.amazonaws.com/role",
+    "iam.gke.io/gcp-service-account",
+}
+# Volumes that hold nothing of others, and those of which another kind of risk speaks.
+_OWN_VOLUMES = {
+    "configMap",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "hostPath",
+    "image",
+    "name",
+    "projected",
+    "secret",
+}
+
+
+def pod_risks(
+    name: str, metadata: Tree, spec: Tree, label: Callable[[str], str] | None = None
+) -> Iterator[RisksOf]:
+    """Yield the risks of a pod and its containers; ``label`` names a container in a report."""
+    yield from _node_risks(name, spec)
+    yield from _volume_risks(name, spec)
+    yield from _identity_risks(name, metadata, spec)
+    for container in containers(spec):
+        own = str(container.get("name"))
+        called = label(own) if label else f"container {own} of {name}"
+        yield from risks_of_container(called, container, inside(spec, "securityContext"))
+        profile = inside(metadata, "annotations").get(f"{_APP_ARMOR}{own}")
+        if profile == "unconfined":
+            yield ("unconfined", called), {"AppArmor Unconfined"}
+
+
+def containers(spec: Tree) -> list[Tree]:
+    """Return all containers of a pod, of each kind."""
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    return [container for kind in kinds for container in entries(spec, kind)]
+
+
+def _node_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
+    shared = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key) is True]
+    yield ("hostNamespace", name), shared
+    yield ("userNamespace", name), () if spec.get("hostUsers") is False else {"node"}
+    yield ("sharedProcesses", name), {"all"} if spec.get("shareProcessNamespace") is True else ()
+    sysctls = entries(inside(spec, "securityContext"), "sysctls")
+    yield (
+        ("unconfined", name),
+        {f"sysctl {item.get('name')}={item.get('value')}" for item in sysctls},
+    )
+    runtime = spec.get("runtimeClassName")
+    yield ("runtime", name), {str(runtime)} if runtime else {"none"}
+    priority = str(spec.get("priorityClassName"))
+    yield ("priority", name), {priority} if priority.startswith("system-") else ()
+    node = spec.get("nodeName")
+    yield ("placement", name), {f"on node {node}, past the scheduler"} if node else ()
+    yield ("names", name), set(_names(spec))
+
+
+def _names(spec: Tree) -> Iterator[str]:
+    for alias in entries(spec, "hostAliases"):
+        yield from (f"{host} as {alias.get('ip')}" for host in texts(alias, "hostnames"))
+    for server in texts(inside(spec, "dnsConfig"), "nameservers"):
+        yield f"names by {server}"
+
+
+def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
+    volumes = entries(spec, "volumes")
+    paths = {
+        str(volume.get("name")): str(path)
+        for volume in volumes
+        if (path := inside(volume, "hostPath").get("path"))
+    }
+    yield ("hostPath", name), paths.values()
+    mounts = [
+        mount for container in containers(spec) for mount in entries(container, "volumeMounts")
+    ]
+    writable = {str(mount.get("name")) for mount in mounts if mount.get("readOnly") is not True}
+    yield ("writablePath", name), {path for volume, path in paths.items() if volume in writable}
+    yield ("mountedSecret", name), _secrets(spec)
+    others = [(kind, volume[kind]) for volume in volumes for kind in volume.keys() - _OWN_VOLUMES]
+    yield ("volume", name), {f"{kind} {_described(source)}" for kind, source in others}
+
+
+def _described(source: JSON) -> str:
+    """Describe the source of a volume by what it says, in one line."""
+    return json.dumps(source, sort_keys=True).translate(str.maketrans("", "", '{}"'))
+
+
+def _secrets(spec: Tree) -> set[str]:
+    """Return the Secrets that a pod's containers can read."""
+    names: list[JSON] = []
+    for volume in entries(spec, "volumes"):
+        names.append(inside(volume, "secret").get("secretName"))
+        sources = entries(inside(volume, "projected"), "sources")
+        names += [inside(source, "secret").get("name") for source in sources]
+        names.append(inside(volume, "csi", "nodePublishSecretRef").get("name"))
+    for container in containers(spec):
+        names += [
+            inside(entry, "valueFrom", "secretKeyRef").get("name")
+            for entry in entries(container, "env")
+        ]
+        names += [inside(entry, "secretRef").get("name") for entry in entries(container, "envFrom")]
+    return {str(name) for name in names if name}
+
+
+def _identity_risks(name: str, metadata: Tree, spec: Tree) -> Iterator[RisksOf]:
+    """Yield who a pod is: its account, the tokens in it, and its logins to registries."""
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    yield ("account", name), {str(account)}
+    mounted = spec.get("automountServiceAccountToken") is not False
+    tokens = [
+        inside(source, "serviceAccountToken")
+        for volume in entries(spec, "volumes")
+        for source in entries(inside(volume, "projected"), "sources")
+    ]
+    yield (
+        ("accountToken", name),
+        {
+            *({"token"} if mounted else ()),
+            *(f"token for {token.get('audience', 'the API')}" for token in tokens if token),
+        },
+    )
+    logins = [entry.get("name") for entry in entries(spec, "imagePullSecrets")]
+    yield ("pullSecret", name), {str(login) for login in logins if login}
+    yield from cloud_risks(name, metadata)
+
+
+def cloud_risks(name: str, metadata: Tree) -> Iterator[RisksOf]:
+    """Yield as whom an account or a pod acts in a cloud."""
+    annotations = inside(metadata, "annotations")
+    found = {f"{annotations[key]} ({key})" for key in _CLOUD_IDENTITIES & annotations.keys()}
+    yield ("cloudIdentity", name), found

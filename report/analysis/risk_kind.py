@@ -1,0 +1,75 @@
+"""What a kind of risk is: its severity, how a report says it, and why it matters."""
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from report.model import RiskSeverity
+
+RiskName: TypeAlias = Literal[
+    "podSecurity",
+    "privileged",
+    "hostPath",
+    "writablePath",
+    "hostNamespace",
+    "hostPort",
+    "userNamespace",
+    "unconfined",
+    "noProfile",
+    "nodeProfile",
+    "capability",
+    "defaultCapabilities",
+    "root",
+    "escalation",
+    "writableRoot",
+    "sharedProcesses",
+    "runtime",
+    "priority",
+    "placement",
+    "names",
+    "volume",
+    "unlimited",
+    "accountToken",
+    "lastingToken",
+    "account",
+    "cloudIdentity",
+    "permission",
+    "holder",
+    "secretReader",
+    "mountedSecret",
+    "pullSecret",
+    "clusterWide",
+    "exposed",
+    "reach",
+    "unfiltered",
+    "unjudged",
+    "override",
+    "anyImage",
+    "cachedImages",
+    "script",
+    "variable",
+    "elsewhere",
+    "unpinned",
+    "undigested",
+    "imageSource",
+    "helperImage",
+    "command",
+]
+
+
+class RiskKind(NamedTuple):
+    """A kind of risk: its severity, the sentences for it, and why it matters.
+
+    ``raised`` and ``lowered`` take the name of the subject and the risk; a report does not mention
+    a change whose sentence is empty. A new subject may have the ``ordinary`` risks without a
+    mention, and with ``fresh`` any risk: always, or without a wildcard in a new namespace. From the
+    ``widest`` risk no change raises another. ``of_the_job`` is False for what no acceptance of a
+    strategy covers.
+    """
+
+    severity: RiskSeverity
+    raised: str
+    lowered: str
+    reason: str
+    ordinary: frozenset[str] = frozenset()
+    fresh: Literal["never", "namespace", "always"] = "never"
+    of_the_job: bool = True
+    widest: str = ""
