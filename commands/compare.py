@@ -178,7 +178,7 @@ def _placeholders(settings: object) -> dict[str, Any]:
     logins = {name for item in valid.registries for name in (item.pull, item.push) if name}
     return {
         _TOKENS: {
-            name: _PLACEHOLDER
+            name: f"{_PLACEHOLDER}-{name}"  # no two runners may have the same one
             for name, runner in valid.runners.items()
             if isinstance(runner.registration, TokenRegistration)
         },

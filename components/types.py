@@ -83,9 +83,6 @@ def _url(value: str) -> str:
     if parts is None or parts.scheme not in {"https", "http"}:
         message = "must be a URL with a scheme and a host; write it like https://gitlab.example.com"
         raise ValueError(message)
-    if parts.username or parts.password:
-        message = "must not contain credentials, which would be readable in state; remove them"
-        raise ValueError(message)
     if parts.query or parts.fragment:
         message = "must end after the path; remove the query and the fragment"
         raise ValueError(message)

@@ -10,11 +10,9 @@ from semver import Version
 
 from components.plan import BuildPlan, DaemonPlan
 from components.settings.models import Plans, RunnerSettings, Settings
-from components.settings.registration import TokenRegistration, UserRunner
-from components.settings.secrets import Secrets
+from components.settings.registration import UserRunner
 from components.settings.variables import variable_errors
 from components.strategies.shared import FALLBACK
-from components.types import PROJECT
 
 # Which chart first carries the runner that knows the key: facts from the structs of the
 # runner's release tags (gitlab-runner:common/config.go), by the key's path within a runner.
@@ -179,33 +177,3 @@ def _registry_errors(settings: Settings) -> Iterator[tuple[str, str]]:
             message = "so only one's settings would hold; merge the two"
             yield f"registries[{index}].host", f"names {registry.host} a second time, {message}"
         seen.add(registry.host)
-
-
-def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield (key, message) of each secret that the settings need and is not there."""
-    for name, runner in settings.runners.items():
-        if isinstance(runner.registration, TokenRegistration) and (
-            name not in secrets.runner_tokens
-        ):
-            yield (
-                f"{PROJECT}:runnerTokens.{name}",
-                f"is missing and runner {name} cannot register without it; run: pulumi config "
-                f"set --secret --path 'runnerTokens.{name}' (and paste the glrt- token)",
-            )
-    for name in sorted(secrets.runner_tokens):
-        if name not in settings.runners:
-            message = "belongs to no runner of image-builds:settings.runners; remove or rename"
-            yield f"{PROJECT}:runnerTokens.{name}", f"{message} it"
-        elif not isinstance(settings.runners[name].registration, TokenRegistration):
-            message = "is never used, since the stack creates that runner in GitLab; remove it"
-            yield f"{PROJECT}:runnerTokens.{name}", f"{message}, or set registration: token"
-    for index, registry in enumerate(settings.registries):
-        for use in ("pull", "push"):
-            name = getattr(registry, use)
-            if name and name not in secrets.registry_credentials:
-                yield (
-                    f"{PROJECT}:registryCredentials.{name}",
-                    f"is missing, and settings.registries[{index}].{use} names it; run: pulumi "
-                    f"config set --path 'registryCredentials.{name}.username' NAME and pulumi "
-                    f"config set --secret --path 'registryCredentials.{name}.password'",
-                )

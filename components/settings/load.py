@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,10 +12,10 @@ import yaml
 from pydantic.alias_generators import to_camel
 
 from components.settings import errors
-from components.settings.checks import secret_errors, setting_errors
+from components.settings.checks import setting_errors
 from components.settings.models import AcceptedRisks, Plans, Settings
-from components.settings.plain_text import SECRET_KEYS, plain_secrets
-from components.settings.secrets import Secrets
+from components.settings.plain_text import SECRET_KEYS, has_login, plain_secrets
+from components.settings.secrets import Secrets, secret_errors
 from components.types import ACCEPTED_RISKS, JSON, PROJECT
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)
@@ -111,9 +111,17 @@ def _read(model: type[_AnyModel], prefix: str, value: JSON, lines: list[str]) ->
         if not any(line.startswith(f"{prefix}:") for line in lines):
             lines.append(f"{prefix}: is required; add it, see docs/reference/stack-file.md")
         return None
-    for path in _templates(value):
+    for path in _where_text(value, lambda text: "{{" in text):
         message = "must not contain '{{', which the chart would run as a template; remove it"
         lines.append(f"{_where(prefix, path)}: {message}")
+    if model is not Secrets:
+        for path in _where_text(value, has_login):
+            message = (
+                "must not contain credentials in a URL, which would be readable in the cluster, in "
+                "state and in reports; remove them, and give them to the jobs that need them as a "
+                "masked variable in GitLab (Settings, CI/CD)"
+            )
+            lines.append(f"{_where(prefix, path)}: {message}")
     try:
         return model.model_validate(value)
     except pydantic.ValidationError as failure:
@@ -131,14 +139,14 @@ def _where(prefix: str, path: str) -> str:
     return f"{prefix}{':' if prefix == PROJECT else '.'}{path}" if path else prefix
 
 
-def _templates(value: JSON, path: str = "") -> Iterator[str]:
-    """Yield the path of every string that contains ``{{``."""
-    if isinstance(value, str) and "{{" in value:
+def _where_text(value: JSON, wrong: Callable[[str], bool], path: str = "") -> Iterator[str]:
+    """Yield the path of every string that is ``wrong``, keys included."""
+    if isinstance(value, str) and wrong(value):
         yield path
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _templates(key, f"{path}.{key}".lstrip("."))
-            yield from _templates(item, f"{path}.{key}".lstrip("."))
+            yield from _where_text(key, wrong, f"{path}.{key}".lstrip("."))
+            yield from _where_text(item, wrong, f"{path}.{key}".lstrip("."))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _templates(item, f"{path}[{index}]")
+            yield from _where_text(item, wrong, f"{path}[{index}]")

@@ -25,6 +25,19 @@ _CIPHERTEXT = re.compile(r"v[0-9]+:.+|[A-Za-z0-9+/]{16,}=*")
 """What Pulumi writes below ``secure`` (pulumi: sdk/go/common/resource/config/crypt.go)."""
 _CREDENTIAL = re.compile(r"\b(token|password|client-key-data)\"?\s*:")
 """What makes a kubeconfig secret; a path to one, or one that runs a program, is not."""
+_LOGIN = re.compile(
+    # A name alone is a token in many URLs, but not in those of SSH.
+    r"\bhttps?://[^/\s:@]+@|\b[a-z][a-z0-9+.-]*://[^/\s:@]*:(?![0-9]*/)[^\s@]+@|"
+    # The form of a proxy's address without a scheme; an image by tag and digest is not one.
+    r"^[^/\s:@]+:[^/\s]+@[^/\s@]+:[0-9]{1,5}/?$",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(r"\$(\w+|\{\w+\})")
+
+
+def has_login(text: str) -> bool:
+    """Return whether a text contains a URL with a login; variables of jobs in it are not one."""
+    return bool(_LOGIN.search(_REFERENCE.sub("", text)))
 
 
 def plain_secrets(config: Mapping[str, JSON], stack: str, source: str) -> Iterator[tuple[str, str]]:

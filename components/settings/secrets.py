@@ -1,11 +1,14 @@
 """The secret keys of the config: tokens of runners, and logins of registries."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from components.types import Model
+from components.settings.models import Settings
+from components.settings.registration import TokenRegistration
+from components.types import PROJECT, Model
 
 
 class Credentials(Model):
@@ -43,3 +46,48 @@ class Secrets(Model):
     """The authentication token of each runner that exists in GitLab, by the runner's name."""
     registry_credentials: dict[str, Credentials] = Field(default_factory=dict[str, Credentials])
     """The logins, by the names that ``pull`` and ``push`` of registries give them."""
+
+
+def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield (key, message) of each secret that the settings need and lack, or cannot use."""
+    for name, runner in settings.runners.items():
+        if isinstance(runner.registration, TokenRegistration) and (
+            name not in secrets.runner_tokens
+        ):
+            yield (
+                f"{PROJECT}:runnerTokens.{name}",
+                f"is missing and runner {name} cannot register without it; run: pulumi config "
+                f"set --secret --path 'runnerTokens.{name}' (and paste the glrt- token)",
+            )
+    for name in sorted(secrets.runner_tokens):
+        if name not in settings.runners:
+            message = "belongs to no runner of image-builds:settings.runners; remove or rename"
+            yield f"{PROJECT}:runnerTokens.{name}", f"{message} it"
+        elif not isinstance(settings.runners[name].registration, TokenRegistration):
+            message = "is never used, since the stack creates that runner in GitLab; remove it"
+            yield f"{PROJECT}:runnerTokens.{name}", f"{message}, or set registration: token"
+    yield from _shared_tokens(secrets, settings)
+    for index, registry in enumerate(settings.registries):
+        for use in ("pull", "push"):
+            name = getattr(registry, use)
+            if name and name not in secrets.registry_credentials:
+                yield (
+                    f"{PROJECT}:registryCredentials.{name}",
+                    f"is missing, and settings.registries[{index}].{use} names it; run: pulumi "
+                    f"config set --path 'registryCredentials.{name}.username' NAME and pulumi "
+                    f"config set --secret --path 'registryCredentials.{name}.password'",
+                )
+
+
+def _shared_tokens(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:
+    owners: dict[str, str] = {}
+    for name in (name for name in settings.runners if name in secrets.runner_tokens):
+        token = secrets.runner_tokens[name]
+        owner = owners.setdefault(token.get_secret_value(), name)
+        if owner != name:
+            yield (
+                f"{PROJECT}:runnerTokens.{name}",
+                f"is the token of runners.{owner} too, so GitLab would take both for one runner, "
+                "and either would run the other's jobs; create another runner in GitLab, and run: "
+                f"pulumi config set --secret --path 'runnerTokens.{name}' (and paste its token)",
+            )

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from components.settings import load as program
-from components.settings.plain_text import SECRET_KEYS, plain_secrets
+from components.settings.plain_text import SECRET_KEYS, has_login, plain_secrets
 from dev.app import main
 from dev.paths import CHECKOUT
 from report.stack_file import StackFile
 from tests.support.configured import PULL, PUSH, SECRETS, SETTINGS, TOKEN, configure
-from tests.support.rejections import assert_says, reject
+from tests.support.rejections import assert_says, change, reject
 
 TOKENS = "image-builds:runnerTokens"
 LOGINS = "image-builds:registryCredentials"
@@ -163,3 +163,82 @@ def test_lint_passes_over_every_committed_stack() -> None:
 
 def test_every_secret_key_of_the_program_is_looked_at() -> None:
     assert {f"image-builds:{key}" for key in SECRETS} < set(SECRET_KEYS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"http://user:{LEAK}@proxy.example.com:3128",
+        f"HTTPS://{LEAK}@gitlab.example.com/group/project.git",
+        f"socks5://user:{LEAK}@proxy.example.com",
+        f"redis://:{LEAK}@cache.example.com",
+        f"user:{LEAK}@proxy.example.com:3128",
+        f"user:p@{LEAK}@proxy.example.com:3128",
+        f"http://user:a/{LEAK}@proxy.example.com",
+        f"--opt build-arg:http_proxy=http://user:{LEAK}@proxy.example.com",
+        f"oci://user:{LEAK}@registry.example.com/charts/gitlab-runner",
+    ],
+)
+def test_a_login_in_a_url_is_found(text: str) -> None:
+    assert has_login(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://proxy.example.com:3128",
+        "http://proxy.example.com:8080/@scope/package",
+        "http://$USER:$PASSWORD@proxy.example.com:3128",
+        "http://user:${PASSWORD}@proxy.example.com:3128",
+        "https://$TOKEN@gitlab.example.com",
+        "ssh://git@gitlab.example.com/group/project.git",
+        "git@gitlab.example.com:group/project.git",
+        f"alpine:3@sha256:{'0' * 64}",
+        "somebody@example.com",
+    ],
+)
+def test_a_url_without_a_login_is_none(text: str) -> None:
+    assert not has_login(text)
+
+
+URL = f"http://user:{LEAK}@proxy.example.com:3128"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (f"gitlab.url: '{URL}'", "gitlab.url"),
+        (f"chart.repository: '{URL}'", "chart.repository"),
+        (f"chart.archive: '{URL}'", "chart.archive"),
+        (f"runners.main.tags: ['{URL}']", "runners.main.tags[0]"),
+        (
+            f"runners.main.environment: {{HTTPS_PROXY: '{URL}'}}",
+            "runners.main.environment.HTTPS_PROXY",
+        ),
+        (
+            f"runners.main.environment: {{no_proxy: 'user:{LEAK}@h:1'}}",
+            "runners.main.environment.no_proxy",
+        ),
+    ],
+)
+def test_no_setting_may_hold_a_login(text: str, key: str) -> None:
+    configure(change(text), SECRETS)
+
+    lines = reject()
+
+    assert_says(lines, key, "must not contain credentials in a URL")
+    assert LEAK not in "\n".join(lines)
+
+
+def test_a_reason_for_a_risk_may_not_hold_a_login() -> None:
+    configure(SETTINGS, SECRETS)
+    pulumi.runtime.set_config("image-builds:acceptedRisks", json.dumps({"a/b/c": f"see {URL}"}))
+
+    assert_says(reject(), "image-builds:acceptedRisks.a/b/c", "must not contain credentials")
+
+
+def test_a_password_may_look_like_a_url_with_a_login() -> None:
+    login = {"username": "reader", "password": URL}
+    configure(SETTINGS, {**SECRETS, "registryCredentials": {"in": login, "out": login}})
+
+    assert program.load().secrets.registry_credentials["in"].password.get_secret_value() == URL

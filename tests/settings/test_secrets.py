@@ -53,3 +53,14 @@ def test_an_error_is_named_without_the_value(
 )
 def test_settings_and_secrets_belong_together(text: str, key: str, advice: str) -> None:
     assert_rejected(change(text), key, advice)
+
+
+def test_each_runner_has_its_own_token() -> None:
+    settings = change("runners.other: {tags: [x]}, runners.third: {tags: [y]}")
+    tokens = {"main": TOKEN, "other": "glrt-AnotherToken01", "third": TOKEN}
+    configure(settings, {**SECRETS, "runnerTokens": tokens})
+
+    lines = reject()
+
+    assert_says(lines, f"{TOKENS}.third", "is the token of runners.main too")
+    assert len(lines) == 2
