@@ -59,7 +59,7 @@ def summary(stack: Stack) -> dict[str, dict[str, object]]:
             "tags": stack.settings.runners[name].tags,
             "jobNamespace": stack.settings.job_namespace(name),
             "podSecurity": plan.pod_security,
-            "nodeSetup": list(_node_setup(stack, plan)),
+            "nodeSetup": list(_node_setup(stack, name, plan)),
         }
         for name, plan in stack.plans.items()
     }
@@ -78,13 +78,14 @@ def _warnings_of_runners(stack: Stack) -> list[str]:
             *plan.warnings,
             *_target_warnings(plan, stack.settings),
             *_sandbox_warnings(plan, stack.settings.runners[name]),
-            *_node_setup(stack, plan),
+            *_node_setup(stack, name, plan),
         )
     ]
 
 
-def _node_setup(stack: Stack, plan: BuildPlan) -> tuple[str, ...]:
-    return (*plan.node_setup, *account_setup(plan, stack.settings.cluster))
+def _node_setup(stack: Stack, name: str, plan: BuildPlan) -> tuple[str, ...]:
+    seccomp = stack.settings.runners[name].seccomp_profile
+    return (*plan.node_setup, *account_setup(plan, stack.settings.cluster, seccomp))
 
 
 def _target_warnings(plan: BuildPlan, settings: Settings) -> list[str]:

@@ -5,6 +5,7 @@ The facts are from the documentation of AWS, Google, Red Hat and RKE2.
 
 from collections.abc import Iterator
 
+from components import openshift
 from components.plan import BuildPlan
 from components.site import Cluster
 
@@ -36,10 +37,16 @@ def _to_be_stricter(plan: BuildPlan, instead: str) -> str:
 def _platform_refusals(plan: BuildPlan, cluster: Cluster, instead: str) -> Iterator[str]:
     unshares = plan.unshares or plan.daemon is not None
     match cluster.platform:
-        case "gkeAutopilot" if plan.privileged or plan.host_paths:
+        case "gkeAutopilot" if plan.host_paths:
             yield (
-                "needs privileged containers or host paths, which GKE Autopilot refuses "
-                f"(autogke-disallow-privilege); {instead}, or a GKE Standard cluster"
+                f"needs host paths, which GKE Autopilot refuses; {instead}, or a GKE Standard "
+                "cluster"
+            )
+        case "gkeAutopilot" if plan.privileged and not cluster.privileged_allowlist:
+            yield (
+                "needs privileged containers, which GKE Autopilot refuses by default "
+                f"(autogke-disallow-privilege); {instead}, or a GKE Standard cluster, or set "
+                "cluster.privilegedAllowlist: true where a WorkloadAllowlist admits these jobs"
             )
         case "gkeAutopilot" if unshares:
             yield (
@@ -61,6 +68,11 @@ def _platform_refusals(plan: BuildPlan, cluster: Cluster, instead: str) -> Itera
                 "asks for hostUsers: false, and nodes of EKS Fargate and EKS Auto Mode do not "
                 f"allow user namespaces; {instead}, or a node group of your own"
             )
+        case "openShift" if _app_armor(plan):
+            yield (
+                "has nodeProfiles with an AppArmor profile, and the kernel of OpenShift's nodes "
+                f"has SELinux in its place; remove nodeProfiles, or {instead}"
+            )
         case "openShift" | "rke2" | "eksAuto" if plan.host_paths:
             yield (
                 f"needs a Docker engine on the nodes, and {_RUNTIMES[cluster.platform]} has none; "
@@ -70,17 +82,19 @@ def _platform_refusals(plan: BuildPlan, cluster: Cluster, instead: str) -> Itera
             pass
 
 
-def account_setup(plan: BuildPlan, cluster: Cluster) -> tuple[str, ...]:
-    """Return a line for each thing that the cluster's owner must give the jobs' account."""
+def _app_armor(plan: BuildPlan) -> bool:
+    """Whether the plan names a profile of the nodes; without AppArmor a kubelet rejects the pod."""
+    profiles = [plan.build.app_armor]
+    if plan.daemon:
+        profiles.append(plan.daemon.security.app_armor)
+    return any(profile.get("type") == "Localhost" for profile in profiles)
+
+
+def account_setup(plan: BuildPlan, cluster: Cluster, seccomp: str | None = None) -> tuple[str, ...]:
+    """Return a line for each thing that the cluster's owner must give the stack's accounts.
+
+    ``seccomp`` is the profile that the runner gives the pods of its jobs, if any.
+    """
     if cluster.platform != "openShift":
         return ()
-    return (f"the job account must have the SCC {_security_context_constraint(plan)}",)
-
-
-def _security_context_constraint(plan: BuildPlan) -> str:
-    """The narrowest of OpenShift's own that admits the plan's pod."""
-    if plan.privileged or plan.host_paths:
-        return "privileged"
-    if plan.restricted:
-        return "nonroot-v2"
-    return "nested-container" if plan.unshares else "anyuid"
+    return tuple(openshift.account_setup(plan, seccomp))

@@ -71,6 +71,7 @@ def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> 
     return {
         "namespace": names["job_namespace"],
         "image": plan.image,
+        "pull_policy": [runner.pull_policy] if runner.pull_policy else [],
         "service_account": names["job_account"],
         "automount_service_account_token": plan.account_token,
         "privileged": False,

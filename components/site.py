@@ -64,12 +64,28 @@ class Cluster(Model):
     """A platform with special limits, which strategies are checked against: GKE Autopilot and
     EKS Fargate reject privileged pods, for example. Leave `other` for EKS with node groups, GKE
     Standard, AKS and plain Kubernetes."""
+    privileged_allowlist: bool = False
+    """Set `true` where GKE Autopilot has a WorkloadAllowlist that admits the privileged pods of
+    these jobs, which it rejects by default. Eligible customers can create such lists of their
+    workloads."""
     pod_security_limit: PodSecurity = "privileged"
     """The least strict Pod Security level that the cluster's owner allows for a namespace. Set it
     where a policy enforces one, so that a strategy that needs more is rejected before a deployment
     and not by the API server."""
     nodes: Nodes = Nodes()
     """What the nodes that run jobs offer; by default they are plain nodes with containerd."""
+
+    @model_validator(mode="after")
+    def _allowlists_are_of_autopilot(self) -> Self:
+        if self.privileged_allowlist and self.platform != "gkeAutopilot":
+            message = "must not have privilegedAllowlist without platform: gkeAutopilot; remove it"
+            raise ValueError(message)
+        return self
+
+    @property
+    def crio(self) -> bool:
+        """Whether the nodes run CRI-O, as all of OpenShift's do."""
+        return self.nodes.runtime == "crio" or self.platform == "openShift"
 
 
 class Registry(Model):

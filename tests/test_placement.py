@@ -403,6 +403,14 @@ class TestJobs:
         assert kubernetes["pod_disruption_budget"] is True
         assert kubernetes["pod_security_context"] == {"seccomp_profile": {"type": "RuntimeDefault"}}
 
+    @pytest.mark.parametrize("policy", ["always", "if-not-present"])
+    def test_a_pull_policy_is_of_all_images_of_a_job(self, policy: str) -> None:
+        """The job's own choice must be among them (gitlab-runner: allowed_pull_policies)."""
+        kubernetes = _toml(_placed({"runners.main.pullPolicy": policy}))["kubernetes"]
+
+        assert kubernetes["pull_policy"] == [policy]
+        assert "pull_policy" not in _toml(_placed())["kubernetes"]
+
     def test_options_of_newer_runners_are_off_unless_asked_for(self) -> None:
         placement = _placed()
         kubernetes = _toml(placement)["kubernetes"]

@@ -7,7 +7,6 @@ import pytest
 
 from components.permissions import Permission
 from components.plan import BuildPlan, Security
-from components.platforms import account_setup
 from components.site import Cluster, NodeProfiles, Nodes, Registry, Site
 from components.strategies import Strategy
 from components.strategies.auto import Auto
@@ -328,23 +327,6 @@ def test_what_unshares_needs_something_of_ubuntus_nodes(strategy: Strategy) -> N
     assert "apparmor_restrict_unprivileged_userns=0" in line
     assert "profiles/build.json" in profiles
     assert other.node_setup == ()
-
-
-@pytest.mark.parametrize(
-    ("name", "constraint"),
-    [
-        ("kaniko", "anyuid"),
-        ("buildah", "nested-container"),
-        ("dind", "privileged"),
-        ("deploy", "nonroot-v2"),
-    ],
-)
-def test_openshift_is_told_its_security_context_constraint(name: str, constraint: str) -> None:
-    cluster = Cluster(kind="onPrem", platform="openShift", nodes=Nodes(trusted=True))
-
-    plan = FORMS[name].plan(Site(cluster=cluster))
-
-    assert account_setup(plan, cluster) == (f"the job account must have the SCC {constraint}",)
 
 
 def test_nothing_to_set_on_the_nodes_is_nothing_said() -> None:

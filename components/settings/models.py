@@ -129,6 +129,10 @@ class RunnerSettings(Model):
     environment: dict[VariableName, str] = Field(default_factory=dict[str, str])
     """Variables of every job. They are readable in `config.toml`, so they must not be secret; a
     job's own variables take precedence."""
+    pull_policy: Literal["always", "if-not-present"] | None = None
+    """When nodes pull the images of jobs. `always` asks the registry for each job, so that no job
+    runs an image that the node pulled with another login. By default tagged images are taken from
+    the node, which nodes that cannot reach the registries need."""
     seccomp_profile: Literal["RuntimeDefault"] | None = None
     """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
     kubelets leave it out. It needs chart 0.88.0 or later."""

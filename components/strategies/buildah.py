@@ -108,7 +108,7 @@ class Buildah(StrategyOptions):
             return Security(privileged=True), "privileged"
         user = 1000 if self.variant == "chroot" else 0
         capabilities = () if self.variant == "chroot" else ("SETFCAP",)
-        if cluster.nodes.runtime == "crio" and not self.node_profiles:
+        if cluster.crio and not self.node_profiles:
             return Security(user=user, capabilities=capabilities), "baseline"
         return unconfined(user, self.node_profiles, capabilities)
 

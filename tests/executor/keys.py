@@ -53,6 +53,7 @@ KEYS = {
     "runners.kubernetes.pod_spec.patch_type": "15.10.0",
     "runners.kubernetes.priority_class_name": "15.1.0",
     "runners.kubernetes.privileged": "1.6.0",
+    "runners.kubernetes.pull_policy": "13.11.0",
     "runners.kubernetes.runtime_class_name": "14.9.0",
     "runners.kubernetes.scripts_base_dir": "17.2.0",
     "runners.kubernetes.service_account": "9.2.0",

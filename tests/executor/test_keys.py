@@ -20,6 +20,7 @@ OLD: dict[str, Any] = {
     "runners.main.environment": {"GREETING": "hello"},
     "runners.main.tolerations": [{"key": "ci"}],
     "runners.main.priorityClassName": "low",
+    "runners.main.pullPolicy": "always",
 }
 SANDBOX = {"runners.main.runtimeClassName": "sandbox"}
 NEW = {

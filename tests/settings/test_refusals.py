@@ -2,6 +2,8 @@
 
 import pytest
 
+from components.settings.load import load
+from tests.support.configured import SECRETS, configure
 from tests.support.rejections import assert_rejected, change
 
 STRATEGY = "runners.main.strategy"
@@ -101,6 +103,8 @@ def test_a_cluster_may_limit_the_level(strategy: str, limit: str, advice: str) -
         ("buildkit-service", "gkeAutopilot", "GKE Standard"),
         ("buildah", "gkeAutopilot", "its seccomp profile RuntimeDefault"),
         (DIND, "gkeAutopilot", "autogke-disallow-privilege"),
+        (PRIVILEGED, "gkeAutopilot", "cluster.privilegedAllowlist: true"),
+        ("{kind: buildah, nodeProfiles: {seccomp: a, appArmor: a}}", "openShift", "SELinux"),
         ("buildkit", "eksAuto", "node group of your own"),
         (ROOTFUL, "eksAuto", "do not allow user namespaces"),
         ("buildah", "eksAuto", "use kaniko"),
@@ -119,3 +123,27 @@ def test_a_platform_may_refuse_a_strategy(strategy: str, platform: str, advice: 
     changes = f"{STRATEGY}: {strategy}, cluster.platform: {platform}"
 
     assert_rejected(change(changes), STRATEGY, advice)
+
+
+@pytest.mark.parametrize("strategy", [DIND, PRIVILEGED, ROOTFUL, BUILDAH])
+def test_autopilot_takes_privilege_that_an_allowlist_admits(strategy: str) -> None:
+    cluster = "cluster.platform: gkeAutopilot, cluster.privilegedAllowlist: true"
+    settings = change(f"{STRATEGY}: {strategy}, {cluster}")
+    configure(settings, SECRETS)
+
+    assert load().settings.cluster.privileged_allowlist
+
+
+@pytest.mark.parametrize(
+    ("strategy", "advice"), [(DOOD, "host paths"), ("buildkit", "its seccomp profile")]
+)
+def test_no_allowlist_admits_the_rest(strategy: str, advice: str) -> None:
+    cluster = "cluster.platform: gkeAutopilot, cluster.privilegedAllowlist: true"
+
+    assert_rejected(change(f"{STRATEGY}: {strategy}, {cluster}"), STRATEGY, advice)
+
+
+def test_an_allowlist_is_of_autopilot() -> None:
+    settings = change("cluster.platform: rke2, cluster.privilegedAllowlist: true")
+
+    assert_rejected(settings, "cluster", "without platform: gkeAutopilot; remove it")
