@@ -117,7 +117,7 @@ lint: $(VENV)/installed policy/.venv/installed ## Check style, format, imports, 
 	@$(DEV) check-secrets $(wildcard Pulumi.*.yaml)
 	@# Parts of build scripts are checked in the scripts that source them.
 	@$(VENV)/bin/shellcheck --check-sourced --external-sources --source-path=components/strategies \
-		$$(git ls-files '*.sh' .ci/run .ci/changelog image-builds ':!components/strategies/parts')
+		$$(git ls-files '*.sh' .ci/run .ci/changelog .ci/with-kubeconfig image-builds ':!components/strategies/parts')
 
 lock: $(VENV)/installed ## Pin, with hashes, what the requirements ask for; UPGRADE=name takes its newest
 	@$(COMPILE) --output-file=requirements.lock commands/requirements.txt

@@ -68,6 +68,10 @@ def preview(
             "--reviewed", help="Fail if the merge request of this commit showed another plan."
         ),
     ] = False,
+    settings_from: Annotated[
+        Path | None,
+        typer.Option(help="A stack file whose settings are previewed with this program."),
+    ] = None,
 ) -> int:
     """Show what a change does to a stack: resources, security, jobs and policies."""
     from commands import preview
@@ -75,7 +79,13 @@ def preview(
 
     return on_stack(
         stack,
-        lambda opened: preview.run(opened, output=output, note_limit=note_limit, reviewed=reviewed),
+        lambda opened: preview.run(
+            opened,
+            output=output,
+            note_limit=note_limit,
+            reviewed=reviewed,
+            settings_from=settings_from,
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Previews a stack and reports what the change does to it."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from commands.checkout import stack_file
 from commands.exit_codes import ExitCode, exit_code
+from commands.proposal import settings_of
 from commands.publishing import is_stale, publish_note
 from report.analysis import assemble
 from report.inputs import helm, preview
@@ -19,10 +21,23 @@ from report.stack_file import StackFile
 
 
 def run(
-    stack: auto.Stack, *, output: Path, note_limit: int | None = None, reviewed: bool = False
+    stack: auto.Stack,
+    *,
+    output: Path,
+    note_limit: int | None = None,
+    reviewed: bool = False,
+    settings_from: Path | None = None,
 ) -> ExitCode:
-    """Preview a stack, write the report and the note of the merge request, and judge."""
-    report = preview_and_write(stack, stack_file(stack.name), output, note_limit)
+    """Preview a stack, write the report and the note of the merge request, and judge.
+
+    ``settings_from`` is a stack file whose settings are previewed in place of this checkout's.
+    """
+    own = stack_file(stack.name)
+    if settings_from:
+        with settings_of(settings_from, own) as gaps:
+            report = preview_and_write(stack, settings_from, output, note_limit, gaps)
+    else:
+        report = preview_and_write(stack, own, output, note_limit)
     publish_note(report)
     if reviewed and is_stale(report):
         return ExitCode.STALE
@@ -30,11 +45,15 @@ def run(
 
 
 def preview_and_write(
-    stack: auto.Stack, file: Path, output: Path, note_limit: int | None = None
+    stack: auto.Stack,
+    file: Path,
+    output: Path,
+    note_limit: int | None = None,
+    gaps: tuple[str, ...] = (),
 ) -> Report:
     """Preview a stack, and write the report to the terminal and a folder.
 
-    ``file`` is the stack file.
+    ``file`` is the stack file, and ``gaps`` is what a report of it cannot show.
     """
     with Charts(helm.find()) as charts:
         seen = preview.run(stack, charts)
@@ -47,6 +66,7 @@ def preview_and_write(
             state=seen.state,
         )
         report = assemble.report(seen.plan, source, charts, seen.scrub)
+    report = dataclasses.replace(report, gaps=(*gaps, *report.gaps))
     texts = {
         "plan.json": terraform.write(report),
         "quality.json": code_quality.write(report),

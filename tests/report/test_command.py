@@ -83,6 +83,23 @@ def test_every_output_is_written_and_the_code_says_changes(tmp_path: Path, seen:
     assert json.loads((tmp_path / "out" / "plan.json").read_text("utf-8"))["create"] == 1
 
 
+def test_the_settings_of_another_file_are_previewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[Any]
+) -> None:
+    seen.append(_change())
+    own, proposed = tmp_path / "own.yaml", tmp_path / "Pulumi.dev.yaml"
+    own.write_text("config: {kubernetes:context: a}", encoding="utf-8")
+    risk = "config:\n  image-builds:acceptedRisks: {a/b/c: 'said in the proposal'}\n"
+    proposed.write_text(risk, encoding="utf-8")
+    monkeypatch.setattr("commands.preview.stack_file", lambda _: own)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+
+    assert _run(tmp_path, "--settings-from", str(proposed)) == ExitCode.CHANGES
+
+    note = (tmp_path / "out" / "note.md").read_text(encoding="utf-8")
+    assert "changes of the program: that of the default branch ran" in note
+    assert own.read_text(encoding="utf-8") == "config: {kubernetes:context: a}"
+
+
 def test_a_stack_without_a_file_is_reported_without_lines(tmp_path: Path, seen: list[Any]) -> None:
     seen.append(_change())
 
