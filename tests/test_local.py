@@ -14,6 +14,7 @@ from dev.paths import STATE_VARIABLE
 from dev.toolchain.cache import CACHE_VARIABLE
 from dev.toolchain.ensure import SOURCE_VARIABLE
 from dev.turn import turn
+from report.errors import ReportError
 
 
 @pytest.fixture
@@ -90,3 +91,16 @@ def test_a_command_waits_for_another_of_the_checkout(
     other.join()
 
     assert order == ["first", "second"]
+
+
+def test_the_state_of_a_stack_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """What Pulumi writes there has its own modes."""
+    state = tmp_path / "state"
+    (state / "backend").mkdir(parents=True)
+    local = LocalStack("nowhere", state, tmp_path / "kubeconfig")
+
+    with pytest.raises(ReportError, match="does not exist"), local.open():
+        pass
+
+    folders = (state, state / "backend", state / "stacks" / "nowhere")
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3

@@ -57,7 +57,10 @@ class LocalStack:
         Args:
             strategy: in YAML, what ``strategy`` of every runner is to be instead.
         """
-        self.work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The files below have the modes that programs give them.
+        for folder in (self.state, self.work, self._backend()):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
         with filelock.FileLock(self.work.with_suffix(".lock")):
             config = stack_file.local_config(self.stack_file, strategy)
             file = self.work / f"Pulumi.{self.name}.yaml"
@@ -88,7 +91,6 @@ class LocalStack:
     def _options(self) -> auto.LocalWorkspaceOptions:
         programs = self._programs()
         programs.mkdir(parents=True, exist_ok=True)
-        self._backend().mkdir(parents=True, exist_ok=True)
         pulumi, provider = map(ensure, ("pulumi", "pulumi-resource-kubernetes"))
         for found in (pulumi, provider):
             link = programs / found.program.name

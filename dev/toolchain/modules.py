@@ -78,7 +78,7 @@ def _embed_schema(program: Program, work: Path) -> None:
 
 def _go_environment(*, cgo: bool) -> dict[str, str]:
     """Go's environment without what would change the result: a workspace, flags, cgo."""
-    own = {"GOFLAGS": "-mod=mod", "GOWORK": "off", "CGO_ENABLED": str(int(cgo))}
+    own = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": str(int(cgo))}
     return {**os.environ, **own}
 
 

@@ -152,7 +152,7 @@ def values(change: PropertyChange) -> Iterator[str]:
         # The first two name the sides. A line of the value may begin like them.
         yield from islice(lines, 2, None)
         return
-    old, new = _visible(change.old or ""), _visible(change.new or "")
+    old, new = visible(change.old or ""), visible(change.new or "")
     pairs = enumerate(zip_longest(old, new))
     start = max(0, next((at for at, (a, b) in pairs if a != b), 0) - _BEFORE)
     if change.old is not None:
@@ -165,14 +165,15 @@ def _lines(change: PropertyChange) -> list[list[str]]:
     """Return the lines of both sides; a final line break counts only where one side has none."""
     sides = (change.old, change.new)
     end = "\n" if all(text is None or text.endswith("\n") for text in sides) else ""
-    return [[] if text is None else _visible(text).removesuffix(end).split("\n") for text in sides]
+    return [[] if text is None else visible(text).removesuffix(end).split("\n") for text in sides]
 
 
 def _is_text(change: PropertyChange) -> bool:
     return "\n" in (change.old or "") or "\n" in (change.new or "")
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Write each character that a reader cannot see as an escape, but for line breaks."""
     return "".join(
         char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode()
         for char in text

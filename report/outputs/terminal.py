@@ -24,16 +24,16 @@ _SIGNS = {"-": "red", "+": "green", "@": "dim"}
 def write(report: Report, console: Console) -> None:
     """Print the report; values are plain text, never markup of rich."""
     style = _STYLES["raised" if report.stops else report.risk]
-    console.print(Text(phrases.heading(report), style))
+    console.print(_text(phrases.heading(report), style))
     for error in report.errors:
-        console.print(Text(error, "red"))
+        console.print(_text(error, "red"))
     if report.errors:
         return
     _summary(report, console)
     for runner, keys in itertools.groupby(report.keys, lambda key: key.runner):
         _section(f"config.toml of runner {runner}", console)
         for key in keys:
-            console.print(Text.assemble(key.change.path, (f"  {key.meaning}", "dim")))
+            console.print(_text(key.change.path).append(f"  {key.meaning}", "dim"))
             _lines(phrases.values(key.change), console)
     if report.objects:
         _section("What the chart renders", console)
@@ -45,30 +45,30 @@ def write(report: Report, console: Console) -> None:
 
 def _summary(report: Report, console: Console) -> None:
     for effect in report.effects:
-        console.print(Text(f"• {effect.text}", "bold red" if effect.loud else ""))
+        console.print(_text(f"• {effect.text}", "bold red" if effect.loud else ""))
     undo = (f"To revert: {command}" for command in report.undo)
     for sentence in (*undo, *report.sentences):
-        console.print(Text(f"• {sentence}"), soft_wrap=True)
+        console.print(_text(f"• {sentence}"), soft_wrap=True)
     for gap in report.gaps:
-        console.print(Text(f"• Not compared: {gap}", "yellow"))
+        console.print(_text(f"• Not compared: {gap}", "yellow"))
     if report.risk_changes:
         console.print(_security(report))
     policies(report.violations, report.stack_file, console)
     if (wanted := phrases.acceptance(report.unaccepted)) and not report.drift:
-        console.print(Text(f"To accept this, add the reasons to {report.stack_file}:"))
+        console.print(_text(f"To accept this, add the reasons to {report.stack_file}:"))
         # Not wrapped, so that it can be copied.
-        console.print(Text(wanted, "yellow"), soft_wrap=True)
+        console.print(_text(wanted, "yellow"), soft_wrap=True)
 
 
 def _section(name: str, console: Console) -> None:
-    console.print(Text(f"\n{name}", "bold underline"))
+    console.print(_text(f"\n{name}", "bold underline"))
 
 
 def _changes(
     changes: Iterable[ObjectChange | ResourceChange], report: Report, console: Console
 ) -> None:
     for change in changes:
-        console.print(Text(phrases.title(change), "bold"))
+        console.print(_text(phrases.title(change), "bold"))
         # New objects are in the stack file and the page, and config.toml is above.
         if change.operation != "create":
             known = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
@@ -85,7 +85,7 @@ def _security(report: Report) -> Table:
         style = "" if not raised or not item.weighs else "yellow" if item.accepted else "red"
         where = f"{report.stack_file}:{item.line}" if item.line else item.key
         cells = (phrases.word(item), item.what, phrases.why(item), where)
-        table.add_row(*(Text(cell) for cell in cells), style=style if raised else "green")
+        table.add_row(*(_text(cell) for cell in cells), style=style if raised else "green")
     return table
 
 
@@ -94,11 +94,16 @@ def policies(violations: Iterable[Violation], stack_file: str, console: Console)
     for item in violations:
         style = "red" if item.stops else "yellow" if item.accepted else ""
         where = f"{stack_file}:{item.line}" if item.line else item.key
-        console.print(Text(f"{item.rule}, {phrases.level(item)}: {item.what} ({where})", style))
-        console.print(Text(f"  {phrases.advice(item)}"))
+        console.print(_text(f"{item.rule}, {phrases.level(item)}: {item.what} ({where})", style))
+        console.print(_text(f"  {phrases.advice(item)}"))
 
 
 def _lines(lines: Iterable[str], console: Console) -> None:
     # At once: each call of print takes rich as long as dozens of lines.
-    if texts := [Text(line, _SIGNS.get(line[0], "")) for line in lines]:
+    if texts := [_text(line, _SIGNS.get(line[0], "")) for line in lines]:
         console.print(Text("\n").join(texts), soft_wrap=True)
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Return a text in which no character commands the terminal."""
+    return Text(phrases.visible(text), style)

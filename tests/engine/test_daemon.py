@@ -1,12 +1,15 @@
 import base64
 import contextlib
 import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from dev.cluster.control_plane import ControlPlane
+from dev.toolchain.ensure import ensure
 from tests.support.configured import STRATEGIES
 from tests.support.harness import in_year
 from tests.support.kubernetes import Api, apps_v1
@@ -108,6 +111,41 @@ def test_a_client_without_a_certificate_of_the_ca_is_rejected(
         _handshake(server, stranger, host)
     with pytest.raises(ssl.SSLCertVerificationError):
         _handshake(server, job, "elsewhere.svc")
+
+
+def test_a_leaked_client_certificate_is_replaced(
+    site: Site, core: Api, control_plane: ControlPlane
+) -> None:
+    """By the commands of docs/how-to/manage-stacks.md."""
+    site.write(SERVICE)
+    site.up()
+    jobs = f"{site.prefix}-builds"
+    leaked = _secret(core, jobs, "daemon-certificates")
+    (own,) = [
+        item.metadata.name
+        for item in core.list_namespace().items
+        if item.metadata.name.startswith(site.prefix) and item.metadata.name.endswith("buildkitd")
+    ]
+    kubectl = [ensure("kubectl").file, "--kubeconfig", control_plane.kubeconfig, "--namespace", own]
+
+    subprocess.run([*kubectl, "delete", "secrets", "--all"], check=True)
+    with site.stack.open() as stack:
+        stack.refresh()
+    replaced = site.up()
+    subprocess.run([*kubectl, "delete", "pods", "--all", "--wait=false"], check=True)
+
+    assert {kind: len(urns) for kind, urns in replaced.operations.items()} == {
+        "create": 2,
+        "update": 1,
+    }
+    renewed = _secret(core, jobs, "daemon-certificates")
+    authority = x509.load_pem_x509_certificate(renewed["ca.pem"])
+    old = x509.load_pem_x509_certificate(leaked["cert.pem"])
+    new = x509.load_pem_x509_certificate(renewed["cert.pem"])
+    new.verify_directly_issued_by(authority)
+    with pytest.raises(InvalidSignature):
+        old.verify_directly_issued_by(authority)
+    assert site.preview().operations == {}
 
 
 def _handshake(server: ssl.SSLContext, client_side: ssl.SSLContext, host: str) -> None:

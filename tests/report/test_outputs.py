@@ -263,6 +263,24 @@ def test_a_long_value_is_cut_around_the_first_difference() -> None:
     ]
 
 
+def test_no_character_of_a_report_commands_the_terminal() -> None:
+    escape = "\x1b[1A\x1b[2K"
+    key = REPORT.keys[0]
+    change = dataclasses.replace(key.change, path=f"{escape}path", new=f"{escape}value")
+    report = dataclasses.replace(
+        REPORT,
+        keys=(dataclasses.replace(key, change=change),),
+        sentences=(f"{escape}sentence",),
+        gaps=(f"{escape}gap",),
+        risk_changes=(dataclasses.replace(RAISED, what=f"{escape}risk"),),
+    )
+
+    printed = _printed(report)
+
+    assert "\x1b" not in printed
+    assert printed.count(r"\x1b[1A\x1b[2K") == 5
+
+
 def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:
     text = _printed(REPORT)
 
