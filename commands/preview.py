@@ -10,11 +10,11 @@ from rich.console import Console
 
 from commands.checkout import stack_file
 from commands.exit_codes import ExitCode, exit_code
-from commands.proposal import settings_of
 from commands.publishing import is_stale, publish_note
 from report.analysis import assemble
 from report.inputs import helm, preview
 from report.inputs.charts import Charts
+from report.inputs.proposal import settings_of
 from report.model import Report
 from report.outputs import code_quality, html, markdown, terminal, terraform
 from report.stack_file import StackFile

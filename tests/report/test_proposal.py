@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from commands.proposal import settings_of
 from report.errors import ReportError
+from report.inputs.proposal import settings_of
 
 SETTINGS = "image-builds:settings"
 TOKENS = "image-builds:runnerTokens"
