@@ -14,14 +14,15 @@ drift issue is written.
 
 
 def publish_note(report: Report) -> None:
-    """Write the note and the label in the pipeline of a merge request, if there is a token."""
+    """Write the note and the labels in the pipeline of a merge request, if there is a token."""
     merge_request = os.environ.get("CI_MERGE_REQUEST_IID")
     if not merge_request or not (to := _address()):
         return
-    name = f"risk raised: {report.environment}"
+    labels = {"risk raised": report.stops, "risk accepted": report.accepts}
     try:
         gitlab.publish_note(to, merge_request, report.environment, markdown.write(report))
-        gitlab.label(to, merge_request, name, wanted=report.stops)
+        for name, wanted in labels.items():
+            gitlab.label(to, merge_request, f"{name}: {report.environment}", wanted=wanted)
     except gitlab.PublishError as error:
         print(f"The note of the merge request is not up to date: {error}", file=sys.stderr)
 
@@ -38,21 +39,26 @@ def publish_issue(report: Report) -> None:
 
 
 def is_stale(report: Report) -> bool:
-    """Whether the merge request of this commit showed another plan, or its note cannot be read."""
+    """Whether the merged merge request showed another plan, or its note cannot be read.
+
+    It guards against accidents: a pipeline can write any note, so an author can write one too.
+    """
     if not (to := _address()):
         return False
+    stack = report.environment
     try:
-        seen = gitlab.reviewed_digest(to, os.environ["CI_COMMIT_SHA"], report.environment)
+        commit, branch = os.environ["CI_COMMIT_SHA"], os.environ["CI_DEFAULT_BRANCH"]
+        seen = gitlab.reviewed_digest(to, commit, stack, branch)
     except gitlab.PublishError as error:
         print(f"The reviewed plan cannot be read: {error}", file=sys.stderr)
         return True
     if seen is None:
-        print(f"No merge request of this commit has a note for {report.environment}")
+        print(f"No merge request that was merged with this commit has a note for {stack}")
         return False
     if seen == report.digest:
         return False
     print(
-        f"{report.environment}: plan {report.digest} differs from the reviewed plan {seen}; review "
+        f"{stack}: plan {report.digest} differs from the reviewed plan {seen}; review "
         "it and deploy it by hand, or open a new merge request",
         file=sys.stderr,
     )

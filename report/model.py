@@ -177,6 +177,12 @@ class Report:
         return "lowered" if weighty else "unchanged"
 
     @property
+    def accepts(self) -> bool:
+        """Whether a risk rises that counts and is accepted."""
+        raised = (item for item in self.risk_changes if item.direction == "raised" and item.weighs)
+        return any(item.accepted for item in raised)
+
+    @property
     def unaccepted(self) -> tuple[str, ...]:
         """The identities that the stack file must accept before the change may be deployed."""
         raised = (item for item in self.risk_changes if item.direction == "raised" and item.weighs)

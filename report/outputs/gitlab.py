@@ -87,11 +87,17 @@ def publish_issue(address: Address, environment: str, title: str, text: str | No
             _close(project, younger, f"Duplicate of #{issues[0].iid}.")
 
 
-def reviewed_digest(address: Address, commit: str, environment: str) -> str | None:
-    """Return the digest in the note of a commit's merge request, or None; raise PublishError."""
+def reviewed_digest(address: Address, commit: str, environment: str, branch: str) -> str | None:
+    """Return the digest in the note of the merge request that brought a commit into a branch.
+
+    None where there is no such merge request, or no note; raise PublishError. Other merge requests
+    with the commit do not count: anyone can open one, and let its pipeline write a note.
+    """
     with _project(address) as project:
         found = project.commits.get(commit, lazy=True).merge_requests(max_retries=_RETRIES)
         for item in found:
+            if (item["state"], item["target_branch"]) != ("merged", branch):
+                continue
             place = project.mergerequests.get(item["iid"], lazy=True)
             for note in _notes(project, place, environment):
                 return plan_digest(note.body)

@@ -18,6 +18,8 @@ from report.redact import Scrubber
 from tests.support.previews import pre_event
 from tests.support.reports import RAISED, REPORT
 
+ACCEPTED = dataclasses.replace(RAISED, accepted="a reason")
+
 
 @pytest.fixture(autouse=True)
 def _no_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +34,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
         "CI_SERVER_URL": "https://gitlab.example.com",
         "CI_PROJECT_ID": "5",
         "CI_COMMIT_SHA": "abc",
+        "CI_DEFAULT_BRANCH": "main",
         TOKEN: "glpat-PlantedNoteToken",
     }
     for name, value in values.items():
@@ -143,9 +146,19 @@ def test_the_users_own_stack_is_selected_and_served_the_program(
 
 
 @pytest.mark.usefixtures("pipeline")
-@pytest.mark.parametrize("deltas", [(), (RAISED,)])
-def test_a_merge_request_gets_its_note_and_its_label(
-    monkeypatch: pytest.MonkeyPatch, deltas: tuple[Any, ...]
+@pytest.mark.parametrize(
+    ("deltas", "raised", "accepted"),
+    [
+        ((), False, False),
+        ((RAISED,), True, False),
+        ((ACCEPTED,), False, True),
+        ((RAISED, ACCEPTED), True, True),
+        ((dataclasses.replace(ACCEPTED, severity="minor"),), False, False),
+        ((dataclasses.replace(ACCEPTED, direction="lowered"),), False, False),
+    ],
+)
+def test_a_merge_request_gets_its_note_and_its_labels(
+    monkeypatch: pytest.MonkeyPatch, deltas: tuple[Any, ...], *, raised: bool, accepted: bool
 ) -> None:
     said: list[object] = []
 
@@ -160,7 +173,11 @@ def test_a_merge_request_gets_its_note_and_its_label(
 
     publish_note(dataclasses.replace(REPORT, risk_changes=deltas))
 
-    assert said == [("7", "dev"), ("7", "risk raised: dev", bool(deltas))]
+    assert said == [
+        ("7", "dev"),
+        ("7", "risk raised: dev", raised),
+        ("7", "risk accepted: dev", accepted),
+    ]
 
 
 @pytest.mark.usefixtures("pipeline")
@@ -195,7 +212,8 @@ def test_without_a_token_the_pipeline_says_so(
 def test_only_the_plan_that_was_reviewed_is_let_through(
     monkeypatch: pytest.MonkeyPatch, reviewed: str | None, *, refused: bool
 ) -> None:
-    def seen(*_: object) -> str | None:
+    def seen(_: object, *asked: str) -> str | None:
+        assert asked == ("abc", "dev", "main")
         return reviewed
 
     monkeypatch.setattr(gitlab, "reviewed_digest", seen)

@@ -47,6 +47,7 @@ class FakeGitLab:
         """Start with no note and no label."""
         self.notes: dict[int, dict[str, Any]] = {}
         self.labels = {"theirs"}
+        self.merge_requests = [{"iid": 7, "state": "merged", "target_branch": "main"}]
         self.issues: dict[int, dict[str, Any]] = {}
         self.comments: list[tuple[int, str]] = []
         self.requests: list[str] = []
@@ -128,7 +129,7 @@ class FakeGitLab:
         if "/issues" in parts.path:
             return self.answer_issue(method, parts.path, parse_qs(parts.query), body)
         if parts.path.endswith("/repository/commits/abc/merge_requests"):
-            return 200, [{"iid": 7}], None
+            return 200, self.merge_requests, None
         if note and int(note[1]) not in self.notes:
             return 404, {"message": "404 Not found"}, None
         if note and method == "DELETE":
@@ -302,11 +303,29 @@ def test_a_label_is_added_and_removed_and_others_stay(fake: FakeGitLab, address:
 
 
 def test_the_reviewed_plan_is_that_of_the_note(fake: FakeGitLab, address: Address) -> None:
-    assert reviewed_digest(address, "abc", "dev") is None
+    assert reviewed_digest(address, "abc", "dev", "main") is None
 
     fake.add(OTHER)
 
-    assert reviewed_digest(address, "abc", "dev") == "0123456789abcdef"
+    assert reviewed_digest(address, "abc", "dev", "main") == "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("state", "branch"),
+    [("opened", "main"), ("closed", "main"), ("locked", "main"), ("merged", "feature")],
+)
+def test_another_merge_request_of_the_commit_does_not_count(
+    state: str, branch: str, fake: FakeGitLab, address: Address
+) -> None:
+    """Anyone can open one, whose pipeline writes the note that its author wants."""
+    fake.merge_requests[0] |= {"state": state, "target_branch": branch}
+    fake.add(OTHER)
+
+    assert reviewed_digest(address, "abc", "dev", "main") is None
+
+    fake.merge_requests.append({"iid": 7, "state": "merged", "target_branch": "main"})
+
+    assert reviewed_digest(address, "abc", "dev", "main") == "0123456789abcdef"
 
 
 def test_drift_opens_one_issue_which_later_runs_edit(fake: FakeGitLab, address: Address) -> None:
@@ -393,7 +412,7 @@ def test_many_comparisons_at_once_leave_one_issue_open(fake: FakeGitLab, address
 CALLS: list[Callable[[Address], object]] = [
     lambda address: publish_note(address, "7", "dev", TEXT),
     lambda address: label(address, "7", "risk", wanted=True),
-    lambda address: reviewed_digest(address, "abc", "dev"),
+    lambda address: reviewed_digest(address, "abc", "dev", "main"),
     lambda address: publish_issue(address, "dev", "dev: 1 changed", DRIFT),
 ]
 
