@@ -73,9 +73,11 @@ def test_a_preview_warns_of_risks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     _run(STRATEGIES["dood"])
 
-    assert [line.split(": ")[0] for line in said] == ["runners.main", "runners.main"]
-    assert "root on the node" in said[0]
-    assert "daemon.json" in said[1]
+    warned = ["registries[0]", "runners.main", "runners.main"]
+    assert [line.split(": ")[0] for line in said] == warned
+    assert "HTTP" in said[0]
+    assert "root on the node" in said[1]
+    assert "daemon.json" in said[2]
 
 
 def test_the_program_plans_each_runner_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +104,7 @@ def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert reported == {
         "namespace": "builds",
+        "production": None,
         "runners": {
             "main": {
                 "strategy": "kaniko",

@@ -65,7 +65,7 @@ def _name(item: Tree) -> str:
 
 
 def _creates_deployments(rule: Tree) -> bool:
-    """Whether a rule lets jobs create what they build with, as buildx does."""
+    """Whether a rule lets jobs create the pods that they build with."""
     return "deployments" in texts(rule, "resources") and "create" in texts(rule, "verbs")
 
 
