@@ -6,6 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.arguments import environment_args, summary, warnings
+from components.ownership.marks import Ownership
 from components.resources.environment import Environment
 from components.settings.explain import choices
 from components.settings.load import load
@@ -25,12 +26,13 @@ cluster = k8s.Provider(
     # Otherwise a changed Secret or ConfigMap is deleted and made again, and is missing meanwhile.
     enable_secret_mutable=True,
     enable_config_map_mutable=True,
+    upsert_existing_objects=True,  # ownership decides, and what a killed update made is found
 )
-
+ownership = Ownership(cluster, stack.settings)
 environment = Environment(
     pulumi.get_stack(),
     environment_args(stack, dt.datetime.now(dt.UTC).year),
-    pulumi.ResourceOptions(provider=cluster),
+    pulumi.ResourceOptions(provider=cluster, transformations=[ownership.mark]),
 )
 
 pulumi.export("namespace", stack.settings.namespace)

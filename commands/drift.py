@@ -6,7 +6,6 @@ cluster nor the state changes.
 """
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from rich.console import Console
 from commands.exit_codes import ExitCode, exit_code
 from commands.preview import write
 from commands.publishing import publish_issue
+from commands.stacks import located
 from report.analysis import drift
 from report.inputs import additions, helm, live, preview
 from report.inputs.events import RELEASE
@@ -44,9 +44,7 @@ def build_report(stack: auto.Stack, program: Path) -> Report:
     seen = preview.refresh(stack, config)
     releases: dict[str, live.Release] = {}
     added: list[Tree] = []
-    settings = {key: value.value for key, value in config.items()}
-    kubeconfig = stack.workspace.env_vars.get("KUBECONFIG") or os.environ.get("KUBECONFIG", "")
-    with live.locate(settings, kubeconfig) as where:
+    with located(stack, config) as where:
         try:
             for step in () if seen.plan.errors else seen.plan.steps:
                 if step.type == RELEASE and step.new:

@@ -11,9 +11,12 @@ from rich.console import Console
 from commands.checkout import stack_file
 from commands.exit_codes import ExitCode, exit_code
 from commands.publishing import is_stale, publish_note
-from report.analysis import assemble
-from report.inputs import helm, preview
+from commands.stacks import located
+from components.ownership.cluster import UnreadableError
+from report.analysis import assemble, impact
+from report.inputs import helm, live, preview
 from report.inputs.charts import Charts
+from report.inputs.events import RELEASE, Plan
 from report.inputs.proposal import settings_of
 from report.model import Report
 from report.outputs import code_quality, html, markdown, terminal, terraform
@@ -65,8 +68,9 @@ def preview_and_write(
             base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
             state=seen.state,
         )
+        source, unread = _with_workloads(source, stack, seen.plan)
         report = assemble.report(seen.plan, source, charts, seen.scrub)
-    report = dataclasses.replace(report, gaps=(*gaps, *report.gaps))
+    report = dataclasses.replace(report, gaps=(*gaps, *report.gaps, *unread))
     texts = {
         "plan.json": terraform.write(report),
         "quality.json": code_quality.write(report),
@@ -77,6 +81,22 @@ def preview_and_write(
     if exit_code(report) != ExitCode.NO_CHANGE:
         print(f"Full report: {output / 'report.html'}")
     return report
+
+
+def _with_workloads(
+    source: assemble.Source, stack: auto.Stack, plan: Plan
+) -> tuple[assemble.Source, tuple[str, ...]]:
+    """Add what others run in the namespaces that are deleted, or say why it is not known."""
+    namespaces = impact.deleted_namespaces(plan)
+    if not namespaces:
+        return source, ()
+    releases = {str(step.inputs_before.get("name")) for step in plan.steps if step.type == RELEASE}
+    try:
+        with located(stack, stack.get_all_config()) as where:
+            found = live.workloads(where, namespaces, releases)
+    except UnreadableError as error:
+        return source, (f"what others run in the namespaces that are deleted: {error}",)
+    return dataclasses.replace(source, workloads=found), ()
 
 
 def write(

@@ -39,7 +39,11 @@ def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
         "namespace": settings.namespace,
         "preview_account": "reviewer" if settings.preview_account else None,
         "targets": {
-            name: {"create": target.create, "adopt": target.adopt_pull_secret}
+            name: {
+                "create": target.create,
+                "delete_with_stack": target.delete_with_stack,
+                "adopt": target.adopt_pull_secret,
+            }
             for name, target in settings.target_namespaces.items()
         },
         "pull_secret": _PULL_SECRET,

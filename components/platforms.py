@@ -1,9 +1,10 @@
-"""What clusters refuse of a plan, whatever its strategy, and what they must give its account.
+"""What clusters refuse of a plan, what they must give its account, and which namespaces they keep.
 
-The facts are from the documentation of AWS, Google, Red Hat and RKE2.
+The facts are from the documentation of AWS, Google, Microsoft, Red Hat, Rancher and RKE2.
 """
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from components import openshift
 from components.plan import BuildPlan
@@ -11,6 +12,44 @@ from components.site import Cluster
 
 _LEVELS = ("privileged", "baseline", "restricted")
 _RUNTIMES = {"openShift": "CRI-O", "rke2": "RKE2's containerd", "eksAuto": "EKS Auto Mode"}
+
+# Each pattern of namespaces with whose they are.
+_RESERVED = (
+    # kubernetes.io: "Namespaces", which reserves the prefix.
+    ("kube-*", "Kubernetes"),
+    # Red Hat: "Default projects"; openshift/managed-cluster-validating-webhooks for the last.
+    ("openshift", "OpenShift"),
+    ("openshift-*", "OpenShift"),
+    ("redhat-*", "OpenShift"),
+    # Google Cloud: "Exclude namespaces from Policy Controller", which lists those of GKE.
+    ("gke-*", "GKE"),
+    ("gmp-*", "GKE"),
+    ("cnrm-system", "GKE"),
+    ("config-management-*", "GKE"),
+    ("resource-group-system", "GKE"),
+    # AWS: the add-ons for CloudWatch and GuardDuty, and logging on EKS Fargate.
+    ("amazon-*", "EKS"),
+    ("aws-observability", "EKS"),
+    # Microsoft: "az aks command invoke", Istio and application routing of AKS, Azure Arc.
+    ("aks-*", "AKS"),
+    ("app-routing-system", "AKS"),
+    ("azure-arc", "AKS"),
+    # Rancher: "Sample PodSecurityConfiguration", which lists those that it exempts.
+    ("cattle-*", "Rancher"),
+    ("fleet-default", "Rancher"),
+    ("fleet-local", "Rancher"),
+    ("rancher-*", "Rancher"),
+    # The same list; AKS, EKS and OpenShift install them too.
+    ("calico-apiserver", "Calico"),
+    ("calico-system", "Calico"),
+    ("tigera-operator", "Calico"),
+    ("gatekeeper-system", "Gatekeeper"),
+)
+
+
+def keeper(namespace: str) -> str | None:
+    """Return whose a namespace is that Kubernetes or a platform keeps for itself, or None."""
+    return next((whose for pattern, whose in _RESERVED if fnmatchcase(namespace, pattern)), None)
 
 
 def refusals(plan: BuildPlan, cluster: Cluster, instead: str) -> Iterator[str]:

@@ -113,17 +113,21 @@ class ObjectChange:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many resources are created, updated, deleted and replaced, without components."""
+    """How many resources are created, updated, deleted and replaced, without components.
+
+    Those to ``keep`` stay in the cluster, and leave only the stack.
+    """
 
     create: int
     update: int
     delete: int
     replace: int
+    keep: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.create + self.update + self.delete + self.replace
+        return self.create + self.update + self.delete + self.replace + self.keep
 
     def __str__(self) -> str:
         """List the counts that are not zero."""

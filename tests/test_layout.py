@@ -11,7 +11,7 @@ COMPONENTS = [
     for file in (CHECKOUT / "components/resources").glob("*.py")
     if file.stem not in {"__init__", "certificates"}
 ]
-MODULES = [*(CHECKOUT / "components").rglob("*.py"), CHECKOUT / "__main__.py"]
+MODULES = [*(CHECKOUT / "components/resources").rglob("*.py"), CHECKOUT / "__main__.py"]
 
 
 def _tree(name: str) -> ast.Module:

@@ -26,6 +26,9 @@ from components.resources.registry import RegistryFiles
 _CA_LIFETIME = dt.timedelta(days=30 * 365)
 # Longer than any stack is left alone: the first run of each year replaces them.
 _LIFETIME = dt.timedelta(days=3 * 365)
+# Each run makes other keys. After an update that was killed the next one writes its own over them,
+# which the API server allows only to the same field manager.
+_SAME_MANAGER = {"pulumi.com/patchFieldManager": "image-builds"}
 
 
 class DaemonArgs(TypedDict):
@@ -55,7 +58,9 @@ class Daemon(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         daemon = args["daemon"]
         self.namespace = namespace = BuildNamespace(
-            name, {"namespace": args["namespace"], "pod_security": daemon.pod_security}, child
+            name,
+            {"namespace": args["namespace"], "pod_security": daemon.pod_security, "keep": False},
+            child,
         ).namespace
         certificates = self._certificates(name, args, namespace)
         files = RegistryFiles(
@@ -115,7 +120,7 @@ class Daemon(pulumi.ComponentResource):
         made_once = pulumi.ResourceOptions(parent=self, ignore_changes=["data"])
         ca = k8s.core.v1.Secret(
             f"{name}-ca",
-            metadata={"name": f"{name}-ca", "namespace": namespace},
+            metadata={"name": f"{name}-ca", "namespace": namespace, "annotations": _SAME_MANAGER},
             data=pulumi.Output.secret(_authority(name, args["year"])),
             opts=made_once,
         )
@@ -124,7 +129,7 @@ class Daemon(pulumi.ComponentResource):
         of_the_year = f"{name}-{args['year']}"
         return k8s.core.v1.Secret(
             of_the_year,
-            metadata={"name": of_the_year, "namespace": namespace},
+            metadata={"name": of_the_year, "namespace": namespace, "annotations": _SAME_MANAGER},
             data=pulumi.Output.secret(
                 ca.data.apply(lambda data: _issue(name, data, hosts, validity))
             ),

@@ -17,6 +17,7 @@ class TargetArgs(TypedDict):
     """A namespace that runs built images."""
 
     create: bool
+    delete_with_stack: bool
     adopt: bool
 
 
@@ -44,14 +45,19 @@ class Environment(pulumi.ComponentResource):
         super().__init__("image-builds:index:Environment", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         managers = BuildNamespace(
-            "managers", {"namespace": args["namespace"], "pod_security": "restricted"}, child
+            "managers",
+            {"namespace": args["namespace"], "pod_security": "restricted", "keep": False},
+            child,
         )
         targets: dict[str, pulumi.Input[str]] = {}
         for target, wanted in args["targets"].items():
             namespace: pulumi.Input[str] = target
             if wanted["create"]:
+                kept = not wanted["delete_with_stack"]
                 namespace = BuildNamespace(
-                    f"target-{target}", {"namespace": target, "pod_security": TARGET_LEVEL}, child
+                    f"target-{target}",
+                    {"namespace": target, "pod_security": TARGET_LEVEL, "keep": kept},
+                    child,
                 ).namespace
             targets[target] = namespace
             if args["pull_logins"]:

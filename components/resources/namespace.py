@@ -13,10 +13,11 @@ from components.plan import PodSecurity
 
 
 class BuildNamespaceArgs(TypedDict):
-    """What a namespace is called and what it admits."""
+    """What a namespace is called, what it admits, and whether it stays when the stack goes."""
 
     namespace: str
     pod_security: PodSecurity
+    keep: bool
 
 
 class BuildNamespace(pulumi.ComponentResource):
@@ -40,7 +41,8 @@ class BuildNamespace(pulumi.ComponentResource):
                     "pod-security.kubernetes.io/audit": "restricted",
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args["keep"]),
         )
-        self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or "")
+        # Not by its metadata, whose annotations a first preview does not know.
+        self.namespace = namespace.kind.apply(lambda _: args["namespace"])
         self.register_outputs({"namespace": self.namespace})

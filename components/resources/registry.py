@@ -15,6 +15,9 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 from components.plan import file_key
 
+PATCH_FORCE = "pulumi.com/patchForce"
+"""The provider's annotation that lets it change what others have set, and so take over theirs."""
+
 
 class Login(TypedDict):
     """A user name and a password for one registry."""
@@ -26,7 +29,7 @@ class Login(TypedDict):
 class RegistryLoginArgs(TypedDict):
     """Where the Secret is, what it is called, and the login of each registry by host.
 
-    ``adopt`` takes over a Secret of that name that is there already.
+    ``adopt`` takes over a Secret of that name that is there already, and leaves it there.
     """
 
     namespace: pulumi.Input[str]
@@ -44,13 +47,13 @@ class RegistryLogin(pulumi.ComponentResource):
         super().__init__("image-builds:index:RegistryLogin", name, None, opts)
         metadata: ObjectMetaArgsDict = {"name": args["secret"], "namespace": args["namespace"]}
         if args["adopt"]:
-            metadata["annotations"] = {"pulumi.com/patchForce": "true"}
+            metadata["annotations"] = {PATCH_FORCE: "true"}
         k8s.core.v1.Secret(
             name,
             metadata=metadata,
             type="kubernetes.io/dockerconfigjson",
             string_data={".dockerconfigjson": _docker_config(args["logins"])},
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args["adopt"]),
         )
         self.register_outputs({})
 

@@ -75,7 +75,11 @@ class Runner(pulumi.ComponentResource):
         spec, names = args["spec"], args["spec"]["names"]
         jobs = BuildNamespace(
             f"{name}-jobs",
-            {"namespace": names["job_namespace"], "pod_security": spec["plan"].pod_security},
+            {
+                "namespace": names["job_namespace"],
+                "pod_security": spec["plan"].pod_security,
+                "keep": False,
+            },
             child,
         )
         access = Access(

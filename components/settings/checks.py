@@ -9,7 +9,9 @@ from pydantic.alias_generators import to_camel
 from semver import Version
 
 from components.plan import BuildPlan, DaemonPlan
+from components.platforms import keeper
 from components.settings.models import Plans, RunnerSettings, Settings
+from components.settings.namespaces import namespace_errors, own_namespaces
 from components.settings.registration import UserRunner
 from components.settings.variables import variable_errors
 from components.strategies.shared import FALLBACK
@@ -21,7 +23,7 @@ _SINCE_CHART = {"seccomp_profile": "0.88.0", "pod_disruption_budget": "0.88.0"}
 
 def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]]:
     """Yield (path, message) of each combination that cannot or must not be deployed."""
-    own = _own_namespaces(settings, plans)
+    own = own_namespaces(settings, plans)
     for name, runner in settings.runners.items():
         path, plan = f"runners.{name}", plans[name]
         for reason in runner.strategy.refusals(plan, settings.site):
@@ -43,7 +45,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
         )
     yield from _daemon_errors(plans)
     yield from _tag_errors(settings)
-    yield from _namespace_errors(settings, own)
+    yield from namespace_errors(settings, own)
     yield from _registry_errors(settings)
 
 
@@ -107,11 +109,11 @@ def _permission_errors(
                 f"is the job namespace of runners.{jobs[target]}, where a job could read the "
                 "logins of others; deploy to a namespace of targetNamespaces",
             )
-        elif target.startswith("kube-"):
+        elif whose := keeper(target):
             yield (
                 path,
-                "is a namespace of Kubernetes itself, where a job could take over the cluster; "
-                "deploy to a namespace of your own",
+                f"is a namespace of {whose}, where a job could take over the cluster; deploy to a "
+                "namespace of your own",
             )
         elif target not in settings.target_namespaces:
             message = f"must be in targetNamespaces; add {target} there, or remove its permissions"
@@ -138,36 +140,6 @@ def _tag_errors(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"duplicate those of runners.{owner}, which uses another strategy, so GitLab would "
                 "pick either; use different tags or one strategy",
             )
-
-
-def _own_namespaces(settings: Settings, plans: Plans) -> Mapping[str, str]:
-    """What the stack's namespaces are for, but for those of jobs, by name."""
-    daemons = {plan.daemon.name for plan in plans.values() if plan.daemon}
-    return {
-        settings.namespace: "the managers' namespace",
-        **{settings.daemon_namespace(name): f"the namespace of {name}" for name in daemons},
-    }
-
-
-def _namespace_errors(settings: Settings, own: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    owners = dict(own)
-    for name in settings.target_namespaces:
-        if name in owners:
-            yield f"targetNamespaces.{name}", f"is {owners[name]}; use another one"
-        owners[name] = f"targetNamespaces.{name}"
-    for runner in settings.runners:
-        namespace = settings.job_namespace(runner)
-        path = f"runners.{runner}.jobNamespace"
-        if len(namespace) > 63:
-            message = "is longer than 63 characters; shorten the names or set jobNamespace"
-            yield path, f"the namespace {namespace} {message}"
-        if namespace in owners:
-            message = "so one's jobs could read the other's secrets; give each its own"
-            yield path, f"is {namespace}, as {owners[namespace]} is, {message}"
-        owners[namespace] = f"runners.{runner}.jobNamespace"
-        if len(f"gitlab-runner-{runner}") > 53:
-            message = "is longer than 39 characters, more than a Helm release name can hold"
-            yield f"runners.{runner}", f"{message}; shorten it"
 
 
 def _registry_errors(settings: Settings) -> Iterator[tuple[str, str]]:

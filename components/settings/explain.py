@@ -7,6 +7,7 @@ from components.plan import BuildPlan
 from components.settings.models import Plans, Settings
 from components.site import Site
 from components.strategies import Strategy, forms, resolve
+from components.types import PROJECT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,26 @@ def choices(settings: Settings, plans: Plans) -> list[str]:
         f"{verdict.reason}"
         for name, verdict in _chosen(settings, plans).items()
     ]
+
+
+def way_out(settings: Settings, kind: str, namespace: str) -> str:
+    """Say which key to change where others have an object of this kind and namespace already.
+
+    A namespace itself has its own name as ``namespace``.
+    """
+    here = f"{PROJECT}:settings"
+    target = settings.target_namespaces.get(namespace)
+    path = f"{here}.targetNamespaces.{namespace}"
+    if target and target.create:
+        return f"remove {path}.create, if others keep that namespace"
+    if target and kind == "Secret":
+        return f"set {path}.adoptPullSecret to true, if its contents may be replaced"
+    if target:
+        return "give the runner that deploys there another name, which the object's name follows"
+    for runner in settings.runners:
+        if settings.job_namespace(runner) == namespace:
+            return f"choose another {here}.runners.{runner}.jobNamespace"
+    return f"choose another {here}.namespace"
 
 
 def _chosen(settings: Settings, plans: Plans) -> dict[str, Verdict]:

@@ -61,12 +61,16 @@ class TargetNamespace(Model):
     """A namespace that runs built images, and so gets the Secret with the pull logins."""
 
     create: bool = False
-    """Set `true` to create the namespace, and to delete it with the stack and all that is in it. By
-    default it must exist, and it stays."""
+    """Set `true` to create the namespace. By default it must exist. It stays when the stack or this
+    entry goes, since it runs what others deploy; remove it by `kubectl delete namespace`."""
+    delete_with_stack: bool = False
+    """Set `true` to delete a created namespace, with all that runs in it, when the stack or this
+    entry goes."""
     adopt_pull_secret: bool = False
     """Set `true` to take over a Secret `registry-pull` that exists already, for example one from
-    `kubectl create secret docker-registry`. By default such a Secret fails the deployment, so that
-    nothing that others made is overwritten."""
+    `kubectl create secret docker-registry`. Its contents are replaced, and it stays when the stack
+    or this entry goes. By default such a Secret fails the deployment, so that nothing that others
+    made is overwritten."""
 
 
 class Toleration(Model):

@@ -22,8 +22,12 @@ class Progress:
         """Handle one engine event; secret values are not in what is printed."""
         if event.res_outputs_event:
             step = event.res_outputs_event.metadata
+            kept = step.op == events.OpType.DELETE and step.old and step.old.retain_on_delete
             if step.op not in (events.OpType.SAME, events.OpType.READ):
-                print(f"{step.op.value:16} {step.type} {step.urn.rpartition('::')[2]}", flush=True)
+                word = "keep" if kept else step.op.value
+                print(f"{word:16} {step.type} {step.urn.rpartition('::')[2]}", flush=True)
+            if kept and step.type == "kubernetes:core/v1:Namespace":
+                print(f"to remove it too: kubectl delete namespace {step.old.id}", flush=True)
         diagnostic = event.diagnostic_event
         if diagnostic and diagnostic.severity in ("warning", "error", "info#err"):
             text = diagnostic.message.strip()

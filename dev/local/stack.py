@@ -80,6 +80,8 @@ class LocalStack:
 
     def run(self) -> None:
         """The program, as the engine calls it."""
+        # Like the provider, which has it from the options of the engine, it reads the cluster.
+        os.environ["KUBECONFIG"] = str(self.kubeconfig)
         runpy.run_path(str(self.program))
 
     def _backend(self) -> Path:

@@ -23,7 +23,8 @@ NO_HELM = "the objects that charts render, since helm is not on PATH; install he
 class Source:
     """What a plan belongs to: the environment, its stack file, and the settings in use.
 
-    ``base``, ``state`` and ``drift`` are as in the report.
+    ``base``, ``state`` and ``drift`` are as in the report. ``workloads`` has what others run in the
+    namespaces that are deleted, by namespace.
     """
 
     environment: str
@@ -32,6 +33,9 @@ class Source:
     base: str = ""
     state: str = ""
     drift: bool = False
+    workloads: Mapping[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict[str, tuple[str, ...]]
+    )
 
 
 class Rendered(NamedTuple):
@@ -47,8 +51,8 @@ def report(plan: Plan, source: Source, charts: Charts, scrub: Scrubber) -> Repor
     rendered = _render(plan, charts, scrub)
     return dataclasses.replace(
         build(plan, source, rendered),
-        sentences=tuple(impact.sentences(plan, source.settings)),
-        effects=tuple(impact.effects(plan, rendered.changes)),
+        sentences=(*plan.taken_over, *impact.sentences(plan, source.settings)),
+        effects=tuple(impact.effects(plan, rendered.changes, source.workloads)),
         violations=violations(plan, source.environment, source.stack_file),
         setting_errors=source.stack_file.find_errors(plan.errors),
     )
@@ -96,6 +100,7 @@ def _count(*changes: ResourceChange | ObjectChange) -> Counts:
         update=found["update"],
         delete=found["delete"],
         replace=found["replace"],
+        keep=found["keep"],
     )
 
 

@@ -23,16 +23,30 @@ _GO_ON = ("keeps running: its pod does not change", "keep running: their pods do
 """What happens to one manager, and to several."""
 
 
-def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iterator[JobEffect]:
-    """Yield what happens to jobs; ``objects`` has the changed objects of releases by URN."""
-    going = {
+def deleted_namespaces(plan: Plan) -> list[str]:
+    """Return the names of the namespaces that are deleted, or deleted and created again."""
+    return sorted(
         str(inside(step.inputs_before, "metadata").get("name"))
         for step in plan.steps
         if step.type == _NAMESPACE and step.operation in _GOES
-    }
-    for name in sorted(going):
+    )
+
+
+def effects(
+    plan: Plan,
+    objects: Mapping[str, tuple[ObjectChange, ...]],
+    workloads: Mapping[str, tuple[str, ...]],
+) -> Iterator[JobEffect]:
+    """Yield what happens to jobs, and to what others run in the stack's namespaces.
+
+    ``objects`` has the changed objects of releases by URN, ``workloads`` what is in each namespace
+    that is deleted, as far as it is known.
+    """
+    going = deleted_namespaces(plan)
+    for name in going:
         text = f"namespace {name} is deleted with everything in it: jobs and pods there are lost"
-        yield _effect(text, loud=True)
+        yield _effect(text + _listed(workloads.get(name, ())), loud=True)
+    yield from _kept(plan)
     managers: dict[bool, list[str]] = {True: [], False: []}
     for step in plan.steps:
         if step.type == RELEASE and step.operation in _GOES:
@@ -48,6 +62,31 @@ def effects(plan: Plan, objects: Mapping[str, tuple[ObjectChange, ...]]) -> Iter
             yield _effect(f"{kind} {_object_name(step)} {_GOES[step.operation]}", loud=True)
     yield from _managers(managers[True], _RESTART)
     yield from _managers(managers[False], _GO_ON)
+
+
+def _listed(workloads: tuple[str, ...]) -> str:
+    """Say what is lost; the first ten are enough to see whose it is."""
+    if not workloads:
+        return ""
+    more = f" and {len(workloads) - 10} more" if len(workloads) > 10 else ""
+    return f". Others have there: {', '.join(workloads[:10])}{more}"
+
+
+def _kept(plan: Plan) -> Iterator[JobEffect]:
+    """Yield what stays in the cluster, and how to remove it."""
+    for step in plan.steps:
+        if step.operation != "keep":
+            continue
+        name = _object_name(step)
+        if step.type == _NAMESPACE:
+            text = (
+                f"namespace {name} stays with everything that others have there; to remove it all, "
+                f"run: kubectl delete namespace {name}"
+            )
+        else:
+            kind = step.type.rpartition(":")[2]
+            text = f"{kind} {name} stays as it is, and the stack no longer updates it"
+        yield _effect(text, loud=False)
 
 
 def _managers(runners: list[str], text: tuple[str, str]) -> Iterator[JobEffect]:

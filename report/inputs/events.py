@@ -18,8 +18,11 @@ STACK = "pulumi:pulumi:Stack"
 RUNNER = "image-builds:index:Runner"
 DAEMON = "image-builds:index:Daemon"
 RELEASE = "kubernetes:helm.sh/v3:Release"
-_OURS = re.compile(r"^(an unhandled error occurred: )?(?=\d+ errors? in the config of this stack)")
-"""The one error of the program that is written for users and contains no value."""
+_OURS = re.compile(
+    r"^(an unhandled error occurred: )?(?=\d+ errors? in the config of this stack)|"
+    r'^(.*: )?before hook "who owns it" failed: '
+)
+"""What stands before the errors of the program that are written for users and contain no value."""
 _KNOWN = (
     # Before the API server, since a repository refuses connections too
     # (pulumi-kubernetes: provider/pkg/provider/helm_release.go).
@@ -64,6 +67,7 @@ _UNSHOWN = (
 class Step:
     """One operation on one resource; ``old`` and ``new`` are its inputs, None where it is absent.
 
+    The operation is the engine's, or ``keep`` where it only forgets a resource, which stays.
     ``changed_paths`` are those of the provider's detailed diff, which covers secrets too.
     """
 
@@ -94,12 +98,16 @@ class Step:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a preview plans; the outputs are those of the stack."""
+    """What a preview plans; the outputs are those of the stack.
+
+    ``taken_over`` has a sentence for each object of others that the stack takes over.
+    """
 
     steps: tuple[Step, ...]
     old_outputs: Tree
     new_outputs: Tree
     errors: tuple[str, ...]
+    taken_over: tuple[str, ...] = ()
 
     def ancestor(self, step: Step, kind: str) -> str | None:
         """Return the name of the component of a type that contains a resource, if there is one."""
@@ -186,8 +194,9 @@ def _step(metadata: events.StepEventMetadata, scrub: Scrubber) -> Step:
     old, new = metadata.old, metadata.new
     state = new or old
     removes = metadata.op in {events.OpType.DELETE, events.OpType.DELETE_REPLACED}
+    kept = metadata.op == events.OpType.DELETE and old is not None and old.retain_on_delete
     return Step(
-        operation=metadata.op.value,
+        operation="keep" if kept else metadata.op.value,
         type=metadata.type,
         name=scrub(metadata.urn.rpartition("::")[2]),
         urn=metadata.urn,

@@ -9,17 +9,18 @@ import contextlib
 import dataclasses
 import re
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import yaml
 from kubernetes import config
 from kubernetes.dynamic.client import DynamicClient
 from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
 from kubernetes.utils import quantity
 from urllib3.exceptions import HTTPError
 
+from components.ownership.cluster import Kubeconfig, LiveCluster
+from components.ownership.marks import OWNER
 from report.inputs.charts import redact_object
 from report.inputs.helm import HelmError, run
 from report.model import ObjectChange, PropertyChange
@@ -30,34 +31,19 @@ TIMEOUT = 60.0
 """The seconds after which a request fails."""
 _WHOLE = re.compile(r"data|binaryData|matchLabels|(\w+S|s)elector")
 _QUANTITIES = {"cpu", "memory", "ephemeral-storage", "storage", "sizeLimit"}
+_WORKLOADS = (
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "CronJob"),
+    ("batch/v1", "Job"),
+    ("v1", "Pod"),
+    ("v1", "PersistentVolumeClaim"),
+)
 
 
 class LiveError(Exception):
     """The cluster cannot be read; the message says why and what to do, and contains no value."""
-
-
-class Kubeconfig(NamedTuple):
-    """Kubeconfig files, and the context to use; None is their current context."""
-
-    kubeconfig: str
-    context: str | None
-
-
-@contextlib.contextmanager
-def locate(settings: Mapping[str, str], kubeconfig: str) -> Generator[Kubeconfig]:
-    """Yield the kubeconfig of a stack, as the Kubernetes provider finds it.
-
-    In the stack's decrypted config, ``kubernetes:kubeconfig`` is a path or the content. Without it
-    the files of ``kubeconfig`` count.
-    """
-    given = settings.get("kubernetes:kubeconfig", "")
-    with tempfile.TemporaryDirectory() as folder:
-        if isinstance(yaml.safe_load(given), Mapping):
-            file = Path(folder) / "kubeconfig"
-            file.touch(mode=0o600)
-            file.write_text(given, encoding="utf-8")
-            given = str(file)
-        yield Kubeconfig(given or kubeconfig, settings.get("kubernetes:context"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +75,36 @@ def read_release(
             operation = "delete" if found is None else "update"
             changes.append(ObjectChange(operation=operation, identity=key, properties=properties))
     return Release(objects=Pair(old, new), changes=tuple(changes))
+
+
+def workloads(
+    where: Kubeconfig, namespaces: Iterable[str], releases: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return what runs in namespaces, or keeps data there, and is not the stack's own.
+
+    ``releases`` are the names of its Helm releases. A pod that a Deployment made is left out, like
+    everything that another object controls.
+
+    Raises:
+        UnreadableError: the cluster cannot be read.
+    """
+    cluster = LiveCluster(where)
+    return {
+        namespace: tuple(
+            f"{kind} {item['metadata']['name']}"
+            for version, kind in _WORKLOADS
+            for item in cluster.list(version, kind, namespace)
+            if not _is_ours(item, releases)
+        )
+        for namespace in namespaces
+    }
+
+
+def _is_ours(item: Tree, releases: Collection[str]) -> bool:
+    metadata = inside(item, "metadata")
+    marks = inside(metadata, "annotations")
+    release = marks.get("meta.helm.sh/release-name")
+    return bool(metadata.get("ownerReferences")) or OWNER in marks or release in releases
 
 
 def object_changes(wanted: Tree, live: Tree | None, scrub: Scrubber) -> tuple[PropertyChange, ...]:

@@ -19,6 +19,7 @@ from pulumi import automation as auto
 from pulumi.automation import events
 from pydantic.alias_generators import to_camel
 
+from components.ownership.marks import TAKES_OVER
 from report.inputs.charts import Charts, render_error, rendering_key
 from report.inputs.events import RELEASE, Plan, read, read_refresh, safe_message, sides_of_release
 from report.redact import Scrubber, clean, config_secrets, secrets_of
@@ -102,10 +103,20 @@ def _run(
     except auto.CommandError as error:
         failure = str(error)
     scrub = Scrubber(configured | state.result().secrets)
-    plan = reader(received, scrub)
+    plan = dataclasses.replace(reader(received, scrub), taken_over=_taken_over(received, scrub))
     if failure and not plan.errors:
         plan = dataclasses.replace(plan, errors=(safe_message(failure, None, scrub),))
     return Preview(plan=plan, settings=_settings(received), state=state.result().time, scrub=scrub)
+
+
+def _taken_over(received: list[events.EngineEvent], scrub: Scrubber) -> tuple[str, ...]:
+    """Return what the program says of objects that others made."""
+    said = (
+        scrub(event.diagnostic_event.message.strip())
+        for event in received
+        if event.diagnostic_event
+    )
+    return tuple(sorted(text for text in said if text.startswith(TAKES_OVER)))
 
 
 def _foresee(

@@ -34,7 +34,8 @@ class RegisteredResource:
     """What a program says of one resource, secrets marked.
 
     ``parent`` and ``provider`` are references, ``dependencies`` the URNs that it waits for,
-    ``outputs`` what a component or the stack has registered.
+    ``outputs`` what a component or the stack has registered. It is ``kept`` in the cluster when the
+    stack lets go of it.
     """
 
     type: str
@@ -43,6 +44,7 @@ class RegisteredResource:
     inputs: dict[str, Any]
     parent: str = ""
     provider: str = ""
+    kept: bool = False
     dependencies: list[str] = dataclasses.field(default_factory=list[str])
     outputs: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
@@ -113,6 +115,7 @@ class Recorder(mocks.MockMonitor):
                 inputs=inputs,
                 parent=request.parent,
                 provider=request.provider,
+                kept=request.retainOnDelete,
                 dependencies=sorted(request.dependencies),
             )
         )

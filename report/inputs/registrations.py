@@ -73,8 +73,10 @@ def _inputs(resource: RegisteredResource | None) -> Tree | None:
 def _operation(
     kind: str, old: RegisteredResource | None, new: RegisteredResource | None, paths: list[str]
 ) -> str:
-    if old is None or new is None:
-        return "create" if old is None else "delete"
+    if old is None:
+        return "create"
+    if new is None:
+        return "keep" if old.kept else "delete"
     if _REPLACES.get(kind, _NAME) & set(paths):
         return "replace"
     return "update" if paths else "same"

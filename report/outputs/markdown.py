@@ -96,7 +96,7 @@ def _resources(report: Report) -> Iterator[tuple[str, ...]]:
 
 
 def _paths(change: ResourceChange) -> str:
-    if change.operation in {"create", "delete"}:
+    if change.operation in {"create", "delete", "keep"}:
         return ""
     paths = ", ".join(_code(item.path) for item in change.properties[:3])
     more = len(change.properties) - 3

@@ -3,6 +3,8 @@ import time
 import pytest
 
 from dev.cluster.control_plane import ControlPlane
+from report.inputs import preview
+from report.inputs.charts import Charts
 from tests.support.configured import CERTIFICATE, STRATEGIES
 from tests.support.kubernetes import Api, apps_v1, core_v1
 from tests.support.stacks import Site, encodings
@@ -26,7 +28,11 @@ def test_destroy_leaves_nothing_and_says_no_secret(site: Site, core: Api, strate
     }
     site.plant(**planted)
     registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
-    site.write(STRATEGIES[strategy], registries=[{**registry, "caCertificates": CERTIFICATE}])
+    site.write(
+        STRATEGIES[strategy],
+        registries=[{**registry, "caCertificates": CERTIFICATE}],
+        targetNamespaces={f"{site.prefix}-apps": {"create": True, "deleteWithStack": True}},
+    )
     site.up()
 
     destroyed = site.destroy()
@@ -70,13 +76,20 @@ def test_a_pull_secret_made_by_hand_is_adopted_if_configured(site: Site, core: A
     )
     before = core.read_namespaced_secret("registry-pull", target)
     site.write("kaniko", targetNamespaces={target: {"adoptPullSecret": True}})
+    with site.stack.open() as stack:
+        planned = preview.run(stack, Charts(None)).plan
 
     assert "failed" not in site.up().operations
 
+    (said,) = planned.taken_over
+    assert said.startswith(f"The stack takes over Secret {target}/registry-pull. ")
     after = core.read_namespaced_secret("registry-pull", target)
     assert after.metadata.uid == before.metadata.uid
     assert after.data != before.data
     assert site.preview().operations == {}
+    assert "failed" not in site.destroy().operations
+    left = core.read_namespaced_secret("registry-pull", target)
+    assert left.data == after.data
 
 
 def test_two_runners_share_a_stack(site: Site, control_plane: ControlPlane) -> None:

@@ -2,16 +2,19 @@ import dataclasses
 import json
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from pulumi import automation as auto
+from pulumi.automation import events
 
 from commands.app import main
 from commands.exit_codes import ExitCode
 from commands.publishing import TOKEN, is_stale, publish_note
-from report.inputs import preview
-from report.inputs.events import Plan
+from components.ownership.cluster import Kubeconfig, UnreadableError
+from report.inputs import live, preview
+from report.inputs.events import RELEASE, Plan
 from report.inputs.preview import Preview
 from report.outputs import gitlab
 from report.redact import Scrubber
@@ -45,6 +48,11 @@ class Stack:
     """Takes the place of a stack."""
 
     name = "dev"
+    workspace = SimpleNamespace(env_vars={"KUBECONFIG": "theirs"})
+
+    def get_all_config(self) -> dict[str, auto.ConfigValue]:
+        """Return the config, in which the context is named."""
+        return {"kubernetes:context": auto.ConfigValue("ctx")}
 
 
 @pytest.fixture
@@ -101,6 +109,65 @@ def test_the_settings_of_another_file_are_previewed(
     note = (tmp_path / "out" / "note.md").read_text(encoding="utf-8")
     assert "changes of the program: that of the default branch ran" in note
     assert own.read_text(encoding="utf-8") == "config: {kubernetes:context: a}"
+
+
+NAMESPACE = "kubernetes:core/v1:Namespace"
+
+
+def _namespace_goes(*, kept: bool = False) -> events.EngineEvent:
+    urn = f"urn:pulumi:dev::image-builds::{NAMESPACE}::target-apps"
+    event = pre_event("delete", urn, NAMESPACE, old={"metadata": {"name": "apps"}})
+    old = cast("Any", event.resource_pre_event).metadata.old
+    old.retain_on_delete = kept
+    return event
+
+
+def test_a_preview_lists_what_goes_with_a_namespace(
+    tmp_path: Path, seen: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def workloads(*asked: object) -> dict[str, tuple[str, ...]]:
+        assert asked == (Kubeconfig("theirs", "ctx"), ["apps"], {"r"})
+        return {"apps": tuple(f"Pod p{number}" for number in range(12))}
+
+    monkeypatch.setattr(live, "workloads", workloads)
+    seen.append(_namespace_goes())
+    urn = f"urn:pulumi:dev::image-builds::{RELEASE}::r"
+    seen.append(pre_event("delete", urn, RELEASE, old={"name": "r"}))
+
+    assert _run(tmp_path) == ExitCode.CHANGES
+
+    note = (tmp_path / "out" / "note.md").read_text("utf-8")
+    assert "Others have there: Pod p0, Pod p1, " in note
+    assert "Pod p9 and 2 more." in note
+
+
+def test_what_cannot_be_listed_is_a_gap(
+    tmp_path: Path, seen: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def workloads(*_: object) -> dict[str, tuple[str, ...]]:
+        message = "it says no"
+        raise UnreadableError(message)
+
+    monkeypatch.setattr(live, "workloads", workloads)
+    seen.append(_namespace_goes())
+
+    assert _run(tmp_path) == ExitCode.CHANGES
+
+    note = (tmp_path / "out" / "note.md").read_text("utf-8")
+    assert "Not compared: what others run in the namespaces that are deleted: it says no" in note
+
+
+def test_a_namespace_that_stays_is_said_with_how_to_remove_it(
+    tmp_path: Path, seen: list[Any]
+) -> None:
+    seen.append(_namespace_goes(kept=True))
+
+    assert _run(tmp_path) == ExitCode.CHANGES
+
+    note = (tmp_path / "out" / "note.md").read_text("utf-8")
+    assert "dev: 1 to keep; " in note
+    assert "run: kubectl delete namespace apps." in note
+    assert "| keep | `target-apps` | Namespace |" in note
 
 
 def test_a_stack_without_a_file_is_reported_without_lines(tmp_path: Path, seen: list[Any]) -> None:

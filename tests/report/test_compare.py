@@ -203,7 +203,7 @@ class TestReport:
     def test_a_target_namespace_of_others_is_not_the_stacks(self, clone: Clone) -> None:
         clone.write({"targetNamespaces.apps.create": False})
 
-        assert str(_report().counts) == "1 to update, 1 to delete"
+        assert str(_report().counts) == "1 to update, 1 to keep"
 
     def test_a_stack_without_faults_violates_nothing(self, clone: Clone) -> None:
         clone.write({"runners.main.concurrent": 3})

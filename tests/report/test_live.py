@@ -10,8 +10,10 @@ import yaml
 from kubernetes import config
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
+from components.ownership.cluster import Kubeconfig
+from components.ownership.marks import OWNER
 from report.inputs import live
-from report.inputs.live import Kubeconfig, LiveError, keep_requested, object_changes
+from report.inputs.live import LiveError, keep_requested, object_changes
 from report.model import PropertyChange
 from report.redact import SECRET, Scrubber
 
@@ -79,22 +81,6 @@ def test_an_object_that_is_gone_had_all_that_wkeep_requested_for() -> None:
     assert object_changes({"kind": "Pod"}, None, Scrubber()) == (
         PropertyChange(path="kind", old="Pod", new=None),
     )
-
-
-def test_a_kubeconfig_in_the_config_is_used_and_kept_from_others() -> None:
-    with live.locate({"kubernetes:kubeconfig": "{apiVersion: v1}"}, "theirs") as where:
-        file = Path(where.kubeconfig)
-        assert (file.read_text("utf-8"), where.context) == ("{apiVersion: v1}", None)
-        assert file.stat().st_mode & 0o777 == 0o600
-    assert not file.exists()
-
-
-@pytest.mark.parametrize(("given", "used"), [({}, "theirs"), ({"kubeconfig": "mine"}, "mine")])
-def test_a_kubeconfig_that_is_a_path_stays_one(given: dict[str, str], used: str) -> None:
-    settings = {"kubernetes:context": "c", **{f"kubernetes:{k}": v for k, v in given.items()}}
-
-    with live.locate(settings, "theirs") as where:
-        assert where == Kubeconfig(used, "c")
 
 
 MANIFEST: list[dict[str, Any]] = [
@@ -204,3 +190,30 @@ def test_live_objects_are_read_in_the_namespace_of_the_release(
         ("update", "Secret s"),
         ("delete", "Deployment d"),
     ]
+
+
+class FakeObjects:
+    """Takes the place of a cluster that has one thing of others of each kind, and more."""
+
+    def __init__(self, where: Kubeconfig) -> None:
+        """Take the kubeconfig."""
+        assert where == Kubeconfig("file", "ctx")
+
+    def list(self, _: str, kind: str, namespace: str) -> list[dict[str, Any]]:
+        """Return the objects of a kind."""
+        others: dict[str, Any] = {"name": f"{namespace}-{kind}".lower()}
+        ours = {"name": "ours", "annotations": {OWNER: "id"}}
+        release = {"name": "release", "annotations": {"meta.helm.sh/release-name": "r"}}
+        controlled = {"name": "controlled", "ownerReferences": [{"kind": "ReplicaSet"}]}
+        return [{"metadata": item} for item in (others, ours, release, controlled)]
+
+
+def test_what_others_run_is_listed_by_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LiveCluster", FakeObjects)
+
+    found = live.workloads(Kubeconfig("file", "ctx"), ["a", "b"], {"r"})
+
+    assert found.keys() == {"a", "b"}
+    assert found["a"][:2] == ("Deployment a-deployment", "StatefulSet a-statefulset")
+    assert len(found["a"]) == 7
+    assert found["b"][-1] == "PersistentVolumeClaim b-persistentvolumeclaim"

@@ -8,7 +8,7 @@ import pytest
 from components.arguments import environment_args
 from components.settings.load import load
 from tests.support.configured import SECRETS, SETTINGS, STRATEGIES, configure, replace_values
-from tests.support.harness import YEAR
+from tests.support.harness import YEAR, deploy
 from tests.support.rejections import assert_rejected, change, reject
 
 MAIN = "runners.main"
@@ -48,6 +48,43 @@ LONG = "r" * 40
 )
 def test_each_namespace_has_one_use(text: str, key: str, advice: str) -> None:
     assert_rejected(change(text), key, advice)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("namespace: default", "namespace"),
+        (f"namespace: kube, {SERVICE}", "namespace"),
+        ("runners.main.jobNamespace: kube-system", f"{MAIN}.jobNamespace"),
+        *(
+            (f"targetNamespaces: {{{name}: {{create: true}}}}", f"targetNamespaces.{name}.create")
+            for name in (
+                "default",
+                "openshift-monitoring",
+                "gke-managed-system",
+                "gmp-system",
+                "amazon-cloudwatch",
+                "aks-command",
+                "cattle-system",
+                "calico-system",
+            )
+        ),
+    ],
+)
+def test_a_namespace_of_the_cluster_is_none_of_a_stack(text: str, key: str) -> None:
+    assert_rejected(change(text), key, "must neither change nor delete; use one of your own")
+
+
+def test_images_may_run_in_the_default_namespace() -> None:
+    configure(change("targetNamespaces: {default: {}}"), SECRETS)
+
+    assert load().settings.target_namespaces["default"].create is False
+
+
+def test_only_a_created_namespace_can_be_deleted() -> None:
+    text = "targetNamespaces: {apps: {deleteWithStack: true}}"
+
+    assert_rejected(change(text), "targetNamespaces.apps.deleteWithStack", "or set create: true")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +145,10 @@ def test_no_runner_sets_what_its_plan_sets(strategy: str) -> None:
     """The variables are those of config.toml without any of the runner."""
     runner: dict[str, Any] = {"tags": ["x"], "strategy": STRATEGIES[strategy]}
     configure(replace_values(SETTINGS, {MAIN: runner}), SECRETS)
-    args = environment_args(load(), YEAR)["runners"]["main"]
-    (content,) = tomllib.loads(args["config_toml"])["runners"]
+    made: list[str] = []
+    # Arguments are outputs, which need a running program.
+    deploy(lambda: made.append(environment_args(load(), YEAR)["runners"]["main"]["config_toml"]))
+    (content,) = tomllib.loads(made[0])["runners"]
     names = [variable.partition("=")[0] for variable in content["environment"]]
 
     runner["environment"] = dict.fromkeys(names, "other")

@@ -63,8 +63,13 @@ class Site:
         known: dict[str, str] = json.loads(file.read_bytes()) if file.exists() else {}
         file.write_text(json.dumps({**known, **planted}), encoding="utf-8")
 
-    def up(self) -> Outcome:
-        return self._run(lambda stack, see, say: stack.up(on_event=see, on_output=say))
+    def up(self, *, whatever_fails: bool = False) -> Outcome:
+        """Update; with ``whatever_fails``, all that does not depend on what failed."""
+        return self._run(
+            lambda stack, see, say: stack.up(
+                on_event=see, on_output=say, continue_on_error=whatever_fails
+            )
+        )
 
     def preview(self) -> Outcome:
         return self._run(

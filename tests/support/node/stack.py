@@ -66,6 +66,6 @@ def stack_settings(node: Node) -> dict[str, Any]:
             {"host": MIRROR.address, "caCertificates": certificate},
         ],
         "registryMirrors": [MIRROR.address],
-        "targetNamespaces": {APPS: {"create": True}},
+        "targetNamespaces": {APPS: {"create": True, "deleteWithStack": True}},
         "runners": {name: {"tags": [name], **entry} for name, entry in runners.items()},
     }
