@@ -22,6 +22,7 @@ from tests.support.configured import STRATEGIES
 from tests.support.kubernetes import apps_v1, core_v1, networking_v1, rbac_v1
 from tests.support.stacks import Site, fresh_site
 
+RBAC = "rbac.authorization.k8s.io"
 LEVEL = "pod-security.kubernetes.io/enforce"
 RELEASE = "gitlab-runner-builds"
 
@@ -118,6 +119,32 @@ def delete_deployment(api: client.ApiClient, site: Site) -> None:
     apps_v1(api).delete_namespaced_deployment("gitlab-runner-shared", site.prefix)
 
 
+def bind_admin(api: client.ApiClient, site: Site) -> None:
+    job = {
+        "kind": "ServiceAccount",
+        "name": "gitlab-job-builds",
+        "namespace": f"{site.prefix}-builds",
+    }
+    body = {
+        "metadata": {"name": "by-hand"},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "admin"},
+        "subjects": [job],
+    }
+    rbac_v1(api).create_namespaced_role_binding(site.prefix, body)
+
+
+def add_secret(api: client.ApiClient, site: Site) -> None:
+    body = {"metadata": {"name": "by-hand"}, "stringData": {"password": "planted-by-hand"}}
+    core_v1(api).create_namespaced_secret(f"{site.prefix}-builds", body)
+
+
+def add_pod(api: client.ApiClient, site: Site) -> None:
+    variable = {"name": "PASSWORD", "value": "planted-by-hand"}
+    container = {"name": "c", "image": "registry.example.com/other:1", "env": [variable]}
+    body = {"metadata": {"name": "by-hand"}, "spec": {"containers": [container]}}
+    core_v1(api).create_namespaced_pod(f"{site.prefix}-builds", body)
+
+
 CONTAINER = f"spec.template.spec.containers[{RELEASE}]"
 CHANGED: dict[Callable[[client.ApiClient, Site], None], tuple[str, ...]] = {
     label_namespace: (
@@ -151,6 +178,13 @@ CHANGED: dict[Callable[[client.ApiClient, Site], None], tuple[str, ...]] = {
     ),
     delete_deployment: ("# delete Deployment site/gitlab-runner-shared",),
     delete_secret: ("# delete Secret builds-push", "- metadata.name: registry-push"),
+    bind_admin: (
+        "# create RoleBinding site/by-hand",
+        "+ roleRef.name: admin",
+        "+ subjects[gitlab-job-builds].namespace: site-builds",
+    ),
+    add_secret: ("# create Secret site-builds/by-hand", "+ metadata.name: by-hand"),
+    add_pod: ("# create Pod site-builds/by-hand", "+ metadata.name: by-hand"),
     edit_secret: (
         "# update Secret builds-pull",
         '- data[".dockerconfigjson"]: [secret]',
@@ -161,6 +195,7 @@ RISKS = {
     "podSecurity/Namespace-site-builds/privileged",
     "permission/Role-site-builds/gitlab-runner-builds/*-deployments.apps",
     "secretReader/namespace-site-builds/ServiceAccount-default/default",
+    "holder/ClusterRole-admin-in-namespace-site/ServiceAccount-site-builds/gitlab-job-builds",
     "reach/NetworkPolicy-site-buildkitd/buildkitd/ingress-from-everywhere",
 }
 
@@ -188,7 +223,7 @@ def test_the_report_counts_drift_and_weighs_it(deployed: Site, drifted: Report) 
 
     assert drifted.errors == ()
     assert phrases.heading(drifted) == (
-        "test: 7 changed and 2 deleted outside of Pulumi; risk RAISED"
+        "test: 3 added, 7 changed and 2 deleted outside of Pulumi; risk RAISED"
     )
     assert weighty >= RISKS
     assert exit_code(drifted) == ExitCode.RISK_RAISED

@@ -317,6 +317,16 @@ def test_a_small_risk_is_listed(safe: dict[str, Any], risky: dict[str, Any], rai
     assert any(raised in line for line in found) == bool(raised)
 
 
+def test_a_containers_own_context_outranks_the_general_one() -> None:
+    general: dict[str, Any] = {"allow_privilege_escalation": False}
+    own = {"helper_container_security_context": {"allow_privilege_escalation": True}}
+    found = changes_of_jobs(runner(**general), runner(**general, **own))
+
+    assert lines(found) == [
+        "raised: the helper of runner main may gain privileges through setuid programs"
+    ]
+
+
 def test_a_config_without_jobs_has_no_risks_of_jobs() -> None:
     empty = {"values": {"runners": {"config": "[[runners]]"}}}
 

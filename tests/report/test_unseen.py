@@ -64,7 +64,9 @@ OBJECTS: dict[str, tuple[dict[str, Any] | None, dict[str, Any], str]] = {
         item(
             "ClusterRole",
             namespace="",
-            metadata={"labels": {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}},
+            metadata={
+                "labels": {"app": "x", "rbac.authorization.k8s.io/aggregate-to-admin": "true"}
+            },
         ),
         "ClusterRole x may extend the ClusterRole admin",
     ),
