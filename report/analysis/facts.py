@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from components.workloads import creates_pods
 from report.analysis.kubernetes import namespace_of, object_risks, objects_of
 from report.analysis.pods.job import job_risks
-from report.analysis.pods.runner import runner_risks
+from report.analysis.pods.runner import registration_risks, runner_risks
 from report.analysis.risk_kind import RiskName
 from report.analysis.runner_config import parse, unreadable
-from report.inputs.events import DAEMON, RELEASE, RUNNER, Plan, Step
-from report.tree import Objects, Pair, Tree, entries, inside, texts
+from report.inputs.events import DAEMON, RELEASE, RUNNER, USER_RUNNER, Plan, Step
+from report.tree import Objects, Pair, Tree, entries, identity, inside, texts
 
 _READ = {"get", "list", "watch", "*"}
 
@@ -84,11 +85,10 @@ def _collect(
             collected.namespaces.add(str(inside(item, "metadata").get("name")))
         elif item.get("kind") == "NetworkPolicy":
             collected.filtered.add(namespace_of(item))
-    for step, inputs in side:
-        if step.type == RELEASE:
-            _add_jobs(collected, step.name, inside(inputs, "values"))
+    _add_runners(collected, side)
     _add_readers(collected, objects)
     _add_holders(collected, objects)
+    _add_pod_creators(collected, objects)
     return collected
 
 
@@ -147,6 +147,23 @@ def _add_holders(collected: RiskFacts, objects: _Placed) -> None:
             collected.add(subject, {_account(account)}, origin)
 
 
+def _add_pod_creators(collected: RiskFacts, objects: _Placed) -> None:
+    """Add who may create pods in namespaces of others, whose Pod Security level is not known."""
+    for item, origin in objects:
+        if item.get("kind") not in {"Role", "ClusterRole"}:
+            continue
+        namespace = namespace_of(item)
+        creates = namespace not in collected.namespaces and any(
+            creates_pods(verb, resource)
+            for rule in entries(item, "rules")
+            for resource in texts(rule, "resources")
+            for verb in texts(rule, "verbs")
+        )
+        place = f"in namespace {namespace}" if namespace else "in all namespaces"
+        risks = {f"{place}, whose Pod Security level is not known"} if creates else ()
+        collected.add(Subject("podCreator", identity(item), namespace), risks, origin)
+
+
 def _name(item: Tree) -> str:
     return str(inside(item, "metadata").get("name"))
 
@@ -162,6 +179,16 @@ def _reads_secrets(rule: Tree) -> bool:
         and {"secrets", "*"} & set(texts(rule, "resources"))
         and _READ & set(texts(rule, "verbs"))
     )
+
+
+def _add_runners(collected: RiskFacts, side: list[tuple[Step, Tree]]) -> None:
+    for step, inputs in side:
+        if step.type == RELEASE:
+            _add_jobs(collected, step.name, inside(inputs, "values"))
+        elif step.type == USER_RUNNER:
+            origin = Origin(("runners", step.name, "registration"), step.name)
+            for (kind, name), risks in registration_risks(step.name, inputs):
+                collected.add(Subject(kind, name, ""), risks, origin)
 
 
 def _add_jobs(collected: RiskFacts, runner: str, values: Tree) -> None:

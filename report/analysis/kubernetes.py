@@ -39,6 +39,7 @@ _OF_THE_CLUSTER = {
 }
 # What lets traffic into the cluster by a host name.
 _ROUTES = {"GRPCRoute", "Gateway", "HTTPRoute", "Ingress", "Route", "TCPRoute", "TLSRoute"}
+_OF_THE_NETWORK = {"EndpointSlice", "Endpoints", "NetworkPolicy", "Service", *_ROUTES}
 
 
 def namespace_of(item: Tree) -> str:
@@ -58,30 +59,48 @@ def objects_of(item: Tree) -> Iterator[Tree]:
 def object_risks(item: Tree) -> Iterator[RisksOf]:
     """Yield the risks of one Kubernetes object."""
     name, kind, metadata = identity(item), item.get("kind"), inside(item, "metadata")
+    content: Tree = {key: value for key, value in item.items() if key != "metadata"}
+    group = str(item.get("apiVersion")).rpartition("/")[0]
+    if "." in group and not group.endswith(".k8s.io"):
+        yield ("customResource", name), {f"{group} (digest {digest(content)})"}
     if kind == "Namespace":
         yield ("podSecurity", name), _levels(inside(metadata, "labels"))
-    elif kind == "ServiceAccount":
+    elif kind in {"Role", "ClusterRole"}:
+        yield ("permission", name), _permissions(item)
+    elif kind in _OF_THE_CLUSTER:
+        yield ("clusterWide", name), {digest(content)}
+    elif kind in {"ServiceAccount", "Secret"}:
+        yield from _identity_risks(name, item)
+    elif kind in _OF_THE_NETWORK:
+        yield from _network_risks(name, item)
+    elif (pod := _pod(item)) is not None:
+        yield from pod_risks(name, inside(pod, "metadata"), inside(pod, "spec"))
+
+
+def _identity_risks(name: str, item: Tree) -> Iterator[RisksOf]:
+    metadata = inside(item, "metadata")
+    if item.get("kind") == "ServiceAccount":
         mounted = item.get("automountServiceAccountToken") is not False
         yield ("accountToken", name), {"token"} if mounted else ()
         yield from cloud_risks(name, metadata)
-    elif kind in {"Role", "ClusterRole"}:
-        yield ("permission", name), _permissions(item)
-    elif kind == "NetworkPolicy":
-        yield ("reach", name), _reach(inside(item, "spec"))
-        yield ("unfiltered", name), _unfiltered(inside(item, "spec"))
-    elif kind == "Secret":
+    else:
         account = inside(metadata, "annotations").get("kubernetes.io/service-account.name")
         lasting = item.get("type") == "kubernetes.io/service-account-token"
         yield ("lastingToken", name), {str(account)} if lasting else ()
+
+
+def _network_risks(name: str, item: Tree) -> Iterator[RisksOf]:
+    kind, spec = item["kind"], inside(item, "spec")
+    if kind == "NetworkPolicy":
+        yield ("reach", name), _reach(spec)
+        yield ("unfiltered", name), _unfiltered(spec)
     elif kind == "Service":
-        yield ("exposed", name), _exposed(inside(item, "spec"))
+        yield ("exposed", name), _exposed(spec)
     elif kind in _ROUTES:
-        yield ("exposed", name), {f"as of digest {digest(inside(item, 'spec'))}"}
-    elif kind in _OF_THE_CLUSTER:
-        content: Tree = {key: value for key, value in item.items() if key != "metadata"}
-        yield ("clusterWide", name), {digest(content)}
-    elif (pod := _pod(item)) is not None:
-        yield from pod_risks(name, inside(pod, "metadata"), inside(pod, "spec"))
+        yield ("exposed", name), {f"as of digest {digest(spec)}"}
+    else:
+        addresses = [item.get(key) for key in ("endpoints", "subsets")]
+        yield ("names", name), {f"a Service as of digest {digest(addresses)}"}
 
 
 def _pod(item: Tree) -> Tree | None:
@@ -111,12 +130,18 @@ def _permissions(role: Tree) -> Iterator[str]:
         for group in texts(rule, "apiGroups") or [""]:
             for resource in texts(rule, "resources") or texts(rule, "nonResourceURLs"):
                 for verb in texts(rule, "verbs"):
-                    yield f"{verb} {resource}{f'.{group}' if group else ''}"
+                    permission = f"{verb} {resource}{f'.{group}' if group else ''}"
+                    yield from (f"{permission}{name}" for name in _names(rule) or [""])
     if aggregated := inside(role, "aggregationRule"):
         yield f"do what other roles grant, by {json.dumps(aggregated, sort_keys=True)}"
     for label, value in inside(role, "metadata", "labels").items():
         if label.startswith(_AGGREGATES) and value == "true":
             yield f"extend the ClusterRole {label.removeprefix(_AGGREGATES)}"
+
+
+def _names(rule: Tree) -> list[str]:
+    """Return the objects that a rule is limited to, none if it is for all."""
+    return [f" named {name}" for name in texts(rule, "resourceNames")]
 
 
 def _reach(spec: Tree) -> Iterator[str]:

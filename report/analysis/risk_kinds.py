@@ -114,6 +114,20 @@ KINDS: dict[RiskName, RiskKind] = {
         "it can decide on objects of other teams, or offer them something",
         of_the_job=False,
     ),
+    "customResource": RiskKind(
+        "major",
+        "{name} is an object of {risk}, which this report cannot judge",
+        "",
+        "an operator can create anything for it",
+        of_the_job=False,
+    ),
+    "podCreator": RiskKind(
+        "critical",
+        "{name} may create pods {risk}",
+        "{name} may no longer create pods {risk}",
+        "without a level, pods can be privileged and run as any account there",
+        of_the_job=False,
+    ),
     "exposed": RiskKind(
         "major",
         "{name} can be reached from outside of the cluster {risk}",

@@ -90,7 +90,7 @@ def find_pod_makers(resource: Resource) -> Iterator[Finding]:
         return
     for name, permission in _risks(resource, "permission"):
         verb, _, what = permission.partition(" ")
-        if creates_pods(verb, what.partition(".")[0]):
+        if creates_pods(verb, re.split("[. ]", what)[0]):
             text = f"{name} lets jobs {permission}, and so create any pod there"
             yield Finding(name, permission, text)
 

@@ -15,6 +15,7 @@ from report.redact import Scrubber, clean
 from report.tree import Pair, Tree
 
 STACK = "pulumi:pulumi:Stack"
+USER_RUNNER = "gitlab:index/userRunner:UserRunner"
 RUNNER = "image-builds:index:Runner"
 DAEMON = "image-builds:index:Daemon"
 RELEASE = "kubernetes:helm.sh/v3:Release"

@@ -22,11 +22,9 @@ from pulumi.runtime import mocks
 from pulumi.runtime.proto import resource_pb2
 
 from components.types import PROJECT
-from report.inputs.events import RELEASE, STACK
+from report.inputs.events import RELEASE, STACK, USER_RUNNER
 from report.redact import MARK
 from report.tree import number
-
-USER_RUNNER = "gitlab:index/userRunner:UserRunner"
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -7,8 +7,8 @@ provider knows besides is not: defaults, and what is in the cluster.
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from report.inputs.events import RELEASE, STACK, Plan, Step
-from report.inputs.recorder import USER_RUNNER, RegisteredResource, plain
+from report.inputs.events import RELEASE, STACK, USER_RUNNER, Plan, Step
+from report.inputs.recorder import RegisteredResource, plain
 from report.redact import Scrubber, clean
 from report.tree import Pair, Tree, differences
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from report.inputs.events import USER_RUNNER
 from report.model import RiskChange
 from tests.support.changes import Change
 from tests.support.previews import preview_change
@@ -53,6 +54,31 @@ OBJECTS: dict[str, tuple[dict[str, Any] | None, dict[str, Any], str]] = {
         None,
         item("Role", namespace="kube-system", rules=[{**RULE, "resources": ["secrets"]}]),
         "Role kube-system/x may create secrets.apps",
+    ),
+    "role-for-all-names": (
+        item("Role", rules=[{**RULE, "resourceNames": ["one"]}]),
+        item("Role", rules=[RULE]),
+        "Role ns/x may create deployments.apps",
+    ),
+    "pods-in-anothers-namespace": (
+        None,
+        item("Role", namespace="payments", rules=[RULE]),
+        "Role payments/x may create pods in namespace payments, whose Pod Security level is not",
+    ),
+    "pods-everywhere": (
+        None,
+        item("ClusterRole", namespace="", rules=[RULE]),
+        "ClusterRole x may create pods in all namespaces",
+    ),
+    "service-to-other-addresses": (
+        item("EndpointSlice", endpoints=[{"addresses": ["192.0.2.1"]}]),
+        item("EndpointSlice", endpoints=[{"addresses": ["192.0.2.2"]}]),
+        "EndpointSlice ns/x resolves a Service as of digest",
+    ),
+    "object-of-an-operator": (
+        None,
+        item("Application", apiVersion="argoproj.io/v1alpha1", spec={"project": "default"}),
+        "Application ns/x is an object of argoproj.io",
     ),
     "cluster-role": (
         None,
@@ -655,6 +681,25 @@ STACK_FILES: dict[str, tuple[Change, str]] = {
         "ServiceAccount builds/reviewer has the permissions of Role builds/reviewer",
     ),
 }
+
+
+REGISTERED = {"runnerType": "project_type", "accessLevel": "ref_protected", "untagged": False}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("accessLevel", "not_protected", "of branches that are not protected"),
+        ("untagged", True, "without tags"),
+        ("runnerType", "group_type", "of a whole group"),
+        ("runnerType", "instance_type", "of all projects"),
+    ],
+)
+def test_a_runner_that_takes_more_jobs_is_reported(key: str, value: object, text: str) -> None:
+    found = changes_of(REGISTERED, {**REGISTERED, key: value}, USER_RUNNER)
+
+    assert _reported(found, f"runner main takes jobs {text}")
+    assert changes_of(None, REGISTERED, USER_RUNNER) == ()
 
 
 @pytest.mark.parametrize("name", OBJECTS)

@@ -118,6 +118,14 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         frozenset({"cached"}),
         of_the_job=False,
     ),
+    "openTo": RiskKind(
+        "major",
+        "runner {name} takes jobs {risk}",
+        "runner {name} no longer takes jobs {risk}",
+        "anyone who can run such a job has what the runner's jobs have",
+        of_the_job=False,
+        fresh="always",
+    ),
     "script": RiskKind(
         "major",
         "{name} runs {risk}",

@@ -39,6 +39,21 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     yield ("elsewhere", f"runner {runner}"), set(_elsewhere(entry))
 
 
+def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
+    """Yield whose jobs a runner takes, by its inputs as a runner that the stack creates in GitLab.
+
+    (pulumi: gitlab.UserRunner)
+    """
+    scopes = {"instance_type": "of all projects", "group_type": "of a whole group"}
+    scope = scopes.get(str(inputs.get("runnerType")))
+    taken = {
+        "of branches that are not protected": inputs.get("accessLevel") != "ref_protected",
+        "without tags": inputs.get("untagged") is True,
+        str(scope): scope is not None,
+    }
+    yield ("openTo", runner), {jobs for jobs, takes in taken.items() if takes}
+
+
 def _overrides(jobs: Tree) -> Iterator[str]:
     for key, value in jobs.items():
         what, found, _ = key.partition("_overwrite_")
