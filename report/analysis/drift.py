@@ -57,6 +57,11 @@ def known(plan: Plan, releases: Mapping[str, live.Release]) -> Known:
             for step, inputs in there
             if step.type == RELEASE
         ),
+        gone=frozenset(
+            (str(inputs.get("namespace")), str(inputs.get("name")))
+            for step, inputs in there
+            if step.type == RELEASE and step.urn not in releases
+        ),
     )
 
 

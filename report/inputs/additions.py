@@ -49,7 +49,8 @@ class Known(NamedTuple):
     """What a stack has: its namespaces, its objects by kind, namespace and name, and releases.
 
     ``namespaces`` leaves out target namespaces, which are for others. In ``job_namespaces`` runners
-    create pods, and in ``workshops`` their jobs do, too. Releases have a namespace and a name.
+    create pods, and in ``workshops`` their jobs do, too. Releases have a namespace and a name;
+    of those that are ``gone`` Helm has no record any more, but their objects may be there.
     """
 
     namespaces: frozenset[str]
@@ -57,6 +58,7 @@ class Known(NamedTuple):
     workshops: frozenset[str]
     objects: frozenset[tuple[str, str, str]]
     releases: frozenset[tuple[str, str]]
+    gone: frozenset[tuple[str, str]] = frozenset()
 
 
 def read(where: Kubeconfig, known: Known) -> list[Tree]:
@@ -115,9 +117,11 @@ def _expected(item: Tree, known: Known) -> bool:
     if kind not in _WORKLOADS:
         return False
     metadata = inside(item, "metadata")
+    release = str(inside(metadata, "annotations").get("meta.helm.sh/release-name"))
     of_a_job = namespace in known.job_namespaces and JOB_LABEL in inside(metadata, "labels")
     controlled = any(owner.get("controller") for owner in entries(metadata, "ownerReferences"))
-    return of_a_job or controlled or namespace in known.workshops
+    left = (namespace, release) in known.gone
+    return of_a_job or controlled or left or namespace in known.workshops
 
 
 def _is_expected_secret(secret: Tree, known: Known) -> bool:

@@ -20,6 +20,7 @@ KNOWN = Known(
     workshops=frozenset({"workshop"}),
     objects=frozenset({("Role", "jobs", "ours")}),
     releases=frozenset({("managers", "runner")}),
+    gone=frozenset({("managers", "lost")}),
 )
 JOB = {"kind": "ServiceAccount", "name": "job", "namespace": "jobs"}
 STRANGER = {"kind": "ServiceAccount", "name": "app", "namespace": "payments"}
@@ -142,6 +143,14 @@ def test_what_nobody_deployed_is_an_addition(
             {"metadata": {"ownerReferences": [{"kind": "ReplicaSet", "controller": True}]}},
         ),
         ("Deployment", "build-1", {"namespace": "workshop"}),
+        (
+            "Deployment",
+            "lost",
+            {
+                "namespace": "managers",
+                "metadata": {"annotations": {"meta.helm.sh/release-name": "lost"}},
+            },
+        ),
     ],
 )
 def test_what_is_known_or_made_by_a_runner_is_none(
