@@ -184,8 +184,8 @@ class TestLogins:
         assert environment["pull_secret"] == "registry-pull"
         assert _usernames(environment["pull_logins"]) == {"registry.example.com:5000": "reader"}
         assert environment["targets"] == {
-            "made": {"create": True, "adopt": False},
-            "there": {"create": False, "adopt": True},
+            "made": {"create": True, "delete_with_stack": False, "adopt": False},
+            "there": {"create": False, "delete_with_stack": False, "adopt": True},
         }
 
 
