@@ -24,7 +24,8 @@ def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
             names[urn] = f"r{len(names)}"
             if name == "cluster":
                 arguments = "context='image-builds-local', kubeconfig='', "
-                arguments += "enable_secret_mutable=True, enable_config_map_mutable=True"
+                arguments += "enable_secret_mutable=True, enable_config_map_mutable=True, "
+                arguments += "upsert_existing_objects=True"
                 lines.append(f"{names[urn]} = k8s.Provider('cluster', {arguments})")
             continue
         if kind == "pulumi:pulumi:Stack":
