@@ -22,12 +22,13 @@ class Progress:
         """Handle one engine event; secret values are not in what is printed."""
         if event.res_outputs_event:
             step = event.res_outputs_event.metadata
-            kept = step.op == events.OpType.DELETE and step.old and step.old.retain_on_delete
+            old = step.old if step.op == events.OpType.DELETE else None
+            kept = old if old and old.retain_on_delete else None
             if step.op not in (events.OpType.SAME, events.OpType.READ):
                 word = "keep" if kept else step.op.value
                 print(f"{word:16} {step.type} {step.urn.rpartition('::')[2]}", flush=True)
             if kept and step.type == "kubernetes:core/v1:Namespace":
-                print(f"to remove it too: kubectl delete namespace {step.old.id}", flush=True)
+                print(f"to remove it too: kubectl delete namespace {kept.id}", flush=True)
         diagnostic = event.diagnostic_event
         if diagnostic and diagnostic.severity in ("warning", "error", "info#err"):
             text = diagnostic.message.strip()
