@@ -85,12 +85,12 @@ def test_a_command_waits_for_another_of_the_checkout(
     other = threading.Thread(target=second)
     with turn():
         other.start()
-        while "waiting for it" not in capsys.readouterr().err:
-            pass
+        other.join(timeout=0.5)
         order.append("first")
     other.join()
 
     assert order == ["first", "second"]
+    assert "waiting for it" in capsys.readouterr().err
 
 
 def test_the_state_of_a_stack_is_for_its_owner_alone(tmp_path: Path) -> None:

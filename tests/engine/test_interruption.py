@@ -134,7 +134,7 @@ def test_an_up_without_an_api_server_names_the_cause(
         finally:
             control_plane.up()
 
-    assert "connection refused" in output or "unreachable" in output
+    assert "cannot be reached" in output or "connection refused" in output
     assert "Traceback" not in output
     assert "failed" not in site.up().operations
     assert site.preview().operations == {}
