@@ -2,7 +2,7 @@
 
 import sys
 
-from commands import interrupt
+from commands.shared import interrupt
 
 interrupt.end_in_one_line()
 

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from commands.checkout import CHECKOUT
-from commands.exit_codes import ExitCode
+from commands.shared.checkout import CHECKOUT
+from commands.shared.exit_codes import ExitCode
 from report.errors import ReportError
 
 _CODES = "\n\n".join(f"{code:d}  {code.meaning}" for code in ExitCode)
 
 app = typer.Typer(
-    help="Preview, compare and check the runners of a stack.",
+    help="Preview, deploy, compare and check the runners of a stack.",
     epilog=f"Exit codes:\n\n{_CODES}",
     pretty_exceptions_enable=False,
 )
@@ -32,6 +32,12 @@ def _stacks(incomplete: str) -> list[str]:
 _Stack = Annotated[
     str,
     typer.Option("--stack", help="The stack, as in Pulumi.<stack>.yaml.", autocompletion=_stacks),
+]
+_Reviewed = Annotated[
+    bool,
+    typer.Option(
+        "--reviewed", help="Fail if the merge request of this commit showed another plan."
+    ),
 ]
 _Output = Annotated[Path, typer.Option("--output", help="The folder to write to.")]
 
@@ -62,12 +68,7 @@ def preview(
         int | None,
         typer.Option(help="The most characters of note.md; by default the limit of GitLab."),
     ] = None,
-    reviewed: Annotated[
-        bool,
-        typer.Option(
-            "--reviewed", help="Fail if the merge request of this commit showed another plan."
-        ),
-    ] = False,
+    reviewed: _Reviewed = False,
     settings_from: Annotated[
         Path | None,
         typer.Option(help="A stack file whose settings are previewed with this program."),
@@ -75,7 +76,7 @@ def preview(
 ) -> int:
     """Show what a change does to a stack: resources, security, jobs and policies."""
     from commands import preview
-    from commands.stacks import on_stack
+    from commands.shared.stacks import on_stack
 
     return on_stack(
         stack,
@@ -90,6 +91,20 @@ def preview(
 
 
 @app.command()
+def deploy(
+    *, stack: _Stack = "dev", output: _Output = Path("build/deploy"), reviewed: _Reviewed = False
+) -> int:
+    """Preview a stack, update it unless the preview stops it, and check what the update did.
+
+    It fails if the update did anything that its preview had not shown.
+    """
+    from commands import deploy
+    from commands.shared.stacks import on_stack
+
+    return on_stack(stack, lambda opened: deploy.run(opened, output=output, reviewed=reviewed))
+
+
+@app.command()
 def drift(*, stack: _Stack = "dev", output: _Output = Path("build/drift")) -> int:
     """Compare the cluster with what was deployed, and keep a GitLab issue while it differs.
 
@@ -97,7 +112,7 @@ def drift(*, stack: _Stack = "dev", output: _Output = Path("build/drift")) -> in
     manifests, which needs helm 3.17 or later on PATH.
     """
     from commands import drift
-    from commands.stacks import on_stack
+    from commands.shared.stacks import on_stack
 
     return on_stack(stack, lambda opened: drift.run(opened, output=output))
 
@@ -143,7 +158,7 @@ def policies(
 ) -> int:
     """Check the state of a stack against the policies, without a cluster."""
     from commands import policies
-    from commands.stacks import on_stack
+    from commands.shared.stacks import on_stack
 
     if state:
         return policies.check_file(state)

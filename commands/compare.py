@@ -18,9 +18,9 @@ import pulumi
 import pydantic
 from rich.console import Console
 
-from commands.checkout import CHECKOUT
-from commands.exit_codes import ExitCode, exit_code
 from commands.preview import write
+from commands.shared.checkout import CHECKOUT
+from commands.shared.exit_codes import ExitCode, exit_code
 from components.settings.models import Settings
 from components.settings.plain_text import SECRET_KEYS, plain_secrets
 from components.settings.registration import TokenRegistration

@@ -12,10 +12,10 @@ from pathlib import Path
 from pulumi import automation as auto
 from rich.console import Console
 
-from commands.exit_codes import ExitCode, exit_code
 from commands.preview import write
-from commands.publishing import publish_issue
-from commands.stacks import located
+from commands.shared.exit_codes import ExitCode, exit_code
+from commands.shared.publishing import publish_issue
+from commands.shared.stacks import located
 from report.analysis import drift
 from report.inputs import additions, helm, live, preview
 from report.inputs.events import RELEASE

@@ -7,8 +7,8 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
-from commands.checkout import stack_file
-from commands.exit_codes import ExitCode
+from commands.shared.checkout import stack_file
+from commands.shared.exit_codes import ExitCode
 from components.settings.explain import explain
 from components.settings.models import Settings
 from report.stack_file import SETTINGS, read_config

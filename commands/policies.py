@@ -7,8 +7,8 @@ from pathlib import Path
 from pulumi import automation as auto
 from rich.console import Console
 
-from commands.checkout import stack_file
-from commands.exit_codes import ExitCode
+from commands.shared.checkout import stack_file
+from commands.shared.exit_codes import ExitCode
 from report.analysis.rules import RULES
 from report.analysis.violations import violations
 from report.inputs import state

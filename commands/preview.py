@@ -8,10 +8,10 @@ from pathlib import Path
 from pulumi import automation as auto
 from rich.console import Console
 
-from commands.checkout import stack_file
-from commands.exit_codes import ExitCode, exit_code
-from commands.publishing import is_stale, publish_note
-from commands.stacks import located
+from commands.shared.checkout import stack_file
+from commands.shared.exit_codes import ExitCode, exit_code
+from commands.shared.publishing import is_stale, publish_note
+from commands.shared.stacks import located
 from components.ownership.cluster import UnreadableError
 from report.analysis import assemble, impact
 from report.inputs import helm, live, preview

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from commands.checkout import CHECKOUT
+from commands.shared.checkout import CHECKOUT
 from components.types import PROJECT
 
 STAND_IN_CHART = CHECKOUT / "tests" / "charts" / "gitlab-runner"

@@ -179,7 +179,7 @@ def test_githubs_secrets_are_at_the_steps_that_need_them(github: dict[str, Any])
                 with_secrets.append(step["run"])
 
     assert "secrets." not in str(github)
-    assert len(with_secrets) == 4
+    assert len(with_secrets) == 3
     assert all(".ci/with-kubeconfig " in script for script in with_secrets)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from commands import interrupt
+from commands.shared import interrupt
 from dev.paths import CHECKOUT
 
 

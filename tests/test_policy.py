@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from commands import checkout as where
 from commands.app import main
+from commands.shared import checkout as where
 from dev.app import main as local
 from dev.paths import STATE_VARIABLE
 

@@ -7,7 +7,7 @@ from typing import Any
 from typer.main import get_command
 
 from commands.app import app
-from commands.exit_codes import ExitCode
+from commands.shared.exit_codes import ExitCode
 from dev.generate.keys import plain, table, text
 from dev.paths import CHECKOUT
 

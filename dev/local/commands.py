@@ -10,9 +10,9 @@ from pathlib import Path
 from pulumi import automation as auto
 
 from commands import drift as drift_command
-from commands import interrupt
 from commands import policies as policies_command
 from commands import preview as preview_command
+from commands.shared import interrupt
 from dev.cluster.control_plane import ControlPlane
 from dev.errors import DevError
 from dev.local.progress import Progress, changes, show

@@ -64,7 +64,7 @@ def build(plan: Plan, source: Source, rendered: Rendered, judged: Plan | None = 
     The risks and the keys of config.toml are those of ``judged``, by default the plan.
     """
     judged = judged or plan
-    resources = tuple(_resource(step) for step in plan.steps if step.changes)
+    changed = resources(plan)
     objects = tuple(change for changes in rendered.changes.values() for change in changes)
     return Report(
         environment=source.environment,
@@ -72,9 +72,9 @@ def build(plan: Plan, source: Source, rendered: Rendered, judged: Plan | None = 
         base=source.base,
         state=source.state,
         digest=_digest(plan),
-        counts=_count(*resources, *(objects if source.drift else ())),
+        counts=_count(*changed, *(objects if source.drift else ())),
         risk_changes=risks.changes(judged, rendered.objects, source.stack_file, source.settings),
-        resources=resources,
+        resources=changed,
         keys=tuple(runner_config.changes(judged)),
         objects=objects,
         gaps=rendered.gaps,
@@ -104,13 +104,18 @@ def _count(*changes: ResourceChange | ObjectChange) -> Counts:
     )
 
 
-def _resource(step: Step) -> ResourceChange:
-    return ResourceChange(
-        operation=step.operation,
-        type=step.type,
-        name=step.name,
-        urn=step.urn,
-        properties=_compare(step),
+def resources(plan: Plan) -> tuple[ResourceChange, ...]:
+    """Return what a plan, or an update, does to each resource that it changes."""
+    return tuple(
+        ResourceChange(
+            operation=step.operation,
+            type=step.type,
+            name=step.name,
+            urn=step.urn,
+            properties=_compare(step),
+        )
+        for step in plan.steps
+        if step.changes
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs a preview and collects what the report needs.
+"""Runs a preview, a refresh or an update, and collects what the report needs.
 
 The state is read while the preview runs, which takes the engine seconds. The config is read in the
 program, since each command of Pulumi derives the key of the secrets again. What either marks as
@@ -70,6 +70,19 @@ def run(stack: auto.Stack, charts: Charts) -> Preview:
 
         preview = functools.partial(stack.preview, program=program)
         return _run(preview, state, read, configured, see)
+
+
+def update(stack: auto.Stack) -> Plan:
+    """Deploy a stack, show what the engine says, and return what it did; errors say a failure."""
+    configured: set[str] = set()
+
+    def program() -> None:
+        configured.update(_read_config_secrets())
+        cast("Callable[[], object]", stack.workspace.program)()
+
+    with _state(stack) as state:
+        up = functools.partial(stack.up, program=program, on_output=print)
+        return _run(up, state, read, configured).plan
 
 
 def refresh(stack: auto.Stack, config: Mapping[str, auto.ConfigValue]) -> Preview:

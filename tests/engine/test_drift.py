@@ -11,7 +11,7 @@ import pytest
 from kubernetes import client
 
 from commands import drift
-from commands.exit_codes import ExitCode, exit_code
+from commands.shared.exit_codes import ExitCode, exit_code
 from dev.cluster.control_plane import ControlPlane
 from dev.local.stack import LocalStack
 from dev.toolchain.ensure import ensure

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import interrupt
+from commands.shared import interrupt
 from dev.paths import CHECKOUT, STATE_VARIABLE
 
 Start = Callable[..., subprocess.Popen[str]]

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from commands import preview
-from commands.exit_codes import ExitCode
+from commands.shared.exit_codes import ExitCode
 from report.stack_file import SETTINGS
 from tests.support.stacks import Site
 

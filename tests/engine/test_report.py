@@ -18,7 +18,7 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from commands.exit_codes import ExitCode, exit_code
+from commands.shared.exit_codes import ExitCode, exit_code
 from dev.cluster.control_plane import ControlPlane
 from dev.paths import STAND_IN_CHART
 from dev.toolchain.ensure import ensure

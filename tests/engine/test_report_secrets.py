@@ -13,8 +13,8 @@ import pytest
 from pulumi import automation as auto
 
 from commands import preview
-from commands.exit_codes import ExitCode
-from commands.publishing import TOKEN
+from commands.shared.exit_codes import ExitCode
+from commands.shared.publishing import TOKEN
 from dev.toolchain.ensure import installed
 from report.inputs import helm
 from report.outputs import gitlab

@@ -8,10 +8,10 @@ import pytest
 from pulumi import automation as auto
 
 from commands.app import main
-from commands.checkout import CHECKOUT
-from commands.exit_codes import ExitCode
+from commands.shared.checkout import CHECKOUT
+from commands.shared.exit_codes import ExitCode
 
-COMMANDS = ["preview", "drift", "compare", "explain", "policies"]
+COMMANDS = ["preview", "deploy", "drift", "compare", "explain", "policies"]
 
 
 def test_the_help_lists_every_command_and_exit_code(
@@ -110,7 +110,7 @@ def test_what_cannot_be_explained_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("commands.checkout.CHECKOUT", tmp_path)
+    monkeypatch.setattr("commands.shared.checkout.CHECKOUT", tmp_path)
     if text:
         (tmp_path / "Pulumi.dev.yaml").write_text(text, encoding="utf-8")
 

@@ -4,7 +4,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from commands.exit_codes import exit_code
+from commands.shared.exit_codes import exit_code
 from report.model import Report
 from report.outputs import markdown as note
 from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS

@@ -10,8 +10,8 @@ from pulumi import automation as auto
 from pulumi.automation import events
 
 from commands.app import main
-from commands.exit_codes import ExitCode
-from commands.publishing import TOKEN, is_stale, publish_note
+from commands.shared.exit_codes import ExitCode
+from commands.shared.publishing import TOKEN, is_stale, publish_note
 from components.ownership.cluster import Kubeconfig, UnreadableError
 from report.inputs import live, preview
 from report.inputs.events import RELEASE, Plan

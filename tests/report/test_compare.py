@@ -13,8 +13,8 @@ import yaml
 
 from commands import compare
 from commands.app import main
-from commands.checkout import CHECKOUT
-from commands.exit_codes import ExitCode, exit_code
+from commands.shared.checkout import CHECKOUT
+from commands.shared.exit_codes import ExitCode, exit_code
 from report.errors import ReportError
 from report.model import Report
 from report.outputs import html, markdown

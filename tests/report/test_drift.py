@@ -10,8 +10,8 @@ from rich.console import Console
 
 from commands import drift
 from commands.app import main
-from commands.exit_codes import ExitCode, exit_code
-from commands.publishing import TOKEN, publish_issue
+from commands.shared.exit_codes import ExitCode, exit_code
+from commands.shared.publishing import TOKEN, publish_issue
 from report.analysis import drift as analysis
 from report.inputs import additions, helm, live
 from report.inputs.events import read_refresh

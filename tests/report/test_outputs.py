@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from commands.exit_codes import ExitCode, exit_code
+from commands.shared.exit_codes import ExitCode, exit_code
 from dev import browser
 from report.analysis.runner_config import meaning, parse
 from report.model import PropertyChange, Report, RiskChange

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from commands.exit_codes import ExitCode, exit_code
+from commands.shared.exit_codes import ExitCode, exit_code
 from report.model import Report
 from report.outputs import code_quality as quality
 from report.outputs import html as page

@@ -12,7 +12,7 @@ import tomlkit
 from pulumi import automation as auto
 
 from commands import preview
-from commands.publishing import TOKEN
+from commands.shared.publishing import TOKEN
 from report.outputs import gitlab
 from tests.support.harness import deploy
 from tests.support.previews import diagnostic, pre_event, prelude, stack

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pulumi
 
-from commands.exit_codes import ExitCode
+from commands.shared.exit_codes import ExitCode
 from tests.support.configured import MISSING, SECRETS, SETTINGS, STRATEGIES, replace_values
 
 Inputs = dict[str, Any]

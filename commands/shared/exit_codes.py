@@ -21,13 +21,17 @@ class ExitCode(enum.IntEnum):
 
 
 _MEANINGS = {
-    ExitCode.NO_CHANGE: "no change, no drift, or no mandatory policy is violated",
+    ExitCode.NO_CHANGE: (
+        "no change, no drift, no mandatory policy is violated, or deployed as previewed"
+    ),
     ExitCode.FAILED: "the command failed; the message says why and what to do",
     ExitCode.CHANGES: "something changes or has drifted",
     ExitCode.RISK_RAISED: (
         "a risk rises or a mandatory policy is violated, and the stack file does not accept it"
     ),
-    ExitCode.STALE: "the plan differs from the one that was reviewed",
+    ExitCode.STALE: (
+        "the plan differs from the one that was reviewed, or the update did something else"
+    ),
 }
 
 

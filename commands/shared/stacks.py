@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator, Mapping
 
 from pulumi import automation as auto
 
-from commands import interrupt
-from commands.checkout import CHECKOUT
-from commands.exit_codes import ExitCode
+from commands.shared import interrupt
+from commands.shared.checkout import CHECKOUT
+from commands.shared.exit_codes import ExitCode
 from components.ownership.cluster import Kubeconfig, locate
 from components.types import PROJECT
 from report.inputs.events import safe_message

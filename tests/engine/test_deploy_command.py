@@ -1,0 +1,53 @@
+"""``commands deploy`` with the real engine: what was shown is deployed, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import deploy
+from commands.shared.exit_codes import ExitCode
+from report.model import Report
+from tests.support.stacks import Site
+
+
+def _deploy(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ExitCode:
+    own = site.stack.work / "Pulumi.test.yaml"
+    monkeypatch.setattr(deploy, "stack_file", lambda _: own)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a stand-in
+    with site.stack.open() as stack:
+        return deploy.run(stack, output=folder)
+
+
+def test_a_deployment_does_what_its_preview_showed(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write("kaniko")
+
+    assert _deploy(site, tmp_path, monkeypatch) == ExitCode.NO_CHANGE
+    assert site.preview().operations == {}
+
+    site.write("buildkit")
+
+    assert _deploy(site, tmp_path, monkeypatch) == ExitCode.RISK_RAISED
+    assert site.preview().operations != {}
+
+
+def test_a_deployment_that_moves_after_its_preview_fails(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.write("kaniko")
+    site.up()
+    shown = deploy.preview_and_write
+
+    def move(*arguments: Any) -> Report:  # noqa: ANN401 - of the function
+        report = shown(*arguments)
+        # Somebody changes the file of the running deployment.
+        own = site.stack.work / "Pulumi.test.yaml"
+        text = own.read_text(encoding="utf-8").replace("strategy: kaniko", "strategy: buildah")
+        own.write_text(text, encoding="utf-8")
+        return report
+
+    monkeypatch.setattr(deploy, "preview_and_write", move)
+
+    assert _deploy(site, tmp_path, monkeypatch) == ExitCode.STALE
+    assert "not shown" in capsys.readouterr().err
