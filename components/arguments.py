@@ -151,35 +151,35 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "gitlab_certificates": _gitlab_certificates(settings),
         "chart": _chart(settings),
         "concurrent": runner.concurrent,
-        "config_toml": render(plan, runner, names, _address(settings, plan)),
+        "config_toml": render(plan, runner, names, _address(name, settings, plan)),
     }
 
 
-def _address(settings: Settings, plan: BuildPlan) -> dict[str, str]:
-    """The variable by which jobs find their daemon, if they have one."""
+def _address(runner: str, settings: Settings, plan: BuildPlan) -> dict[str, str]:
+    """The variable by which the jobs of a runner find their daemon, if they have one."""
     daemon = plan.daemon
     if not daemon:
         return {}
-    host = f"{daemon.name}.{settings.daemon_namespace(daemon.name)}.svc"
-    return {daemon.address: f"tcp://{host}:{daemon.port}"}
+    namespace = settings.daemon_namespace(plan.daemon_of or runner, daemon.name)
+    return {daemon.address: f"tcp://{daemon.name}.{namespace}.svc:{daemon.port}"}
 
 
 def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
-    """The daemon of each name, which the runners that use it agree on."""
+    """The daemon of each runner that shares none of another one."""
     settings = stack.settings
-    used = {plan.daemon.name: plan.daemon for plan in stack.plans.values() if plan.daemon}
     return {
-        name: {
-            "namespace": settings.daemon_namespace(name),
-            "daemon": daemon,
+        owner: {
+            "namespace": settings.daemon_namespace(owner, plan.daemon.name),
+            "daemon": plan.daemon,
             "job_namespaces": [
                 settings.job_namespace(runner)
-                for runner, plan in stack.plans.items()
-                if plan.daemon == daemon
+                for runner, other in stack.plans.items()
+                if owner in (runner, other.daemon_of)
             ],
             "year": year,
         }
-        for name, daemon in used.items()
+        for owner, plan in stack.plans.items()
+        if plan.daemon and not plan.daemon_of
     }
 
 

@@ -17,7 +17,7 @@ def account_setup(plan: BuildPlan, seccomp: str | None) -> Iterator[str]:
     if plan.account_rules:
         pods = Security(user=1000, seccomp={"type": "Unconfined"})
         yield f"the account default of the job namespace must have {_of(pods)}"
-    if plan.daemon:
+    if plan.daemon and not plan.daemon_of:
         yield f"the account of {plan.daemon.name} must have {_of(plan.daemon.security)}"
 
 

@@ -77,7 +77,7 @@ class AccountRule(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DaemonPlan:
-    """A program that the jobs of a whole stack share, in a separate namespace.
+    """A program that does the work of all jobs of a runner, in a separate namespace.
 
     It listens on ``port`` with TLS and lets those in that its CA vouches for: it and jobs have
     ``ca.pem``, ``cert.pem`` and ``key.pem`` in ``certificates_folder``, and jobs its URL in the
@@ -119,7 +119,7 @@ class BuildPlan:
     itself. ``group`` is the one of its volumes. ``node_setup`` holds a line for each thing that has
     to be set on the nodes by their owner, ``warnings`` one for each risky choice, and
     ``in_sandbox`` what to know where a runtime class puts jobs into a sandbox. ``daemon`` does the
-    work outside of the jobs.
+    work outside of the jobs; it is the runner's own, or that of the runner ``daemon_of``.
     """
 
     strategy: str
@@ -150,6 +150,7 @@ class BuildPlan:
     node_setup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     daemon: DaemonPlan | None = None
+    daemon_of: str = ""
     in_sandbox: str = ""
 
     @property

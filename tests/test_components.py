@@ -70,7 +70,7 @@ class TestReviewer:
         assert {item["metadata"]["namespace"] for item in bindings} == {
             "builds",
             "builds-main",
-            "builds-buildkitd",
+            "builds-main-buildkitd",
             "apps",
         }
         assert all(item["subjects"] == [account] for item in bindings)

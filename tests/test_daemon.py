@@ -1,19 +1,25 @@
 import base64
 import datetime as dt
+import re
 from typing import Any
 
+import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from components.arguments import environment_args
 from components.resources.environment import Environment
 from components.settings.load import load
+from components.settings.models import Settings
 from report.inputs.recorder import plain
-from tests.support.configured import SECRETS, SETTINGS, STRATEGIES, configure, replace_values
+from tests.support.configured import SECRETS, SETTINGS, configure, replace_values
 from tests.support.harness import YEAR, RegisteredResource, deploy, is_secret, unmarked
 
 CORE = "kubernetes:core/v1"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 SERVICE = {"runners.main.strategy": "buildkit-service"}
+OTHER = {"tags": ["other"], "strategy": "buildkit-service"}
+SHARED = {"kind": "buildkit-service", "daemonOf": "main", "acceptSharedBuilds": True}
 
 
 def _deploy(changes: dict[str, Any] | None = None) -> list[RegisteredResource]:
@@ -31,11 +37,11 @@ def _one(registered: list[RegisteredResource], kind: str, name: str) -> dict[str
 
 
 def _this_year() -> str:
-    return f"buildkitd-{YEAR}"
+    return f"main-buildkitd-{YEAR}"
 
 
 def _pod(registered: list[RegisteredResource]) -> dict[str, Any]:
-    return _one(registered, DEPLOYMENT, "buildkitd")["spec"]["template"]["spec"]
+    return _one(registered, DEPLOYMENT, "main-buildkitd")["spec"]["template"]["spec"]
 
 
 def _certificate(secret: dict[str, Any], key: str) -> x509.Certificate:
@@ -53,7 +59,7 @@ def test_only_the_daemons_namespace_admits_what_it_needs() -> None:
     assert levels == {
         "managers": "restricted",
         "target-apps": "baseline",
-        "buildkitd": "privileged",
+        "main-buildkitd": "privileged",
         "main-jobs": "restricted",
     }
 
@@ -64,7 +70,7 @@ def test_with_profiles_of_the_nodes_own_baseline_is_enough() -> None:
 
     registered = _deploy({"runners.main.strategy": strategy})
 
-    labels = _one(registered, f"{CORE}:Namespace", "buildkitd")["metadata"]["labels"]
+    labels = _one(registered, f"{CORE}:Namespace", "main-buildkitd")["metadata"]["labels"]
     context = _pod(registered)["containers"][0]["securityContext"]
     assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
     assert context["seccompProfile"] == {"type": "Localhost", "localhostProfile": "b.json"}
@@ -90,7 +96,7 @@ def test_builds_that_run_may_end_when_the_daemon_is_replaced() -> None:
     registered = _deploy()
 
     assert _pod(registered)["terminationGracePeriodSeconds"] == 3600
-    assert _one(registered, DEPLOYMENT, "buildkitd")["spec"]["strategy"] == {
+    assert _one(registered, DEPLOYMENT, "main-buildkitd")["spec"]["strategy"] == {
         "type": "RollingUpdate",
         "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
     }
@@ -111,7 +117,7 @@ def test_the_daemon_sees_neither_the_cas_key_nor_the_clients() -> None:
     volumes = {volume["name"]: volume for volume in _pod(_deploy())["volumes"]}
 
     assert volumes["certificates"]["secret"] == {
-        "secretName": _this_year(),
+        "secretName": f"buildkitd-{YEAR}",
         "items": [
             {"key": "ca.pem", "path": "ca.pem"},
             {"key": "server-cert.pem", "path": "cert.pem"},
@@ -125,7 +131,7 @@ def test_the_cache_is_bounded_by_collection_and_by_its_volume() -> None:
     registered = _deploy({"runners.main.strategy": strategy})
 
     volumes = {volume["name"]: volume for volume in _pod(registered)["volumes"]}
-    settings = _one(registered, f"{CORE}:ConfigMap", "buildkitd")["data"]["buildkitd.toml"]
+    settings = _one(registered, f"{CORE}:ConfigMap", "main-buildkitd")["data"]["buildkitd.toml"]
     assert volumes["state"]["emptyDir"] == {"sizeLimit": str(2 * 1024**3)}
     assert f"maxUsedSpace = {1024**3}" in settings
 
@@ -133,14 +139,14 @@ def test_the_cache_is_bounded_by_collection_and_by_its_volume() -> None:
 def test_registries_are_set_in_the_daemon_and_not_in_jobs() -> None:
     registered = _deploy()
 
-    settings = _one(registered, f"{CORE}:ConfigMap", "buildkitd")["data"]["buildkitd.toml"]
+    settings = _one(registered, f"{CORE}:ConfigMap", "main-buildkitd")["data"]["buildkitd.toml"]
     assert '[registry."registry.example.com:5000"]\nhttp = true' in settings
     assert [item for item in registered if item.name == "main-files"] == []
 
 
 def test_changed_files_restart_the_daemon() -> None:
     def annotations(changes: dict[str, Any]) -> dict[str, str]:
-        deployment = _one(_deploy(changes), DEPLOYMENT, "buildkitd")
+        deployment = _one(_deploy(changes), DEPLOYMENT, "main-buildkitd")
         return deployment["spec"]["template"]["metadata"]["annotations"]
 
     assert annotations({}) == annotations({})
@@ -159,34 +165,69 @@ def test_resources_are_spelled_as_kubernetes_does() -> None:
     }
 
 
-def test_only_the_job_namespaces_that_use_it_reach_the_port() -> None:
-    registered = _deploy(
-        {
-            "runners.second": {
-                "tags": ["second"],
-                "strategy": STRATEGIES["buildkit-service-buildx"],
-            },
-            "runners.third": {"tags": ["third"], "strategy": "kaniko"},
-        }
-    )
-
-    policy = _one(registered, "kubernetes:networking.k8s.io/v1:NetworkPolicy", "buildkitd")["spec"]
+def _admitted(registered: list[RegisteredResource], name: str) -> list[str]:
+    """Return the namespaces that a daemon's policy lets in."""
+    policy = _one(registered, "kubernetes:networking.k8s.io/v1:NetworkPolicy", name)["spec"]
     (rule,) = policy["ingress"]
     (source,) = rule["from"]
     (expression,) = source["namespaceSelector"]["matchExpressions"]
-    assert policy["policyTypes"] == ["Ingress"]
+    assert "Ingress" in policy["policyTypes"]
     assert rule["ports"] == [{"port": 1234, "protocol": "TCP"}]
-    assert expression == {
-        "key": "kubernetes.io/metadata.name",
-        "operator": "In",
-        "values": ["builds-main", "builds-second"],
+    assert (expression["key"], expression["operator"]) == ("kubernetes.io/metadata.name", "In")
+    return expression["values"]
+
+
+def _address(registered: list[RegisteredResource], runner: str) -> str:
+    """Return the address of the daemon that a runner's jobs have."""
+    release = _one(registered, "kubernetes:helm.sh/v3:Release", runner)
+    (address,) = re.findall(r"BUILDKIT_HOST=tcp://([^\"]+)", release["values"]["runners"]["config"])
+    return address
+
+
+def test_each_runner_has_its_own_daemon_that_no_other_reaches() -> None:
+    registered = _deploy({"runners.second": OTHER, "runners.third": {**OTHER, "tags": ["t"]}})
+
+    own = {name: f"builds-{name}" for name in ("main", "second", "third")}
+    assert {name: _admitted(registered, f"{name}-buildkitd") for name in own} == {
+        name: [namespace] for name, namespace in own.items()
     }
+    assert {name: _address(registered, name) for name in own} == {
+        name: f"buildkitd.{namespace}-buildkitd.svc:1234" for name, namespace in own.items()
+    }
+
+
+def test_no_ca_vouches_for_the_jobs_of_another_runner() -> None:
+    registered = _deploy({"runners.second": OTHER})
+    ca = _certificate(_one(registered, f"{CORE}:Secret", "main-buildkitd-ca"), "ca.pem")
+    stranger = _certificate(_one(registered, f"{CORE}:Secret", "second-daemon"), "cert.pem")
+
+    with pytest.raises(InvalidSignature):
+        stranger.verify_directly_issued_by(ca)
+
+
+def test_runners_share_a_daemon_where_the_stack_file_says_so() -> None:
+    registered = _deploy({"runners.second": {**OTHER, "strategy": SHARED}})
+
+    deployments = [item.name for item in registered if item.type == DEPLOYMENT]
+    assert deployments == ["main-buildkitd"]
+    assert _admitted(registered, "main-buildkitd") == ["builds-main", "builds-second"]
+    assert _address(registered, "second") == _address(registered, "main")
+    secrets = [_one(registered, f"{CORE}:Secret", f"{name}-daemon") for name in ("main", "second")]
+    assert plain(secrets[0]["data"]) == plain(secrets[1]["data"])
+
+
+def test_the_options_of_a_shared_daemon_are_those_of_its_runner() -> None:
+    strategy = {"kind": "buildkit-service", "cacheSize": "1Gi"}
+    changes = {"runners.main.strategy": strategy, "runners.second": {**OTHER, "strategy": SHARED}}
+    plans = Settings.model_validate(replace_values(SETTINGS, {**SERVICE, **changes})).plans()
+
+    assert plans["second"].daemon == plans["main"].daemon
 
 
 def test_jobs_and_daemon_have_certificates_of_one_ca() -> None:
     """The daemon's names its Service."""
     registered = _deploy()
-    ca = _certificate(_one(registered, f"{CORE}:Secret", "buildkitd-ca"), "ca.pem")
+    ca = _certificate(_one(registered, f"{CORE}:Secret", "main-buildkitd-ca"), "ca.pem")
     both = _one(registered, f"{CORE}:Secret", _this_year())
     client = _certificate(_one(registered, f"{CORE}:Secret", "main-daemon"), "cert.pem")
     server = _certificate(both, "server-cert.pem")
@@ -195,8 +236,8 @@ def test_jobs_and_daemon_have_certificates_of_one_ca() -> None:
     client.verify_directly_issued_by(ca)
     names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [
-        "buildkitd.builds-buildkitd.svc",
-        "buildkitd.builds-buildkitd.svc.cluster.local",
+        "buildkitd.builds-main-buildkitd.svc",
+        "buildkitd.builds-main-buildkitd.svc.cluster.local",
     ]
 
 
@@ -212,7 +253,7 @@ def test_keys_are_secret_everywhere() -> None:
     registered = _deploy()
     keys = [
         plain(_one(registered, f"{CORE}:Secret", name)["data"])
-        for name in ("buildkitd-ca", _this_year(), "main-daemon")
+        for name in ("main-buildkitd-ca", _this_year(), "main-daemon")
     ]
 
     text = "\n".join(unmarked(item.inputs) + unmarked(item.outputs) for item in registered)
@@ -228,7 +269,7 @@ def test_the_manager_waits_for_the_daemon() -> None:
     (release,) = [item for item in registered if item.type == "kubernetes:helm.sh/v3:Release"]
     (secret,) = [item for item in registered if item.name == "main-daemon"]
     assert secret.urn in release.dependencies
-    assert any(urn.endswith("Deployment::buildkitd") for urn in secret.dependencies)
+    assert any(urn.endswith("Deployment::main-buildkitd") for urn in secret.dependencies)
 
 
 def test_without_a_runner_that_uses_it_there_is_none() -> None:

@@ -80,7 +80,10 @@ def test_privilege_is_put_in_a_phrase() -> None:
 
     assert phrases == {
         "kaniko": "none: uid 0 in an ordinary container",
-        "buildkit-service": "none in jobs; buildkitd runs at privileged",
+        "buildkit-service": (
+            "none in jobs; buildkitd runs at privileged, and builds in it can read each other's "
+            "secrets"
+        ),
         "buildkit (rootless)": "uid 1000, seccomp and AppArmor Unconfined",
         "buildkit (rootful)": "privileged within the pod's own user namespace",
         "buildah (chroot)": "uid 1000, seccomp and AppArmor Unconfined",

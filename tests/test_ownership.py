@@ -248,7 +248,7 @@ def test_a_cluster_that_does_not_answer_is_asked_once(outcome: Outcome) -> None:
     ("kind", "namespace", "way"),
     [
         ("Namespace", "builds", "choose another image-builds:settings.namespace"),
-        ("Namespace", "builds-buildkitd", "choose another image-builds:settings.namespace"),
+        ("Namespace", "builds-main-buildkitd", "choose another image-builds:settings.namespace"),
         ("Role", "builds-main", "choose another image-builds:settings.runners.main.jobNamespace"),
         ("Namespace", "apps", "remove image-builds:settings.targetNamespaces.apps.create, "),
         ("Secret", "theirs", "set image-builds:settings.targetNamespaces.theirs.adoptPullSecret "),

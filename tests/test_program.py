@@ -44,9 +44,10 @@ def test_strategies_differ_in_files_daemon_and_permissions_only() -> None:
     assert {name for file in with_files for name in extra[file]} == {"main-files"}
     year = dt.datetime.now(dt.UTC).year
     assert {name for service in shared for name in extra[service]} == {
-        "buildkitd",
-        "buildkitd-ca",
-        f"buildkitd-{year}",
+        "main",
+        "main-buildkitd",
+        "main-buildkitd-ca",
+        f"main-buildkitd-{year}",
         "main-daemon",
     }
 

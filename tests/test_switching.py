@@ -39,15 +39,15 @@ CHANGES = {
     "Release main": {"values.runners.config"},
     "ConfigMap main-files": {"data"},
 }
-# A tool's files, rights of the jobs' account, and the daemon that jobs share, with what is its own.
+# A tool's files, rights of the jobs' account, and the daemon of the runner, with what is its own.
 COMES_AND_GOES = re.compile(
     "(ConfigMap|RegistryFiles) main-files"
     "|(Role|RoleBinding) main-job"
     "|Secret main-daemon"
-    "|[A-Za-z]+ buildkitd(-ca|-[0-9]{4})?"
+    "|Daemon main|[A-Za-z]+ main-buildkitd(-ca|-[0-9]{4})?"
 )
 # Mocks keep nothing, so each program makes them anew; tests/engine/test_daemon.py sees them kept.
-CERTIFICATES = re.compile("Secret (main-daemon|buildkitd-.*)")
+CERTIFICATES = re.compile("Secret (main-daemon|main-buildkitd-.*)")
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""A daemon that all jobs of a stack share: its namespace, certificates, Deployment and Service.
+"""The daemon of a runner: its namespace, certificates, Deployment and Service.
 
 The program makes its certificates, since that needs neither another provider nor a command to
 remember, and they stay as they are from run to run: a Secret of the daemon's namespace holds the CA
@@ -41,12 +41,12 @@ class DaemonArgs(TypedDict):
 
 
 class Daemon(pulumi.ComponentResource):
-    """The daemon, and what lets jobs and nobody else reach it."""
+    """The daemon, and what lets jobs and nobody else reach it; its name is that of the runner."""
 
     client_certificates: pulumi.Output[Mapping[str, str]]
     """``ca.pem``, ``cert.pem`` and ``key.pem`` of jobs, in base64, known once the daemon serves.
 
-    It is for the runners of the same stack and is not registered: state has the key in its Secret.
+    It is for runners of the same stack and is not registered: state has the key in its Secret.
     """
     namespace: pulumi.Output[str]
     """The namespace that it runs in."""
@@ -57,32 +57,34 @@ class Daemon(pulumi.ComponentResource):
         super().__init__("image-builds:index:Daemon", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         daemon = args["daemon"]
+        # In the cluster each has a namespace, and so the same names as any other.
+        unit, called = f"{name}-{daemon.name}", daemon.name
         self.namespace = namespace = BuildNamespace(
-            name,
+            unit,
             {"namespace": args["namespace"], "pod_security": daemon.pod_security, "keep": False},
             child,
         ).namespace
-        certificates = self._certificates(name, args, namespace)
+        certificates = self._certificates(unit, args, namespace)
         files = RegistryFiles(
-            name, {"namespace": namespace, "config_map": name, "files": daemon.files}, child
+            unit, {"namespace": namespace, "config_map": called, "files": daemon.files}, child
         )
         account = k8s.core.v1.ServiceAccount(
-            name,
-            metadata={"name": name, "namespace": namespace},
+            unit,
+            metadata={"name": called, "namespace": namespace},
             automount_service_account_token=False,
             opts=child,
         )
-        labels = {"app.kubernetes.io/name": name}
-        self._network_policy(name, args, namespace, labels)
+        labels = {"app.kubernetes.io/name": called}
+        self._network_policy(unit, args, namespace, labels)
         k8s.core.v1.Service(
-            name,
-            metadata={"name": name, "namespace": namespace},
+            unit,
+            metadata={"name": called, "namespace": namespace},
             spec={"selector": labels, "ports": [{"port": daemon.port, "protocol": "TCP"}]},
             opts=child,
         )
         deployment = k8s.apps.v1.Deployment(
-            name,
-            metadata={"name": name, "namespace": namespace},
+            unit,
+            metadata={"name": called, "namespace": namespace},
             spec={
                 "replicas": 1,
                 "selector": {"match_labels": labels},
@@ -98,7 +100,7 @@ class Daemon(pulumi.ComponentResource):
                         "annotations": {"image-builds/files-digest": _digest(daemon.files)},
                     },
                     "spec": pod_spec(
-                        name, daemon, certificates.metadata.apply(lambda known: known.name or "")
+                        daemon, certificates.metadata.apply(lambda known: known.name or "")
                     ),
                 },
             },
@@ -114,47 +116,53 @@ class Daemon(pulumi.ComponentResource):
         self.register_outputs({"namespace": self.namespace})
 
     def _certificates(
-        self, name: str, args: DaemonArgs, namespace: pulumi.Output[str]
+        self, unit: str, args: DaemonArgs, namespace: pulumi.Output[str]
     ) -> k8s.core.v1.Secret:
         """Declare the CA and this year's certificates; what is there is never changed."""
         made_once = pulumi.ResourceOptions(parent=self, ignore_changes=["data"])
+        called, year = args["daemon"].name, args["year"]
         ca = k8s.core.v1.Secret(
-            f"{name}-ca",
-            metadata={"name": f"{name}-ca", "namespace": namespace, "annotations": _SAME_MANAGER},
-            data=pulumi.Output.secret(_authority(name, args["year"])),
+            f"{unit}-ca",
+            metadata={"name": f"{called}-ca", "namespace": namespace, "annotations": _SAME_MANAGER},
+            data=pulumi.Output.secret(_authority(called, year)),
             opts=made_once,
         )
-        hosts = [f"{name}.{args['namespace']}.svc", f"{name}.{args['namespace']}.svc.cluster.local"]
-        validity = Validity(_start_of(args["year"]), _LIFETIME)
-        of_the_year = f"{name}-{args['year']}"
+        host = f"{called}.{args['namespace']}.svc"
+        hosts = [host, f"{host}.cluster.local"]
+        validity = Validity(_start_of(year), _LIFETIME)
         return k8s.core.v1.Secret(
-            of_the_year,
-            metadata={"name": of_the_year, "namespace": namespace, "annotations": _SAME_MANAGER},
+            f"{unit}-{year}",
+            metadata={
+                "name": f"{called}-{year}",
+                "namespace": namespace,
+                "annotations": _SAME_MANAGER,
+            },
             data=pulumi.Output.secret(
-                ca.data.apply(lambda data: _issue(name, data, hosts, validity))
+                ca.data.apply(lambda data: _issue(called, data, hosts, validity))
             ),
             opts=made_once,
         )
 
     def _network_policy(
-        self, name: str, args: DaemonArgs, namespace: pulumi.Output[str], labels: Mapping[str, str]
+        self, unit: str, args: DaemonArgs, namespace: pulumi.Output[str], labels: Mapping[str, str]
     ) -> None:
         """Let the jobs' namespaces reach the port, and nobody else anything."""
+        daemon = args["daemon"]
         of_jobs: LabelSelectorRequirementArgsDict = {
             "key": "kubernetes.io/metadata.name",
             "operator": "In",
             "values": sorted(args["job_namespaces"]),
         }
         k8s.networking.v1.NetworkPolicy(
-            name,
-            metadata={"name": name, "namespace": namespace},
+            unit,
+            metadata={"name": daemon.name, "namespace": namespace},
             spec={
                 "pod_selector": {"match_labels": labels},
                 "policy_types": ["Ingress"],
                 "ingress": [
                     {
                         "from_": [{"namespace_selector": {"match_expressions": [of_jobs]}}],
-                        "ports": [{"port": args["daemon"].port, "protocol": "TCP"}],
+                        "ports": [{"port": daemon.port, "protocol": "TCP"}],
                     }
                 ],
             },

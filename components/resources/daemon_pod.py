@@ -1,4 +1,4 @@
-"""The pod of a daemon that all jobs of a stack share."""
+"""The pod of a daemon that all jobs of a runner share."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ from components.plan import DaemonPlan, file_key
 _GRACE_SECONDS = 3600
 
 
-def pod_spec(name: str, daemon: DaemonPlan, certificates: pulumi.Input[str]) -> PodSpecArgsDict:
+def pod_spec(daemon: DaemonPlan, certificates: pulumi.Input[str]) -> PodSpecArgsDict:
     """Return the pod's spec; ``certificates`` names the Secret that holds the daemon's."""
     mounts: list[VolumeMountArgsDict] = [
         {"name": "certificates", "mount_path": daemon.certificates_folder, "read_only": True},
@@ -40,7 +40,7 @@ def pod_spec(name: str, daemon: DaemonPlan, certificates: pulumi.Input[str]) -> 
         {
             "name": "files",
             "config_map": {
-                "name": name,
+                "name": daemon.name,
                 "items": [{"key": file_key(path), "path": path} for path in sorted(daemon.files)],
             },
         },
@@ -53,21 +53,19 @@ def pod_spec(name: str, daemon: DaemonPlan, certificates: pulumi.Input[str]) -> 
         ),
     ]
     return {
-        "service_account_name": name,
+        "service_account_name": daemon.name,
         "automount_service_account_token": False,
         "enable_service_links": False,
         "termination_grace_period_seconds": _GRACE_SECONDS,
-        "containers": [_container(name, daemon, mounts)],
+        "containers": [_container(daemon, mounts)],
         "volumes": volumes,
     }
 
 
-def _container(
-    name: str, daemon: DaemonPlan, mounts: list[VolumeMountArgsDict]
-) -> ContainerArgsDict:
+def _container(daemon: DaemonPlan, mounts: list[VolumeMountArgsDict]) -> ContainerArgsDict:
     security = daemon.security
     return {
-        "name": name,
+        "name": daemon.name,
         "image": daemon.image,
         "args": list(daemon.arguments),
         "ports": [{"container_port": daemon.port, "protocol": "TCP"}],

@@ -22,7 +22,7 @@ class TargetArgs(TypedDict):
 
 
 class EnvironmentArgs(TypedDict):
-    """What the stack holds, each mapping by the user's own name.
+    """What the stack holds, each mapping by the user's own name; ``daemons`` by their runners'.
 
     ``preview_account`` is the account of previews, None where there is to be none.
     """
@@ -72,7 +72,7 @@ class Environment(pulumi.ComponentResource):
                     child,
                 )
         daemons = {
-            daemon: Daemon(daemon, wanted, child) for daemon, wanted in args["daemons"].items()
+            runner: Daemon(runner, wanted, child) for runner, wanted in args["daemons"].items()
         }
         runners = {
             runner: Runner(
@@ -82,7 +82,7 @@ class Environment(pulumi.ComponentResource):
                     "manager_namespace": managers.namespace,
                     "targets": targets,
                     "daemon_certificates": (
-                        daemons[spec["plan"].daemon.name].client_certificates
+                        daemons[spec["plan"].daemon_of or runner].client_certificates
                         if spec["plan"].daemon
                         else None
                     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pydantic.alias_generators import to_camel
 from semver import Version
 
-from components.plan import BuildPlan, DaemonPlan
+from components.plan import BuildPlan
 from components.platforms import keeper
 from components.settings.models import Plans, RunnerSettings, Settings
 from components.settings.namespaces import namespace_errors, own_namespaces
@@ -61,16 +61,15 @@ def _chart_errors(runner: RunnerSettings, deployed: str) -> Iterator[tuple[str, 
 
 
 def _daemon_errors(plans: Plans) -> Iterator[tuple[str, str]]:
-    owners: dict[str, tuple[str, DaemonPlan]] = {}
     for name, plan in plans.items():
-        if plan.daemon is None:
+        if not plan.daemon_of:
             continue
-        owner, first = owners.setdefault(plan.daemon.name, (name, plan.daemon))
-        if plan.daemon != first:
+        owner = plans.get(plan.daemon_of)
+        if owner is None or owner.daemon is None or owner.daemon_of:
             yield (
-                f"runners.{name}.strategy",
-                f"needs another {first.name} than runners.{owner}, and a stack has one; give both "
-                "the same options (image and client may differ), or use two stacks",
+                f"runners.{name}.strategy.daemonOf",
+                "must be a runner of this stack that has its own daemon; name one with the "
+                f"strategy {plan.strategy} and without daemonOf, or remove daemonOf",
             )
 
 

@@ -110,7 +110,11 @@ def privilege(plan: BuildPlan) -> str:  # noqa: PLR0911 - one for each kind of p
     if plan.build.privileged:
         return "a privileged job container"
     if plan.daemon:
-        return f"none in jobs; {plan.daemon.name} runs at {plan.daemon.pod_security}"
+        daemon = plan.daemon
+        return (
+            f"none in jobs; {daemon.name} runs at {daemon.pod_security}, and builds in it can read "
+            "each other's secrets"
+        )
     if plan.account_rules:
         return "permission to create any pod in the job namespace"
     if plan.build.seccomp:

@@ -3,6 +3,7 @@
 Each default is written once, in these models, in ``components/site.py`` or in a strategy's options.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -184,9 +185,13 @@ class Settings(Model):
         return Site(cluster=self.cluster, registries=self.registries, mirrors=self.registry_mirrors)
 
     def plans(self) -> Plans:
-        """Make the plan of each runner."""
+        """Make the plan of each runner, with the daemon of the runner that it shares one with."""
         site = self.site
-        return {name: runner.strategy.plan(site) for name, runner in self.runners.items()}
+        plans = {name: runner.strategy.plan(site) for name, runner in self.runners.items()}
+        return {
+            name: dataclasses.replace(plan, daemon=plans.get(plan.daemon_of, plan).daemon)
+            for name, plan in plans.items()
+        }
 
     def job_namespace(self, runner: str) -> str:
         """Return a runner's job namespace, by default named after the stack's and the runner."""
@@ -209,9 +214,9 @@ class Settings(Model):
             )
         ]
 
-    def daemon_namespace(self, daemon: str) -> str:
-        """Return the namespace of a daemon that the runners share."""
-        return f"{self.namespace}-{daemon}"
+    def daemon_namespace(self, runner: str, daemon: str) -> str:
+        """Return the namespace of a runner's own daemon."""
+        return f"{self.namespace}-{runner}-{daemon}"
 
 
 class AcceptedRisks(pydantic.RootModel[dict[str, Reason]]):

@@ -8,10 +8,15 @@ from components.settings.models import Plans, Settings
 
 def own_namespaces(settings: Settings, plans: Plans) -> Mapping[str, str]:
     """What the stack's namespaces are for, but for those of jobs, by name."""
-    daemons = {plan.daemon.name for plan in plans.values() if plan.daemon}
     return {
         settings.namespace: "the managers' namespace",
-        **{settings.daemon_namespace(name): f"the namespace of {name}" for name in daemons},
+        **{
+            settings.daemon_namespace(name, plan.daemon.name): (
+                f"the namespace of the {plan.daemon.name} of runners.{name}"
+            )
+            for name, plan in plans.items()
+            if plan.daemon and not plan.daemon_of
+        },
     }
 
 
@@ -22,6 +27,10 @@ def namespace_errors(settings: Settings, own: Mapping[str, str]) -> Iterator[tup
     """
     yield from _system_namespaces(settings, own)
     owners = dict(own)
+    for namespace, purpose in own.items():
+        if len(namespace) > 63:
+            message = "is longer than 63 characters; shorten the names"
+            yield "namespace", f"{purpose}, {namespace}, {message}"
     for name, target in settings.target_namespaces.items():
         if name in owners:
             yield f"targetNamespaces.{name}", f"is {owners[name]}; use another one"

@@ -1,14 +1,19 @@
-"""BuildKit as a service: one rootless daemon for the stack, and jobs that are mere clients.
+"""BuildKit as a service: one rootless daemon for each runner, and jobs that are mere clients.
 
 Only the daemon's namespace admits what BuildKit needs; job namespaces are restricted. Jobs and
 daemon know each other by certificates of one CA (moby/buildkit:README.md, expose BuildKit as a TCP
 service): without them a ``RUN`` step, which shares the daemon's network, could command it.
+
+A daemon does not keep its builds apart: without a process sandbox their steps have one PID
+namespace and one user (moby/buildkit:docs/rootless.md), so a step can enter the root of another
+one, and any client can ask for all layers and all logs.
 """
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal, final
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from components.plan import BuildPlan, DaemonPlan, EmptyDir, Security
 from components.quantity import Quantity, amount
@@ -33,21 +38,25 @@ from components.strategies.shared import (
     unconfined,
     wait_for,
 )
-from components.types import Image
+from components.types import DnsLabel, Image
 
 _CERTIFICATES = "/etc/image-builds/buildkitd"
 _PORT = 1234
 _TLS = {name: f"{_CERTIFICATES}/{name}.pem" for name in ("ca", "cert", "key")}
 # The image's own default, which its client uses too.
 _SOCKET = "unix:///run/user/1000/buildkit/buildkitd.sock"
+_NOT_APART = (
+    "builds that run at the same time can read each other's secrets and change each other's "
+    "images, and every job can read all layers, logs and build arguments"
+)
 
 
 @final
 class BuildkitService(StrategyOptions):
-    """Build with one rootless BuildKit daemon that the stack's runners share, outside of the jobs.
+    """Build with a rootless BuildKit daemon of the runner, outside of its jobs.
 
-    Jobs need no privileges, so their namespace is at the Pod Security level `restricted`. Runners
-    that use the daemon must give it the same options.
+    Jobs need no privileges, so their namespace is at the Pod Security level `restricted`. The jobs
+    of a runner share its daemon, which does not keep their builds apart.
     """
 
     kind: Literal["buildkit-service"] = "buildkit-service"
@@ -59,13 +68,20 @@ class BuildkitService(StrategyOptions):
     """How much of the layers the daemon's garbage collection keeps. They are on the node's disk and
     are lost with the daemon's pod."""
     resources: Bounds = Bounds()
-    """Requests and limits of the daemon, which does the work of all jobs. By default nothing is
-    requested and nothing is limited."""
+    """Requests and limits of the daemon, which does the work of all jobs of the runner. By default
+    nothing is requested and nothing is limited."""
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the daemon, in place of `Unconfined`, which only the Pod Security
     level `privileged` admits."""
     daemon_image: Image = ROOTLESS
     """The image of the daemon, pinned by a version or a digest. It must end in `-rootless`."""
+    daemon_of: DnsLabel | None = None
+    """Another runner of the stack, whose daemon builds for this one too. By default each runner has
+    its own. The options of the daemon are then those of that runner."""
+    accept_shared_builds: bool = False
+    """Must be `true` with `daemonOf`, to confirm that builds of both runners that run at the same
+    time can read each other's secrets and change each other's images, and that the jobs of both can
+    read all layers, logs and build arguments."""
     image: Image = Field(
         default_factory=lambda given: DOCKER_CLIENT if given.get("client") == "buildx" else ROOTLESS
     )
@@ -111,18 +127,42 @@ class BuildkitService(StrategyOptions):
                 )
             },
             prepare=prepare,
-            node_setup=setup_to_unshare(site.cluster, self.node_profiles),
-            warnings=(
-                "all jobs of the stack share one daemon with its cache, so anyone who can run a "
-                "job can slow down or mislead the builds of others; jobs that must not meet need "
-                "separate stacks",
+            node_setup=(
+                () if self.daemon_of else setup_to_unshare(site.cluster, self.node_profiles)
             ),
+            warnings=(self._warning(),),
             daemon=self._daemon(site),
+            daemon_of=self.daemon_of or "",
+        )
+
+    def _warning(self) -> str:
+        if self.daemon_of:
+            whose = f"its jobs share the daemon of runners.{self.daemon_of} with that runner's jobs"
+            return f"{whose}: {_NOT_APART}; remove daemonOf for its own daemon"
+        return (
+            f"its jobs share one daemon: {_NOT_APART}; jobs that must not meet need different "
+            "runners, each with its own daemon"
         )
 
     def blockers(self, site: Site) -> Iterator[str]:  # noqa: ARG002 - any site will do
-        """Yield why it cannot or must not run there: the daemon needs a rootless image."""
+        """Yield why it cannot or must not run there: the daemon's image, and who shares it."""
         yield from rootful_image(self.daemon_image)
+        if not self.daemon_of:
+            if self.accept_shared_builds:
+                yield (
+                    "accepts shared builds, and has its own daemon; remove "
+                    "acceptSharedBuilds, or name the runner that it shares one with as daemonOf"
+                )
+            return
+        whose = f"the daemon of runners.{self.daemon_of}"
+        if not self.accept_shared_builds:
+            yield (
+                f"shares {whose}, where {_NOT_APART}; remove daemonOf for its own daemon, or "
+                "add acceptSharedBuilds: true to confirm it"
+            )
+        for name in sorted(self.model_fields_set & _OF_THE_DAEMON):
+            key = to_camel(name)
+            yield f"sets {key}, and shares {whose}, which that runner decides; remove {key}"
 
     def _daemon(self, site: Site) -> DaemonPlan:
         security, level = unconfined(1000, self.node_profiles)
@@ -161,6 +201,8 @@ class BuildkitService(StrategyOptions):
         )
 
 
+_OF_THE_DAEMON = {"cache_size", "daemon_image", "node_profiles", "resources"}
+"""The options that are not about jobs."""
 _CREATE = f"""\
 if command -v docker >/dev/null; then
   docker buildx create --use --driver remote "$BUILDKIT_HOST" \\

@@ -18,6 +18,8 @@ from report.inputs.events import DAEMON, RELEASE, RUNNER, USER_RUNNER, Plan, Ste
 from report.tree import Objects, Pair, Tree, entries, identity, inside, texts
 
 _READ = {"get", "list", "watch", "*"}
+_HOST = re.compile(r"://([\w-]+\.[\w-]+)\.svc\b")
+"""Service and namespace in the URL of a Service."""
 
 
 class Subject(NamedTuple):
@@ -86,6 +88,7 @@ def _collect(
         elif item.get("kind") == "NetworkPolicy":
             collected.filtered.add(namespace_of(item))
     _add_runners(collected, side)
+    _add_shared_daemons(collected, plan, side)
     _add_readers(collected, objects)
     _add_holders(collected, objects)
     _add_pod_creators(collected, objects)
@@ -97,8 +100,9 @@ def origin_of(plan: Plan, step: Step) -> Origin:
     runner = plan.ancestor(step, RUNNER)
     if runner:
         return Origin(("runners", runner, "strategy"), runner)
-    if plan.ancestor(step, DAEMON):
-        return Origin(("runners",), None)
+    if owner := plan.ancestor(step, DAEMON):
+        # What jobs are accepted to be, their daemon is not.
+        return Origin(("runners", owner, "strategy"), None)
     target = re.fullmatch(r"target-(.+?)(-pull)?", step.name)
     return Origin(("targetNamespaces", target[1]) if target else ("namespace",), None)
 
@@ -189,6 +193,27 @@ def _add_runners(collected: RiskFacts, side: list[tuple[Step, Tree]]) -> None:
             origin = Origin(("runners", step.name, "registration"), step.name)
             for (kind, name), risks in registration_risks(step.name, inputs):
                 collected.add(Subject(kind, name, ""), risks, origin)
+
+
+def _add_shared_daemons(collected: RiskFacts, plan: Plan, side: list[tuple[Step, Tree]]) -> None:
+    """Add each runner whose jobs build in the daemon of another one.
+
+    Jobs have the address of a daemon's Service, and its component has the name of its runner.
+    """
+    owners = {
+        f"{_name(inputs)}.{namespace_of(inputs)}": plan.ancestor(step, DAEMON)
+        for step, inputs in side
+        if inputs.get("kind") == "Service"
+    }
+    releases = {
+        step.name: parse(inside(inputs, "values")) for step, inputs in side if step.type == RELEASE
+    }
+    for runner, entry in releases.items():
+        used = {owners.get(host) for host in _HOST.findall("\n".join(texts(entry, "environment")))}
+        others = sorted(f"runner {owner}" for owner in used & releases.keys() if owner != runner)
+        namespace = str(inside(entry, "kubernetes").get("namespace"))
+        origin = Origin(("runners", runner, "strategy"), runner)
+        collected.add(Subject("sharedDaemon", f"runner {runner}", namespace), others, origin)
 
 
 def _add_jobs(collected: RiskFacts, runner: str, values: Tree) -> None:

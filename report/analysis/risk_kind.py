@@ -20,6 +20,7 @@ RiskName: TypeAlias = Literal[
     "root",
     "escalation",
     "writableRoot",
+    "sharedDaemon",
     "sharedProcesses",
     "runtime",
     "priority",

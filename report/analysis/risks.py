@@ -7,6 +7,7 @@ has beyond an ordinary container, so a first deployment raises little.
 
 from collections.abc import Iterator, Mapping
 
+from components.strategies import STRATEGIES
 from report.analysis.facts import RiskFacts, Subject, collect
 from report.analysis.risk_kinds import KINDS
 from report.inputs.events import Plan
@@ -111,5 +112,6 @@ def _worst(risks: frozenset[str]) -> frozenset[str]:
 def _acceptance(settings: Tree, runner: str | None) -> str:
     """Return how a runner's strategy accepts its privilege, empty if it does not."""
     strategy = inside(settings, "runners", runner or "", "strategy")
-    said = (key for key, value in strategy.items() if key.startswith("accept") and value is True)
+    known = STRATEGIES.get(str(strategy.get("kind")))
+    said = (key for key in strategy if strategy[key] is True and known and known.acceptance(key))
     return next((f"the strategy has {key}" for key in said), "")

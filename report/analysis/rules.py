@@ -17,7 +17,7 @@ from report.analysis.rule import RULES, Finding, Resource, Rule
 from report.analysis.runner_config import parse
 from report.inputs.events import DAEMON, RELEASE, RUNNER
 from report.redact import SECRET
-from report.tree import Tree, entries, flat, inside
+from report.tree import Tree, entries, flat, identity, inside
 
 NAMESPACE = "kubernetes:core/v1:Namespace"
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
@@ -93,6 +93,26 @@ def find_pod_makers(resource: Resource) -> Iterator[Finding]:
         if creates_pods(verb, re.split("[. ]", what)[0]):
             text = f"{name} lets jobs {permission}, and so create any pod there"
             yield Finding(name, permission, text)
+
+
+@Rule(
+    "no-shared-daemon-in-prod",
+    "major",
+    "remove daemonOf, so that each runner has its own daemon",
+    production=True,
+)
+def find_shared_daemons(resource: Resource) -> Iterator[Finding]:
+    """In production, no two runners build in one daemon, where builds that run at the same time
+    can read each other's secrets and change each other's images.
+    """  # noqa: D205 - one sentence
+    of_a_namespace = "ingress from namespace "
+    jobs = [
+        risk.split()[3] for _, risk in _risks(resource, "reach") if risk.startswith(of_a_namespace)
+    ]
+    if DAEMON in resource.components and len(jobs) > 1:
+        name = identity(resource.inputs)
+        text = f"{name} lets jobs of {' and '.join(jobs)} build in one daemon"
+        yield Finding(name, " ".join(jobs), f"{text}, where they can read each other's secrets")
 
 
 @Rule("no-privileged-job-container", "critical", "use a variant that is not privileged")

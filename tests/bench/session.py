@@ -32,7 +32,7 @@ _ENGINE = "dood"
 _SERVICE = "buildkit-service"
 """Its builds run in a daemon's pod, in a separate namespace."""
 _NAMESPACE = "bench"
-_DAEMONS = f"{_NAMESPACE}-buildkitd"
+_DAEMONS = f"{_NAMESPACE}-{_SERVICE}-buildkitd"
 
 
 class BuildFailedError(Exception):

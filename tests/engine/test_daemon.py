@@ -30,7 +30,7 @@ def _secret(core: Api, namespace: str, name: str) -> dict[str, bytes]:
 def test_it_appears_with_the_strategy_and_goes_with_it(
     site: Site, core: Api, control_plane: ControlPlane
 ) -> None:
-    jobs, own = f"{site.prefix}-builds", f"{site.prefix}-buildkitd"
+    jobs, own = f"{site.prefix}-builds", f"{site.prefix}-builds-buildkitd"
     site.write("kaniko")
     site.up()
     uid = core.read_namespace(jobs).metadata.uid
@@ -59,7 +59,7 @@ def test_a_new_year_brings_other_certificates_of_the_same_ca(
     site: Site, core: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then they stay as they are."""
-    own, jobs = f"{site.prefix}-buildkitd", f"{site.prefix}-builds"
+    own, jobs = f"{site.prefix}-builds-buildkitd", f"{site.prefix}-builds"
     program = site.stack.run
     monkeypatch.setattr(site.stack, "run", in_year(program, 2026))
     site.write(SERVICE)
@@ -72,9 +72,9 @@ def test_a_new_year_brings_other_certificates_of_the_same_ca(
 
     # The jobs' Secret and the daemon change in place; last year's Secret goes at the end.
     assert {kind: _names(urns) for kind, urns in renewed.operations.items()} == {
-        "create": {"Secret::buildkitd-2027"},
-        "update": {"Deployment::buildkitd", "Secret::builds-daemon"},
-        "delete": {"Secret::buildkitd-2026"},
+        "create": {"Secret::builds-buildkitd-2027"},
+        "update": {"Deployment::builds-buildkitd", "Secret::builds-daemon"},
+        "delete": {"Secret::builds-buildkitd-2026"},
     }
     second = _secret(core, jobs, "daemon-certificates")
     server = _secret(core, own, "buildkitd-2027")
@@ -93,7 +93,7 @@ def test_a_client_without_a_certificate_of_the_ca_is_rejected(
     monkeypatch.setattr(site.stack, "run", in_year(site.stack.run, 2026))
     site.write(SERVICE)
     site.up()
-    both = _secret(core, f"{site.prefix}-buildkitd", "buildkitd-2026")
+    both = _secret(core, f"{site.prefix}-builds-buildkitd", "buildkitd-2026")
     client_side = _secret(core, f"{site.prefix}-builds", "daemon-certificates")
     for name, text in {**both, **client_side}.items():
         (tmp_path / name).write_bytes(text)
@@ -104,7 +104,7 @@ def test_a_client_without_a_certificate_of_the_ca_is_rejected(
     job = ssl.create_default_context(cafile=tmp_path / "ca.pem")
     stranger = ssl.create_default_context(cafile=tmp_path / "ca.pem")
     job.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    host = f"buildkitd.{site.prefix}-buildkitd.svc"
+    host = f"buildkitd.{site.prefix}-builds-buildkitd.svc"
 
     _handshake(server, job, host)
     with pytest.raises(ssl.SSLError):
@@ -146,6 +146,35 @@ def test_a_leaked_client_certificate_is_replaced(
     with pytest.raises(InvalidSignature):
         old.verify_directly_issued_by(authority)
     assert site.preview().operations == {}
+
+
+def test_runners_share_a_daemon_and_part_again(site: Site, core: Api) -> None:
+    """Without a replacement of anything that stays."""
+    shared = {"kind": "buildkit-service", "daemonOf": "builds", "acceptSharedBuilds": True}
+    own, more = {"tags": ["build"], "strategy": SERVICE}, {"tags": ["more"], "strategy": SERVICE}
+    site.write(SERVICE, runners={"builds": own, "more": more})
+    site.up()
+    uid = core.read_namespace(f"{site.prefix}-more").metadata.uid
+
+    site.write(SERVICE, runners={"builds": own, "more": {**more, "strategy": shared}})
+    joined = site.up()
+
+    assert {kind: _names(urns) for kind, urns in joined.operations.items() if kind != "delete"} == {
+        "update": {"NetworkPolicy::builds-buildkitd", "Release::more", "Secret::more-daemon"}
+    }
+    certificates = [
+        _secret(core, f"{site.prefix}-{name}", "daemon-certificates") for name in ("builds", "more")
+    ]
+    assert certificates[0] == certificates[1]
+
+    site.write(SERVICE, runners={"builds": own, "more": more})
+    parted = site.up()
+
+    assert _names(parted.operations["update"]) == _names(joined.operations["update"])
+    assert len(parted.operations["create"]) == len(joined.operations["delete"])
+    assert core.read_namespace(f"{site.prefix}-more").metadata.uid == uid
+    others = _secret(core, f"{site.prefix}-more", "daemon-certificates")
+    assert others["ca.pem"] != certificates[0]["ca.pem"]
 
 
 def _handshake(server: ssl.SSLContext, client_side: ssl.SSLContext, host: str) -> None:

@@ -43,7 +43,7 @@ def _plugins(site: Site) -> list[psutil.Process]:
 
 
 # The key of an authority is another in each run, so the next one has another Secret to create.
-@pytest.mark.parametrize("moment", ["Namespace managers", "Secret buildkitd-ca"])
+@pytest.mark.parametrize("moment", ["Namespace managers", "Secret builds-buildkitd-ca"])
 def test_an_up_that_was_killed_is_finished_by_the_next(site: Site, core: Api, moment: str) -> None:
     site.write("buildkit-service" if "buildkitd" in moment else "kaniko")
     with _running(site) as process:

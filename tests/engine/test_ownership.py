@@ -129,7 +129,8 @@ def _registered(site: Site) -> list[Tree]:
 def test_what_others_have_is_refused_and_outlives_the_stack(site: Site, objects: Objects) -> None:
     """Their namespaces, and in a namespace of theirs each object of a stack's name."""
     theirs = f"{site.prefix}-theirs"
-    suffixes = ("", "-apps", "-theirs", "-engine", "-shared", "-pods", "-deploy", "-buildkitd")
+    runners = ("-engine", "-shared", "-pods", "-deploy")
+    suffixes = ("", "-apps", "-theirs", *runners, "-shared-buildkitd")
     namespaces: list[Tree] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{site.prefix}{suffix}"}}
         for suffix in suffixes

@@ -143,7 +143,7 @@ def _lost(rendered: Any, registered: Any, path: str = "runners") -> list[str]:  
 
 
 def test_the_real_runners_pod_is_what_the_plan_promised(jobs: Jobs) -> None:
-    address = f"tcp://buildkitd.{jobs.site.prefix}-buildkitd.svc:1234"
+    address = f"tcp://buildkitd.{jobs.site.prefix}-{jobs.name}-buildkitd.svc:1234"
 
     assert seen(jobs.asked.pod) == promised(jobs.plan(), jobs.name, address)
 

@@ -8,6 +8,7 @@ other. tests/test_switching.py compares all pairs of variants.
 
 import base64
 import dataclasses
+import datetime as dt
 import gzip
 from collections.abc import Iterator
 from itertools import permutations
@@ -38,8 +39,8 @@ PASSWORDS = {
     "registryCredentials__out__password": "PlantedPushPassword",
 }
 LOGINS = {"registry-pull", "registry-push", *(f"gitlab-runner-{name}-token" for name in RUNNERS)}
-# The namespaces that may reach the shared daemon are other ones after each step.
-SHARED = {"update": {"NetworkPolicy buildkitd"}}
+DAEMONS = "-buildkitd"
+"""The end of a namespace that comes and goes with a strategy."""
 RULES = as_manifest(rules(pod_disruption_budget=False))
 STRICTER = {"baseline": "restricted", "privileged": "baseline"}
 
@@ -143,10 +144,11 @@ def _kept(control_plane: ControlPlane, prefix: str) -> set[str]:
                 if secret.metadata.name in LOGINS
             ),
         ]
+    places = {item.metadata.uid: item.metadata.namespace or item.metadata.name for item in items}
     return {
-        item.metadata.uid
-        for item in items
-        if (item.metadata.namespace or item.metadata.name).startswith(prefix)
+        uid
+        for uid, place in places.items()
+        if place.startswith(prefix) and not place.endswith(DAEMONS)
     }
 
 
@@ -166,7 +168,19 @@ def _comes(name: str, old: BuildPlan, new: BuildPlan) -> set[str]:
     return {
         *(files if new.files and not old.files else ()),
         *(role if new.account_rules and not old.account_rules else ()),
-        *({f"Secret {name}-daemon"} if new.daemon and not old.daemon else ()),
+        *(_daemon(name) if new.daemon and not old.daemon else ()),
+    }
+
+
+def _daemon(name: str) -> set[str]:
+    """Return what a runner has for its own daemon."""
+    unit = f"{name}-buildkitd"
+    kinds = ("Namespace", "BuildNamespace", "ConfigMap", "RegistryFiles", "ServiceAccount")
+    return {
+        f"Daemon {name}",
+        f"Secret {name}-daemon",
+        *(f"Secret {unit}-{end}" for end in ("ca", dt.datetime.now(dt.UTC).year)),
+        *(f"{kind} {unit}" for kind in (*kinds, "Service", "Deployment", "NetworkPolicy")),
     }
 
 
@@ -207,7 +221,9 @@ def test_the_pod_of_a_job_is_what_the_plan_promised(
     run = Job(text, RUNNER_VERSIONS[Chart().version], manager).run()
 
     assert (run.error, run.forbidden, run.phase) == ("", [], "Running")
-    assert seen(run.pod) == promised(plan, runner, f"tcp://buildkitd.{prefix}-buildkitd.svc:1234")
+    assert seen(run.pod) == promised(
+        plan, runner, f"tcp://buildkitd.{prefix}-{runner}{DAEMONS}.svc:1234"
+    )
     labels = core.read_namespace(f"{prefix}-{runner}").metadata.labels
     assert labels["pod-security.kubernetes.io/enforce"] == plan.pod_security
 
@@ -241,7 +257,7 @@ def test_a_pod_is_refused_one_level_stricter(
 def test_a_switch_updates_in_place(step: Step) -> None:
     """Only a strategy's own resources come and go."""
     assert "failed" not in step.operations, step.output
-    expected = [SHARED, *(_expected(name, *plans) for name, plans in step.plans.items())]
+    expected = [_expected(name, *plans) for name, plans in step.plans.items()]
 
     assert _named(step.operations) == {
         operation: sorted(name for table in expected for name in table.get(operation, ()))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from components.strategies.buildkit import ROOTLESS
 from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
@@ -101,18 +102,16 @@ def _said(trace: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w ]+): (yes|no)$", trace, re.MULTILINE))
 
 
-def test_the_shared_daemon_obeys_only_certificates_of_the_stack(
-    runner: Callable[..., Runner],
-) -> None:
+def test_a_daemon_obeys_only_the_certificates_of_its_runner(runner: Callable[..., Runner]) -> None:
     """Without a network plugin that enforces policies, nothing else stops the others."""
-    address = "tcp://buildkitd.node-buildkitd.svc:1234"
+    address = "tcp://buildkitd.node-buildkit-service-buildkitd.svc:1234"
     authority = "--tlscacert=/etc/image-builds/buildkitd/ca.pem"
     own = textwrap.dedent("""\
         cd /tmp && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=client \
           -keyout key.pem -out cert.pem 2>/dev/null
     """)
     tries = {
-        "with one of the stack": f"buildctl --addr={address} $BUILDKIT_FLAGS debug workers",
+        "with those of its runner": f"buildctl --addr={address} $BUILDKIT_FLAGS debug workers",
         "without one": f"buildctl --addr={address} {authority} debug workers",
         "with its own": f"buildctl --addr={address} {authority} --tlscert=/tmp/cert.pem "
         "--tlskey=/tmp/key.pem debug workers",
@@ -125,14 +124,24 @@ def test_the_shared_daemon_obeys_only_certificates_of_the_stack(
             for what, command in tries.items()
         ),
     ]
+    of_another = f"buildctl --addr={address} --tlsdir=/etc/image-builds/buildkitd debug workers"
 
     inside = runner("buildkit-service").run(Pipeline(script=script, files={}))
     outside = runner("buildkit").run(Pipeline(script=[script[-1]], files={}))
+    beside = runner("buildkit-service-buildx").run(
+        Pipeline(
+            script=[f"{of_another} && echo 'of another: yes' || echo 'of another: no'"],
+            files={},
+            image=ROOTLESS,
+        )
+    )
 
     assert _said(inside.trace) == {
-        "with one of the stack": "yes",
+        "with those of its runner": "yes",
         "without one": "no",
         "with its own": "no",
         "in plain": "no",
     }
     assert _said(outside.trace) == {"in plain": "no"}
+    assert _said(beside.trace) == {"of another": "no"}
+    assert "certificate" in beside.trace

@@ -179,15 +179,17 @@ class TestReport:
 
     def test_an_opened_network_policy_raises_the_risk(self, clone: Clone) -> None:
         clone.start_with(SERVICE)
-        second = {"tags": ["second"], "strategy": "buildkit-service", "registration": "token"}
+        shared = {"kind": "buildkit-service", "daemonOf": "main", "acceptSharedBuilds": True}
+        second = {"tags": ["second"], "strategy": shared, "registration": "token"}
         clone.write({**SERVICE, "runners.second": second})
 
         report = _report()
 
         assert report.unaccepted == (
-            "reach/NetworkPolicy-builds-buildkitd/buildkitd/ingress-from-namespace-builds-second-on-port-1234",
+            "reach/NetworkPolicy-builds-main-buildkitd/buildkitd/ingress-from-namespace-builds-second-on-port-1234",
+            "sharedDaemon/runner-second/runner-main",
         )
-        assert ("update", "NetworkPolicy", "buildkitd") in _resources(report)
+        assert ("update", "NetworkPolicy", "main-buildkitd") in _resources(report)
 
     def test_a_daemon_is_compared_with_all_that_it_has(self, clone: Clone) -> None:
         clone.start_with(SERVICE)
@@ -198,7 +200,7 @@ class TestReport:
 
         # Its certificates are made anew by each run of the program, and stay as they are.
         assert {name for kind, name in _kinds(found) if kind == "Secret"} == set()
-        assert {("ConfigMap", "buildkitd"), ("Deployment", "buildkitd")} <= _kinds(found)
+        assert {("ConfigMap", "main-buildkitd"), ("Deployment", "main-buildkitd")} <= _kinds(found)
 
     def test_a_target_namespace_of_others_is_not_the_stacks(self, clone: Clone) -> None:
         clone.write({"targetNamespaces.apps.create": False})

@@ -66,6 +66,19 @@ def pod(image: str) -> Resource:
     return Resource("kubernetes:apps/v1:Deployment", "d", frozenset({DAEMON}), inputs)
 
 
+def admitting(*namespaces: str) -> Resource:
+    """The policy of a daemon that lets jobs in from these namespaces."""
+    selected = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [*namespaces]}
+    peers = [{"namespaceSelector": {"matchExpressions": [selected]}}]
+    inputs = {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "buildkitd", "namespace": "ns-builds-buildkitd"},
+        "spec": {"policyTypes": ["Ingress"], "ingress": [{"from": peers}]},
+    }
+    kind = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+    return Resource(kind, "builds-buildkitd", frozenset({DAEMON}), inputs)
+
+
 def patched(patch: dict[str, Any], **kubernetes: Any) -> Resource:  # noqa: ANN401 - TOML
     """A runner's release whose jobs' pods are patched."""
     return jobs(pod_spec=[{"patch": json.dumps(patch)}], **kubernetes)
@@ -123,6 +136,15 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             "Role ns/builds.apps lets jobs create cronjobs.batch, and so create any pod there",
             role("builds.apps", "create", "cronjobs", "batch", level="restricted"),
         ),
+    ],
+    "no-shared-daemon-in-prod": [
+        (
+            "prod",
+            admitting("ns-builds", "ns-more"),
+            "NetworkPolicy ns-builds-buildkitd/buildkitd lets jobs of ns-builds and ns-more build "
+            "in one daemon, where they can read each other's secrets",
+            admitting("ns-builds"),
+        )
     ],
     "no-privileged-job-container": [
         (

@@ -21,6 +21,7 @@ LONG = "r" * 40
     [
         (f"namespace: {'n' * 60}", f"{MAIN}.jobNamespace", "shorten"),
         (f"namespace: n, runners: {{{LONG}: {{tags: [x]}}}}", f"runners.{LONG}", "shorten"),
+        (f"namespace: {'n' * 50}, {SERVICE}", "namespace", "shorten the names"),
         ("runners.main.jobNamespace: builds", f"{MAIN}.jobNamespace", "give each its own"),
         ("runners.main.jobNamespace: apps", f"{MAIN}.jobNamespace", "give each its own"),
         (
@@ -34,14 +35,14 @@ LONG = "r" * 40
             "give each its own",
         ),
         (
-            f"{SERVICE}, runners.main.jobNamespace: builds-buildkitd",
+            f"{SERVICE}, runners.main.jobNamespace: builds-main-buildkitd",
             f"{MAIN}.jobNamespace",
             "give each its own",
         ),
         ("targetNamespaces: {builds: {}}", "targetNamespaces.builds", "use another one"),
         (
-            f"{SERVICE}, targetNamespaces: {{builds-buildkitd: {{}}}}",
-            "targetNamespaces.builds-buildkitd",
+            f"{SERVICE}, targetNamespaces: {{builds-main-buildkitd: {{}}}}",
+            "targetNamespaces.builds-main-buildkitd",
             "use another one",
         ),
     ],
@@ -105,11 +106,23 @@ def test_only_a_created_namespace_can_be_deleted() -> None:
             f"{MAIN}.environment.BUILDKITD_FLAGS",
             "which reach the daemon",
         ),
-        (
-            f"{SERVICE}, runners.other: {{tags: [x], strategy: {{kind: buildkit-service, "
-            "cacheSize: 1Gi}}",
-            "runners.other.strategy",
-            "use two stacks",
+        *(
+            (
+                f"{SERVICE}, runners.other: {{tags: [x], strategy: {{kind: buildkit-service, "
+                f"acceptSharedBuilds: true, daemonOf: {owner}}}}}{more}",
+                "runners.other.strategy.daemonOf",
+                "has its own daemon; name one with the strategy buildkit-service",
+            )
+            for owner, more in (
+                ("nobody", ""),
+                ("other", ""),
+                ("third", ", runners.third: {tags: [y], strategy: kaniko}"),
+                (
+                    "third",
+                    ", runners.third: {tags: [y], strategy: {kind: buildkit-service, "
+                    "acceptSharedBuilds: true, daemonOf: main}}",
+                ),
+            )
         ),
         (
             "runners.main.strategy: {kind: dind, acceptPrivileged: true}, "

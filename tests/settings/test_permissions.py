@@ -75,7 +75,7 @@ def test_a_rule_has_three_keys() -> None:
         ("builds-main", "", "logins of others; deploy to"),
         ("kube-system", ", targetNamespaces.kube-system: {}", "a namespace of your own"),
         (
-            "builds-buildkitd",
+            "builds-other-buildkitd",
             ", runners.other: {tags: [x], strategy: buildkit-service}",
             "where a job could take over",
         ),

@@ -4,7 +4,7 @@ import pytest
 
 from components.settings.load import load
 from tests.support.configured import SECRETS, configure
-from tests.support.rejections import assert_rejected, change
+from tests.support.rejections import assert_rejected, assert_says, change, reject
 
 STRATEGY = "runners.main.strategy"
 DOOD = "{kind: dood, acceptNodeRoot: true}"
@@ -14,6 +14,8 @@ ROOTFUL = "{kind: buildkit, variant: rootful, hostUsers: false}"
 PRIVILEGED = "{kind: buildkit, variant: privileged, acceptPrivileged: true}"
 BUILDAH = "{kind: buildah, variant: privileged, acceptPrivileged: true}"
 UNTRUSTED = "cluster.nodes.trusted: false"
+OTHER = "runners.other: {tags: [x], strategy: buildkit-service}"
+IMAGE = "daemonImage: 'moby/buildkit:v1-rootless'"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,7 @@ def test_an_option_is_confirmed_or_allowed(strategy: str, key: str, advice: str)
         (f"{PRIVILEGED[:-1]}, image: 'moby/buildkit:v1-rootless'}}", "without -rootless"),
         ("{kind: buildkit, acceptPrivileged: true}", "remove acceptPrivileged"),
         ("{kind: buildkit-service, daemonImage: 'moby/buildkit:v1'}", "ends in -rootless"),
+        ("{kind: buildkit-service, acceptSharedBuilds: true}", "remove acceptSharedBuilds, or"),
         (f"{BUILDX[:-1]}, daemonImage: 'moby/buildkit:v1'}}", "ends in -rootless"),
         (f"{DIND[:-1]}, variant: rootless, daemonImage: 'docker:29-dind'}}", "-dind-rootless"),
         (f"{DIND[:-1]}, daemonImage: 'docker:29-dind-rootless'}}", "-dind-rootless"),
@@ -59,6 +62,32 @@ def test_an_option_is_confirmed_or_allowed(strategy: str, key: str, advice: str)
 )
 def test_options_that_contradict_each_other_are_rejected(strategy: str, advice: str) -> None:
     assert_rejected(change(f"{STRATEGY}: {strategy}"), STRATEGY, advice)
+
+
+def test_a_daemon_is_shared_only_with_an_acceptance() -> None:
+    """The message says what that means, and both ways out."""
+    shared = "{kind: buildkit-service, daemonOf: other}"
+    settings = change(f"{STRATEGY}: {shared}, {OTHER}")
+    configure(settings, SECRETS)
+
+    lines = reject()
+
+    for advice in (
+        "read each other's secrets and change each other's images",
+        "read all layers, logs and build arguments",
+        "remove daemonOf for its own daemon, or add acceptSharedBuilds: true",
+    ):
+        assert_says(lines, STRATEGY, advice)
+
+
+@pytest.mark.parametrize(
+    "option", ["cacheSize: 1Gi", "resources: {}", "nodeProfiles: {seccomp: a, appArmor: a}", IMAGE]
+)
+def test_a_shared_daemon_has_the_options_of_its_runner(option: str) -> None:
+    key = option.partition(":")[0]
+    shared = f"{{kind: buildkit-service, daemonOf: other, acceptSharedBuilds: true, {option}}}"
+
+    assert_rejected(change(f"{STRATEGY}: {shared}, {OTHER}"), STRATEGY, f"remove {key}")
 
 
 @pytest.mark.parametrize(

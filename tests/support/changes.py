@@ -150,6 +150,7 @@ _ONLY_BUILDS = {f"runners.{name}": MISSING for name in _RUNNERS if name != "buil
 _NEWER = {"chart.version": "0.88.0"}
 _DOOD_ALONE = {**_ONLY_BUILDS, "runners.builds.strategy": STRATEGIES["dood"]}
 _PERMISSIONS = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}]
+_SHARED = {"kind": "buildkit-service", "daemonOf": "shared", "acceptSharedBuilds": True}
 _MORE = {"tags": ["more"], "strategy": "kaniko", "resources": _LIMITS}
 
 NEWER_CHART = "charts/newer"
@@ -167,6 +168,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     "kaniko-to-buildkit-profiles": (_builds_with("buildkit-profiles"), CHANGES),
     "kaniko-to-buildkit-service": (_builds_with("buildkit-service"), RISK_RAISED),
     "kaniko-to-buildkit-service-buildx": (_builds_with("buildkit-service-buildx"), RISK_RAISED),
+    "kaniko-to-a-shared-daemon": (_strategy("builds", _SHARED), RISK_RAISED),
     "kaniko-to-buildx": (_builds_with("buildx"), RISK_RAISED),
     "kaniko-to-deploy": (
         _strategy("builds", {"kind": "deploy", "permissions": {"site-apps": _PERMISSIONS}}),
@@ -243,11 +245,11 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
         RISK_RAISED,
     ),
     "image-unpinned-by-a-transform": (
-        Change(transforms={("Deployment", "buildkitd"): _unpinned}),
+        Change(transforms={("Deployment", "shared-buildkitd"): _unpinned}),
         RISK_RAISED,
     ),
     "policy-opened-by-a-transform": (
-        Change(transforms={("NetworkPolicy", "buildkitd"): _open}),
+        Change(transforms={("NetworkPolicy", "shared-buildkitd"): _open}),
         RISK_RAISED,
     ),
     "managers-at-baseline-by-a-transform": (
@@ -256,6 +258,22 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     ),
     "privileged-jobs-by-a-transform": (
         Change(transforms={("Release", "builds"): _manager_as_root}),
+        RISK_RAISED,
+    ),
+    "shared-daemon-in-prod": (
+        Change(
+            before={
+                "runners.builds.strategy": _SHARED,
+                "runners.boxed": MISSING,
+                "runners.engine": MISSING,
+            },
+            after={
+                "runners.builds.strategy": _SHARED,
+                "runners.boxed": MISSING,
+                "runners.engine": MISSING,
+            },
+            environment="prod",
+        ),
         RISK_RAISED,
     ),
     "dood-in-prod": (

@@ -36,6 +36,14 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         "{name} no longer listens on port {risk} of the node",
         "a port of the node is open to all that reach the node, past network policies",
     ),
+    "sharedDaemon": RiskKind(
+        "major",
+        "{name} builds in the daemon of {risk}",
+        "{name} no longer builds in the daemon of {risk}",
+        "builds that run there at the same time can read each other's secrets and change each "
+        "other's images, and jobs of both can read all layers, logs and build arguments",
+        of_the_job=False,
+    ),
     "sharedProcesses": RiskKind(
         "major",
         "the containers of {name} see each other's processes",

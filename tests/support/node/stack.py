@@ -16,6 +16,9 @@ from tests.support.configured import SETTINGS, STRATEGIES
 
 MANAGERS = "node"
 APPS = "node-apps"
+SHARING = "sharing"
+"""The runner whose builds are in the daemon of another one."""
+_SHARED = {"kind": "buildkit-service", "acceptSharedBuilds": True}
 
 
 @dataclasses.dataclass
@@ -44,11 +47,12 @@ class NodeStack:
 
 
 def stack_settings(node: Node) -> dict[str, Any]:
-    """Return a stack with each variant, a runner with little memory, and one that changes."""
+    """Return a stack with each variant, and runners that have little memory, change, or share."""
     certificate = node.registries.certificate
     runners: dict[str, Any] = {name: {"strategy": entry} for name, entry in STRATEGIES.items()} | {
         "small": {"strategy": "kaniko"},
         "switching": {"strategy": "kaniko"},
+        SHARING: {"strategy": {**_SHARED, "daemonOf": "buildkit-service"}},
     }
     # So that six jobs at once find room on a node with two processors.
     little: dict[str, Any] = {"requests": {"cpu": "50m"}}
