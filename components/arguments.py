@@ -37,6 +37,7 @@ def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
     settings, secrets = stack.settings, stack.secrets
     return {
         "namespace": settings.namespace,
+        "egress": settings.network.egress,
         "preview_account": "reviewer" if settings.preview_account else None,
         "targets": {
             name: {
@@ -151,6 +152,8 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "gitlab_certificates": _gitlab_certificates(settings),
         "chart": _chart(settings),
         "concurrent": runner.concurrent,
+        "egress": settings.network.egress,
+        "daemon_namespace": _daemon_namespace(name, settings, plan),
         "config_toml": render(plan, runner, names, _address(name, settings, plan)),
     }
 
@@ -160,8 +163,14 @@ def _address(runner: str, settings: Settings, plan: BuildPlan) -> dict[str, str]
     daemon = plan.daemon
     if not daemon:
         return {}
-    namespace = settings.daemon_namespace(plan.daemon_of or runner, daemon.name)
-    return {daemon.address: f"tcp://{daemon.name}.{namespace}.svc:{daemon.port}"}
+    host = f"{daemon.name}.{_daemon_namespace(runner, settings, plan)}.svc"
+    return {daemon.address: f"tcp://{host}:{daemon.port}"}
+
+
+def _daemon_namespace(runner: str, settings: Settings, plan: BuildPlan) -> str | None:
+    """The namespace of the daemon that a runner's jobs use, if they have one."""
+    owner = plan.daemon_of or runner
+    return settings.daemon_namespace(owner, plan.daemon.name) if plan.daemon else None
 
 
 def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
@@ -171,6 +180,7 @@ def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
         owner: {
             "namespace": settings.daemon_namespace(owner, plan.daemon.name),
             "daemon": plan.daemon,
+            "egress": settings.network.egress,
             "job_namespaces": [
                 settings.job_namespace(runner)
                 for runner, other in stack.plans.items()

@@ -484,6 +484,7 @@ class TestTree:
         "Environment test": "Stack image-builds-test",
         "BuildNamespace managers": "Environment test",
         "Namespace managers": "BuildNamespace managers",
+        "NetworkPolicy managers": "Environment test",
         "BuildNamespace target-apps": "Environment test",
         "Namespace target-apps": "BuildNamespace target-apps",
         "RegistryLogin target-apps-pull": "Environment test",
@@ -491,6 +492,7 @@ class TestTree:
         "Runner main": "Environment test",
         "BuildNamespace main-jobs": "Runner main",
         "Namespace main-jobs": "BuildNamespace main-jobs",
+        "NetworkPolicy main-jobs": "Runner main",
         "Access main": "Runner main",
         "ServiceAccount main-manager": "Access main",
         "ServiceAccount main-job": "Access main",
@@ -541,6 +543,7 @@ class TestTree:
         assert {_short(urn) for urn in release.dependencies} >= {
             "RoleBinding main-manager",
             "ServiceAccount main-job",
+            "NetworkPolicy main-jobs",
             "Secret main-pull",
             "Secret main-push",
             "ConfigMap main-files",

@@ -32,7 +32,7 @@ def test_strategies_differ_in_files_daemon_and_permissions_only() -> None:
     every = {name: {item.urn for item in _run(strategy)} for name, strategy in STRATEGIES.items()}
 
     kaniko = every["kaniko"]
-    assert len(kaniko) == 24
+    assert len(kaniko) == 26
     assert {urn for urns in every.values() for urn in kaniko - urns} == set()
     extra = {
         name: {urn.rpartition("::")[2] for urn in urns - kaniko} for name, urns in every.items()

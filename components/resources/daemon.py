@@ -16,11 +16,14 @@ from typing import TypedDict
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import LabelSelectorRequirementArgsDict
+from pulumi_kubernetes.networking.v1 import NetworkPolicyIngressRuleArgsDict
 
+from components.network.egress import Egress
 from components.plan import DaemonPlan
 from components.resources.certificates import KeyPair, Validity, authority, issue
 from components.resources.daemon_pod import pod_spec
 from components.resources.namespace import BuildNamespace
+from components.resources.network import network_policy
 from components.resources.registry import RegistryFiles
 
 _CA_LIFETIME = dt.timedelta(days=30 * 365)
@@ -32,10 +35,14 @@ _SAME_MANAGER = {"pulumi.com/patchFieldManager": "image-builds"}
 
 
 class DaemonArgs(TypedDict):
-    """What runs, where, for the jobs of which namespaces, and the year of its certificates."""
+    """What runs, where, for the jobs of which namespaces, and the year of its certificates.
+
+    ``egress`` is what its builds may reach.
+    """
 
     namespace: str
     daemon: DaemonPlan
+    egress: Egress
     job_namespaces: Sequence[str]
     year: int
 
@@ -75,7 +82,7 @@ class Daemon(pulumi.ComponentResource):
             opts=child,
         )
         labels = {"app.kubernetes.io/name": called}
-        self._network_policy(unit, args, namespace, labels)
+        policy = self._network_policy(unit, args, namespace)
         k8s.core.v1.Service(
             unit,
             metadata={"name": called, "namespace": namespace},
@@ -104,7 +111,7 @@ class Daemon(pulumi.ComponentResource):
                     ),
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[files, account]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[files, account, policy]),
         )
         self.client_certificates = pulumi.Output.all(certificates.data, deployment.id).apply(
             lambda known: {
@@ -144,8 +151,8 @@ class Daemon(pulumi.ComponentResource):
         )
 
     def _network_policy(
-        self, unit: str, args: DaemonArgs, namespace: pulumi.Output[str], labels: Mapping[str, str]
-    ) -> None:
+        self, unit: str, args: DaemonArgs, namespace: pulumi.Output[str]
+    ) -> pulumi.Resource:
         """Let the jobs' namespaces reach the port, and nobody else anything."""
         daemon = args["daemon"]
         of_jobs: LabelSelectorRequirementArgsDict = {
@@ -153,20 +160,13 @@ class Daemon(pulumi.ComponentResource):
             "operator": "In",
             "values": sorted(args["job_namespaces"]),
         }
-        k8s.networking.v1.NetworkPolicy(
-            unit,
-            metadata={"name": daemon.name, "namespace": namespace},
-            spec={
-                "pod_selector": {"match_labels": labels},
-                "policy_types": ["Ingress"],
-                "ingress": [
-                    {
-                        "from_": [{"namespace_selector": {"match_expressions": [of_jobs]}}],
-                        "ports": [{"port": daemon.port, "protocol": "TCP"}],
-                    }
-                ],
-            },
-            opts=pulumi.ResourceOptions(parent=self),
+        admitted: NetworkPolicyIngressRuleArgsDict = {
+            "from_": [{"namespace_selector": {"match_expressions": [of_jobs]}}],
+            "ports": [{"port": daemon.port, "protocol": "TCP"}],
+        }
+        child = pulumi.ResourceOptions(parent=self)
+        return network_policy(
+            unit, daemon.name, namespace, args["egress"], child, ingress=[admitted]
         )
 
 

@@ -5,8 +5,10 @@ from typing import TypedDict
 
 import pulumi
 
+from components.network.egress import Egress
 from components.resources.daemon import Daemon, DaemonArgs
 from components.resources.namespace import BuildNamespace
+from components.resources.network import network_policy, of_managers
 from components.resources.preview_account import Reviewer
 from components.resources.registry import Login, RegistryLogin
 from components.resources.runner import Runner, RunnerSpec
@@ -28,6 +30,7 @@ class EnvironmentArgs(TypedDict):
     """
 
     namespace: str
+    egress: Egress
     preview_account: str | None
     targets: Mapping[str, TargetArgs]
     pull_secret: str
@@ -48,6 +51,9 @@ class Environment(pulumi.ComponentResource):
             "managers",
             {"namespace": args["namespace"], "pod_security": "restricted", "keep": False},
             child,
+        )
+        network_policy(
+            "managers", "managers", managers.namespace, of_managers(args["egress"]), child
         )
         targets: dict[str, pulumi.Input[str]] = {}
         for target, wanted in args["targets"].items():

@@ -12,9 +12,11 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.network.egress import Egress
 from components.plan import BuildPlan, PodSecurity, RunnerNames
 from components.resources.access import Access
 from components.resources.namespace import BuildNamespace
+from components.resources.network import network_policy
 from components.resources.registration import Registration, RegistrationArgs
 from components.resources.registry import Login, RegistryFiles, RegistryLogin
 
@@ -30,6 +32,7 @@ class ChartArgs(TypedDict):
 class RunnerSpec(TypedDict):
     """What a stack file decides of one runner, and the plan of its jobs.
 
+    ``egress`` is what its jobs may reach, with the daemon in ``daemon_namespace`` if they use one.
     ``levels`` are the Pod Security levels of the target namespaces that the stack creates.
     """
 
@@ -45,6 +48,8 @@ class RunnerSpec(TypedDict):
     gitlab_certificates: Mapping[str, str]
     chart: ChartArgs
     concurrent: int
+    egress: Egress
+    daemon_namespace: str | None
     config_toml: str
 
 
@@ -96,7 +101,15 @@ class Runner(pulumi.ComponentResource):
             },
             child,
         )
-        needed = self._registries(name, args, jobs.namespace)
+        policy = network_policy(
+            f"{name}-jobs",
+            "jobs",
+            jobs.namespace,
+            spec["egress"],
+            child,
+            daemon=spec["daemon_namespace"],
+        )
+        needed = [policy, *self._registries(name, args, jobs.namespace)]
         registration = Registration(name, spec["registration"], child)
         self._release(name, args, access, registration.token, needed)
         self.job_namespace = jobs.namespace

@@ -4,6 +4,7 @@ Pure: from checked models to (path, message) pairs, all of them, so that they ar
 """
 
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from pydantic.alias_generators import to_camel
 from semver import Version
@@ -47,6 +48,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
     yield from _tag_errors(settings)
     yield from namespace_errors(settings, own)
     yield from _registry_errors(settings)
+    yield from _network_errors(settings)
 
 
 def _chart_errors(runner: RunnerSettings, deployed: str) -> Iterator[tuple[str, str]]:
@@ -148,3 +150,25 @@ def _registry_errors(settings: Settings) -> Iterator[tuple[str, str]]:
             message = "so only one's settings would hold; merge the two"
             yield f"registries[{index}].host", f"names {registry.host} a second time, {message}"
         seen.add(registry.host)
+
+
+def _network_errors(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each address that jobs need and network policies would close; names are not known."""
+    hosts = {
+        "gitlab.url": urlsplit(settings.gitlab.url).hostname or "",
+        **{
+            f"registries[{index}].host": registry.host.partition(":")[0]
+            for index, registry in enumerate(settings.registries)
+        },
+        **{
+            f"registryMirrors[{index}]": host.partition(":")[0]
+            for index, host in enumerate(settings.registry_mirrors)
+        },
+    }
+    for path, host in hosts.items():
+        if not settings.network.egress.reaches(host):
+            yield (
+                path,
+                f"is at {host}, which network.egress keeps jobs from; add it to "
+                "network.egress.allow",
+            )

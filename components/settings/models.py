@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import AfterValidator, Field
 
+from components.network.egress import Network
 from components.plan import BuildPlan
 from components.settings.registration import AnyRegistration, TokenRegistration
 from components.site import Cluster, Registry, Resources, Site
@@ -170,6 +171,8 @@ class Settings(Model):
     registry_mirrors: list[RegistryHost] = Field(default_factory=list[str])
     """Mirrors of Docker Hub, tried in this order, as `host` or `host:port`. They avoid its limit of
     pulls; a mirror with a private CA or plain HTTP also needs an entry in `registries`."""
+    network: Network = Network()
+    """What network policies allow the pods of jobs, managers and BuildKit daemons."""
     target_namespaces: dict[DnsLabel, TargetNamespace] = Field(
         default_factory=dict[str, TargetNamespace]
     )

@@ -52,7 +52,9 @@ def literal_program(deployment: Mapping[str, Any], file: Path) -> None:
 def _class(kind: str) -> str:
     group, version_and_kind = kind.removeprefix("kubernetes:").split("/", 1)
     version, name = version_and_kind.split(":")
-    return f"{group.removesuffix('.authorization.k8s.io').removesuffix('.sh')}.{version}.{name}"
+    for end in (".k8s.io", ".authorization", ".sh"):
+        group = group.removesuffix(end)
+    return f"{group}.{version}.{name}"
 
 
 def _inputs(resource: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ Only objects count, never the name of a strategy. What a risk weighs is in ``ris
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from components.network.addresses import CLASSES, classes_of, kind_of
 from report.analysis.pods.containers import RisksOf, digest
 from report.analysis.pods.pod import cloud_risks, pod_risks
 from report.tree import Tree, entries, identity, inside, texts
@@ -39,6 +40,9 @@ _OF_THE_CLUSTER = {
 }
 # What lets traffic into the cluster by a host name.
 _ROUTES = {"GRPCRoute", "Gateway", "HTTPRoute", "Ingress", "Route", "TCPRoute", "TLSRoute"}
+_NAME = "kubernetes.io/metadata.name"
+_ALL_PODS = "pods of all namespaces"
+_ALL_OF_EGRESS = (*CLASSES, _ALL_PODS)
 _OF_THE_NETWORK = {"EndpointSlice", "Endpoints", "NetworkPolicy", "Service", *_ROUTES}
 
 
@@ -149,20 +153,54 @@ def _reach(spec: Tree) -> Iterator[str]:
     for kind, side in _DIRECTIONS:
         direction = kind.lower()
         for rule in entries(spec, direction):
-            ports = ", ".join(str(port.get("port", "all")) for port in entries(rule, "ports"))
+            ports = ", ".join(map(_port, entries(rule, "ports")))
             suffix = f" on port {ports}" if ports else ""
             for peer in entries(rule, side) or [{}]:
-                yield from (f"{direction} {side} {label}{suffix}" for label in _peers(peer))
+                # Named by what is open, since another policy may open all but one of it.
+                opened = (
+                    _ALL_OF_EGRESS if kind == "Egress" and not (peer or ports) else _peers(peer)
+                )
+                yield from (f"{direction} {side} {label}{suffix}" for label in opened)
+
+
+def _port(port: Tree) -> str:
+    protocol = port.get("protocol", "TCP")
+    return f"{port.get('port', 'all')}{'' if protocol == 'TCP' else f'/{protocol}'}"
 
 
 def _peers(peer: Tree) -> Iterator[str]:
     """Yield the names of a peer, one for each namespace if it lists namespaces."""
-    selected = entries(inside(peer, "namespaceSelector"), "matchExpressions")
+    namespaces, block = inside(peer, "namespaceSelector"), inside(peer, "ipBlock")
+    labels = inside(namespaces, "matchLabels")
+    selected = entries(namespaces, "matchExpressions")
     kinds = [(item.get("key"), item.get("operator")) for item in selected]
-    if len(peer) == 1 and kinds == [("kubernetes.io/metadata.name", "In")]:
+    if block:
+        cidr, without = str(block.get("cidr")), texts(block, "except")
+        apart = f" without {', '.join(without)}" if without else ""
+        yield from classes_of(cidr, without) or (f"addresses {cidr}{apart}",)
+    elif len(peer) == 1 and kinds == [(_NAME, "In")]:
         yield from (f"namespace {value}" for value in texts(selected[0], "values"))
+    elif len(peer) == 1 and [*namespaces, *labels] == ["matchLabels", _NAME]:
+        yield f"namespace {labels[_NAME]}"
+    elif [*peer] == ["namespaceSelector"] and not namespaces:
+        yield _ALL_PODS
     else:
         yield json.dumps(peer, sort_keys=True) if peer else "everywhere"
+
+
+def is_allowed(risk: str, known: Collection[str]) -> bool:
+    """Whether a policy that allows what is known allows a peer too, by the names of both."""
+    base = risk.partition(" on port ")[0]
+    direction, side, *rest = base.split(" ", 3)
+    way = f"{direction} {side}"
+    if {f"{way} {item}" for item in _ALL_OF_EGRESS} <= {*known}:
+        return True
+    wider = {base, f"{way} everywhere"}
+    if rest[:1] == ["namespace"]:
+        wider.add(f"{way} {_ALL_PODS}")
+    elif rest[:1] == ["addresses"] and " " not in rest[1]:
+        wider.add(f"{way} {kind_of(rest[1])}")
+    return not wider.isdisjoint(known)
 
 
 def _unfiltered(spec: Tree) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from components.strategies import STRATEGIES
 from report.analysis.facts import RiskFacts, Subject, collect
+from report.analysis.kubernetes import is_allowed
 from report.analysis.risk_kinds import KINDS
 from report.inputs.events import Plan
 from report.model import Direction, RiskChange, RiskSeverity
@@ -87,7 +88,11 @@ def _compare(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
     if before is None:
         return Pair(_NOTHING, _worst(after - _expected(subject, after, namespaces)))
     raised = _NOTHING if kind.widest in before else after - before
-    return Pair(before - after, _worst(raised))
+    lowered = before - after
+    if subject.kind == "reach":
+        raised = frozenset(risk for risk in raised if not is_allowed(risk, before))
+        lowered = frozenset(risk for risk in lowered if not is_allowed(risk, after))
+    return Pair(lowered, _worst(raised))
 
 
 def _expected(

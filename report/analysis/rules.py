@@ -8,6 +8,7 @@ environment of the pack has only the packages that are imported here.
 import re
 from collections.abc import Iterator
 
+from components.network.addresses import METADATA_NAME
 from components.workloads import LEVEL, creates_pods
 from report.analysis.kubernetes import ENFORCE, object_risks, objects_of
 from report.analysis.pods.containers import container_risks
@@ -113,6 +114,22 @@ def find_shared_daemons(resource: Resource) -> Iterator[Finding]:
         name = identity(resource.inputs)
         text = f"{name} lets jobs of {' and '.join(jobs)} build in one daemon"
         yield Finding(name, " ".join(jobs), f"{text}, where they can read each other's secrets")
+
+
+@Rule(
+    "no-metadata-in-prod",
+    "major",
+    "remove network.egress.metadata; accept it where jobs need the identity of their node",
+    production=True,
+    key=(),
+)
+def find_open_metadata(resource: Resource) -> Iterator[Finding]:
+    """In production, no network policy lets pods reach the metadata service of a cloud, which gives
+    them the permissions of their node.
+    """  # noqa: D205 - one sentence
+    for name, risk in _risks(resource, "reach"):
+        if risk == f"egress to {METADATA_NAME}":
+            yield Finding(name, "metadata", f"{name} allows {risk}")
 
 
 @Rule("no-privileged-job-container", "critical", "use a variant that is not privileged")

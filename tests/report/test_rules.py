@@ -79,6 +79,18 @@ def admitting(*namespaces: str) -> Resource:
     return Resource(kind, "builds-buildkitd", frozenset({DAEMON}), inputs)
 
 
+def leaving(rules: list[dict[str, Any]]) -> Resource:
+    """The policy of a namespace of jobs with these rules for egress."""
+    inputs = {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "jobs", "namespace": "ns"},
+        "spec": {"policyTypes": ["Ingress", "Egress"], "egress": rules},
+    }
+    return Resource(
+        "kubernetes:networking.k8s.io/v1:NetworkPolicy", "jobs", frozenset({RUNNER}), inputs
+    )
+
+
 def patched(patch: dict[str, Any], **kubernetes: Any) -> Resource:  # noqa: ANN401 - TOML
     """A runner's release whose jobs' pods are patched."""
     return jobs(pod_spec=[{"patch": json.dumps(patch)}], **kubernetes)
@@ -145,6 +157,20 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             "in one daemon, where they can read each other's secrets",
             admitting("ns-builds"),
         )
+    ],
+    "no-metadata-in-prod": [
+        (
+            "prod",
+            leaving([{}]),
+            "NetworkPolicy ns/jobs allows egress to the metadata services of clouds",
+            leaving([{"ports": [{"port": 53}]}, {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
+        ),
+        (
+            "prod",
+            leaving([{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}]}]),
+            "NetworkPolicy ns/jobs allows egress to the metadata services of clouds",
+            leaving([]),
+        ),
     ],
     "no-privileged-job-container": [
         (

@@ -101,8 +101,8 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ),
     (
         item("NetworkPolicy", spec={"egress": []}),
-        item("NetworkPolicy", spec={"egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}]}]}),
-        'NetworkPolicy ns/x allows egress to {"ipBlock": {"cidr": "::/0"}}',
+        item("NetworkPolicy", spec={"egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]}),
+        "NetworkPolicy ns/x allows egress to addresses 192.0.2.0/24",
         "NetworkPolicy ns/x no longer allows egress",
     ),
     (

@@ -151,6 +151,7 @@ _NEWER = {"chart.version": "0.88.0"}
 _DOOD_ALONE = {**_ONLY_BUILDS, "runners.builds.strategy": STRATEGIES["dood"]}
 _PERMISSIONS = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}]
 _SHARED = {"kind": "buildkit-service", "daemonOf": "shared", "acceptSharedBuilds": True}
+_CLOSED = {"private": False, "allow": [{"cidr": "10.1.2.0/24", "ports": [443]}]}
 _MORE = {"tags": ["more"], "strategy": "kaniko", "resources": _LIMITS}
 
 NEWER_CHART = "charts/newer"
@@ -227,6 +228,9 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
         CHANGES,
     ),
     "target-namespace-removed": (Change(after={"targetNamespaces": {}}), CHANGES),
+    "metadata-opened": (Change(after={"network.egress": {"metadata": True}}), RISK_RAISED),
+    "private-addresses-closed": (Change(after={"network.egress": _CLOSED}), CHANGES),
+    "private-addresses-opened": (Change(before={"network.egress": _CLOSED}), RISK_RAISED),
     "gitlab-moved": (Change(after={"gitlab.url": "https://git.example.com"}), CHANGES),
     "seccomp-profile": (
         Change(before=_NEWER, after={**_NEWER, "runners.builds.seccompProfile": "RuntimeDefault"}),

@@ -1,0 +1,69 @@
+"""Network policies on a real API server; no plugin enforces them here."""
+
+from typing import Any
+
+import pytest
+
+from dev.cluster.control_plane import ControlPlane
+from tests.support.configured import STRATEGIES
+from tests.support.kubernetes import networking_v1
+from tests.support.stacks import Site
+
+CLOSED = {"private": False, "allow": [{"cidr": "10.96.0.0/12", "ports": [443]}]}
+
+
+def _policies(control_plane: ControlPlane, site: Site) -> dict[str, Any]:
+    """Return the policies of a stack by namespace, without its prefix, and name."""
+    with control_plane.api() as api:
+        items = networking_v1(api).list_network_policy_for_all_namespaces().items
+    return {
+        f"{item.metadata.namespace.removeprefix(site.prefix)}/{item.metadata.name}": item
+        for item in items
+        if item.metadata.namespace.startswith(site.prefix)
+    }
+
+
+def _named(operations: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        kind: sorted(
+            f"{urn.split('::')[2].rpartition(':')[2]} {urn.split('::')[3]}" for urn in urns
+        )
+        for kind, urns in operations.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("egress", "ranges"),
+    [
+        ({"metadata": True}, 0),
+        (CLOSED, 3),
+        ({"public": False, "private": False}, 0),
+        ({"public": False}, 7),
+    ],
+    ids=["open", "closed", "nothing", "private"],
+)
+def test_the_api_server_takes_each_policy_and_changes_nothing(
+    site: Site, control_plane: ControlPlane, egress: dict[str, Any], ranges: int
+) -> None:
+    site.write(STRATEGIES["buildkit-service"])
+    assert "failed" not in site.up().operations
+    assert sorted(_policies(control_plane, site)) == [
+        "-builds-buildkitd/buildkitd",
+        "-builds/jobs",
+        "/managers",
+    ]
+    uids = {item.metadata.uid for item in _policies(control_plane, site).values()}
+
+    site.write(STRATEGIES["buildkit-service"], network={"egress": egress})
+    changed = site.up()
+
+    updated = ["NetworkPolicy builds-buildkitd", "NetworkPolicy builds-jobs"]
+    managers = ["NetworkPolicy managers"] if "metadata" in egress else []
+    assert _named(changed.operations) == {"update": [*updated, *managers]}
+    assert site.preview().operations == {}
+    after = _policies(control_plane, site)
+    assert {item.metadata.uid for item in after.values()} == uids
+    jobs = after["-builds/jobs"].spec
+    peers = [list[Any](rule.to or []) for rule in jobs.egress]
+    assert len([peer for found in peers for peer in found if peer.ip_block]) == ranges
+    assert (jobs.policy_types, jobs.ingress) == (["Ingress", "Egress"], None)

@@ -1,0 +1,109 @@
+"""What a report says of a network policy that lets pods reach more, or less."""
+
+from typing import Any
+
+import pytest
+
+from components.network.addresses import METADATA, routes
+from report.analysis.kubernetes import is_allowed
+from tests.support.risks import changes_of, item, lines
+
+Rule = dict[str, Any]
+DNS: Rule = {"ports": [{"port": 53, "protocol": "UDP"}]}
+PODS: Rule = {"to": [{"namespaceSelector": {}}]}
+DAEMON: Rule = {
+    "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ns-buildkitd"}}}]
+}
+
+
+def _to(cidr: str, *without: str) -> Rule:
+    block = {"cidr": cidr, "except": list(without)} if without else {"cidr": cidr}
+    return {"to": [{"ipBlock": block}]}
+
+
+def _open(**kinds: bool) -> list[Rule]:
+    chosen = {"public": True, "private": True, "metadata": False, **kinds}
+    pods = [PODS] if chosen["private"] else []
+    return [*(_to(found.cidr, *found.without) for found in routes(**chosen)), *pods, DNS]
+
+
+def _said(before: list[Rule], after: list[Rule]) -> list[str]:
+    old, new = (
+        item("NetworkPolicy", spec={"policyTypes": ["Ingress", "Egress"], "egress": rules})
+        for rules in (before, after)
+    )
+    return sorted(line.replace("NetworkPolicy ns/x ", "") for line in lines(changes_of(old, new)))
+
+
+DEFAULT = _open()
+MORE: dict[str, tuple[list[Rule], list[Rule], list[str]]] = {
+    "everything": (DEFAULT, [{}], ["allows egress to the metadata services of clouds"]),
+    "everything, in addresses": (
+        DEFAULT,
+        _open(metadata=True),
+        ["allows egress to the metadata services of clouds"],
+    ),
+    "one metadata service": (
+        DEFAULT,
+        [*DEFAULT, _to(str(METADATA[0]))],
+        ["allows egress to the metadata services of clouds"],
+    ),
+    "a port of everywhere": (
+        DEFAULT,
+        [*DEFAULT, {"ports": [{"port": 80}]}],
+        ["allows egress to everywhere on port 80"],
+    ),
+    "all but another address": (
+        DEFAULT,
+        [*DEFAULT, _to("0.0.0.0/0", "192.0.2.1/32")],
+        ["allows egress to addresses 0.0.0.0/0 without 192.0.2.1/32"],
+    ),
+    "private addresses": (
+        _open(private=False),
+        DEFAULT,
+        ["allows egress to pods of all namespaces", "allows egress to private addresses"],
+    ),
+    "public addresses": (_open(public=False), DEFAULT, ["allows egress to public addresses"]),
+    "some private addresses": (
+        _open(private=False),
+        [*_open(private=False), _to("10.1.0.0/16")],
+        ["allows egress to addresses 10.1.0.0/16"],
+    ),
+    "a namespace": (
+        _open(private=False),
+        [*_open(private=False), DAEMON],
+        ["allows egress to namespace ns-buildkitd"],
+    ),
+    "some that only a policy names": (
+        DEFAULT,
+        [*DEFAULT, {"to": [{"podSelector": {"matchLabels": {"a": "b"}}}]}],
+        ['allows egress to {"podSelector": {"matchLabels": {"a": "b"}}}'],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_what_a_policy_opens_is_a_risk_and_closes_again(name: str) -> None:
+    before, after, said = MORE[name]
+
+    assert _said(before, after) == [f"raised: {line}" for line in said]
+    reverse = [line.replace("allows", "no longer allows") for line in said]
+    assert _said(after, before) == [f"lowered: {line}" for line in reverse]
+
+
+SAME: dict[str, tuple[list[Rule], list[Rule]]] = {
+    "of a kind": (DEFAULT, [*DEFAULT, _to("10.1.0.0/16"), _to("192.0.2.0/24"), DAEMON]),
+    "of everything": ([{}], [{}, DNS, DAEMON, {"ports": [{"port": 80}]}]),
+    "a port": ([_to("10.1.0.0/16")], [_to("10.1.0.0/16"), {**_to("10.1.0.0/16"), **DNS}]),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_what_was_open_anyway_is_no_change(name: str) -> None:
+    before, after = SAME[name]
+
+    assert _said(before, after) == []
+
+
+def test_an_open_ingress_says_nothing_of_egress() -> None:
+    assert not is_allowed("egress to namespace a", {"ingress from everywhere"})
