@@ -94,7 +94,13 @@ def _node_setup(stack: Stack, name: str, plan: BuildPlan) -> tuple[str, ...]:
 
 
 def _target_warnings(plan: BuildPlan, settings: Settings) -> list[str]:
-    return [
+    further = [
+        f"anyone who can run a job may, in {target}, {line}; remove it if no deployment needs it"
+        for target, permissions in plan.permissions.items()
+        for permission in permissions
+        for line in permission.warnings()
+    ]
+    return further + [
         f"anyone who can run a job may create pods in {target}, as any account of that namespace, "
         "and is root on its nodes, unless it enforces the Pod Security level baseline or "
         "restricted; ask its owner, or set targetNamespaces."
@@ -112,6 +118,7 @@ def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
     names = {registry.host: getattr(registry, use) for registry in settings.registries}
     return {
         host: {
+            "name": name,
             "username": secrets.registry_credentials[name].username,
             "password": pulumi.Output.secret(
                 secrets.registry_credentials[name].password.get_secret_value()

@@ -1,13 +1,15 @@
 """What the jobs of a deployment may do in a target namespace, and what no job is granted."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from components.types import Model, dns_name
 
-_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+_READING = ("get", "list", "watch")
+_VERBS = (*_READING, "create", "update", "patch", "delete", "deletecollection")
 
 
 def _listed(value: str) -> str:
@@ -91,6 +93,25 @@ _NEVER_GRANTED: dict[tuple[str, str], str] = {
     },
 }
 
+# What leads further without being refused, since a deployment may need it: a job that writes such
+# an object has more done than the permission says.
+_LEADS_FURTHER: dict[tuple[str, str], str] = {
+    ("", "serviceaccounts"): (
+        "decides which identities in the cloud, and which image pull Secrets, the pods there have"
+    ),
+    ("", "endpoints"): "sends the traffic of Services there to any address",
+    ("", "nodes"): "reaches the kubelets, and so every pod of their nodes",
+    ("discovery.k8s.io", "endpointslices"): "sends the traffic of Services there to any address",
+    ("networking.k8s.io", "networkpolicies"): "opens what network policies close there",
+    ("external-secrets.io", "*"): "brings any secret of the stores there into the namespace",
+    ("argoproj.io", "*"): "has Argo create objects with its own permissions",
+    ("helm.toolkit.fluxcd.io", "*"): "has Flux create objects with its own permissions",
+    ("kustomize.toolkit.fluxcd.io", "*"): "has Flux create objects with its own permissions",
+    ("tekton.dev", "*"): "has Tekton create pods, as any account of the namespace",
+}
+# Kubernetes' own groups beside those that end in .k8s.io.
+_OF_KUBERNETES = {"", "apps", "autoscaling", "batch", "extensions", "policy"}
+
 
 ApiGroup = Annotated[str, AfterValidator(_listed), AfterValidator(_api_group)]
 ApiResource = Annotated[str, AfterValidator(_listed), AfterValidator(_api_resource)]
@@ -106,7 +127,8 @@ class Permission(Model):
     resources: list[ApiResource] = Field(min_length=1)
     """Resources in the plural, such as `deployments`, or `deployments/scale` for a subresource.
     Secrets, RBAC objects, namespaces, account tokens and anything that enters a running container,
-    such as `pods/exec`, are rejected, because they lead to more permissions than listed."""
+    such as `pods/exec`, are rejected, because they lead to more permissions than listed. That list
+    is of Kubernetes itself: a preview warns of resources of operators, which can lead further."""
     verbs: list[Verb] = Field(min_length=1)
     """What a job may do with the resources: `get`, `list`, `watch`, `create`, `update`, `patch`,
     `delete` or `deletecollection`. `kubectl apply` needs `get`, `create` and `patch`."""
@@ -121,3 +143,16 @@ class Permission(Model):
                     message = f"must not grant {resource}, which {reason}"
                     raise ValueError(message)
         return self
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a job may do by it that leads further than the permission says."""
+        verbs = [verb for verb in self.verbs if verb not in _READING]
+        for group in self.api_groups if verbs else ():
+            for resource in self.resources:
+                whole = resource.partition("/")[0]
+                reason = _LEADS_FURTHER.get((group, whole), _LEADS_FURTHER.get((group, "*"), ""))
+                if not reason and group not in _OF_KUBERNETES and not group.endswith(".k8s.io"):
+                    reason = "has an operator do what is not known here"
+                if reason:
+                    name = f"{resource}.{group}" if group else resource
+                    yield f"{', '.join(verbs)} {name}, which {reason}"

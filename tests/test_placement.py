@@ -504,6 +504,18 @@ class TestReport:
             ]
         )
 
+    def test_a_permission_that_leads_further_is_warned_of(self) -> None:
+        rule = {"apiGroups": ["tekton.dev"], "resources": ["taskruns"], "verbs": ["get", "create"]}
+        strategy = {"kind": "deploy", "permissions": {"apps": [rule]}}
+
+        warnings = _placed({"registries": [], "runners.main.strategy": strategy}).warnings
+
+        assert warnings == [
+            "runners.main: anyone who can run a job may, in apps, create taskruns.tekton.dev, "
+            "which has Tekton create pods, as any account of the namespace; remove it if no "
+            "deployment needs it"
+        ]
+
     @pytest.mark.parametrize(
         ("strategy", "warned"),
         [

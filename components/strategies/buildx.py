@@ -38,9 +38,9 @@ _RULE_WITH_FILES = AccountRule("", "configmaps", ("create", "delete", "update"))
 class Buildx(StrategyOptions):
     """Build with `docker buildx` and a BuildKit pod for each job, by the driver `kubernetes`.
 
-    Anyone who can run a job can create privileged pods in the job namespace. For the driver
-    `remote` use `buildkit-service` with `client: buildx`; the driver `docker` works in `dind` and
-    `dood`.
+    Anyone who can run a job can create privileged pods in the job namespace, and run commands in
+    the pods of other jobs there. For the driver `remote` use `buildkit-service` with `client:
+    buildx`; the driver `docker` works in `dind` and `dood`.
     """
 
     kind: Literal["buildx"] = "buildx"
@@ -78,8 +78,9 @@ class Buildx(StrategyOptions):
             node_setup=setup_to_unshare(site.cluster, None),
             warnings=(
                 "anyone who can run a job may make any pod in the job namespace, a privileged one "
-                "too, and is root on the node with it; a job that is killed leaves its BuildKit "
-                "pod behind",
+                "too, and is root on the node with it; and may run commands in the pods of other "
+                "jobs there, and so read their variables and logins; a job that is killed leaves "
+                "its BuildKit pod behind",
             ),
         )
 

@@ -1,9 +1,12 @@
 """What a job gets to, tried from inside it: docs/reference/strategies.md has the answers."""
 
+import copy
+import json
 import re
 import shlex
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,13 +33,43 @@ TRIES = {
 }
 """Shell that succeeds where a job may do it; jobs get the token of their account for it."""
 
+POD = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "reach"},
+    "spec": {
+        "selector": {"matchLabels": {"app": "reach"}},
+        "template": {
+            "metadata": {"labels": {"app": "reach"}},
+            "spec": {
+                "hostPID": True,
+                "imagePullSecrets": [{"name": "registry-pull"}],
+                "volumes": [{"name": "node", "hostPath": {"path": "/"}}],
+            },
+        },
+    },
+}
+"""What a job that may create pods asks for; its account may list pods, and so read what they say
+when they end, but may neither get one nor read logs.
+"""
+CREATE = """\
+kubectl create --filename pod.json >/dev/null
+for _ in $(seq 90); do
+  said=$(kubectl get pods --selector app=reach --output \
+    'jsonpath={.items[0].status.containerStatuses[0].lastState.terminated.message}')
+  if [ "$said" ]; then break; fi
+  sleep 1
+done
+echo "$said"
+kubectl delete deployment reach --wait=false >/dev/null
+"""
 ALL = "--rm --privileged --pid host --volume /:/node --env FILE"
 """What an engine gives a container that asks for it."""
 KUBECTL = """\
 cp kubectl /tmp/kubectl.program && chmod +x /tmp/kubectl.program
 kubectl() {
   /tmp/kubectl.program --server https://kubernetes.default.svc.cluster.local \
-    --insecure-skip-tls-verify --token "$TOKEN" "$@"
+    --insecure-skip-tls-verify --token "$TOKEN" --namespace "$NAMESPACE" "$@"
 }
 """
 
@@ -85,16 +118,39 @@ def test_a_job_reaches_what_the_page_says_and_nothing_else(
     if TEMPLATES[name] in ("dind", "dood"):
         image = f"{LOGIN.address}/{BASE}"
         here = f"docker run {ALL} {image} sh -c {shlex.quote(here)}"
+    pod = _pod(here, str(node.cluster.kubeconfig))
+    if name == "buildx":
+        here = CREATE
     job = Pipeline(
         script=[by_the_api, here],
-        files={"kubectl": ensure("kubectl").file.read_bytes()},
-        variables={"TOKEN": own.token, "FILE": str(node.cluster.kubeconfig)},
+        files={"kubectl": ensure("kubectl").file.read_bytes(), "pod.json": json.dumps(pod)},
+        variables={
+            "TOKEN": own.token,
+            "FILE": str(node.cluster.kubeconfig),
+            "NAMESPACE": found.namespace,
+        },
     )
 
     result = found.run(job)
 
     assert result.status == "success"
     assert _said(result.trace) == _answers()[name]
+
+
+def _pod(script: str, file: str) -> dict[str, Any]:
+    """Return a Deployment whose pod tries things on its node, and says so when it ends."""
+    pod: dict[str, Any] = copy.deepcopy(POD)
+    pod["spec"]["template"]["spec"]["containers"] = [
+        {
+            "name": "reach",
+            "image": f"{LOGIN.address}/{BASE}",
+            "command": ["sh", "-c", f"( {script} ) >/dev/termination-log"],
+            "env": [{"name": "FILE", "value": file}],
+            "securityContext": {"privileged": True},
+            "volumeMounts": [{"name": "node", "mountPath": "/node"}],
+        }
+    ]
+    return pod
 
 
 def _said(trace: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.permissions import Permission
 from components.settings.load import load
 from components.settings.models import RunnerSettings
 from components.strategies.deploy import Deploy
@@ -57,6 +58,35 @@ def test_no_rule_leads_to_more_permissions(groups: str, resources: str, advice: 
     settings = change(f"{STRATEGY}: {{kind: deploy, permissions: {{apps: [{rule}]}}}}")
 
     assert_rejected(settings, f"{STRATEGY}.permissions.apps[0]", advice)
+
+
+@pytest.mark.parametrize(
+    ("group", "resource", "verb", "warned"),
+    [
+        ("", "serviceaccounts", "patch", "which identities in the cloud"),
+        ("", "endpoints", "update", "to any address"),
+        ("", "nodes/proxy", "create", "reaches the kubelets"),
+        ("discovery.k8s.io", "endpointslices", "create", "to any address"),
+        ("networking.k8s.io", "networkpolicies", "delete", "opens what network policies close"),
+        ("external-secrets.io", "externalsecrets", "create", "any secret of the stores"),
+        ("argoproj.io", "applications", "create", "its own permissions"),
+        ("helm.toolkit.fluxcd.io", "helmreleases", "create", "its own permissions"),
+        ("tekton.dev", "taskruns", "create", "as any account of the namespace"),
+        ("example.com", "things", "create", "has an operator do what is not known here"),
+        ("apps", "deployments", "create", ""),
+        ("gateway.networking.k8s.io", "httproutes", "create", ""),
+        ("", "serviceaccounts", "get", ""),
+    ],
+)
+def test_what_leads_further_than_it_says_is_warned_of(
+    group: str, resource: str, verb: str, warned: str
+) -> None:
+    rule = Permission(api_groups=[group], resources=[resource], verbs=[verb])
+
+    warnings = list(rule.warnings())
+
+    assert len(warnings) == bool(warned)
+    assert all(line.startswith(f"{verb} {resource}") and warned in line for line in warnings)
 
 
 def test_a_rule_has_three_keys() -> None:
