@@ -9,6 +9,7 @@ from rich.console import Console
 
 from commands.shared.checkout import stack_file
 from commands.shared.exit_codes import ExitCode
+from components.settings.errors import visible
 from report.analysis.rules import RULES
 from report.analysis.violations import violations
 from report.inputs import state
@@ -56,6 +57,6 @@ def _check(source: str, content: JSON) -> ExitCode:
     terminal.policies(found, file.name, Console())
     if stopping:
         print(f"To accept this, add the reasons to {file.name}:\n")
-        print(acceptance(item.identity for item in stopping))
+        print(visible(acceptance(item.identity for item in stopping)))
         return ExitCode.RISK_RAISED
     return ExitCode.NO_CHANGE

@@ -135,7 +135,7 @@ class Counts:
         return ", ".join(f"{count} to {what}" for what, count in counts if count) or "no changes"
 
 
-Risk: TypeAlias = Literal["failed", "raised", "accepted", "lowered", "unchanged"]
+Risk: TypeAlias = Literal["failed", "raised", "accepted", "lowered", "minor", "unchanged"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,15 @@ class Report:
         raised = [item for item in weighty if item.direction == "raised"]
         if raised:
             return "accepted" if all(item.accepted for item in raised) else "raised"
-        return "lowered" if weighty else "unchanged"
+        if weighty:
+            return "lowered"
+        return "minor" if self.raises_minor else "unchanged"
+
+    @property
+    def raises_minor(self) -> bool:
+        """Whether a minor risk rises, which does not count beside greater ones."""
+        raised = (item for item in self.risk_changes if item.direction == "raised")
+        return any(item.severity == "minor" for item in raised)
 
     @property
     def accepts(self) -> bool:

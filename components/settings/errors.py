@@ -124,3 +124,11 @@ def _expanded(places: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Itera
             yield from _expanded(chosen, schema)
         else:
             yield place
+
+
+def visible(text: str) -> str:
+    """Write each character that a reader cannot see as an escape, but for line breaks."""
+    return "".join(
+        char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text
+    )

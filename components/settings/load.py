@@ -57,7 +57,9 @@ def load() -> Stack:
         )
     if settings is None or secrets is None or lines:
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
-        message = "\n".join((f"{count} in the config of this stack; nothing was changed:", *lines))
+        # A key can have characters that command a terminal.
+        said = map(errors.visible, lines)
+        message = "\n".join((f"{count} in the config of this stack; nothing was changed:", *said))
         raise pulumi.RunError(message)
     return Stack(settings=settings, secrets=secrets, plans=plans)
 

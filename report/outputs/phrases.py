@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice, zip_longest
 
+from components.settings.errors import visible
 from components.types import ACCEPTED_RISKS
 from report.model import (
     Counts,
@@ -26,6 +27,7 @@ _RISK: dict[Risk, str] = {
     "raised": "risk RAISED and not accepted",
     "accepted": "risk raised and accepted in the stack file",
     "lowered": "risk lowered",
+    "minor": "only minor risks rise",
     "unchanged": "risk unchanged",
 }
 _RISK_OF_DRIFT: dict[Risk, str] = {
@@ -38,6 +40,8 @@ _RISK_OF_DRIFT: dict[Risk, str] = {
 def heading(report: Report) -> str:
     """Return one line: how much changes, and the risk."""
     risk = (_RISK_OF_DRIFT if report.drift else _RISK)[report.risk]
+    if report.risk == "lowered" and report.raises_minor:
+        risk += ", minor risks rise"
     if report.errors:
         return f"{report.environment}: {risk}"
     parts = [_drift_counts(report.counts) if report.drift else str(report.counts), risk]
@@ -170,14 +174,6 @@ def _lines(change: PropertyChange) -> list[list[str]]:
 
 def _is_text(change: PropertyChange) -> bool:
     return "\n" in (change.old or "") or "\n" in (change.new or "")
-
-
-def visible(text: str) -> str:
-    """Write each character that a reader cannot see as an escape, but for line breaks."""
-    return "".join(
-        char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode()
-        for char in text
-    )
 
 
 def _short(text: str, start: int) -> str:

@@ -16,6 +16,7 @@ _STYLES: dict[Risk, str] = {
     "raised": "bold red",
     "accepted": "bold yellow",
     "lowered": "bold green",
+    "minor": "bold",
     "unchanged": "bold",
 }
 _SIGNS = {"-": "red", "+": "green", "@": "dim"}

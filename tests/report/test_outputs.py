@@ -294,7 +294,8 @@ def test_a_new_resource_is_named_on_the_terminal_and_not_listed() -> None:
         ((), "unchanged", 2),
         ((RAISED,), "raised", 3),
         ((dataclasses.replace(RAISED, accepted="a reason"),), "accepted", 2),
-        ((dataclasses.replace(RAISED, severity="minor"),), "unchanged", 2),
+        ((dataclasses.replace(RAISED, severity="minor"),), "minor", 2),
+        ((dataclasses.replace(RAISED, severity="info"),), "unchanged", 2),
         ((dataclasses.replace(RAISED, direction="lowered"),), "lowered", 2),
     ],
 )
@@ -304,6 +305,19 @@ def test_the_risk_and_the_exit_code_follow_from_what_weighs(
     report = dataclasses.replace(REPORT, risk_changes=deltas)
 
     assert (report.risk, exit_code(report)) == (risk, code)
+
+
+def test_the_heading_says_that_minor_risks_rise() -> None:
+    minor = dataclasses.replace(RAISED, severity="minor")
+    lowered = dataclasses.replace(RAISED, direction="lowered")
+
+    alone, beside = (
+        phrases.heading(dataclasses.replace(REPORT, risk_changes=changes))
+        for changes in ((minor,), (minor, lowered))
+    )
+
+    assert alone.endswith("; only minor risks rise")
+    assert beside.endswith("; risk lowered, minor risks rise")
 
 
 def test_counts_of_nothing_are_said() -> None:

@@ -78,6 +78,15 @@ def test_the_cluster_must_be_named() -> None:
     assert_says(reject(), "kubernetes:context", "so that the wrong cluster is never changed")
 
 
+def test_an_error_cannot_command_the_terminal() -> None:
+    configure({**SETTINGS, "na\x1b[1Ame": 1}, SECRETS)
+
+    text = "\n".join(reject())
+
+    assert "image-builds:settings.na\\x1b[1Ame: is an unknown key" in text
+    assert "\x1b" not in text
+
+
 def test_several_errors_are_listed_together() -> None:
     settings = change("gitlab.url: x, namespace: X, runners.main.concurrent: 0")
     configure(settings, SECRETS, context=None)
