@@ -1,12 +1,9 @@
 """The site that `make docs` builds, in Chromium."""
 
-import functools
-import http.server
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +13,7 @@ from dev import browser
 from dev.paths import CHECKOUT
 from tests.support.chromium import Page, chromium
 from tests.support.pages import TROUBLESHOOTING, anchor
-
-
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Print nothing."""
+from tests.support.web import serve
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(folder: Path) -> Iterator[str]:
     """The address of the site, on loopback."""
-    handler = functools.partial(_Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serve(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 import dataclasses
-import functools
 import hashlib
-import http.server
 import io
 import os
 import re
@@ -19,6 +17,7 @@ from dev.toolchain import cache, programs
 from dev.toolchain.cache import CACHE_VARIABLE
 from dev.toolchain.ensure import PROVIDER_VARIABLE, SOURCE_VARIABLE, ensure, installed
 from dev.toolchain.programs import Archive, ToolchainError
+from tests.support.web import serve
 
 HELLO = """
 [[programs]]
@@ -68,16 +67,6 @@ def _on_path(folder: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     return file
 
 
-def _serve(folder: Path) -> Iterator[str]:
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def release(tmp_path: Path) -> Iterator[Archive]:
     """An archive of hello on loopback, as its project would publish it."""
@@ -89,7 +78,7 @@ def release(tmp_path: Path) -> Iterator[Archive]:
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
     digest = hashlib.sha256((folder / "hello-1.2.3.tar.gz").read_bytes()).hexdigest()
-    for address in _serve(folder):
+    with serve(folder) as address:
         yield Archive(f"{address}/hello-{{version}}.tar.gz", digest, "hello/hello")
 
 

@@ -121,8 +121,8 @@ class LiveCluster:
                 return None
             return found.to_dict()
 
-    def list(self, api_version: str, kind: str, namespace: str) -> list[dict[str, Any]]:
-        """Return the objects of a kind in a namespace.
+    def list(self, api_version: str, kind: str, namespace: str | None) -> list[dict[str, Any]]:
+        """Return the objects of a kind in a namespace, or with None in the whole cluster.
 
         Raises:
             ForbiddenError: the account may not list them.

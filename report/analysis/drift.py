@@ -1,19 +1,24 @@
 """Makes the report of what others changed in the cluster, from a refresh."""
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from report.analysis import assemble
+from report.analysis.risk_kinds import KINDS
+from report.analysis.risks import by_severity
 from report.analysis.runner_config import parse
 from report.inputs import live
 from report.inputs.additions import Known
 from report.inputs.charts import redact_object
 from report.inputs.events import RELEASE, Plan, Step, is_object
 from report.inputs.preview import Preview
-from report.model import Report, ResourceChange
+from report.model import Report, ResourceChange, RiskChange
 from report.stack_file import StackFile
 from report.tree import Objects, Tree, differences, entries, identity, inside, texts
 
+_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 - a type
+_CONTENTS = re.compile(r"(string)?[dD]ata\b")
 _CONFIG_TOML = "config.template.toml"
 """The key of config.toml in the chart's ConfigMap."""
 
@@ -113,7 +118,30 @@ def report(
         *(_delete(item, context) for item in safe),
         *_undo(environment, context, refreshed.plan, changed, releases),
     )
-    return dataclasses.replace(found, undo=undo)
+    swapped = tuple(map(_swapped, filter(_is_swapped, steps)))
+    return dataclasses.replace(
+        found, undo=undo, risk_changes=by_severity((*found.risk_changes, *swapped))
+    )
+
+
+def _is_swapped(step: Step) -> bool:
+    """Whether somebody gave a Secret of the stack other contents."""
+    paths = (*step.changed_paths, *(change.path for change in differences(step.old, step.new)))
+    return step.type == _SECRET and step.changes and any(map(_CONTENTS.match, paths))
+
+
+def _swapped(step: Step) -> RiskChange:
+    kind, name = KINDS["swapped"], identity(inside(step.old))
+    return RiskChange(
+        identity=f"swapped/{name}/contents".replace(" ", "-"),
+        direction="raised",
+        severity=kind.severity,
+        what=kind.raised.format(name=name, risk="somebody changed it"),
+        reason=kind.reason,
+        key="",
+        line=None,
+        accepted="",
+    )
 
 
 def _addition(item: Tree) -> Step:
@@ -136,7 +164,8 @@ def _shown(item: Tree) -> Tree:
     metadata = inside(item, "metadata")
     names = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
     shown = ("apiVersion", "kind", "roleRef", "rules", "subjects", "type")
-    policy = {"spec": item["spec"]} if item["kind"] == "NetworkPolicy" else {}
+    public = item["kind"] in {"Ingress", "NetworkPolicy", "Service"}
+    policy = {"spec": item["spec"]} if public and "spec" in item else {}
     return {**{key: item[key] for key in shown if key in item}, **policy, "metadata": names}
 
 

@@ -1,15 +1,16 @@
 """Objects in a stack's namespaces that neither its state nor one of its releases has.
 
 A refresh compares what the state has, so it says nothing of what somebody adds: a Role, a binding,
-a Secret, a network policy, a pod. What a runner creates for its jobs, what a controller creates,
-and what a platform puts into every namespace is left out.
+a Secret, a network policy, a Service, a pod. What a runner creates for its jobs, what a controller
+creates, and what a platform puts into every namespace is left out.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from report.inputs.live import TIMEOUT, Kubeconfig, connect
+from components.ownership.cluster import Kubeconfig, LiveCluster, UnreadableError
+from report.inputs.live import LiveError
 from report.tree import Tree, entries, inside
 
 _RBAC = "rbac.authorization.k8s.io/v1"
@@ -29,6 +30,8 @@ _KINDS = {
     "RoleBinding": _RBAC,
     "NetworkPolicy": "networking.k8s.io/v1",
     "Secret": "v1",
+    "Service": "v1",
+    "Ingress": "networking.k8s.io/v1",
     **_WORKLOADS,
 }
 JOB_LABEL = "job.runner.gitlab.com/pod"
@@ -40,8 +43,8 @@ _OF_OPENSHIFT = {"system:deployers", "system:image-builders", "system:image-pull
 _LOGIN_OF_OPENSHIFT = re.compile(r".+-dockercfg-[a-z0-9]{5}")
 _UNREADABLE = (
     "the objects in the namespaces of the stack cannot be listed; the account of the kubeconfig "
-    "must be able to list Roles, RoleBindings, NetworkPolicies, Secrets and workloads there, and "
-    "RoleBindings and ClusterRoleBindings of all namespaces"
+    "must be able to list Roles, RoleBindings, NetworkPolicies, Secrets, Services, Ingresses and "
+    "workloads there, and RoleBindings and ClusterRoleBindings of all namespaces"
 )
 
 
@@ -69,7 +72,8 @@ def read(where: Kubeconfig, known: Known) -> list[Tree]:
     Raises:
         LiveError: the objects cannot be listed.
     """
-    with connect(where, _UNREADABLE) as cluster:
+    try:
+        cluster = LiveCluster(where)
         there = [
             item
             for kind, version in _KINDS.items()
@@ -77,15 +81,15 @@ def read(where: Kubeconfig, known: Known) -> list[Tree]:
             for item in _list(cluster, version, kind, namespace)
         ]
         bindings = [item for kind in _BINDINGS for item in _list(cluster, _RBAC, kind, None)]
+    except UnreadableError as error:
+        raise LiveError(_UNREADABLE) from error
     found = [*there, *(item for item in bindings if _binds(item, known.namespaces))]
     added = {_key(item): item for item in found if not _expected(item, known)}
     return [added[key] for key in sorted(added)]
 
 
-def _list(cluster: Any, version: str, kind: str, namespace: str | None) -> Iterator[Tree]:  # noqa: ANN401 - the client types none of it
-    asked = {"namespace": namespace} if namespace else {}
-    resource = cluster.resources.get(api_version=version, kind=kind)
-    for item in entries(resource.get(**asked, _request_timeout=TIMEOUT).to_dict(), "items"):
+def _list(cluster: LiveCluster, version: str, kind: str, namespace: str | None) -> Iterator[Tree]:
+    for item in cluster.list(version, kind, namespace):
         # Entries of a list have no kind; the data of a Secret is nobody's business here.
         rest = {key: value for key, value in item.items() if key not in {"data", "status"}}
         yield {**rest, "apiVersion": version, "kind": kind}
@@ -114,9 +118,12 @@ def _expected(item: Tree, known: Known) -> bool:
         return True
     if kind == "Secret":
         return _is_expected_secret(item, known)
+    metadata = inside(item, "metadata")
+    if kind == "Service":
+        # A runner makes them for services of a job, in the hands of its pod.
+        return "Pod" in _owners(item) and namespace in known.job_namespaces
     if kind not in _WORKLOADS:
         return False
-    metadata = inside(item, "metadata")
     release = str(inside(metadata, "annotations").get("meta.helm.sh/release-name"))
     of_a_job = namespace in known.job_namespaces and JOB_LABEL in inside(metadata, "labels")
     controlled = any(owner.get("controller") for owner in entries(metadata, "ownerReferences"))
@@ -128,10 +135,12 @@ def _is_expected_secret(secret: Tree, known: Known) -> bool:
     _, namespace, name = _key(secret)
     if helm := _HELM_SECRET.fullmatch(name):
         return (namespace, helm["release"]) in known.releases
-    owners = {
-        str(owner.get("kind")) for owner in entries(inside(secret, "metadata"), "ownerReferences")
-    }
     login = secret.get("type") == "kubernetes.io/dockercfg"
-    of_a_job = "Pod" in owners or (login and bool(_JOB_SECRET.fullmatch(name)))
+    of_a_job = "Pod" in _owners(secret) or (login and bool(_JOB_SECRET.fullmatch(name)))
     of_the_platform = login and bool(_LOGIN_OF_OPENSHIFT.fullmatch(name))
     return (of_a_job and namespace in known.job_namespaces) or of_the_platform
+
+
+def _owners(item: Tree) -> set[str]:
+    owners = entries(inside(item, "metadata"), "ownerReferences")
+    return {str(owner.get("kind")) for owner in owners}

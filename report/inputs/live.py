@@ -1,25 +1,21 @@
 """The live objects of a cluster, reduced to the fields that the program sets.
 
-A field that the program does not set has a default or belongs to a controller, and is not drift.
-An extra entry of a list that it sets is drift, and so is an extra key where only users put keys.
+A field that the program does not set has a default or belongs to a controller, and is not drift,
+unless it gives power: by default, none of those is set. An extra entry of a list that the program
+sets is drift, and so is an extra key where only users put keys.
 """
 
 import base64
 import contextlib
 import dataclasses
 import re
-import tempfile
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from kubernetes import config
-from kubernetes.dynamic.client import DynamicClient
-from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
 from kubernetes.utils import quantity
-from urllib3.exceptions import HTTPError
 
-from components.ownership.cluster import Kubeconfig, LiveCluster
+from components.ownership.cluster import Kubeconfig, LiveCluster, UnreadableError
 from components.ownership.marks import OWNER
 from report.inputs.charts import redact_object
 from report.inputs.helm import HelmError, run
@@ -27,9 +23,20 @@ from report.model import ObjectChange, PropertyChange
 from report.redact import SECRET, Scrubber
 from report.tree import JSON, Objects, Pair, Tree, differences, identity, inside
 
-TIMEOUT = 60.0
-"""The seconds after which a request fails."""
 _WHOLE = re.compile(r"data|binaryData|matchLabels|(\w+S|s)elector")
+# Fields that give pods, accounts and Services more, and that no API server and no controller sets.
+_POWERS = re.compile(
+    r"host(Network|PID|IPC)|shareProcessNamespace|privileged|capabilities|sysctls|procMount|"
+    r"seLinuxOptions|windowsOptions|supplementalGroups|allowPrivilegeEscalation|runAsUser|nodeName|"
+    r"hostAliases|dnsConfig|(init|ephemeral)Containers|volume(s|Mounts|Devices)|envFrom|env|"
+    r"command|args|lifecycle|priorityClassName|runtimeClassName|resourceClaims|"
+    r"externalIPs|externalName|aggregationRule|automountServiceAccountToken|"
+    # What lets accounts act in a cloud, and pods or roles more than the level or the rules say.
+    r"azure\.workload\.identity/client-id|eks\.amazonaws\.com/role-arn|iam\.amazonaws\.com/role|"
+    r"iam\.gke\.io/gcp-service-account|pod-security\.kubernetes\.io/enforce-version|"
+    r"rbac\.authorization\.k8s\.io/aggregate-to-.+|container\.apparmor\.security\..+"
+)
+_WAYS_IN = {"ExternalName", "LoadBalancer", "NodePort"}
 _QUANTITIES = {"cpu", "memory", "ephemeral-storage", "storage", "sizeLimit"}
 _WORKLOADS = (
     ("apps/v1", "Deployment"),
@@ -128,9 +135,17 @@ def keep_requested(wanted: Tree, live: Tree) -> dict[str, JSON]:
 
 
 def _keep_keys(wanted: Tree, live: Tree, key: str) -> dict[str, JSON]:
-    both = {**(live if _WHOLE.fullmatch(key) else {}), **wanted}
+    given = {name for name, item in live.items() if _gives_power(name, item)}
+    others = live.keys() if _WHOLE.fullmatch(key) else given
+    both = {**{name: live[name] for name in others}, **wanted}
     kept = {name: _keep(item, live.get(name), name) for name, item in both.items()}
     return {name: item for name, item in kept.items() if item is not None}
+
+
+def _gives_power(name: str, value: JSON) -> bool:
+    if name == "type":
+        return value in _WAYS_IN
+    return bool(_POWERS.fullmatch(name) and value and value != "Default")
 
 
 def _keep(wanted: JSON, live: JSON, key: str) -> JSON:
@@ -173,25 +188,6 @@ def _manifest(helm: Path, where: Kubeconfig, name: str, namespace: str) -> list[
     return [_store(item) for item in documents]
 
 
-@contextlib.contextmanager
-def connect(where: Kubeconfig, failure: str) -> Generator[Any]:
-    """Yield a client of the cluster.
-
-    Raises:
-        LiveError: a request fails; ``failure`` is its message.
-    """
-    new_client = cast("Any", config).new_client_from_config
-    try:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            new_client(where.kubeconfig, where.context) as api,
-        ):
-            # The default cache of API resources would outlive the server.
-            yield cast("Any", DynamicClient)(api, cache_file=str(Path(folder) / "known"))
-    except (DynamicApiError, HTTPError, config.ConfigException) as error:
-        raise LiveError(failure) from error
-
-
 _UNREADABLE = (
     "the objects of the release cannot be read; check the address in the kubeconfig, and "
     "that its account may get every kind of object in the chart"
@@ -202,22 +198,11 @@ def _objects(
     where: Kubeconfig, documents: list[Tree], namespace: str
 ) -> list[tuple[Tree, Tree | None]]:
     """Return each object with the live one, None if there is none."""
-    with connect(where, _UNREADABLE) as dynamic:
-        return [(item, _live(dynamic, item, namespace)) for item in documents]
-
-
-def _live(dynamic: Any, wanted: Tree, namespace: str) -> Tree | None:  # noqa: ANN401 - the client types none of it
-    metadata = inside(wanted, "metadata")
     try:
-        kind = dynamic.resources.get(api_version=wanted["apiVersion"], kind=wanted["kind"])
-        found = kind.get(
-            name=metadata.get("name"),
-            namespace=metadata.get("namespace", namespace) if kind.namespaced else None,
-            _request_timeout=TIMEOUT,
-        )
-    except (NotFoundError, ResourceNotFoundError):
-        return None
-    return found.to_dict()
+        cluster = LiveCluster(where)
+        return [(item, cluster.read(item, namespace)) for item in documents]
+    except UnreadableError as error:
+        raise LiveError(_UNREADABLE) from error
 
 
 def _store(document: Tree) -> Tree:

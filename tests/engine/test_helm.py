@@ -1,10 +1,7 @@
 """Reports run three commands of helm; each version of it that is accepted prints the same."""
 
-import functools
-import http.server
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +18,7 @@ from report.inputs.charts import Charts
 from report.outputs import phrases
 from report.redact import Scrubber
 from tests.support.stacks import Site, fresh_site
+from tests.support.web import serve
 
 HELMS = [name for name in programs.load() if name.startswith("helm")]
 
@@ -55,13 +53,8 @@ def repository(tmp_path: Path) -> Iterator[str]:
     entries = {chart["name"]: [{**chart, "urls": [archive.name]}]}
     index = {"apiVersion": "v1", "entries": entries}
     (tmp_path / "index.yaml").write_text(json.dumps(index), encoding="utf-8")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serve(tmp_path) as address:
+        yield address
 
 
 def test_helm_3_and_4_are_in_the_toolchain() -> None:

@@ -1,17 +1,13 @@
 """What counts as added to a stack's namespaces, on a cluster of these objects."""
 
-import contextlib
-from collections.abc import Generator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kubernetes import config
-from kubernetes.dynamic.exceptions import DynamicApiError
 
-from report.inputs import additions, live
+from components.ownership.cluster import ForbiddenError, Kubeconfig
+from report.inputs import additions
 from report.inputs.additions import Known
-from report.inputs.live import Kubeconfig, LiveError
+from report.inputs.live import LiveError
 
 ROLE, ROLE_BINDING = "Role", "RoleBinding"
 KNOWN = Known(
@@ -27,45 +23,31 @@ STRANGER = {"kind": "ServiceAccount", "name": "app", "namespace": "payments"}
 
 
 class Cluster:
-    """Takes the place of the dynamic client of a cluster that has these objects."""
+    """Takes the place of a cluster that has these objects, each with its kind."""
 
     objects: tuple[tuple[str, dict[str, Any]], ...] = ()
 
-    def __init__(self, *_: object, **__: object) -> None:
-        """Take a client and a file for the cache."""
-        self.resources = self
+    def __init__(self, where: Kubeconfig) -> None:
+        """Take the kubeconfig."""
+        assert where == Kubeconfig("file", None)
 
-    def get(self, *, api_version: str, kind: str) -> SimpleNamespace:
-        """Find a kind."""
+    def list(self, api_version: str, kind: str, namespace: str | None) -> list[dict[str, Any]]:
+        """Return the objects of a kind."""
         assert api_version
-
-        def read(namespace: str | None = None, **_: object) -> SimpleNamespace:
-            items = [
-                item
-                for known, item in self.objects
-                if known == kind and namespace in {None, item["metadata"].get("namespace")}
-            ]
-            return SimpleNamespace(to_dict=lambda: {"items": items})
-
-        return SimpleNamespace(get=read)
+        return [
+            item
+            for known, item in self.objects
+            if known == kind and namespace in {None, item["metadata"].get("namespace")}
+        ]
 
 
 class ClosedCluster(Cluster):
     """A cluster that lets nobody list anything."""
 
-    def get(self, *, api_version: str, kind: str) -> SimpleNamespace:
+    def list(self, api_version: str, kind: str, namespace: str | None) -> list[dict[str, Any]]:
         """Refuse."""
-        error = SimpleNamespace(status=403, reason="Forbidden", body="planted", headers={})
-        raise DynamicApiError(error, f"{api_version}/{kind}")
-
-
-@pytest.fixture(autouse=True)
-def _no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextlib.contextmanager
-    def client(*_: str) -> Generator[None]:
-        yield
-
-    monkeypatch.setattr(config, "new_client_from_config", client)
+        message = f"planted {api_version} {kind} {namespace}"
+        raise ForbiddenError(message)
 
 
 def _added(monkeypatch: pytest.MonkeyPatch, kind: str, name: str, fields: dict[str, Any]) -> bool:
@@ -76,7 +58,7 @@ def _added(monkeypatch: pytest.MonkeyPatch, kind: str, name: str, fields: dict[s
     rest = {key: value for key, value in fields.items() if key not in {"namespace", "metadata"}}
     item = {"metadata": metadata, "data": {"a": "planted"}, "status": {}, **rest}
     monkeypatch.setattr(Cluster, "objects", ((kind, item),))
-    monkeypatch.setattr(live, "DynamicClient", Cluster)
+    monkeypatch.setattr(additions, "LiveCluster", Cluster)
     found = additions.read(Kubeconfig("file", None), KNOWN)
     assert "planted" not in str(found)
     assert all(entry["kind"] == kind for entry in found)
@@ -100,6 +82,8 @@ def _added(monkeypatch: pytest.MonkeyPatch, kind: str, name: str, fields: dict[s
         ),
         ("ClusterRoleBinding", "b", {"namespace": "", "subjects": [STRANGER, JOB]}),
         ("NetworkPolicy", "p", {}),
+        ("Ingress", "i", {}),
+        ("Service", "s", {"metadata": {"ownerReferences": [{"kind": "ReplicaSet"}]}}),
         ("Secret", "s", {}),
         ("Secret", "sh.helm.release.v1.other.v1", {"namespace": "managers"}),
         ("Secret", "runner-a-project-1-concurrent-0-b", {"type": "Opaque"}),
@@ -136,6 +120,7 @@ def test_what_nobody_deployed_is_an_addition(
         ("Secret", "default-dockercfg-x7k2p", {"type": "kubernetes.io/dockercfg"}),
         ("Secret", "runner-a-project-1-concurrent-0-b", {"type": "kubernetes.io/dockercfg"}),
         ("Secret", "any", {"metadata": {"ownerReferences": [{"kind": "Pod"}]}}),
+        ("Service", "any", {"metadata": {"ownerReferences": [{"kind": "Pod"}]}}),
         ("Pod", "p", {"metadata": {"labels": {additions.JOB_LABEL: "p"}}}),
         (
             "Pod",
@@ -160,7 +145,7 @@ def test_what_is_known_or_made_by_a_runner_is_none(
 
 
 def test_objects_that_cannot_be_listed_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "DynamicClient", ClosedCluster)
+    monkeypatch.setattr(additions, "LiveCluster", ClosedCluster)
 
     with pytest.raises(LiveError, match="cannot be listed; the account") as failure:
         additions.read(Kubeconfig("file", None), KNOWN)

@@ -110,6 +110,7 @@ def test_what_others_added_is_listed_with_its_risk() -> None:
         "Deployment n/d has hostPID",
         "ServiceAccount n/job has the permissions of ClusterRole None in all namespaces",
         "NetworkPolicy n/p allows ingress from everywhere",
+        "Deployment n/d is new in namespace n",
     ]
     assert "+ subjects[job].namespace: n" in text
     assert "+ spec.ingress[0]: {}" in text
@@ -208,12 +209,33 @@ def test_a_resource_of_which_only_outputs_differ_has_not_drifted() -> None:
 
 
 def test_a_secret_that_only_the_provider_compares_is_listed() -> None:
-    secret = {"kind": "Secret", "data": {"token": "[secret]"}}
+    metadata = {"name": "s", "namespace": "n"}
+    secret = {"kind": "Secret", "metadata": metadata, "data": {"token": "[secret]"}}
     kind = "kubernetes:core/v1:Secret"
 
     report = _report(refreshed(kind, "update", secret, outputs=secret, diff=("data.token",)))
 
     assert [item.path for item in report.resources[0].properties] == ["data.token"]
+    assert [item.what for item in report.risk_changes] == [
+        "Secret n/s has other contents than the stack gave it: somebody changed it"
+    ]
+
+
+def test_power_that_somebody_gave_a_pod_is_drift_with_its_risk() -> None:
+    """The program does not set the field, and the API server has no default for it."""
+    template = {"spec": {"containers": [{"name": "c", "image": "a:1"}]}}
+    wanted = {
+        "kind": "Deployment",
+        "metadata": {"name": "d", "namespace": "n"},
+        "spec": {"template": template},
+    }
+    spec = {**template["spec"], "hostPID": True, "dnsPolicy": "ClusterFirst"}
+    found = {**wanted, "spec": {"template": {"spec": spec}, "replicas": 1}}
+
+    report = _report(refreshed("kubernetes:apps/v1:Deployment", "same", wanted, outputs=found))
+
+    assert [item.path for item in report.resources[0].properties] == ["spec.template.spec.hostPID"]
+    assert [item.what for item in report.risk_changes] == ["Deployment n/d has hostPID"]
 
 
 def test_config_toml_is_listed_key_by_key_with_its_risk() -> None:

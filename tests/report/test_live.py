@@ -1,14 +1,9 @@
 import base64
-import contextlib
-from collections.abc import Generator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes import config
-from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from components.ownership.cluster import Kubeconfig
 from components.ownership.marks import OWNER
@@ -28,6 +23,7 @@ from report.redact import SECRET, Scrubber
         ({"strategy": {}}, {"strategy": {"type": "RollingUpdate"}}),
         ({"cpu": "0.5", "memory": "1024Mi"}, {"cpu": "500m", "memory": "1Gi"}),
         ({"sizeLimit": 1000}, {"sizeLimit": "1k"}),
+        ({"a": 1}, {"a": 1, "type": "ClusterIP", "procMount": "Default", "hostPID": False}),
         ({"ports": [{"containerPort": 1}]}, {"ports": [{"containerPort": 1, "protocol": "TCP"}]}),
     ],
 )
@@ -50,6 +46,14 @@ DRIFTED: list[tuple[Any, Any, Any]] = [
         {"podSelector": {"matchLabels": {"a": "b"}}},
     ),
     ({"egress": []}, {"egress": [{}]}, {"egress": [{}]}),
+    ({"spec": {}}, {"spec": {"hostPID": True}}, {"spec": {"hostPID": True}}),
+    ({"a": 1}, {"a": 1, "volumes": [{"x": 1}]}, {"a": 1, "volumes": [{"x": 1}]}),
+    ({"a": 1}, {"a": 1, "type": "NodePort"}, {"a": 1, "type": "NodePort"}),
+    (
+        {"annotations": {"a": "b"}},
+        {"annotations": {"a": "b", "eks.amazonaws.com/role-arn": "r", "other": "x"}},
+        {"annotations": {"a": "b", "eks.amazonaws.com/role-arn": "r"}},
+    ),
     ({"verbs": ["get"]}, {"verbs": ["get", "list"]}, {"verbs": ["get", "list"]}),
     (
         {"env": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]},
@@ -151,41 +155,27 @@ def test_objects_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
 
 
 class FakeCluster:
-    """Takes the place of the dynamic client of a cluster that has one Secret, of a namespace."""
+    """Takes the place of a cluster that has one Secret, and has never heard of a Deployment."""
 
-    def __init__(self, *_: object, **__: object) -> None:
-        """Take a client and a file for the cache."""
-        self.resources = self
+    def __init__(self, where: Kubeconfig) -> None:
+        """Take the kubeconfig."""
+        assert where == Kubeconfig("file", "ctx")
 
-    def get(self, *, api_version: str, kind: str) -> SimpleNamespace:
-        """Find a kind; this cluster has never heard of a Deployment."""
-        if kind == "Deployment":
-            raise ResourceNotFoundError(api_version)
-        return SimpleNamespace(namespaced=True, get=self._read)
-
-    def _read(self, **asked: object) -> SimpleNamespace:
-        metadata = {"name": asked["name"], "namespace": asked["namespace"]}
+    def read(self, wanted: dict[str, Any], namespace: str) -> dict[str, Any] | None:
+        """Return the Secret, in the namespace that is asked for."""
+        metadata = {"name": wanted["metadata"]["name"], "namespace": namespace}
         found = {"kind": "Secret", "metadata": metadata, "data": {"a": "eQ=="}}
-        return SimpleNamespace(to_dict=lambda: found)
+        return found if wanted["kind"] == "Secret" else None
 
 
 def test_live_objects_are_read_in_the_namespace_of_the_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, ...]] = []
-
-    @contextlib.contextmanager
-    def client(*where: str) -> Generator[None]:
-        asked.append(where)
-        yield
-
-    monkeypatch.setattr(config, "new_client_from_config", client)
-    monkeypatch.setattr(live, "DynamicClient", FakeCluster)
+    monkeypatch.setattr(live, "LiveCluster", FakeCluster)
     helm = _helm(tmp_path, yaml.safe_dump_all(MANIFEST))
 
     found = live.read_release(helm, Kubeconfig("file", "ctx"), "r", "n", Scrubber())
 
-    assert asked == [("file", "ctx")]
     assert [(item.operation, item.identity) for item in found.changes] == [
         ("update", "Secret s"),
         ("delete", "Deployment d"),
