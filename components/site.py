@@ -16,13 +16,6 @@ TARGET_LEVEL: PodSecurity = "baseline"
 """What a target namespace enforces that the stack creates."""
 
 
-CONTROL_PLANE = frozenset(
-    f"node-role.kubernetes.io/{role}"
-    for role in ("control-plane", "controlplane", "etcd", "master")
-)
-"""The taints and labels of nodes that run the control plane: kubeadm's, and those of RKE."""
-
-
 class Nodes(Model):
     """The nodes that run jobs: what they offer, and who is trusted with them.
 

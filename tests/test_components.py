@@ -152,7 +152,12 @@ class TestNamespaces:
 
         assert _names(registered, "kubernetes:core/v1:Namespace") == ["main-jobs", "managers"]
         pull = _one(registered, SECRET, "target-apps-pull")
-        assert pull["metadata"] == {"name": "registry-pull", "namespace": "apps"}
+        logins = {"image-builds/logins": '{"registry.example.com:5000": "in"}'}
+        assert pull["metadata"] == {
+            "name": "registry-pull",
+            "namespace": "apps",
+            "annotations": logins,
+        }
 
 
 class TestAccess:
@@ -338,7 +343,7 @@ class TestRegistries:
 
         metadata = _one(registered, SECRET, "target-apps-pull")["metadata"]
 
-        assert metadata["annotations"] == {"pulumi.com/patchForce": "true"}
+        assert metadata["annotations"]["pulumi.com/patchForce"] == "true"
 
     def test_without_logins_there_is_no_secret(self) -> None:
         registered = _deploy({"registries": []})

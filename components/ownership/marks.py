@@ -21,9 +21,9 @@ from typing import Any, cast
 import pulumi
 
 from components.ownership.cluster import LiveCluster, UnreadableError, locate
-from components.resources.registry import PATCH_FORCE
 from components.settings.explain import way_out
 from components.settings.models import Settings
+from components.workloads import PATCH_FORCE
 
 OWNER = "image-builds/owner"
 """The annotation with the id of the provider resource."""

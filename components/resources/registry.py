@@ -14,14 +14,13 @@ import pulumi_kubernetes as k8s
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 from components.plan import file_key
-
-PATCH_FORCE = "pulumi.com/patchForce"
-"""The provider's annotation that lets it change what others have set, and so take over theirs."""
+from components.workloads import LOGINS, PATCH_FORCE
 
 
 class Login(TypedDict):
-    """A user name and a password for one registry."""
+    """A user name and a password for one registry, and the login's name in the stack file."""
 
+    name: str
     username: str
     password: pulumi.Input[str]
 
@@ -45,9 +44,15 @@ class RegistryLogin(pulumi.ComponentResource):
         self, name: str, args: RegistryLoginArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("image-builds:index:RegistryLogin", name, None, opts)
-        metadata: ObjectMetaArgsDict = {"name": args["secret"], "namespace": args["namespace"]}
-        if args["adopt"]:
-            metadata["annotations"] = {PATCH_FORCE: "true"}
+        names = {host: login["name"] for host, login in args["logins"].items()}
+        metadata: ObjectMetaArgsDict = {
+            "name": args["secret"],
+            "namespace": args["namespace"],
+            "annotations": {
+                LOGINS: json.dumps(names, sort_keys=True),
+                **({PATCH_FORCE: "true"} if args["adopt"] else {}),
+            },
+        }
         k8s.core.v1.Secret(
             name,
             metadata=metadata,

@@ -19,6 +19,7 @@ from components.resources.namespace import BuildNamespace
 from components.resources.network import network_policy
 from components.resources.registration import Registration, RegistrationArgs
 from components.resources.registry import Login, RegistryFiles, RegistryLogin
+from components.workloads import CERTIFICATES
 
 
 class ChartArgs(TypedDict):
@@ -175,6 +176,9 @@ class Runner(pulumi.ComponentResource):
                 metadata={
                     "name": _gitlab_certificates(spec),
                     "namespace": args["manager_namespace"],
+                    "annotations": {
+                        CERTIFICATES: _digest("".join(spec["gitlab_certificates"].values()))
+                    },
                 },
                 string_data=spec["gitlab_certificates"],
                 opts=child,
@@ -194,7 +198,7 @@ class Runner(pulumi.ComponentResource):
             values={
                 **_chart_values(spec),
                 # Nothing in the chart restarts the manager when only the token changes.
-                "podAnnotations": {"image-builds/token-digest": _digest(token)},
+                "podAnnotations": {"image-builds/token-digest": _visible_digest(token)},
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
@@ -230,8 +234,10 @@ def _chart_values(spec: RunnerSpec) -> dict[str, Any]:
     return values
 
 
-def _digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
+def _visible_digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
     """A digest that differs between tokens and reveals none; a secret would hide all values."""
-    return pulumi.Output.unsecret(
-        token.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16])
-    )
+    return pulumi.Output.unsecret(token.apply(_digest))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

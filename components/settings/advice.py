@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from components.plan import BuildPlan
 from components.settings.models import Plans, RunnerSettings, Settings
-from components.site import CONTROL_PLANE
+from components.workloads import CONTROL_PLANE
 
 
 def advice(settings: Settings, plans: Plans) -> Iterator[str]:

@@ -4,25 +4,13 @@ from collections.abc import Iterator
 
 from components.plan import BuildPlan
 from components.settings.models import RunnerSettings
-
-# What clients of Docker, BuildKit and Podman read for the address of their daemon.
-_DAEMONS = {
-    "BUILDKIT_HOST",
-    "BUILDX_BUILDER",
-    "CONTAINER_CONNECTION",
-    "CONTAINER_HOST",
-    "DOCKER_CERT_PATH",
-    "DOCKER_CONTEXT",
-    "DOCKER_HOST",
-    "DOCKER_TLS",
-    "DOCKER_TLS_VERIFY",
-}
+from components.workloads import DAEMON_VARIABLES
 
 
 def variable_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[str, str]]:
     """Yield (key below the runner, message) of each variable that must not be set."""
     reasons = dict.fromkeys(
-        _DAEMONS,
+        DAEMON_VARIABLES,
         "would send what jobs build, with its logins, to a daemon that the strategy does not "
         "choose; remove it, and choose a strategy",
     )

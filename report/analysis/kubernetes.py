@@ -7,16 +7,18 @@ import json
 from collections.abc import Collection, Iterator
 
 from components.network.addresses import CLASSES, classes_of, kind_of
+from components.workloads import LEVEL
 from report.analysis.pods.containers import RisksOf, digest
-from report.analysis.pods.pod import cloud_risks, pod_risks
+from report.analysis.pods.labels import marks
+from report.analysis.pods.pod import pod_risks
+from report.analysis.trust.contents import config_map_risks, identity_risks
 from report.tree import Tree, entries, identity, inside, texts
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 _LEVELS = {"restricted": set[str](), "baseline": {"baseline"}}
 _DIRECTIONS = (("Ingress", "from"), ("Egress", "to"))
 _AGGREGATES = "rbac.authorization.k8s.io/aggregate-to-"
-# What decides on objects, or offers something, of the whole cluster.
-_OF_THE_CLUSTER = {
+OF_THE_CLUSTER = {
     "APIService",
     "CSIDriver",
     "CertificateSigningRequest",
@@ -37,6 +39,20 @@ _OF_THE_CLUSTER = {
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
     "ValidatingWebhookConfiguration",
+}
+"""What decides on objects, or offers something, of the whole cluster."""
+# What limits others, or only holds something; ``trust.losses`` has what goes with them.
+_HARMLESS = {
+    "ClusterRoleBinding",
+    "ControllerRevision",
+    "Event",
+    "HorizontalPodAutoscaler",
+    "Lease",
+    "LimitRange",
+    "PersistentVolumeClaim",
+    "PodDisruptionBudget",
+    "ResourceQuota",
+    "RoleBinding",
 }
 # What lets traffic into the cluster by a host name.
 _ROUTES = {"GRPCRoute", "Gateway", "HTTPRoute", "Ingress", "Route", "TCPRoute", "TLSRoute"}
@@ -65,32 +81,34 @@ def object_risks(item: Tree) -> Iterator[RisksOf]:
     name, kind, metadata = identity(item), item.get("kind"), inside(item, "metadata")
     content: Tree = {key: value for key, value in item.items() if key != "metadata"}
     group = str(item.get("apiVersion")).rpartition("/")[0]
-    if "." in group and not group.endswith(".k8s.io"):
+    if is_custom(item):
         yield ("customResource", name), {f"{group} (digest {digest(content)})"}
     if kind == "Namespace":
         yield ("podSecurity", name), _levels(inside(metadata, "labels"))
+        yield ("labels", name), marks(metadata)
     elif kind in {"Role", "ClusterRole"}:
         yield ("permission", name), _permissions(item)
-    elif kind in _OF_THE_CLUSTER:
+        level = inside(metadata, "annotations").get(LEVEL)
+        yield ("labels", name), {f"the level {level}"} if level else ()
+    elif kind in OF_THE_CLUSTER:
         yield ("clusterWide", name), {digest(content)}
     elif kind in {"ServiceAccount", "Secret"}:
-        yield from _identity_risks(name, item)
+        yield from identity_risks(name, item)
     elif kind in _OF_THE_NETWORK:
         yield from _network_risks(name, item)
-    elif (pod := _pod(item)) is not None:
+    elif kind == "ConfigMap":
+        yield from config_map_risks(name, inside(item, "data"))
+    elif (pod := pod_of(item)) is not None:
         yield from pod_risks(name, inside(pod, "metadata"), inside(pod, "spec"))
+        yield ("labels", name), marks({"labels": inside(pod, "metadata", "labels")})
+    elif kind and kind not in _HARMLESS and not is_custom(item):
+        yield ("unknown", name), {f"the kind {kind} (digest {digest(content)})"}
 
 
-def _identity_risks(name: str, item: Tree) -> Iterator[RisksOf]:
-    metadata = inside(item, "metadata")
-    if item.get("kind") == "ServiceAccount":
-        mounted = item.get("automountServiceAccountToken") is not False
-        yield ("accountToken", name), {"token"} if mounted else ()
-        yield from cloud_risks(name, metadata)
-    else:
-        account = inside(metadata, "annotations").get("kubernetes.io/service-account.name")
-        lasting = item.get("type") == "kubernetes.io/service-account-token"
-        yield ("lastingToken", name), {str(account)} if lasting else ()
+def is_custom(item: Tree) -> bool:
+    """Whether an object is of a kind that an operator has added to the cluster."""
+    group = str(item.get("apiVersion")).rpartition("/")[0]
+    return "." in group and not group.endswith(".k8s.io")
 
 
 def _network_risks(name: str, item: Tree) -> Iterator[RisksOf]:
@@ -99,21 +117,25 @@ def _network_risks(name: str, item: Tree) -> Iterator[RisksOf]:
         yield ("reach", name), _reach(spec)
         yield ("unfiltered", name), _unfiltered(spec)
     elif kind == "Service":
-        yield ("exposed", name), _exposed(spec)
+        annotations = marks({"annotations": inside(item, "metadata", "annotations")})
+        yield ("exposed", name), _exposed(spec, annotations)
+        behind = {key: spec.get(key) for key in ("selector", "externalName", "ports")}
+        yield ("leads", name), {f"other pods or ports (digest {digest(behind)})"}
     elif kind in _ROUTES:
-        yield ("exposed", name), {f"as of digest {digest(spec)}"}
+        annotations = marks({"annotations": inside(item, "metadata", "annotations")})
+        yield ("exposed", name), {f"as of digest {digest([spec, *annotations])}"}
     else:
-        addresses = [item.get(key) for key in ("endpoints", "subsets")]
+        addresses = [item.get(key) for key in ("endpoints", "ports", "subsets")]
         yield ("names", name), {f"a Service as of digest {digest(addresses)}"}
 
 
-def _pod(item: Tree) -> Tree | None:
+def pod_of(item: Tree) -> Tree | None:
     """Return the pods that an object makes, with metadata and spec, or None if it makes none."""
     if item.get("kind") == "Pod":
         return item
     if item.get("kind") == "CronJob":
         return inside(item, "spec", "jobTemplate", "spec", "template")
-    return inside(item, "spec", "template") or None
+    return inside(item, "spec", "template") or inside(item, "template") or None
 
 
 def _levels(labels: Tree) -> Iterator[str]:
@@ -123,9 +145,15 @@ def _levels(labels: Tree) -> Iterator[str]:
         yield f"{labels.get(ENFORCE)} as of {version}"
 
 
-def _exposed(spec: Tree) -> Iterator[str]:
+def _exposed(spec: Tree, annotations: set[str]) -> Iterator[str]:
+    """Yield how a Service is reached; in clouds, annotations say from where a balancer is."""
     if spec.get("type") in {"NodePort", "LoadBalancer", "ExternalName"}:
         yield f"by type {spec['type']}"
+    if spec.get("type") == "LoadBalancer":
+        yield from (f"with annotations of {text}" for text in annotations)
+        yield from () if annotations else ("without annotations for its cloud",)
+        ranges = texts(spec, "loadBalancerSourceRanges") or ["everywhere"]
+        yield from (f"from {source}" for source in ranges)
     yield from (f"at {address}" for address in texts(spec, "externalIPs"))
 
 

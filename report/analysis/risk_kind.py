@@ -56,6 +56,42 @@ RiskName: TypeAlias = Literal[
     "imageSource",
     "helperImage",
     "command",
+    "gitlab",
+    "chartSource",
+    "cluster",
+    "login",
+    "foreignLogin",
+    "mirror",
+    "layerCache",
+    "plainHttp",
+    "authority",
+    "entitlement",
+    "controlPlane",
+    "nodes",
+    "tolerates",
+    "production",
+    "kept",
+    "takesOver",
+    "systemNamespace",
+    "safeguard",
+    "workload",
+    "sidecar",
+    "leads",
+    "labels",
+    "unknown",
+    "prepare",
+    "plainVariable",
+    "environment",
+    "daemonAddress",
+    "values",
+    "startScript",
+    "contents",
+    "secretType",
+    "swapped",
+    "concurrent",
+    "memory",
+    "olderChart",
+    "olderImage",
 ]
 
 
@@ -66,7 +102,9 @@ class RiskKind(NamedTuple):
     a change whose sentence is empty. A new subject may have the ``ordinary`` risks without a
     mention, and with ``fresh`` any risk: always, or without a wildcard in a new namespace. From the
     ``widest`` risk no change raises another. ``of_the_job`` is False for what no acceptance of a
-    strategy covers.
+    strategy covers. A ``safeguard`` raises a risk when it is lost, and something ``measured`` when
+    it grows; its risk is a quantity. ``by_switch`` is the severity where the runner changes its
+    strategy, which says more; with ``quiet`` the runner is new then.
     """
 
     severity: RiskSeverity
@@ -77,3 +115,6 @@ class RiskKind(NamedTuple):
     fresh: Literal["never", "namespace", "always"] = "never"
     of_the_job: bool = True
     widest: str = ""
+    safeguard: bool = False
+    measured: Literal["grows", "falls"] | None = None
+    by_switch: Literal["quiet", "minor"] | None = None

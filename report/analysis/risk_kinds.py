@@ -1,7 +1,9 @@
 """Each kind of risk: its severity, how a report says it, and why it matters."""
 
+from report.analysis.pods.change_kinds import CHANGE_KINDS
 from report.analysis.pods.kinds import POD_KINDS
 from report.analysis.risk_kind import RiskKind, RiskName
+from report.analysis.trust.kinds import TRUST_KINDS
 
 KINDS: dict[RiskName, RiskKind] = {
     "podSecurity": RiskKind(
@@ -182,12 +184,15 @@ KINDS: dict[RiskName, RiskKind] = {
         fresh="always",
     ),
     "imageSource": RiskKind(
-        "minor",
+        "major",
         "{name} runs images from {risk}",
         "",
         "the owner of the repository decides what runs there",
         of_the_job=False,
         fresh="always",
+        by_switch="minor",
     ),
     **POD_KINDS,
+    **CHANGE_KINDS,
+    **TRUST_KINDS,
 }

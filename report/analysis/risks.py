@@ -5,12 +5,17 @@ that a subject gains is raised, one that it loses is lowered. A new subject coun
 has beyond an ordinary container, so a first deployment raises little.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 
+from components.quantity import amount
 from components.strategies import STRATEGIES
-from report.analysis.facts import RiskFacts, Subject, collect
+from report.analysis.facts import collect
 from report.analysis.kubernetes import is_allowed
+from report.analysis.risk_kind import RiskKind
 from report.analysis.risk_kinds import KINDS
+from report.analysis.trust.subjects import RiskFacts, Subject
 from report.inputs.events import Plan
 from report.model import Direction, RiskChange, RiskSeverity
 from report.stack_file import StackFile
@@ -32,24 +37,41 @@ def changes(
     read, which can differ from those of the file.
     """
     facts = collect(plan, rendered)
+    before, after = (inside(side, "runners") for side in (plan.old_outputs, plan.new_outputs))
+    switched = {name for name in before if _strategy(before, name) != _strategy(after, name)}
     found = [
         change
         for subject in sorted(facts.old.risks.keys() | facts.new.risks.keys())
-        for change in _changes_of(subject, facts, stack_file, settings)
+        for change in _changes_of(subject, facts, switched, stack_file, settings)
     ]
+    return by_severity(found)
+
+
+def by_severity(found: Iterable[RiskChange]) -> tuple[RiskChange, ...]:
+    """Return risks in the order of reports: raised ones first, each by severity."""
     return tuple(
         sorted(found, key=lambda item: (item.direction == "lowered", SEVERITIES[item.severity]))
     )
 
 
+def _strategy(runners: Tree, name: str) -> object:
+    return inside(runners, name).get("strategy")
+
+
 def _changes_of(
-    subject: Subject, facts: Pair[RiskFacts], stack_file: StackFile, settings: Tree
+    subject: Subject,
+    facts: Pair[RiskFacts],
+    switched: set[str],
+    stack_file: StackFile,
+    settings: Tree,
 ) -> Iterator[RiskChange]:
     kind = KINDS[subject.kind]
     origin = (facts.new if subject in facts.new.origins else facts.old).origins[subject]
     key, line = stack_file.find(*origin.key)
     by_strategy = _acceptance(settings, origin.runner) if kind.of_the_job else ""
-    risks = _compare(subject, facts)
+    switches = origin.runner in switched
+    severity = "minor" if switches and kind.by_switch == "minor" else kind.severity
+    risks = _compare(subject, facts, switches=switches)
     found: list[tuple[Direction, str]] = [
         *(("raised", risk) for risk in sorted(risks.new)),
         *(("lowered", risk) for risk in sorted(risks.old) if kind.lowered),
@@ -60,7 +82,7 @@ def _changes_of(
         yield RiskChange(
             identity=identity,
             direction=direction,
-            severity=kind.severity,
+            severity=severity,
             what=text.format(name=subject.name, risk=risk),
             reason=kind.reason,
             key=key,
@@ -69,10 +91,15 @@ def _changes_of(
         )
 
 
-def _compare(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
-    """Return the risks that a subject has on one side only."""
+def _compare(subject: Subject, facts: Pair[RiskFacts], *, switches: bool) -> Pair[frozenset[str]]:
+    """Return the risks that a subject has on one side only.
+
+    Its runner ``switches`` if its strategy changes.
+    """
     kind = KINDS[subject.kind]
     before, after = facts.old.risks.get(subject), facts.new.risks.get(subject)
+    if switches and kind.by_switch == "quiet":
+        before = None
     namespaces = facts.map(lambda side: side.namespaces)
     if subject.kind == "reach" and subject.namespace not in namespaces.old ^ namespaces.new:
         # Without a policy all traffic is allowed; beside another one, a policy allows more.
@@ -85,25 +112,50 @@ def _compare(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
     if after is None:
         # The risks of a deleted subject are gone with it.
         return Pair(_NOTHING, _NOTHING)
+    if kind.safeguard or kind.measured:
+        return Pair(_NOTHING, _lost_or_moved(kind, before or _NOTHING, after))
     if before is None:
-        return Pair(_NOTHING, _worst(after - _expected(subject, after, namespaces)))
+        return Pair(_NOTHING, _worst(after - _expected(subject, after, facts)))
     raised = _NOTHING if kind.widest in before else after - before
-    lowered = before - after
+    lowered = before - after - {kind.widest}
     if subject.kind == "reach":
         raised = frozenset(risk for risk in raised if not is_allowed(risk, before))
         lowered = frozenset(risk for risk in lowered if not is_allowed(risk, after))
     return Pair(lowered, _worst(raised))
 
 
-def _expected(
-    subject: Subject, risks: frozenset[str], namespaces: Pair[set[str]]
-) -> frozenset[str]:
+def _lost_or_moved(kind: RiskKind, before: frozenset[str], after: frozenset[str]) -> frozenset[str]:
+    """Return the safeguards that are lost, or the amounts and versions that grow or fall."""
+    if kind.safeguard:
+        return before - after
+    if not before:
+        return _NOTHING
+    if kind.measured == "grows":
+        most = max(map(_amount, before))
+        return frozenset(risk for risk in after if _amount(risk) > most)
+    least = min(map(_version, before))
+    return frozenset(risk for risk in after if _version(risk) < least)
+
+
+def _amount(quantity: str) -> Decimal:
+    """Return the number of a quantity, and nothing for what is none, such as a variable."""
+    try:
+        return amount(quantity)
+    except ValueError:
+        return Decimal(0)
+
+
+def _version(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", text)]
+
+
+def _expected(subject: Subject, risks: frozenset[str], facts: Pair[RiskFacts]) -> frozenset[str]:
     """Return the risks that a new subject may have without a mention."""
     kind = KINDS[subject.kind]
     if kind.fresh == "always":
         return risks
     # What somebody else made, and the whole cluster, are not new with the plan.
-    made = namespaces.new - namespaces.old
+    made = facts.new.made - facts.old.namespaces
     if kind.fresh == "namespace" and subject.namespace in made:
         return frozenset(risk for risk in risks if "*" not in risk)
     return kind.ordinary

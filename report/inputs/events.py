@@ -64,12 +64,16 @@ _UNSHOWN = (
 )
 
 
+_GOES = Pair(old=False, new=False)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
     """One operation on one resource; ``old`` and ``new`` are its inputs, None where it is absent.
 
     The operation is the engine's, or ``keep`` where it only forgets a resource, which stays.
-    ``changed_paths`` are those of the provider's detailed diff, which covers secrets too.
+    ``changed_paths`` are those of the provider's detailed diff, which covers secrets too. It
+    ``stays`` in the cluster, on either side, when the stack lets go of it.
     """
 
     operation: str
@@ -80,6 +84,7 @@ class Step:
     old: Tree | None
     new: Tree | None
     changed_paths: tuple[str, ...] = ()
+    stays: Pair[bool] = _GOES
 
     @property
     def is_component(self) -> bool:
@@ -205,6 +210,7 @@ def _step(metadata: events.StepEventMetadata, scrub: Scrubber) -> Step:
         old=clean(old.inputs or {}, scrub) if old else None,
         new=clean(new.inputs or {}, scrub) if new and not removes else None,
         changed_paths=tuple(sorted(map(scrub, metadata.detailed_diff or {}))),
+        stays=Pair(old, new).map(lambda side: bool(side and side.retain_on_delete)),
     )
 
 

@@ -62,6 +62,7 @@ def _step(old: RegisteredResource | None, new: RegisteredResource | None, scrub:
         new=inputs.new and clean(inputs.new, scrub),
         # The engine's word for a secret that differs, since values do not show it.
         changed_paths=tuple(map(scrub, paths)) if old and new else (),
+        stays=Pair(old, new).map(lambda side: bool(side and side.kept)),
     )
 
 

@@ -166,6 +166,26 @@ class TestReport:
             "permission/Role-apps/gitlab-job-main/delete-deployments.apps",
         )
 
+    def test_where_tokens_logins_and_code_go_raises_the_risk(self, clone: Clone) -> None:
+        registry = {"host": "evil.example", "push": "out"}
+        clone.write(
+            {
+                "gitlab.url": "https://evil.example",
+                "chart.repository": "https://evil.example/charts",
+                "registryMirrors": ["evil.example"],
+                "registries": [*ONE_RUNNER.settings["registries"], registry],
+            },
+            {"kubernetes:context": "another-cluster"},
+        )
+
+        assert sorted(_report().unaccepted) == [
+            "chartSource/the-stack/https://evil.example/charts-(gitlab-runner)",
+            "cluster/the-stack/the-cluster-of-context-another-cluster",
+            "gitlab/the-stack/https://evil.example",
+            "login/the-stack/evil.example-(out)-in-registry-push",
+            "mirror/the-stack/evil.example",
+        ]
+
     def test_a_permission_of_managers_raises_the_risk(self, clone: Clone) -> None:
         newer = {"chart.version": "0.88.0"}
         clone.start_with(newer)

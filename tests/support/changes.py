@@ -190,13 +190,13 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
         CHANGES,
     ),
     "tag": (_builds(tags=["other"]), NO_CHANGE),
-    "chart-version": (Change(after={"chart.archive": NEWER_CHART}), CHANGES),
+    "chart-version": (Change(after={"chart.archive": NEWER_CHART}), RISK_RAISED),
     "resources": (_builds(resources={"limits": {"memory": "2Gi"}}), CHANGES),
     "environment": (_builds(environment={"GREETING": "hello"}), CHANGES),
     "concurrent": (_builds(concurrent=3), CHANGES),
     "image-moved": (
         _strategy("builds", {"kind": "kaniko", "image": "other.example.com/kaniko:v2"}),
-        CHANGES,
+        RISK_RAISED,
     ),
     "registry-added": (
         Change(
@@ -207,7 +207,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
                 ]
             }
         ),
-        CHANGES,
+        RISK_RAISED,
     ),
     "token-rotated": (Change(secrets={"runnerTokens.builds": "glrt-second-token-002"}), CHANGES),
     "password-rotated": (
@@ -231,7 +231,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
     "metadata-opened": (Change(after={"network.egress": {"metadata": True}}), RISK_RAISED),
     "private-addresses-closed": (Change(after={"network.egress": _CLOSED}), CHANGES),
     "private-addresses-opened": (Change(before={"network.egress": _CLOSED}), RISK_RAISED),
-    "gitlab-moved": (Change(after={"gitlab.url": "https://git.example.com"}), CHANGES),
+    "gitlab-moved": (Change(after={"gitlab.url": "https://git.example.com"}), RISK_RAISED),
     "seccomp-profile": (
         Change(before=_NEWER, after={**_NEWER, "runners.builds.seccompProfile": "RuntimeDefault"}),
         CHANGES,

@@ -16,6 +16,10 @@ RisksOf = tuple[tuple[RiskName, str], Iterable[str]]
 _SELINUX = {"container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
 
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_LIMITS = {"cpu": "CPU", "ephemeral-storage": "disk", "memory": "memory"}
+
+
 def digest(value: JSON) -> str:
     """Return eight digits that differ between values, for what is too long for a report."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
@@ -25,11 +29,16 @@ def risks_of_container(name: str, container: Tree, pod_context: Tree) -> Iterato
     """Yield the risks of a container; ``pod_context`` is the security context of its pod."""
     yield from container_risks(name, {**pod_context, **inside(container, "securityContext")})
     yield from _image_risks(name, container.get("image"))
-    limited = inside(container, "resources", "limits").get("memory")
-    yield ("unlimited", name), () if limited else {"memory"}
+    limits = inside(container, "resources", "limits")
+    unlimited = {what for key, what in _LIMITS.items() if not limits.get(key)}
+    yield ("unlimited", name), unlimited
+    yield ("memory", name), () if "memory" in unlimited else {str(limits["memory"])}
+    cached = container.get("imagePullPolicy") != "Always"
+    yield ("cachedImages", name), {"cached"} if cached else ()
     ports = [port.get("hostPort") for port in entries(container, "ports")]
     yield ("hostPort", name), {str(port) for port in ports if port}
-    started = [container.get(key) for key in ("command", "args", "lifecycle")]
+    started = [container.get(key) for key in ("command", "args", "lifecycle", "workingDir")]
+    started += [inside(container, probe).get("exec") for probe in _PROBES]
     yield ("command", name), {digest(started)} if any(started) else ()
 
 
@@ -79,7 +88,7 @@ def _unconfined(context: Tree, profiles: dict[str, Tree]) -> Iterator[str]:
 
 def _image_risks(name: str, image: JSON) -> Iterator[RisksOf]:
     """Yield the risks of an image; a container without one has none yet."""
-    source, tagged, unpinned = set[str](), set[str](), set[str]()
+    source, tagged, unpinned, version = set[str](), set[str](), set[str](), ""
     if isinstance(image, str) and image:
         try:
             reference = ImageReference.parse(image)
@@ -88,9 +97,10 @@ def _image_risks(name: str, image: JSON) -> Iterator[RisksOf]:
             where, pinned, tag = image, "", ""
         else:
             where, pinned, tag = reference.name, reference.digest, reference.tag
-        source = {where}
+        source, version = {where}, tag
         tagged = set[str]() if pinned else source
         unpinned = {image} if not pinned and tag in {"", "latest"} else set[str]()
     yield ("imageSource", name), source
+    yield ("olderImage", name), {version} if version else ()
     yield ("undigested", name), tagged
     yield ("unpinned", name), unpinned

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from components.image_reference import ImageReference
 from report.analysis.pods.containers import RisksOf, digest
+from report.analysis.pods.labels import marks
 from report.analysis.pods.patches import PatchError, merge
 from report.analysis.pods.pod import containers, pod_risks
 from report.tree import JSON, Tree, entries, inside, texts
@@ -16,6 +17,7 @@ from report.tree import JSON, Tree, entries, inside, texts
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 # Keys of a security context, and of what is in it, by their names in Kubernetes.
 _CONTEXT = {
+    "allow_privilege_escalation": "allowPrivilegeEscalation",
     "app_armor_profile": "appArmorProfile",
     "fs_group": "fsGroup",
     "proc_mount": "procMount",
@@ -47,7 +49,11 @@ def job_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     for container, service in _services(jobs).items():
         called = service.get("alias") or service.get("name")
         names[container] = f"the service {called} of runner {runner}"
-    metadata: Tree = {"annotations": inside(jobs, "pod_annotations")}
+    metadata: Tree = {
+        "annotations": inside(jobs, "pod_annotations"),
+        "labels": inside(jobs, "pod_labels"),
+    }
+    yield ("labels", pod), marks(metadata)
     for spec, unmerged in _specs(entry):
         yield from pod_risks(
             pod, metadata, spec, lambda name: names.get(name, f"container {name} of {pod}")
@@ -108,6 +114,7 @@ def _spec(jobs: Tree) -> Tree:
             **_container(jobs, name, "service", service.get("name")),
             "command": texts(service, "entrypoint"),
             "args": texts(service, "command"),
+            "env": _environment(service),
         }
         for name, service in _services(jobs).items()
     ]
@@ -115,6 +122,8 @@ def _spec(jobs: Tree) -> Tree:
     spec: dict[str, JSON] = {
         **{field: jobs[key] for key, field in _SPEC.items() if key in jobs},
         "securityContext": _context(inside(jobs, "pod_security_context")),
+        "nodeSelector": inside(jobs, "node_selector"),
+        "tolerations": list(_tolerations(inside(jobs, "node_tolerations"))),
         "hostAliases": entries(jobs, "host_aliases"),
         "dnsConfig": inside(jobs, "dns_config"),
         "imagePullSecrets": [{"name": name} for name in texts(jobs, "image_pull_secrets")],
@@ -147,6 +156,7 @@ def _volumes(jobs: Tree) -> Iterator[tuple[Tree, Tree]]:
                 "name": name,
                 "mountPath": item.get("mount_path"),
                 "readOnly": item.get("read_only") is True,
+                "mountPropagation": item.get("mount_propagation"),
             }
             yield {"name": name, **_source(kind, item)}, mount
 
@@ -163,6 +173,18 @@ def _source(kind: str, item: Tree) -> Tree:
     return known.get(kind, {kind: rest})
 
 
+def _environment(service: Tree) -> list[Tree]:
+    pairs = (entry.partition("=") for entry in texts(service, "environment"))
+    return [{"name": name, "value": value} for name, _, value in pairs]
+
+
+def _tolerations(table: Tree) -> Iterator[Tree]:
+    """Yield tolerations, whose keys in config.toml are a taint's ``key`` or ``key=value``."""
+    for taint, effect in table.items():
+        key, _, value = taint.partition("=")
+        yield {"key": key, "value": value, "effect": effect}
+
+
 def _container(jobs: Tree, name: str, kind: str, image: JSON) -> dict[str, JSON]:
     prefixes = {"build": "", "init_permissions": "helper_"}
     prefix = prefixes.get(kind, f"{kind}_")
@@ -170,7 +192,12 @@ def _container(jobs: Tree, name: str, kind: str, image: JSON) -> dict[str, JSON]
         "name": name,
         "securityContext": _container_context(jobs, kind),
         "volumeMounts": [mount for _, mount in _volumes(jobs)],
-        "resources": {"limits": {"memory": jobs.get(f"{prefix}memory_limit")}},
+        "resources": {
+            "limits": {
+                resource: jobs.get(f"{prefix}{resource.replace('-', '_')}_limit")
+                for resource in ("cpu", "ephemeral-storage", "memory")
+            }
+        },
     }
     return {**container, "image": image} if image else container
 
@@ -205,8 +232,6 @@ def _context(table: Tree) -> dict[str, JSON]:
             context[key] = {"type": profile.get("type"), "localhostProfile": local}
     if "selinux_type" in table:
         context["seLinuxOptions"] = {"type": table["selinux_type"]}
-    if "allow_privilege_escalation" in table:
-        context["allowPrivilegeEscalation"] = table["allow_privilege_escalation"]
     if isinstance(mount := context.get("procMount"), str):
         context["procMount"] = mount.capitalize()
     return context

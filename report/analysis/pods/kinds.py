@@ -88,10 +88,10 @@ POD_KINDS: dict[RiskName, RiskKind] = {
     ),
     "unlimited": RiskKind(
         "minor",
-        "{name} has no memory limit",
-        "{name} has a memory limit",
-        "it can take the memory of its node",
-        frozenset({"memory"}),
+        "{name} has no {risk} limit",
+        "{name} has a {risk} limit",
+        "it can take that of its node",
+        frozenset({"CPU", "disk", "memory"}),
         of_the_job=False,
     ),
     "account": RiskKind(

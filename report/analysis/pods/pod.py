@@ -3,7 +3,10 @@
 import json
 from collections.abc import Callable, Iterator
 
-from report.analysis.pods.containers import RisksOf, risks_of_container
+from report.analysis.pods.containers import RisksOf, digest, risks_of_container
+from report.analysis.pods.fields import unknown_in_container, unknown_in_pod
+from report.analysis.pods.nodes import node_risks
+from report.analysis.pods.variables import risky
 from report.tree import JSON, Tree, entries, inside, texts
 
 _APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
@@ -26,6 +29,8 @@ _OWN_VOLUMES = {
     "projected",
     "secret",
 }
+_OWN_SOURCES = {"configMap", "downwardAPI", "secret", "serviceAccountToken"}
+"""The same for the sources of a projected volume."""
 
 
 def pod_risks(
@@ -33,15 +38,32 @@ def pod_risks(
 ) -> Iterator[RisksOf]:
     """Yield the risks of a pod and its containers; ``label`` names a container in a report."""
     yield from _node_risks(name, spec)
+    yield from node_risks(name, spec)
     yield from _volume_risks(name, spec)
     yield from _identity_risks(name, metadata, spec)
-    for container in containers(spec):
-        own = str(container.get("name"))
+    yield ("unknown", name), set(unknown_in_pod(spec))
+    names = [str(container.get("name")) for container in containers(spec)]
+    yield ("sidecar", name), {label(own) if label else own for own in names}
+    for own, container in zip(names, containers(spec), strict=True):
         called = label(own) if label else f"container {own} of {name}"
         yield from risks_of_container(called, container, inside(spec, "securityContext"))
+        yield ("unknown", called), set(unknown_in_container(container))
+        yield from _environment_risks(called, container)
         profile = inside(metadata, "annotations").get(f"{_APP_ARMOR}{own}")
         if profile == "unconfined":
             yield ("unconfined", called), {"AppArmor Unconfined"}
+
+
+def _environment_risks(name: str, container: Tree) -> Iterator[RisksOf]:
+    given = [
+        f"{entry.get('name')}={entry['value']}"
+        for entry in entries(container, "env")
+        # The address of GitLab is one of the stack (``trust.addresses``).
+        if "value" in entry and entry.get("name") != "CI_SERVER_URL"
+    ]
+    yield ("environment", name), risky(given)
+    whole: JSON = [container.get("env"), container.get("envFrom")]
+    yield ("contents", name), {f"environment, digest {digest(whole)}"} if any(whole) else ()
 
 
 def containers(spec: Tree) -> list[Tree]:
@@ -62,8 +84,8 @@ def _node_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     )
     runtime = spec.get("runtimeClassName")
     yield ("runtime", name), {str(runtime)} if runtime else {"none"}
-    priority = str(spec.get("priorityClassName"))
-    yield ("priority", name), {priority} if priority.startswith("system-") else ()
+    priority = spec.get("priorityClassName")
+    yield ("priority", name), {str(priority)} if priority else ()
     node = spec.get("nodeName")
     yield ("placement", name), {f"on node {node}, past the scheduler"} if node else ()
     yield ("names", name), set(_names(spec))
@@ -90,8 +112,17 @@ def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     writable = {str(mount.get("name")) for mount in mounts if mount.get("readOnly") is not True}
     yield ("writablePath", name), {path for volume, path in paths.items() if volume in writable}
     yield ("mountedSecret", name), _secrets(spec)
+    sources = [
+        source for volume in volumes for source in entries(inside(volume, "projected"), "sources")
+    ]
+    shown = [*volumes, *sources]
+    files = {str(inside(item, "configMap").get("name")) for item in shown if "configMap" in item}
+    yield ("contents", name), {f"files of ConfigMap {file}" for file in files}
     others = [(kind, volume[kind]) for volume in volumes for kind in volume.keys() - _OWN_VOLUMES]
+    others += [(kind, item[kind]) for item in sources for kind in item.keys() - _OWN_SOURCES]
     yield ("volume", name), {f"{kind} {_described(source)}" for kind, source in others}
+    images = [inside(volume, "image").get("reference") for volume in volumes]
+    yield ("imageSource", name), {str(image).partition("@")[0] for image in images if image}
 
 
 def _described(source: JSON) -> str:

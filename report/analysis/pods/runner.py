@@ -1,10 +1,11 @@
 """What a runner lets its jobs decide, and what it does beside them, by its entry in config.toml."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from report.analysis.pods.containers import RisksOf, digest
-from report.tree import Tree, inside, texts
+from report.analysis.pods.fields import unknown_in_config
+from report.analysis.pods.variables import daemons, plain, risky
+from report.tree import JSON, Tree, inside, texts
 
 _SCRIPTS = (
     "pre_clone_script",
@@ -15,13 +16,6 @@ _SCRIPTS = (
 )
 # Where jobs run, and who the manager is there, if not in its own cluster by its own account.
 _ELSEWHERE = ("host", "context", "ca_file", "cert_file", "key_file", "namespace_per_job")
-# By these every job trusts, shows or runs more than it says itself.
-_VARIABLE = re.compile(
-    r"(BASH_ENV|CI_DEBUG_(TRACE|SERVICES)|ENV|FF_\w+|GIT_CONFIG_\w+|GIT_SSH_COMMAND|"
-    r"GIT_SSL_NO_VERIFY|LD_(PRELOAD|LIBRARY_PATH)|NODE_TLS_REJECT_UNAUTHORIZED|PYTHONHTTPSVERIFY)"
-    r"=.*",
-    re.DOTALL,
-)
 
 
 def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
@@ -35,7 +29,12 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     allowed = [*policies, *texts(jobs, "allowed_pull_policies")]
     yield ("cachedImages", job), () if set(allowed) == {"always"} else {"cached"}
     yield ("script", f"each job of runner {runner}"), set(_scripts(entry))
-    yield ("variable", f"each job of runner {runner}"), set(_variables(texts(entry, "environment")))
+    yield ("prepare", f"runner {runner}"), _digests(entry.get("pre_build_script"))
+    environment = texts(entry, "environment")
+    yield ("variable", f"each job of runner {runner}"), risky(environment)
+    yield ("daemonAddress", f"each job of runner {runner}"), daemons(environment)
+    yield ("plainVariable", f"runner {runner}"), plain(environment)
+    yield ("unknown", f"config.toml of runner {runner}"), set(unknown_in_config(entry))
     yield ("elsewhere", f"runner {runner}"), set(_elsewhere(entry))
 
 
@@ -49,7 +48,11 @@ def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
     taken = {
         "of branches that are not protected": inputs.get("accessLevel") != "ref_protected",
         "without tags": inputs.get("untagged") is True,
+        "of projects that enable it": inputs.get("locked") is False,
         str(scope): scope is not None,
+        f"of project {inputs.get('projectId')}": bool(inputs.get("projectId")),
+        f"of group {inputs.get('groupId')}": bool(inputs.get("groupId")),
+        **{f"with the tag {tag}": True for tag in texts(inputs, "tagLists")},
     }
     yield ("openTo", runner), {jobs for jobs, takes in taken.items() if takes}
 
@@ -63,6 +66,10 @@ def _overrides(jobs: Tree) -> Iterator[str]:
     yield from (f"group {group}" for group in texts(jobs, "allowed_groups"))
 
 
+def _digests(value: JSON) -> set[str]:
+    return {digest(value)} if value else set()
+
+
 def _scripts(entry: Tree) -> Iterator[str]:
     for key in _SCRIPTS:
         if entry.get(key):
@@ -70,10 +77,6 @@ def _scripts(entry: Tree) -> Iterator[str]:
     hooks = inside(entry, "kubernetes", "container_lifecycle")
     if hooks:
         yield f"container_lifecycle (digest {digest(hooks)})"
-
-
-def _variables(environment: Iterable[str]) -> Iterator[str]:
-    yield from filter(_VARIABLE.fullmatch, environment)
 
 
 def _elsewhere(entry: Tree) -> Iterator[str]:

@@ -1,0 +1,145 @@
+"""Fields of pods, and keys of config.toml, of which no other rule speaks.
+
+What is neither judged elsewhere nor known to allow nothing is itself a risk: a later version
+of Kubernetes or GitLab Runner may have added it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+
+from report.analysis.pods.containers import digest
+from report.tree import JSON, Tree, entries, inside
+
+# Judged in ``pod``, ``containers`` and ``nodes``, or without any power
+# (kubernetes: staging/src/k8s.io/api/core/v1/types.go).
+_OF_PODS = {
+    "activeDeadlineSeconds",
+    "automountServiceAccountToken",
+    "containers",
+    "enableServiceLinks",
+    "ephemeralContainers",
+    "hostAliases",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "hostUsers",
+    "hostname",
+    "imagePullSecrets",
+    "initContainers",
+    "nodeName",
+    "nodeSelector",
+    "os",
+    "priorityClassName",
+    "readinessGates",
+    "restartPolicy",
+    "runtimeClassName",
+    "securityContext",
+    "serviceAccount",
+    "serviceAccountName",
+    "shareProcessNamespace",
+    "subdomain",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumes",
+}
+_OF_CONTAINERS = {
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "image",
+    "imagePullPolicy",
+    "lifecycle",
+    "livenessProbe",
+    "name",
+    "ports",
+    "readinessProbe",
+    "resizePolicy",
+    "resources",
+    "restartPolicy",
+    "securityContext",
+    "startupProbe",
+    "stdin",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "tty",
+    "volumeMounts",
+    "workingDir",
+}
+_OF_MOUNTS = {"mountPath", "name", "readOnly", "subPath"}
+_OF_CONTEXTS = {
+    "allowPrivilegeEscalation",
+    "appArmorProfile",
+    "capabilities",
+    "fsGroup",
+    "fsGroupChangePolicy",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "seLinuxOptions",
+    "seccompProfile",
+    "sysctls",
+}
+# Keys of ``[[runners]]`` and of its table ``kubernetes``
+# (gitlab-runner:docs/configuration/advanced-configuration.md, docs/executors/kubernetes/_index.md).
+_OF_RUNNERS = re.compile(
+    r"builds_dir|clone_url|environment|executor|feature_flags|kubernetes|limit|name|output_limit|"
+    r"request_concurrency|(pre|post)_(build|clone|get_sources)_script"
+)
+_FLAGS = {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION", "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"}
+_DEFAULTS = {"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"}
+_JUDGED = re.compile(
+    r"allow_privilege_escalation|allowed_\w+|automount_service_account_token|bearer_token|"
+    r"ca_file|cap_(add|drop)|cert_file|container_lifecycle|context|helper_image|host|"
+    r"host_aliases|image|image_pull_secrets|key_file|namespace|namespace_per_job|"
+    r"node_(selector|tolerations)|pod_(annotations|labels|spec)|priority_class_name|privileged|"
+    r"pull_policy|runtime_class_name|service_account|services|volumes|\w+_security_context|"
+    r"\w+_overwrite_(max_)?allowed|bearer_token_overwrite_allowed|dns_config|"
+    # How much, how long and how often, and where files are.
+    r"\w*(cpu|memory|ephemeral_storage)_(limit|request)|poll_(interval|timeout)|\w+_grace_period\w*|"
+    r"\w+_timeout(_seconds)?|cleanup_\w+|retry_\w+|request_retry_\w+|(logs|scripts)_base_dir|"
+    r"pod_disruption_budget|pod_termination_\w+|print_pod_warning_events|"
+    r"resource_availability_\w+"
+)
+
+
+def unknown_in_pod(spec: Tree) -> Iterator[str]:
+    """Yield the fields of a pod that no rule judges."""
+    yield from _others(spec, {*_OF_PODS, "dnsConfig"})
+    yield from _others(inside(spec, "dnsConfig"), {"nameservers"})
+    yield from _others(inside(spec, "securityContext"), _OF_CONTEXTS)
+
+
+def unknown_in_container(container: Tree) -> Iterator[str]:
+    """Yield the fields of a container that no rule judges."""
+    yield from _others(container, _OF_CONTAINERS)
+    context = inside(container, "securityContext")
+    if context.get("runAsUser") and context.get("runAsGroup") == 0:
+        yield "runAsGroup = 0"
+    yield from _others(inside(container, "securityContext"), _OF_CONTEXTS)
+    for mount in entries(container, "volumeMounts"):
+        yield from _others(mount, _OF_MOUNTS)
+
+
+def unknown_in_config(entry: Tree) -> Iterator[str]:
+    """Yield the keys of a ``[[runners]]`` entry that no rule judges."""
+    yield from _others(entry, {key for key in entry if _OF_RUNNERS.fullmatch(key)})
+    yield from _others(inside(entry, "feature_flags"), _FLAGS)
+    jobs = inside(entry, "kubernetes")
+    yield from _others(jobs, {key for key in jobs if _JUDGED.fullmatch(key)})
+
+
+def _others(table: Tree, known: set[str]) -> Iterator[str]:
+    for key in sorted(table.keys() - known):
+        if table[key] and table[key] != _DEFAULTS.get(key):
+            yield f"{key} = {_short(table[key])}"
+
+
+def _short(value: JSON) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 60 else f"(digest {digest(value)})"

@@ -1,0 +1,1 @@
+"""Whom and what a stack relies on: addresses, logins, certificates, and what protects others."""
