@@ -171,7 +171,7 @@ def _note(site: Site, report: Report) -> str:
     return re.sub(r"(checksum/.*?|token-digest.*?): [0-9a-f]{16,}", r"\1: <checksum>", text)
 
 
-def _comparable(report: Report, prefix: str) -> dict[str, list[str]]:
+def _comparable(report: Report, site: Site | None = None) -> dict[str, list[str]]:
     """Return what an engine and the chart have no part in, one entry for each thing."""
     parts: dict[str, list[Any]] = {
         "risk changes": [item for item in report.risk_changes if not _is_rendered(item.identity)],
@@ -182,10 +182,14 @@ def _comparable(report: Report, prefix: str) -> dict[str, list[str]]:
         "counts": [report.counts],
         "exit code": [exit_code(report)],
     }
-    return {
-        part: sorted(str(item).replace(prefix, "site") for item in items)
-        for part, items in parts.items()
-    }
+    texts = {part: [str(item) for item in items] for part, items in parts.items()}
+    if site:
+        chart, prefix = str(site.folder / "chart"), site.prefix
+        texts = {
+            part: [text.replace(chart, NEWER_CHART).replace(prefix, "site") for text in found]
+            for part, found in texts.items()
+        }
+    return {part: sorted(found) for part, found in texts.items()}
 
 
 def _is_rendered(identity: str) -> bool:
@@ -201,8 +205,8 @@ def test_an_engine_and_the_recorded_program_agree(
 
     report = report_of(name)
 
-    recorded = _comparable(preview_change(change, FOUR_RUNNERS), "site")
-    assert _comparable(report, deployed.prefix) == recorded
+    recorded = _comparable(preview_change(change, FOUR_RUNNERS))
+    assert _comparable(report, deployed) == recorded
     assert (exit_code(report), report.gaps) == (code, ())
 
 
@@ -221,9 +225,7 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
         report = _report(site, change)
 
     assert _note(site, report) == snapshot(extension_class=Markdown)
-    assert _comparable(report, site.prefix) == _comparable(
-        preview_change(change, FOUR_RUNNERS), "site"
-    )
+    assert _comparable(report, site) == _comparable(preview_change(change, FOUR_RUNNERS))
     assert (exit_code(report), report.gaps) == (code, ())
 
 
@@ -310,6 +312,6 @@ def test_a_preview_is_the_same_while_the_api_server_is_down(unreachable: Site, n
 
     report = _report(unreachable, change)
 
-    without_engine = _comparable(preview_change(change, FOUR_RUNNERS), "site")
-    assert _comparable(report, unreachable.prefix) == without_engine
+    without_engine = _comparable(preview_change(change, FOUR_RUNNERS))
+    assert _comparable(report, unreachable) == without_engine
     assert (exit_code(report), report.gaps) == (code, ())

@@ -103,7 +103,8 @@ def _add_release(collected: RiskFacts, step: Step, inputs: Tree) -> None:
     given = {f"digest {digest(other)}"} if values else ()
     collected.add(Subject("values", f"the release of {name}", ""), given, origin)
     options = {key: inputs[key] for key in inputs.keys() - _OF_RELEASES if inputs[key]}
-    also = inside(inputs, "repositoryOpts").keys() - {"repo"}
+    repository = inside(inputs, "repositoryOpts")
+    also = {key for key in repository.keys() - {"repo"} if repository[key]}
     unknown = {
         *(f"{key} (digest {digest(value)})" for key, value in options.items()),
         *(f"repositoryOpts.{key}" for key in also),
