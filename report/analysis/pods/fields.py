@@ -91,7 +91,11 @@ _OF_RUNNERS = re.compile(
     r"builds_dir|clone_url|environment|executor|feature_flags|kubernetes|limit|name|output_limit|"
     r"request_concurrency|(pre|post)_(build|clone|get_sources)_script"
 )
-_FLAGS = {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION", "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"}
+_FLAGS = {
+    "FF_DISABLE_AUTOMATIC_TOKEN_ROTATION",
+    "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION",
+    "FF_USE_POD_ACTIVE_DEADLINE_SECONDS",
+}
 _DEFAULTS = {"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"}
 _JUDGED = re.compile(
     r"allow_privilege_escalation|allowed_\w+|automount_service_account_token|bearer_token|"
