@@ -92,6 +92,7 @@ def test_a_template_becomes_a_job_with_the_plans_image(
     assert job["image"] == {"name": plan.image, "entrypoint": [""]}
     assert job["script"] == _job(strategy)["script"]
     assert (job["stage"], job["tags"]) == ("build", ["one", "two"])
+    assert job["retry"] == {"max": 1, "when": ["runner_system_failure", "runner_interrupted"]}
     assert job["variables"] == {
         "BUILD_IMAGE": "r.example.com/app",
         "BUILD_TAG": "$CI_COMMIT_SHORT_SHA",
