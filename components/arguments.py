@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
 from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
@@ -15,7 +16,6 @@ from components.resources.environment import EnvironmentArgs
 from components.resources.registration import RegistrationArgs, UserRunnerArgs
 from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerSpec
-from components.runner_toml import render
 from components.settings.advice import advice
 from components.settings.load import Stack
 from components.settings.models import RunnerSettings, Settings
@@ -161,7 +161,9 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "concurrent": runner.concurrent,
         "egress": settings.network.egress,
         "daemon_namespace": _daemon_namespace(name, settings, plan),
-        "config_toml": render(plan, runner, names, _address(name, settings, plan)),
+        "config_toml": render(
+            plan, runner, names, _address(name, settings, plan), settings.chart.version
+        ),
     }
 
 
@@ -222,6 +224,9 @@ def _gitlab_certificates(settings: Settings) -> dict[str, str]:
 
 def _chart(settings: Settings) -> ChartArgs:
     chart = settings.chart
-    if chart.archive:
-        return {"chart": chart.archive, "version": chart.version, "repository": None}
-    return {"chart": "gitlab-runner", "version": chart.version, "repository": chart.repository}
+    return {
+        "chart": chart.archive or "gitlab-runner",
+        "version": chart.version,
+        "repository": None if chart.archive else chart.repository,
+        "digest": chart.digest,
+    }

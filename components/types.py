@@ -14,6 +14,7 @@ from cryptography import x509
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.alias_generators import to_camel
 
+from components.gitlab_runner import charts
 from components.image_reference import ImageReference, registry_host
 
 PROJECT = "image-builds"
@@ -27,7 +28,7 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _HOST = r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*"
-_OLDEST_CHART = semver.Version(0, 86, 0)
+_OLDEST_CHART = semver.Version.parse(charts.OLDEST)
 
 
 def _dns_label(value: str) -> str:
@@ -133,10 +134,23 @@ def _ca_certificates(value: str) -> str:
 def _chart_version(value: str) -> str:
     version = semver.Version.parse(value) if semver.Version.is_valid(value) else None
     if version is None or version.prerelease or version.build:
-        message = "must be an exact version, so that deployments are the same; write it like 0.86.0"
+        message = (
+            "must be an exact version, so that deployments are the same; write it like "
+            f"{charts.DEFAULT_VERSION}"
+        )
         raise ValueError(message)
     if version < _OLDEST_CHART:
         message = f"must be {_OLDEST_CHART} or later, which is the oldest chart supported; raise it"
+        raise ValueError(message)
+    return value
+
+
+def _chart_digest(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        message = (
+            "must be a SHA-256: 64 digits and letters from a to f, as sha256sum and the index of a "
+            "Helm repository have it"
+        )
         raise ValueError(message)
     return value
 
@@ -209,6 +223,7 @@ Repository = Annotated[str, AfterValidator(_repository)]
 Url = Annotated[str, AfterValidator(_url)]
 RegistryHost = Annotated[str, AfterValidator(_registry_host)]
 CaCertificates = Annotated[str, AfterValidator(_ca_certificates)]
+ChartDigest = Annotated[str, AfterValidator(_chart_digest)]
 ChartVersion = Annotated[str, AfterValidator(_chart_version)]
 Tag = Annotated[str, AfterValidator(_tag)]
 VariableName = Annotated[str, AfterValidator(_variable)]

@@ -46,6 +46,9 @@ DAEMON_VARIABLES = frozenset(
 )
 """What clients of Docker, BuildKit and Podman read for the address of their daemon."""
 
+CHART_DIGEST = "image-builds/chart-digest"
+"""The annotation of a manager's Deployment that holds the digest of its chart."""
+
 
 def creates_pods(verb: str, resource: str) -> bool:
     """Whether a permission lets an account create pods, itself or through a controller."""

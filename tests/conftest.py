@@ -6,7 +6,7 @@ from hypothesis import settings
 
 from dev import browser
 from dev.toolchain.ensure import PROVIDER_VARIABLE
-from dev.toolchain.gitlab_runner import VARIABLE, pinned
+from dev.toolchain.gitlab_runner import VARIABLE, pinned, used
 from tests.executor.binary import find
 
 TESTS = Path(__file__).parent
@@ -43,7 +43,7 @@ def pytest_report_header() -> list[str]:
 
 def _jobs() -> str:
     if real := find():
-        return f"jobs: run by gitlab-runner {pinned()} ({real}); beside it by tests/executor"
+        return f"jobs: run by gitlab-runner {used()} ({real}); beside it by tests/executor"
     stand_ins = "run by tests/executor and, on a node, by tests/support/node/jobs.py"
     return (
         f"jobs: {stand_ins}, which stand in for gitlab-runner {pinned()}; "

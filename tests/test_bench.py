@@ -9,6 +9,7 @@ import pulumi
 
 from dev.bench.floor import literal_program
 from dev.cluster.kubeconfig import NAME
+from dev.local.stack_file import chart_of
 from dev.paths import CHECKOUT, STAND_IN_CHART
 from report.inputs.recorder import RegisteredResource
 from report.redact import MARK
@@ -18,7 +19,7 @@ SETTINGS = {
     "gitlab": {"url": "https://gitlab.example.com"},
     "cluster": {"kind": "managed", "nodes": {"trusted": True}},
     "namespace": "bench",
-    "chart": {"archive": str(STAND_IN_CHART)},
+    "chart": chart_of(STAND_IN_CHART),
     "registries": [{"host": "registry.example.com", "pull": "pull", "push": "push"}],
     "runners": {name: {"tags": ["bench"], "strategy": "kaniko"} for name in ("one", "two")},
 }

@@ -9,6 +9,8 @@ from components.arguments import environment_args
 from components.resources.access import rules
 from components.resources.environment import Environment
 from components.settings.load import load
+from dev.local.stack_file import chart_of
+from dev.paths import STAND_IN_CHART
 from report.inputs.recorder import plain
 from tests.support.configured import (
     CERTIFICATE,
@@ -182,7 +184,7 @@ class TestAccess:
     def test_disruption_budgets_are_granted_only_when_used(self) -> None:
         without = _one(_deploy(), "kubernetes:rbac.authorization.k8s.io/v1:Role", "main-manager")
         with_them = _one(
-            _deploy({"chart": {"version": "0.88.0"}, "runners.main.podDisruptionBudget": True}),
+            _deploy({"runners.main.podDisruptionBudget": True}),
             "kubernetes:rbac.authorization.k8s.io/v1:Role",
             "main-manager",
         )
@@ -395,14 +397,31 @@ class TestRunner:
         release = _one(_deploy(), RELEASE, "main")
 
         assert release["chart"] == "gitlab-runner"
-        assert release["version"] == "0.86.0"
+        assert release["version"] == "0.94.1"
         assert release["repositoryOpts"] == {"repo": "https://charts.gitlab.io"}
 
     def test_an_archive_takes_the_repositorys_place(self) -> None:
-        release = _one(_deploy({"chart": {"archive": "./chart.tgz"}}), RELEASE, "main")
+        release = _one(_deploy({"chart": chart_of(STAND_IN_CHART)}), RELEASE, "main")
 
-        assert release["chart"] == "./chart.tgz"
+        assert release["chart"] == str(STAND_IN_CHART)
         assert release["repositoryOpts"] == {}
+
+    def test_the_digest_of_the_chart_is_part_of_the_release(self) -> None:
+        """So another chart is another plan. Of the Deployment alone, so no pod restarts for it."""
+        held = _one(_deploy({"chart": {"digest": "1" * 64}}), RELEASE, "main")["values"]
+        open_ = _one(_deploy(), RELEASE, "main")["values"]
+
+        assert held["deploymentAnnotations"] == {"image-builds/chart-digest": "1" * 64}
+        assert held["podAnnotations"] == open_["podAnnotations"]
+        assert "deploymentAnnotations" not in open_
+
+    def test_a_manager_outlives_an_outage_of_gitlab(self) -> None:
+        """The chart's probe asks GitLab; older charts cannot leave it out."""
+        values = _one(_deploy(), RELEASE, "main")["values"]
+        older = _one(_deploy({"chart": {"version": "0.93.0"}}), RELEASE, "main")["values"]
+
+        assert values["livenessProbe"] == {"enabled": False}
+        assert "livenessProbe" not in older
 
     def test_resources_and_environment_reach_the_jobs(self) -> None:
         registered = _deploy(

@@ -1,4 +1,5 @@
 import contextlib
+import shutil
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -9,8 +10,10 @@ from pulumi.automation import CommandResult
 
 from dev.app import main
 from dev.cluster.control_plane import ControlPlane
+from dev.errors import DevError
 from dev.local.stack import LocalStack
-from dev.paths import STATE_VARIABLE
+from dev.local.stack_file import CHART_VARIABLE, chart_of, local_config
+from dev.paths import CHECKOUT, STAND_IN_CHART, STATE_VARIABLE
 from dev.toolchain.cache import CACHE_VARIABLE
 from dev.toolchain.ensure import SOURCE_VARIABLE
 from dev.turn import turn
@@ -104,3 +107,39 @@ def test_the_state_of_a_stack_is_for_its_owner_alone(tmp_path: Path) -> None:
 
     folders = (state, state / "backend", state / "stacks" / "nowhere")
     assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
+
+
+def _chart(folder: Path, chart: str) -> dict[str, str]:
+    file = folder / "Pulumi.dev.yaml"
+    text = f"config: {{'image-builds:settings': {{chart: {chart}}}}}"
+    file.write_text(text, encoding="utf-8")
+    return local_config(file, "")["image-builds:settings"]["chart"]
+
+
+def test_a_local_run_deploys_the_chart_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = shutil.copytree(STAND_IN_CHART, tmp_path / "other")
+    (other / "Chart.yaml").write_text("version: 0.99.0\n", encoding="utf-8")
+
+    stand_in = _chart(tmp_path, "{version: 0.90.1}")
+    monkeypatch.setenv(CHART_VARIABLE, str(other))
+
+    assert stand_in == chart_of(STAND_IN_CHART)
+    assert _chart(tmp_path, "{}") == {**chart_of(other), "version": "0.99.0"}
+
+
+def test_a_local_run_finds_the_chart_of_the_stack_file(tmp_path: Path) -> None:
+    """Its path begins at the stack file, and the run is in another folder."""
+    chart = _chart(tmp_path, "{archive: charts/gitlab-runner.tgz, version: 0.90.1}")
+
+    assert chart == {"archive": f"{CHECKOUT}/charts/gitlab-runner.tgz", "version": "0.90.1"}
+
+
+def test_a_chart_that_is_not_there_ends_a_local_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(CHART_VARIABLE, str(tmp_path / "gone.tgz"))
+
+    with pytest.raises(DevError, match=r"gone\.tgz: must name a chart that can be read"):
+        _chart(tmp_path, "{}")

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from components.gitlab_runner import charts
+from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
 from components.platforms import account_setup, refusals
 from components.resources.daemon_pod import pod_spec
-from components.runner_toml import render
 from components.settings.models import RunnerSettings
 from components.site import Cluster, Nodes, Site
 from components.strategies.dood import Dood
@@ -120,7 +121,7 @@ def _spelled(profile: dict[str, str]) -> str:
 def _spec(plan: BuildPlan, **runner: object) -> dict[str, Any]:
     settings = RunnerSettings.model_validate({"tags": ["x"], **runner})
     names: RunnerNames = {**NAMES, "files": "files" if plan.files else None}
-    text = render(plan, settings, names, {})
+    text = render(plan, settings, names, {}, charts.DEFAULT_VERSION)
     (table,) = tomllib.loads(text)["runners"]
     return job_pod(table, Request(), "credentials")["spec"]
 

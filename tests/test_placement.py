@@ -10,6 +10,8 @@ from components.resources.environment import EnvironmentArgs
 from components.resources.registry import Login
 from components.resources.runner import RunnerSpec
 from components.settings.load import load
+from dev.local.stack_file import chart_of
+from dev.paths import STAND_IN_CHART
 from report.inputs.recorder import plain
 from tests.support.configured import (
     CERTIFICATE,
@@ -235,18 +237,18 @@ class TestChart:
             "chart": "gitlab-runner",
             "version": "0.88.0",
             "repository": "https://mirror.example.com/charts",
+            "digest": None,
         }
 
     def test_an_archive_leaves_the_repository_out(self) -> None:
-        chart = {
-            "archive": "charts/gitlab-runner.tgz",
-            "repository": "https://mirror.example.com/charts",
-        }
+        own = chart_of(STAND_IN_CHART)
+        chart = {**own, "repository": "https://mirror.example.com/charts"}
 
         assert _main(_placed({"chart": chart}))["chart"] == {
-            "chart": "charts/gitlab-runner.tgz",
-            "version": "0.86.0",
+            "chart": own["archive"],
+            "version": "0.94.1",
             "repository": None,
+            "digest": own["digest"],
         }
 
 
@@ -392,7 +394,6 @@ class TestJobs:
     def test_options_of_newer_runners_reach_the_jobs_and_the_role(self) -> None:
         placement = _placed(
             {
-                "chart": {"version": "0.88.0"},
                 "runners.main.seccompProfile": "RuntimeDefault",
                 "runners.main.podDisruptionBudget": True,
             }

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
+from components.gitlab_runner import charts
 from components.plan import BuildPlan, RunnerNames, Security, Service
 from components.settings.models import Toleration
 from components.site import Cluster, Nodes, Registry, Resources, Site
@@ -53,6 +54,28 @@ def test_the_text_is_as_reviewed(strategy: Strategy, snapshot: SnapshotAssertion
     names: RunnerNames = {**NAMES, "files": NAMES["files"] if plan.files else None}
 
     assert rendered(plan, names) == snapshot(extension_class=Toml)
+
+
+@pytest.mark.parametrize("form", ["buildkit", "buildkit-profiles", "deploy", "dood"])
+def test_the_text_for_the_oldest_chart_is_as_reviewed(
+    form: str, snapshot: SnapshotAssertion
+) -> None:
+    """Its runner has no keys for profiles."""
+    plan = dataclasses.replace(FORMS[form].plan(SITE), resources={})
+    names: RunnerNames = {**NAMES, "files": NAMES["files"] if plan.files else None}
+
+    assert rendered(plan, names, charts.OLDEST) == snapshot(extension_class=Toml)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_pod_is_patched_only_where_the_runner_has_no_key(form: str) -> None:
+    plan = FORMS[form].plan(SITE)
+    without_keys = bool(plan.host_paths) or not plan.host_users
+
+    (runner,) = tomllib.loads(rendered(plan))["runners"]
+
+    assert ("pod_spec" in runner["kubernetes"]) is without_keys
+    assert ("FF_USE_ADVANCED_POD_SPEC_CONFIGURATION" in runner["feature_flags"]) is without_keys
 
 
 @given(name=st.from_regex(r"[A-Z_]{1,20}", fullmatch=True), value=TEXT)
@@ -134,10 +157,9 @@ def test_a_plan_at_restricted_is_rendered_as_the_level_demands() -> None:
         "run_as_non_root": True,
         "run_as_user": 4321,
         "run_as_group": 4321,
+        "seccomp_profile": {"type": "RuntimeDefault"},
     }
-    assert cast("Any", kubernetes["pod_spec"])[0]["patch"] == (
-        '{"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}'
-    )
+    assert "pod_spec" not in kubernetes
     assert "cap_drop" not in _kubernetes(PLAN)
 
 

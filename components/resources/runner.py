@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.gitlab_runner import charts
 from components.network.egress import Egress
 from components.plan import BuildPlan, PodSecurity, RunnerNames
 from components.resources.access import Access
@@ -19,15 +20,19 @@ from components.resources.namespace import BuildNamespace
 from components.resources.network import network_policy
 from components.resources.registration import Registration, RegistrationArgs
 from components.resources.registry import Login, RegistryFiles, RegistryLogin
-from components.workloads import CERTIFICATES
+from components.workloads import CERTIFICATES, CHART_DIGEST
 
 
 class ChartArgs(TypedDict):
-    """The chart: a name with its repository, or an archive, for which the repository is None."""
+    """The chart: a name with its repository, or an archive, for which the repository is None.
+
+    ``digest`` is the SHA-256 of what it contains, None where the stack file does not say it.
+    """
 
     chart: str
     version: str
     repository: str | None
+    digest: str | None
 
 
 class RunnerSpec(TypedDict):
@@ -231,6 +236,14 @@ def _chart_values(spec: RunnerSpec) -> dict[str, Any]:
     }
     if spec["gitlab_certificates"]:
         values["certsSecretName"] = _gitlab_certificates(spec)
+    if charts.has(spec["chart"]["version"], "liveness_switch"):
+        # The probe asks GitLab, so a manager would restart, and lose its jobs, while GitLab is down
+        # (gitlab-runner chart: merge request 558). A budget is not set: for one replica, it would
+        # block each drain of its node.
+        values["livenessProbe"] = {"enabled": False}
+    if digest := spec["chart"]["digest"]:
+        # Of the Deployment and not of its pods, which need not restart for it.
+        values["deploymentAnnotations"] = {CHART_DIGEST: digest}
     return values
 
 

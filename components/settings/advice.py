@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
+from components.gitlab_runner import charts
 from components.plan import BuildPlan
-from components.settings.models import Plans, RunnerSettings, Settings
+from components.settings.models import Chart, Plans, RunnerSettings, Settings
 from components.workloads import CONTROL_PLANE
 
 
 def advice(settings: Settings, plans: Plans) -> Iterator[str]:
     """Yield a line for each, with the path of its key below the settings."""
     yield from _plain_http(settings)
+    yield from _chart(settings.chart)
     for name, runner in settings.runners.items():
         for key in _control_plane(runner, plans[name]):
             yield (
@@ -35,6 +37,19 @@ def _plain_http(settings: Settings) -> Iterator[str]:
                 f"registries[{index}]: is plain HTTP, so the logins of {registry.host} can be read "
                 "on the network; use TLS, with caCertificates for a private CA"
             )
+
+
+def _chart(chart: Chart) -> Iterator[str]:
+    if missing := list(charts.missing_fixes(chart.version)):
+        yield (
+            f"chart.version: {chart.version} deploys runner {charts.runner_of(chart.version)}, "
+            f"where {' and '.join(missing)}; use {charts.DEFAULT_VERSION}"
+        )
+    if chart.repository != Chart().repository and not (chart.archive or chart.digest):
+        yield (
+            f"chart.digest: is not set, so the owner of {chart.repository} decides what chart "
+            f"{chart.version} contains; set it to the SHA-256 of GitLab's own archive"
+        )
 
 
 def _control_plane(runner: RunnerSettings, plan: BuildPlan) -> Iterator[str]:

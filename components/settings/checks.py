@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from pydantic.alias_generators import to_camel
-from semver import Version
 
+from components.gitlab_runner import charts
 from components.plan import BuildPlan
 from components.platforms import keeper
 from components.settings.models import Plans, RunnerSettings, Settings
@@ -17,9 +17,11 @@ from components.settings.registration import UserRunner
 from components.settings.variables import variable_errors
 from components.strategies.shared import FALLBACK
 
-# Which chart first carries the runner that knows the key: facts from the structs of the
-# runner's release tags (gitlab-runner:common/config.go), by the key's path within a runner.
-_SINCE_CHART = {"seccomp_profile": "0.88.0", "pod_disruption_budget": "0.88.0"}
+_FEATURES: Mapping[str, charts.Feature] = {
+    "seccomp_profile": "security_profiles",
+    "pod_disruption_budget": "pod_disruption_budget",
+}
+"""What the chart must have for a key of a runner."""
 
 
 def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]]:
@@ -52,12 +54,13 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
 
 
 def _chart_errors(runner: RunnerSettings, deployed: str) -> Iterator[tuple[str, str]]:
-    for key, version in _SINCE_CHART.items():
+    for key, feature in _FEATURES.items():
         chosen = getattr(runner, key) != type(runner).model_fields[key].default
-        if chosen and Version.parse(deployed) < Version.parse(version):
+        if chosen and not charts.has(deployed, feature):
+            since = charts.since(feature)
             yield (
                 to_camel(key),
-                f"needs chart {version} or later, and chart.version {deployed} would ignore it; "
+                f"needs chart {since} or later, and chart.version {deployed} would ignore it; "
                 "remove it or raise chart.version",
             )
 

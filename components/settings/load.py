@@ -11,9 +11,10 @@ import pydantic
 import yaml
 from pydantic.alias_generators import to_camel
 
+from components.gitlab_runner.archive import chart_errors
 from components.settings import errors
 from components.settings.checks import setting_errors
-from components.settings.models import AcceptedRisks, Plans, Settings
+from components.settings.models import AcceptedRisks, Chart, Plans, Settings
 from components.settings.plain_text import SECRET_KEYS, has_login, plain_secrets
 from components.settings.secrets import Secrets, secret_errors
 from components.types import ACCEPTED_RISKS, JSON, PROJECT
@@ -47,6 +48,7 @@ def load() -> Stack:
     plans: Plans = settings.plans() if settings else {}
     if settings is not None:
         lines += [f"{PROJECT}:settings.{p}: {m}" for p, m in setting_errors(settings, plans)]
+        lines += [f"{PROJECT}:settings.chart.{p}: {m}" for p, m in _archive_errors(settings.chart)]
     if settings is not None and secrets is not None:
         lines += [f"{path}: {message}" for path, message in secret_errors(secrets, settings)]
     kubernetes = pulumi.Config("kubernetes")
@@ -89,6 +91,11 @@ def _plain_secrets() -> dict[str, str]:
         **dict(plain_secrets(elsewhere, stack, "the config")),
         **dict(plain_secrets(_config_in(file), stack, file.name)),
     }
+
+
+def _archive_errors(chart: Chart) -> Iterator[tuple[str, str]]:
+    if chart.archive and not has_login(chart.archive):
+        yield from chart_errors(_PROGRAM_FOLDER / chart.archive, chart.version, chart.digest)
 
 
 def _config_in(file: Path) -> dict[str, JSON]:

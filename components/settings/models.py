@@ -1,6 +1,7 @@
 """The contract of the stack file: everything in ``image-builds:settings``.
 
-Each default is written once, in these models, in ``components/site.py`` or in a strategy's options.
+Each default is written once, in these models, in ``components/site.py``, in a strategy's options or
+in ``components/gitlab_runner/charts.py``.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import AfterValidator, Field
 
+from components.gitlab_runner import charts
 from components.network.egress import Network
 from components.plan import BuildPlan
 from components.settings.registration import AnyRegistration, TokenRegistration
@@ -17,6 +19,7 @@ from components.site import Cluster, Registry, Resources, Site
 from components.strategies import DEFAULT, AnyStrategy
 from components.types import (
     CaCertificates,
+    ChartDigest,
     ChartVersion,
     DnsLabel,
     DnsName,
@@ -48,15 +51,20 @@ class GitLab(Model):
 class Chart(Model):
     """The official GitLab Runner chart: which version, and from where."""
 
-    version: ChartVersion = "0.86.0"
-    """The exact version of the chart, 0.86.0 or later, so that each deployment installs the same.
-    Chart 0.86.0 contains runner 18.9; some keys of a runner need a later one."""
+    version: ChartVersion = charts.DEFAULT_VERSION
+    """The exact version of the chart, 0.86.0 or later, so that each deployment installs the same. A
+    preview names the fixes that versions below 0.88.4 lack; some keys of a runner need a later one.
+    With `archive`, it must be the version of the archive."""
     repository: Url = "https://charts.gitlab.io"
     """The Helm repository that has the chart. Set it to a mirror where the cluster's operators
     cannot reach GitLab's own."""
     archive: str | None = Field(default=None, min_length=1)
     """A chart archive or folder on the machine that deploys, used in place of the repository, for
-    deployments without a network."""
+    deployments without a network. It needs `digest`."""
+    digest: ChartDigest | None = None
+    """The SHA-256 of the chart's archive, as `sha256sum` prints it, or of the list of files in a
+    folder: `find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum`. An archive
+    with another digest is rejected; a preview checks what a repository has."""
 
 
 class TargetNamespace(Model):
@@ -165,7 +173,7 @@ class Settings(Model):
     """Set `true` to create an account for previews in merge requests. It can get what the stack
     deploys, but no Secret, and change nothing."""
     chart: Chart = Chart()
-    """The chart of GitLab Runner, by default the oldest one supported from GitLab's repository."""
+    """The chart of GitLab Runner, by default a tested version from GitLab's repository."""
     registries: list[Registry] = Field(default_factory=list[Registry])
     """The registries that need settings or a login. Others are reached over TLS without a login."""
     registry_mirrors: list[RegistryHost] = Field(default_factory=list[str])

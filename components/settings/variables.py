@@ -30,7 +30,7 @@ def variable_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[s
 
 
 def _set_by_stack(plan: BuildPlan) -> Iterator[str]:
-    """Yield the variables that config.toml has for this plan (``components.runner_toml``)."""
+    """Yield the variables that config.toml has for this plan (``components.gitlab_runner``)."""
     yield from (name for name, value in plan.environment.items() if value)
     if plan.builds:
         yield "DOCKER_CONFIG"

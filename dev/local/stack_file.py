@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import yaml
 
+from components.gitlab_runner.archive import ArchiveError, digest_of, version_of
 from components.settings.plain_text import plain_secrets
 from components.types import PROJECT
 from dev.cluster.kubeconfig import NAME
 from dev.errors import DevError
 from dev.files import write_private
-from dev.paths import STAND_IN_CHART
+from dev.paths import CHECKOUT, STAND_IN_CHART
 from report.stack_file import SETTINGS, read_config
 
 CHART_VARIABLE = "IMAGE_BUILDS_CHART"
@@ -33,11 +34,33 @@ def local_config(file: Path, strategy: str) -> dict[str, Any]:
     config["kubernetes:context"] = NAME
     settings = config.get(SETTINGS)
     if isinstance(settings, dict):
-        archive = os.environ.get(CHART_VARIABLE) or str(STAND_IN_CHART)
         chart = cast("dict[str, Any]", settings).setdefault("chart", {})
         if isinstance(chart, dict):
-            cast("dict[str, Any]", chart).setdefault("archive", archive)
+            _take_from_files(cast("dict[str, Any]", chart))
     return config
+
+
+def _take_from_files(chart: dict[str, Any]) -> None:
+    """Name the chart by an absolute path, since this run has another working folder."""
+    archive = chart.get("archive")
+    if archive is None:
+        chart.update(chart_of(Path(os.environ.get(CHART_VARIABLE) or STAND_IN_CHART)))
+    elif isinstance(archive, str) and archive:
+        chart["archive"] = str(CHECKOUT / archive)
+
+
+def chart_of(archive: Path) -> dict[str, str]:
+    """Return what a stack file says of a chart on this machine.
+
+    Raises:
+        DevError: there is no chart.
+    """
+    try:
+        version, digest = version_of(archive), digest_of(archive)
+    except ArchiveError as error:
+        message = f"{archive}: {error}"
+        raise DevError(message) from None
+    return {"archive": str(archive.absolute()), "version": version, "digest": digest}
 
 
 def check_secrets(file: Path) -> None:

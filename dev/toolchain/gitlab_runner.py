@@ -5,25 +5,31 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
-import yaml
-
-from dev.paths import STAND_IN_CHART
+from components.gitlab_runner import charts
 from dev.toolchain.programs import ToolchainError
 
 VARIABLE = "GITLAB_RUNNER_BIN"
-"""The ``gitlab-runner`` that runs jobs in the tests, of the version that the pinned chart deploys.
-Unset means the one on ``PATH``, if it has that version.
+"""The ``gitlab-runner`` that runs jobs in the tests, of a version that a supported chart deploys.
+Unset means the one on ``PATH``, if it has such a version.
 """
+
+
+class GitLabRunner(NamedTuple):
+    """A real ``gitlab-runner``."""
+
+    file: Path
+    version: str
 
 
 def pinned() -> str:
     """Return the version that the pinned chart deploys."""
-    return yaml.safe_load((STAND_IN_CHART / "Chart.yaml").read_text("utf-8"))["appVersion"]
+    return charts.runner_of(charts.DEFAULT_VERSION)
 
 
-def installed() -> Path | None:
-    """Return the pinned version's program, if there is one.
+def installed() -> GitLabRunner | None:
+    """Return the program, if there is one of a known version.
 
     Raises:
         ToolchainError: the one that ``VARIABLE`` names is missing, or has another version.
@@ -31,10 +37,19 @@ def installed() -> Path | None:
     named = os.environ.get(VARIABLE, "")
     file = shutil.which(named or "gitlab-runner")
     found = _version(file) if file else ""
-    if named and found != pinned():
-        message = f"{VARIABLE}={named}: is {found or 'missing'}; name gitlab-runner {pinned()}"
+    known = charts.known_runners()
+    fits = found.rpartition(".")[0] in known
+    if named and not fits:
+        wanted = f"{known[0]} to {known[-1]}"
+        message = f"{VARIABLE}={named}: is {found or 'missing'}; name gitlab-runner {wanted}"
         raise ToolchainError(message)
-    return Path(file) if file and found == pinned() else None
+    return GitLabRunner(Path(file), found) if file and fits else None
+
+
+def used() -> str:
+    """Return the version whose jobs the tests run: the real one's, or the pinned one."""
+    real = installed()
+    return real.version if real else pinned()
 
 
 def _version(file: str) -> str:

@@ -30,6 +30,7 @@ _MEANINGS = (
     (r"security_context\.capabilities.*", "the capabilities of the container"),
     (r"security_context\.fs_group", "the group that volumes belong to"),
     (r"security_context\.seccomp_profile.*", "which system calls a job may make"),
+    (r"security_context\.app_armor_profile.*", "what a job may do with files and the kernel"),
     (r"allowed_services.*", "the only images that jobs may use as services"),
     (r"image_pull_secrets.*", "the credentials that pull the images of jobs"),
     (r"pod_disruption_budget", "whether a drained node waits for running jobs"),

@@ -6,10 +6,9 @@ import tomlkit
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.settings.models import Chart
 from dev.cluster.control_plane import ControlPlane
+from dev.toolchain.gitlab_runner import pinned
 from tests.executor.job import Job, Run
-from tests.executor.keys import RUNNERS
 from tests.support.cluster import account, account_api, allowed, runner_config
 from tests.support.kubernetes import Api, apps_v1, core_v1
 from tests.support.stacks import Site
@@ -154,7 +153,7 @@ def test_a_deploying_pod_needs_each_key_to_fit_restricted(
 
 def _run(site: Site, control_plane: ControlPlane, runner: str, text: str) -> Run:
     manager = account(control_plane, f"gitlab-runner-{runner}", site.prefix)
-    return Job(text, RUNNERS[Chart().version], manager).run()
+    return Job(text, pinned(), manager).run()
 
 
 def _tokens(run: Run) -> int:

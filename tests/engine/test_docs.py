@@ -23,9 +23,11 @@ ELSEWHERE = {"make test", "make lint", "make bench"} | {
     "make test-node",
     "make bench-builds",
 }
-# These need a cluster of the user's, or the Python language host, which no registry carries.
+# These need a cluster or a network of the user's, or the Python language host, which no registry
+# carries.
 USERS_OWN = re.compile(
-    r"pulumi (preview|up|refresh|destroy|stack output)|kubectl |python3 -m venv|"
+    r"pulumi (preview|up|refresh|destroy|stack output)|kubectl |helm pull |sha256sum charts/|"
+    r"python3 -m venv|"
     r"(policy/)?\.venv/bin/pip "
 )
 OURS = ".venv/bin/python -m commands "

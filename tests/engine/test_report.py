@@ -20,6 +20,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from commands.shared.exit_codes import ExitCode, exit_code
 from dev.cluster.control_plane import ControlPlane
+from dev.local.stack_file import chart_of
 from dev.paths import STAND_IN_CHART
 from dev.toolchain.ensure import ensure
 from report.analysis import assemble
@@ -71,7 +72,7 @@ IN_FULL = ["kaniko-to-dood", "chart-version", "job-namespace-renamed"]
 """A switch, other rendered objects, and what the engine makes again."""
 
 CONFIG_ERROR = Change(after={"runners.builds.strategy": "dood"})
-CHART_MISSING = Change(after={"chart.archive": "no-such-chart"})
+CHART_MISSING = Change(after={"chart": {**NEWER_CHART, "archive": "/no-such-chart"}})
 
 
 class Markdown(SingleFileSnapshotExtension):
@@ -88,7 +89,10 @@ def _write(site: Site, change: Change) -> None:
         config["image-builds:acceptedRisks"] = dict.fromkeys(change.accepted, "a reason")
     text = yaml.safe_dump({"config": config}, sort_keys=False)
     text = re.sub(r"\bsite\b", site.prefix, text)
-    text = text.replace(NEWER_CHART, str(site.folder / "chart"))
+    newer = site.folder / "chart"
+    if NEWER_CHART["archive"] in text:
+        for key, value in chart_of(newer).items():
+            text = text.replace(NEWER_CHART[key], value)
     site.stack.stack_file.write_text(text, encoding="utf-8")
     site.plant(**_by_path(replace_values(FOUR_RUNNERS.secrets, change.secrets)))
 
@@ -168,7 +172,9 @@ def _note(site: Site, report: Report) -> str:
     text = note.write(report).replace(site.prefix, "site").replace(report.digest, "<digest>")
     text = text.replace(report.state, "<time>").replace(str(STAND_IN_CHART), "<chart>")
     text = text.replace(str(site.folder), "<folder>")
-    return re.sub(r"(checksum/.*?|token-digest.*?): [0-9a-f]{16,}", r"\1: <checksum>", text)
+    return re.sub(
+        r"(checksum/.*?|(?:token|chart)-digest.*?): [0-9a-f]{16,}", r"\1: <checksum>", text
+    )
 
 
 def _comparable(report: Report, site: Site | None = None) -> dict[str, list[str]]:
@@ -233,7 +239,7 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
     ("change", "cause"),
     [
         (CONFIG_ERROR, "acceptNodeRoot"),
-        (CHART_MISSING, "the chart cannot be fetched; check chart.version"),
+        (CHART_MISSING, "chart.archive: must name a chart that can be read"),
     ],
     ids=["config-error", "chart-missing"],
 )

@@ -5,10 +5,9 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from components.resources.access import rules
-from components.settings.models import Chart
 from dev.cluster.control_plane import ControlPlane
+from dev.toolchain.gitlab_runner import pinned
 from tests.executor.job import Call, Job, Run
-from tests.executor.keys import RUNNERS
 from tests.executor.pod import Request
 from tests.executor.rendered import config_toml
 from tests.support.cluster import account, account_api, allowed, as_manifest, grant, runner_config
@@ -16,8 +15,6 @@ from tests.support.configured import STRATEGIES
 from tests.support.kubernetes import Api, core_v1, node_v1, scheduling_v1
 from tests.support.stacks import Site
 
-PINNED = RUNNERS[Chart().version]
-NEWEST = list(RUNNERS)[-1]
 RULES = as_manifest(rules(pod_disruption_budget=True))
 RIGHTS: list[Call] = [
     (rule["verbs"][0], rule["apiGroups"][0], rule["resources"][0]) for rule in RULES
@@ -75,14 +72,13 @@ CLUSTER_WIDE = [
 
 def _jobs(control_plane: ControlPlane, removed: Call | None) -> list[Run]:
     """Run a job that needs all that jobs may need, and one whose pod is not admitted."""
-    changes = {"chart": {"version": NEWEST}, "runners.main.podDisruptionBudget": True}
-    text = config_toml(STRATEGIES["dind"], changes)
+    text = config_toml(STRATEGIES["dind"], {"runners.main.podDisruptionBudget": True})
     demanding = Request(variables={"CI_DEBUG_SERVICES": "true"}, answers_lost=True, fails=True)
     rights = [rule for rule, right in zip(RULES, RIGHTS, strict=True) if right != removed]
     runs: list[Run] = []
     for level, request in (("privileged", demanding), ("baseline", Request())):
         with grant(control_plane, rights, level, "gitlab-job-main") as (namespace, manager):
-            job = Job(text.replace("builds-main", namespace), RUNNERS[NEWEST], manager)
+            job = Job(text.replace("builds-main", namespace), pinned(), manager)
             runs.append(job.run(request))
     return runs
 
@@ -165,7 +161,7 @@ def test_a_job_asks_for_the_nodes_and_classes_of_its_runner(
     site.up()
     manager = account(control_plane, "gitlab-runner-builds", site.prefix)
 
-    run = Job(runner_config(core, site.prefix, "builds"), PINNED, manager).run()
+    run = Job(runner_config(core, site.prefix, "builds"), pinned(), manager).run()
 
     spec = run.pod["spec"]
     assert (run.error, run.phase) == ("", "Running")

@@ -19,11 +19,11 @@ import yaml
 
 from components.plan import BuildPlan
 from components.resources.access import rules
-from components.settings.models import Chart, Settings
+from components.settings.models import Settings
 from components.strategies import STRATEGIES as CLASSES
 from dev.cluster.control_plane import ControlPlane
+from dev.toolchain.gitlab_runner import pinned
 from tests.executor.job import Job
-from tests.executor.keys import RUNNERS as RUNNER_VERSIONS
 from tests.executor.promise import promised, seen
 from tests.support.cluster import account, as_manifest, grant, runner_config
 from tests.support.configured import CERTIFICATE, STRATEGIES
@@ -218,7 +218,7 @@ def test_the_pod_of_a_job_is_what_the_plan_promised(
     manager = account(control_plane, f"gitlab-runner-{runner}", prefix)
     text = runner_config(core, prefix, runner)
 
-    run = Job(text, RUNNER_VERSIONS[Chart().version], manager).run()
+    run = Job(text, pinned(), manager).run()
 
     assert (run.error, run.forbidden, run.phase) == ("", [], "Running")
     assert seen(run.pod) == promised(
@@ -243,7 +243,7 @@ def test_a_pod_is_refused_one_level_stricter(
     text = runner_config(core, prefix, runner)
     with grant(control_plane, RULES, level, f"gitlab-job-{runner}") as (stricter, manager):
         text = text.replace(f"{prefix}-{runner}", stricter)
-        run = Job(text, RUNNER_VERSIONS[Chart().version], manager).run()
+        run = Job(text, pinned(), manager).run()
 
     assert run.forbidden == []
     if plan.account_rules:

@@ -1,8 +1,8 @@
 """One job as GitLab Runner's Kubernetes executor runs it, with the manager's own credentials.
 
 No package registry has the runner's binary, so this sends the API server the same requests in the
-same order (gitlab-runner:executors/kubernetes/kubernetes.go as of 18.9.0; the budget as of
-18.11.0). It leaves out requests that need no permission: access reviews and the server's version.
+same order (gitlab-runner:executors/kubernetes/kubernetes.go as of 18.9.0 to 19.3.0). It leaves
+out requests that need no permission: access reviews and the server's version.
 Pods of a simulated node run nothing, so a request to a container counts as done once the API
 server lets it pass.
 """
@@ -66,6 +66,7 @@ class Job:
         if unknown:
             message = f"runner {runner} does not know {unknown}"
             raise ValueError(message)
+        self._version = runner
         self._runner = tomllib.loads(config_toml)["runners"][0]
         self._namespace = self._runner["kubernetes"]["namespace"]
         self._account = account
@@ -112,7 +113,8 @@ class Job:
             },
             request,
         )
-        manifest = job_pod(self._runner, request, self._secret["metadata"]["name"])
+        secret = self._secret["metadata"]["name"]
+        manifest = job_pod(self._runner, request, secret, self._version)
         manifest["metadata"]["name"] = _name()
         self._run.pod = self._create("pods", manifest, request)
         metadata = self._run.pod["metadata"]

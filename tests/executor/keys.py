@@ -8,9 +8,11 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any, cast
 
-# Which runner a chart deploys (gitlab-runner chart: Chart.yaml, appVersion): the pinned one, and
-# the first that has the newest of the keys.
-RUNNERS = {"0.86.0": "18.9.0", "0.88.0": "18.11.0"}
+SOURCES = ("18.9.0", "18.10.0", "18.11.0", "19.0.0", "19.1.0", "19.2.0", "19.3.0")
+"""The first release of each minor version whose source could be read.
+
+The main branch of 2026-08-22, on the way to 19.4.0, agrees with the table too.
+"""
 
 # ``*`` stands for the keys of a map, which are names that people choose.
 KEYS = {
@@ -18,13 +20,22 @@ KEYS = {
     "runners.environment": "0.1.5",
     "runners.feature_flags.FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": "17.0.0",
     "runners.feature_flags.FF_USE_ADVANCED_POD_SPEC_CONFIGURATION": "15.10.0",
+    "runners.feature_flags.FF_USE_POD_ACTIVE_DEADLINE_SECONDS": "15.10.0",
     "runners.kubernetes.allow_privilege_escalation": "13.6.0",
     "runners.kubernetes.allowed_services": "14.2.0",
     "runners.kubernetes.automount_service_account_token": "16.9.0",
+    "runners.kubernetes.build_container_security_context.app_armor_profile.localhost_profile": (
+        "18.11.0"
+    ),
+    "runners.kubernetes.build_container_security_context.app_armor_profile.type": "18.11.0",
     "runners.kubernetes.build_container_security_context.capabilities.add": "14.5.0",
     "runners.kubernetes.build_container_security_context.privileged": "14.5.0",
     "runners.kubernetes.build_container_security_context.run_as_group": "14.5.0",
     "runners.kubernetes.build_container_security_context.run_as_user": "14.5.0",
+    "runners.kubernetes.build_container_security_context.seccomp_profile.localhost_profile": (
+        "18.11.0"
+    ),
+    "runners.kubernetes.build_container_security_context.seccomp_profile.type": "18.11.0",
     "runners.kubernetes.cap_drop": "13.4.1",
     "runners.kubernetes.cpu_limit": "1.10.0",
     "runners.kubernetes.cpu_request": "1.10.0",

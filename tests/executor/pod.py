@@ -1,7 +1,7 @@
 """The pod that the Kubernetes executor creates for a job, from a runner's table of config.toml.
 
 It follows gitlab-runner:executors/kubernetes/kubernetes.go (setupBuildPod and what it calls) as
-of 18.9.0, for the keys that components/runner_toml.py writes.
+of 18.9.0 to 19.3.0, for the keys that components/gitlab_runner/ writes.
 """
 
 import dataclasses
@@ -10,10 +10,16 @@ import json
 from collections.abc import Iterable
 from typing import Any, cast
 
+from dev.toolchain.gitlab_runner import pinned
+from tests.executor.keys import as_numbers
+
 PROJECT, JOB = 1, 2
 NAME = f"runner-standin-project-{PROJECT}-concurrent-0"
 LABELS = {"pod": NAME, "job.runner.gitlab.com/pod": NAME}
-HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_64-v18.9.0"
+_HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_64-v"
+_DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
+_RESOURCES_OF_THE_POD = "18.10.0"
+"""The first runner that writes them, empty where config.toml says nothing of them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +33,12 @@ class Request:
     """The job's script ends with an error."""
 
 
-def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[str, Any]:
+def job_pod(
+    runner: dict[str, Any], request: Request, credentials: str, version: str = ""
+) -> dict[str, Any]:
     """Return the pod's manifest without a name; ``credentials`` is the Secret of this job.
+
+    ``version`` is the runner's, by default the pinned one.
 
     Raises:
         ValueError: ``allowed_services`` forbids a configured service.
@@ -43,9 +53,13 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
     if foreign:
         message = f"invalid service image {foreign}: allowed_services forbids it"
         raise ValueError(message)
+    version = version or pinned()
+    helper = f"{_HELPER}{version}"
+    whole = as_numbers(version) >= as_numbers(_RESOURCES_OF_THE_POD)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": 3601,
+        **({"activeDeadlineSeconds": 3601} if _ends_with_its_job(runner, request) else {}),
+        **({"resources": {}} if whole else {}),
         "serviceAccountName": kubernetes["service_account"],
         "automountServiceAccountToken": kubernetes["automount_service_account_token"],
         "nodeSelector": kubernetes.get("node_selector", {}),
@@ -65,7 +79,7 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
         # With the helper's resources (initContainerResources).
         "initContainers": [
             {
-                **_container(runner, "init-permissions", HELPER),
+                **_container(runner, "init-permissions", helper),
                 "resources": _resources(kubernetes, "helper_"),
             }
         ],
@@ -76,7 +90,7 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
                 "resources": _resources(kubernetes, ""),
             },
             {
-                **_container(runner, "helper", HELPER),
+                **_container(runner, "helper", helper),
                 "resources": _resources(kubernetes, "helper_"),
             },
             *(
@@ -96,6 +110,12 @@ def job_pod(runner: dict[str, Any], request: Request, credentials: str) -> dict[
         for entry in kubernetes.get("pod_spec", []):
             spec = _merged(spec, json.loads(entry["patch"]))
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": LABELS}, "spec": spec}
+
+
+def _ends_with_its_job(runner: dict[str, Any], request: Request) -> bool:
+    """Whether a flag is on, which the runner decides before the job (common/build_settings.go)."""
+    said = runner["feature_flags"].get(_DEADLINE)
+    return request.variables.get(_DEADLINE) != "false" if said is None else said
 
 
 def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
@@ -128,7 +148,18 @@ def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:
         "command": ["sh"],
         "stdin": kind != "init-permissions",
         "volumeMounts": _mounts(runner),
-        "securityContext": context,
+        "securityContext": {**context, **_profiles(own)},
+    }
+
+
+def _profiles(table: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the profiles of a security context, with the keys of the API."""
+    kinds = {"seccomp_profile": "seccompProfile", "app_armor_profile": "appArmorProfile"}
+    keys = {"type": "type", "localhost_profile": "localhostProfile"}
+    return {
+        field: {keys[name]: value for name, value in table[key].items()}
+        for key, field in kinds.items()
+        if key in table
     }
 
 
@@ -138,9 +169,9 @@ def _pod_context(table: dict[str, Any]) -> dict[str, Any]:
         "run_as_group": "runAsGroup",
         "run_as_non_root": "runAsNonRoot",
         "run_as_user": "runAsUser",
-        "seccomp_profile": "seccompProfile",
     }
-    return {fields[key]: value for key, value in table.items()}
+    simple = {field: table[key] for key, field in fields.items() if key in table}
+    return {**simple, **_profiles(table)}
 
 
 def _toleration(taint: str, effect: str) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from components.plan import BuildPlan, Security
-from components.runner_toml import file_key
+from components.plan import BuildPlan, Security, file_key
 from tests.executor.pod import JOB, PROJECT
 
 PUSH_LOGINS = {

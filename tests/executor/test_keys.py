@@ -2,14 +2,15 @@ from typing import Any
 
 import pytest
 
-from components.settings.models import Chart
+from components.gitlab_runner import charts
+from dev.toolchain.gitlab_runner import pinned
 from tests.executor.job import Account, Job
-from tests.executor.keys import KEYS, RUNNERS, keys_of, unknown_keys
+from tests.executor.keys import KEYS, SOURCES, keys_of, unknown_keys
 from tests.executor.rendered import config_toml
 from tests.executor.source import differences, known_keys
 from tests.support.configured import CERTIFICATE, STRATEGIES
 
-PINNED = RUNNERS[Chart().version]
+OLDEST: dict[str, Any] = {"chart": {"version": charts.OLDEST}}
 AMOUNTS = {"cpu": "1", "memory": "1Gi", "ephemeralStorage": "1Gi"}
 BOUNDS = {"requests": AMOUNTS, "limits": AMOUNTS}
 OLD: dict[str, Any] = {
@@ -23,18 +24,15 @@ OLD: dict[str, Any] = {
     "runners.main.pullPolicy": "always",
 }
 SANDBOX = {"runners.main.runtimeClassName": "sandbox"}
-NEW = {
-    "chart": {"version": "0.88.0"},
-    "runners.main.seccompProfile": "RuntimeDefault",
-    "runners.main.podDisruptionBudget": True,
-}
+NEW = {"runners.main.seccompProfile": "RuntimeDefault", "runners.main.podDisruptionBudget": True}
 
 
 def test_the_table_has_exactly_the_rendered_keys() -> None:
     rendered = {
         key
         for strategy in STRATEGIES.values()
-        for key in keys_of(config_toml(strategy, {**OLD, **NEW}))
+        for changes in ({**OLD, **NEW}, OLDEST)
+        for key in keys_of(config_toml(strategy, changes))
     }
     in_sandbox = keys_of(config_toml("kaniko", SANDBOX))
     of_deployments = keys_of(config_toml({"kind": "deploy"}, {}))
@@ -43,8 +41,16 @@ def test_the_table_has_exactly_the_rendered_keys() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_pinned_runner_knows_every_key_of_a_variant(strategy: str) -> None:
-    assert unknown_keys(config_toml(STRATEGIES[strategy], OLD), PINNED) == []
+def test_the_runner_of_a_chart_knows_every_key_of_a_variant(strategy: str) -> None:
+    for chart in (charts.OLDEST, "0.88.0", charts.DEFAULT_VERSION):
+        text = config_toml(STRATEGIES[strategy], {**OLD, "chart": {"version": chart}})
+        assert unknown_keys(text, charts.runner_of(chart)) == []
+
+
+def test_every_release_up_to_the_newest_source_was_read() -> None:
+    minors = [source.removesuffix(".0") for source in SOURCES]
+
+    assert minors == charts.known_runners()[: len(minors)]
 
 
 def test_a_config_with_a_key_that_the_runner_drops_runs_no_job() -> None:
@@ -59,7 +65,7 @@ def test_a_config_with_a_key_that_the_runner_drops_runs_no_job() -> None:
 def test_a_key_outside_the_table_is_unknown() -> None:
     text = "[[runners]]\n[runners.kubernetes.container_security_context]\nprivileged = true\n"
 
-    assert unknown_keys(text, PINNED) == [
+    assert unknown_keys(text, pinned()) == [
         "runners.kubernetes.container_security_context.privileged"
     ]
 

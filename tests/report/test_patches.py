@@ -1,11 +1,16 @@
 """Patches of a pod's spec, by the three types that Kubernetes has."""
 
 import json
+import tomllib
 
 import pytest
 
+from components.gitlab_runner import charts
+from report.analysis.pods.job import job_risks
 from report.analysis.pods.patches import PatchError, merge
 from report.tree import Tree
+from tests.support.configured import FORMS, SITE
+from tests.support.runners import NAMES, rendered
 
 SPEC: Tree = {
     "containers": [
@@ -97,3 +102,42 @@ def test_an_operation_changes_the_value_at_its_path(
 def test_what_is_no_such_patch_cannot_be_merged(patch: str, kind: str) -> None:
     with pytest.raises(PatchError):
         merge(SPEC, patch, kind)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_of_the_runner_is_judged_like_a_patch(form: str) -> None:
+    """So an update of the chart changes no risk."""
+    plan = FORMS[form].plan(SITE)
+    old, new = (
+        {
+            subject: set(risks)
+            for subject, risks in job_risks("main", tomllib.loads(text)["runners"][0])
+        }
+        for text in (rendered(plan, NAMES, charts.OLDEST), rendered(plan))
+    )
+
+    assert new == old
+
+
+@pytest.mark.parametrize(
+    ("profile", "filtered"),
+    [
+        ({"type": "RuntimeDefault"}, True),
+        ({"type": "Localhost", "localhost_profile": "build.json"}, True),
+        ({"type": "runtimeDefault"}, False),
+        ({"type": "Localhost"}, False),
+    ],
+)
+def test_a_profile_that_the_runner_drops_filters_nothing(
+    profile: dict[str, str],
+    filtered: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    entry: Tree = {"kubernetes": {"build_container_security_context": {"seccomp_profile": profile}}}
+
+    (risks,) = [
+        set(risks)
+        for subject, risks in job_risks("main", entry)
+        if subject == ("noProfile", "the build container of runner main")
+    ]
+
+    assert risks == (set() if filtered else {"none"})

@@ -28,15 +28,51 @@ def _advice(settings: dict[str, Any]) -> list[str]:
 def test_plain_http_is_a_warning(text: str, warning: str) -> None:
     assert _advice(replace_values(SETTINGS, TLS)) == []
 
-    (line,) = _advice(replace_values(change(text), {} if "insecure" in text else TLS))
+    lines = _advice(replace_values(change(text), {} if "insecure" in text else TLS))
 
-    assert line.startswith(warning)
+    assert [line for line in lines if line.startswith(warning)] == lines[:1]
 
 
 def test_a_registry_without_a_login_may_speak_plain_http() -> None:
     registries = [{"host": "cache.example.com", "insecure": True}]
 
     assert _advice(replace_values(SETTINGS, {"registries": registries})) == []
+
+
+ROOT_USER = "where a job may ask for the user"
+SCRIPT = "the log of a canceled job can contain its script"
+
+
+@pytest.mark.parametrize(
+    ("version", "runner", "missing"),
+    [
+        ("0.86.0", "18.9.0", [ROOT_USER, SCRIPT]),
+        ("0.88.0", "18.11.0", [ROOT_USER, SCRIPT]),
+        ("0.88.3", "18.11.3", [SCRIPT]),
+        ("0.89.1", "19.0.1", [SCRIPT]),
+    ],
+)
+def test_a_chart_without_fixes_is_a_warning(version: str, runner: str, missing: list[str]) -> None:
+    (line,) = _advice(replace_values(SETTINGS, {**TLS, "chart": {"version": version}}))
+
+    assert line.startswith(f"chart.version: {version} deploys runner {runner}, where ")
+    assert [text for text in (ROOT_USER, SCRIPT) if text in line] == missing
+    assert line.endswith("; use 0.94.1")
+
+
+@pytest.mark.parametrize("version", ["0.88.4", "0.89.2", "0.90.0", "0.94.1", "0.99.0"])
+def test_a_chart_with_the_fixes_needs_no_warning(version: str) -> None:
+    assert _advice(replace_values(SETTINGS, {**TLS, "chart": {"version": version}})) == []
+
+
+def test_the_chart_of_a_mirror_should_have_a_digest() -> None:
+    mirror = {"repository": "https://mirror.example.com/charts"}
+    held = {**mirror, "digest": "0" * 64}
+
+    (line,) = _advice(replace_values(SETTINGS, {**TLS, "chart": mirror}))
+
+    assert line.startswith("chart.digest: is not set, so the owner of https://mirror.example.com")
+    assert _advice(replace_values(SETTINGS, {**TLS, "chart": held})) == []
 
 
 ROOT = {"dood", "dind", "dind-socket", "dind-rootless", "buildx"} | {

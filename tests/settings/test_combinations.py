@@ -183,7 +183,8 @@ def test_other_variables_of_jobs_are_free() -> None:
 def test_a_key_needs_a_chart_that_knows_it(text: str) -> None:
     key = text.partition(":")[0]
 
-    assert_rejected(change(f"{MAIN}.{text}"), f"{MAIN}.{key}", "raise chart.version")
+    old = replace_values(change(f"{MAIN}.{text}"), {"chart": {"version": "0.87.1"}})
+    assert_rejected(old, f"{MAIN}.{key}", "needs chart 0.88.0 or later")
 
 
 @pytest.mark.parametrize(

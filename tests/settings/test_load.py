@@ -104,7 +104,7 @@ def test_what_is_left_out_gets_its_default() -> None:
 
     assert stack.settings.runners["main"].strategy == Kaniko()
     assert stack.settings.runners["main"].concurrent == 10
-    assert stack.settings.chart == Chart(version="0.86.0", repository="https://charts.gitlab.io")
+    assert stack.settings.chart == Chart(version="0.94.1", repository="https://charts.gitlab.io")
     assert stack.settings.job_namespace("main") == "builds-main"
     assert stack.secrets.runner_tokens["main"].get_secret_value() == TOKEN
     assert TOKEN not in repr(stack.secrets)
@@ -127,7 +127,6 @@ def test_good_certificates_and_a_kubeconfig_are_taken() -> None:
     changes = {
         "gitlab.caCertificates": CERTIFICATE,
         "registries": [{"host": "r:5000", "caCertificates": CERTIFICATE}],
-        "chart": {"version": "0.88.0"},
         "runners.main.seccompProfile": "RuntimeDefault",
         "runners.main.registration": {
             "kind": "userRunner",

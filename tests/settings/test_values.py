@@ -73,8 +73,10 @@ def test_a_url_is_checked(key: str, url: str, advice: str) -> None:
     ("text", "key", "advice"),
     [
         ("chart.version: ^0.86", "chart.version", "must be an exact version"),
-        ("chart.version: 0.8٦.0", "chart.version", "write it like 0.86.0"),
+        ("chart.version: 0.8٦.0", "chart.version", "write it like 0.94.1"),
         ("chart.version: 0.85.0", "chart.version", "must be 0.86.0 or later"),
+        ("chart.digest: sha256:00", "chart.digest", "must be a SHA-256: 64 digits"),
+        (f"chart.digest: '{'A' * 64}'", "chart.digest", "must be a SHA-256: 64 digits"),
         ("registries.0.host: 'https://r.example.com'", "registries[0].host", "without scheme"),
         ("registries.0.host: r.example.com/team", "registries[0].host", "without scheme and path"),
         ("registries.0.host: R.example.com", "registries[0].host", "lowercase host name"),

@@ -1,7 +1,8 @@
 """A runner without wishes and the names of its objects, for tests to replace parts of."""
 
+from components.gitlab_runner import charts
+from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
-from components.runner_toml import render
 from components.settings.models import RunnerSettings
 from components.site import Amounts, Resources
 
@@ -21,6 +22,12 @@ RUNNER = RunnerSettings(
 )
 
 
-def rendered(plan: BuildPlan, names: RunnerNames = NAMES, **changes: object) -> str:
+def rendered(
+    plan: BuildPlan,
+    names: RunnerNames = NAMES,
+    chart: str = charts.DEFAULT_VERSION,
+    /,
+    **changes: object,
+) -> str:
     """Return the config.toml of ``RUNNER`` with ``changes`` of its settings, unchecked."""
-    return render(plan, RUNNER.model_copy(update=changes), names, {})
+    return render(plan, RUNNER.model_copy(update=changes), names, {}, chart)

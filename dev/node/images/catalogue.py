@@ -28,11 +28,13 @@ def images() -> list[Image]:
     """Return every image that the node, the managers and the jobs of each strategy need."""
     dind, dood = Dind(accept_privileged=True), Dood(accept_node_root=True)
     listing = subprocess.run(["/bin/busybox", "--list"], check=True, capture_output=True, text=True)
+    real = gitlab_runner.installed()
     text = configuration(
         "images.toml",
         base=BASE,
         version=gitlab_runner.pinned(),
-        runner=gitlab_runner.installed(),
+        helper_version=gitlab_runner.used(),
+        runner=real and real.file,
         kaniko=Kaniko().image,
         buildkit_rootless=Buildkit().image,
         buildkit_privileged=Buildkit(variant="privileged").image,

@@ -228,8 +228,10 @@ def _context(table: Tree) -> dict[str, JSON]:
     }
     for key in ("seccompProfile", "appArmorProfile"):
         if profile := inside(context, key):
-            local = profile.get("localhost_profile")
-            context[key] = {"type": profile.get("type"), "localhostProfile": local}
+            local, kind = profile.get("localhost_profile"), profile.get("type")
+            # The runner drops any other (common/config.go, toAPI).
+            kept = kind in {"RuntimeDefault", "Unconfined"} or (kind == "Localhost" and local)
+            context[key] = {"type": kind, "localhostProfile": local} if kept else {}
     if "selinux_type" in table:
         context["seLinuxOptions"] = {"type": table["selinux_type"]}
     if isinstance(mount := context.get("procMount"), str):

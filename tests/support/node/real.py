@@ -23,7 +23,12 @@ from tests.support.node.jobs import PATIENCE, Control, Pipeline, Result, Runner
 BINARY = find()
 """The real gitlab-runner, where there is one."""
 _ENDS = 1500.0
-_STATUS = {"runner_system_failure": "system failure", "script_failure": "failed", "": "success"}
+_STATUS = {
+    "runner_system_failure": "system failure",
+    "runner_interrupted": "interrupted",
+    "script_failure": "failed",
+    "": "success",
+}
 
 
 class RealRunner(Runner):

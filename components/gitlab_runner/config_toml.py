@@ -4,18 +4,19 @@ Keys are those of gitlab-runner:common/config.go; GitLab Runner ignores an unkno
 error, so none is ever taken from a user. No credential is in the text: it names Secrets only.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import tomlkit
 
-from components.plan import BuildPlan, RunnerNames, Security, Service, file_key
+from components.gitlab_runner.security import security_keys
+from components.plan import BuildPlan, RunnerNames, Service, file_key
 from components.settings.models import RunnerSettings, Toleration
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _LOGINS = "/etc/image-builds/docker"
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
+_DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
 _REQUESTS = 4
 """How many jobs a manager may ask for at once; it asks for as many as it gets.
 
@@ -25,11 +26,16 @@ With one, the runner's own, a request that GitLab holds open delays the next job
 
 
 def render(
-    plan: BuildPlan, runner: RunnerSettings, names: RunnerNames, address: Mapping[str, str]
+    plan: BuildPlan,
+    runner: RunnerSettings,
+    names: RunnerNames,
+    address: Mapping[str, str],
+    chart: str,
 ) -> str:
     """Return the TOML text; equal arguments give equal bytes.
 
     ``address`` holds the variable by which jobs find their daemon, and is empty without one.
+    ``chart`` is the version that decides which keys the runner knows.
     """
     pushes = _pushes(plan, names)
     folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes else {}
@@ -37,7 +43,7 @@ def render(
     home = {"HOME": _WRITABLE} if plan.restricted else {}
     environment = {**home, **folder, **plan.environment, **address, **runner.environment}
     script = plan.prepare + (_COPY if pushes else "")
-    kubernetes = _kubernetes(plan, runner, names)
+    kubernetes = _kubernetes(plan, runner, names, chart)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
         # The runner's recipe for pods with a user namespace
@@ -46,7 +52,13 @@ def render(
         "environment": [f"{name}={value}" for name, value in sorted(environment.items()) if value],
         # A rotated token would be saved in the pod only and lost with it, and the next pod could
         # not register (gitlab-runner:commands/multi.go, resetOneRunnerToken).
-        "feature_flags": {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True, **patched},
+        "feature_flags": {
+            "FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True,
+            # It is on by default, and only here a job cannot turn it off: a pod whose manager is
+            # gone ends with the timeout of its job (gitlab-runner:common/build_settings.go).
+            _DEADLINE: True,
+            **patched,
+        },
         "request_concurrency": min(runner.concurrent, _REQUESTS),
         "pre_build_script": tomlkit.string(script, multiline=True) if script else None,
         "kubernetes": kubernetes,
@@ -67,7 +79,9 @@ fi
 """
 
 
-def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> dict[str, Any]:
+def _kubernetes(
+    plan: BuildPlan, runner: RunnerSettings, names: RunnerNames, chart: str
+) -> dict[str, Any]:
     return {
         "namespace": names["job_namespace"],
         "image": plan.image,
@@ -77,8 +91,7 @@ def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> 
         "privileged": False,
         "allow_privilege_escalation": plan.allow_privilege_escalation,
         "cap_drop": ["ALL"] if plan.restricted else [],
-        "build_container_security_context": _security(plan.build),
-        "service_container_security_context": _security(plan.service),
+        **security_keys(plan, runner, chart),
         "allowed_services": _allowed_services(plan),
         "image_pull_secrets": [names["pull_secret"]] if names["pull_secret"] else [],
         "pod_disruption_budget": runner.pod_disruption_budget or None,
@@ -91,12 +104,6 @@ def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> 
         },
         "runtime_class_name": runner.runtime_class_name,
         "priority_class_name": runner.priority_class_name,
-        "pod_security_context": {
-            **(_one_user(plan) if plan.restricted else {}),
-            "fs_group": plan.group,
-            "seccomp_profile": {"type": runner.seccomp_profile},
-        },
-        "pod_spec": _pod_spec(plan),
         "logs_base_dir": None if plan.host_users else _WRITABLE,
         "scripts_base_dir": None if plan.host_users else _WRITABLE,
         "services": [_service(service) for service in plan.services],
@@ -106,12 +113,6 @@ def _kubernetes(plan: BuildPlan, runner: RunnerSettings, names: RunnerNames) -> 
 
 def _taint(toleration: Toleration) -> str:
     return toleration.key if toleration.value is None else f"{toleration.key}={toleration.value}"
-
-
-def _one_user(plan: BuildPlan) -> dict[str, Any]:
-    """Restricted demands it of every container, of the helper and of those that run before too."""
-    user = plan.build.user
-    return {"run_as_non_root": True, "run_as_user": user, "run_as_group": user}
 
 
 def _allowed_services(plan: BuildPlan) -> list[str]:
@@ -158,42 +159,6 @@ def _secrets(plan: BuildPlan, names: RunnerNames) -> Iterator[dict[str, Any]]:
     if plan.daemon and names["daemon_secret"]:
         folder = plan.daemon.certificates_folder
         yield {"name": names["daemon_secret"], "mount_path": folder, "read_only": True}
-
-
-def _security(security: Security) -> dict[str, Any]:
-    """What the pinned runner has keys for; the profiles go into the pod's spec."""
-    return {
-        "privileged": security.privileged or None,
-        "run_as_user": security.user,
-        "run_as_group": security.user,
-        "capabilities": {"add": list(security.capabilities)},
-    }
-
-
-def _pod_spec(plan: BuildPlan) -> list[dict[str, str]]:
-    """What has no key, or none before runner 18.11, as a patch of the pod that the runner makes.
-
-    GitLab Runner ignores a key that it does not know, and the pod would differ from the plan
-    (gitlab-runner:docs/executors/kubernetes/_index.md, Overwrite generated pod specs).
-    """
-    context = {"seccompProfile": plan.build.seccomp, "appArmorProfile": plan.build.app_armor}
-    patch = _without_empty(
-        {
-            "containers": [{"name": "build", "securityContext": context}]
-            if any(context.values())
-            else [],
-            "hostUsers": None if plan.host_users else False,
-            "securityContext": {
-                "seccompProfile": {"type": "RuntimeDefault" if plan.restricted else None}
-            },
-            "volumes": [
-                {"name": host_path.name, "hostPath": {"type": host_path.kind}}
-                for host_path in plan.host_paths
-            ],
-        }
-    )
-    text = json.dumps(patch, sort_keys=True)
-    return [{"name": "security", "patch_type": "strategic", "patch": text}] if patch else []
 
 
 def _service(service: Service) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""What a plan says of the security of a job's pod, as keys of config.toml.
+
+Seccomp and AppArmor profiles have keys from runner 18.11 on. For older runners, and for what has
+no key, the pod is patched.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from components.gitlab_runner import charts
+from components.plan import BuildPlan, Security
+from components.settings.models import RunnerSettings
+
+
+def security_keys(plan: BuildPlan, runner: RunnerSettings, chart: str) -> dict[str, Any]:
+    """Return the keys below ``runners.kubernetes``, some of them empty.
+
+    GitLab Runner ignores a key that it does not know, and the pod would differ from the plan
+    (gitlab-runner:docs/executors/kubernetes/_index.md, Overwrite generated pod specs).
+    """
+    native = charts.has(chart, "security_profiles")
+    whole = runner.seccomp_profile or ("RuntimeDefault" if plan.restricted else None)
+    return {
+        "build_container_security_context": _context(plan.build, profiles=native),
+        "service_container_security_context": _context(plan.service, profiles=native),
+        "pod_security_context": {
+            **(_one_user(plan) if plan.restricted else {}),
+            "fs_group": plan.group,
+            "seccomp_profile": {"type": whole if native else None},
+        },
+        "pod_spec": _patches(plan, profiles=not native),
+    }
+
+
+def _one_user(plan: BuildPlan) -> dict[str, Any]:
+    """Restricted demands it of every container, of the helper and of those that run before too."""
+    user = plan.build.user
+    return {"run_as_non_root": True, "run_as_user": user, "run_as_group": user}
+
+
+def _context(security: Security, *, profiles: bool) -> dict[str, Any]:
+    named = {"seccomp_profile": security.seccomp, "app_armor_profile": security.app_armor}
+    return {
+        "privileged": security.privileged or None,
+        "run_as_user": security.user,
+        "run_as_group": security.user,
+        "capabilities": {"add": list(security.capabilities)},
+        **({key: _profile(value) for key, value in named.items()} if profiles else {}),
+    }
+
+
+def _profile(profile: Mapping[str, str]) -> dict[str, str | None]:
+    return {"type": profile.get("type"), "localhost_profile": profile.get("localhostProfile")}
+
+
+def _patches(plan: BuildPlan, *, profiles: bool) -> list[dict[str, str]]:
+    patch: dict[str, Any] = {}
+    build = {"seccompProfile": plan.build.seccomp, "appArmorProfile": plan.build.app_armor}
+    context = {key: dict(value) for key, value in build.items() if value and profiles}
+    if context:
+        patch["containers"] = [{"name": "build", "securityContext": context}]
+    if not plan.host_users:
+        patch["hostUsers"] = False
+    if plan.restricted and profiles:
+        patch["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}}
+    if plan.host_paths:
+        patch["volumes"] = [
+            {"name": host_path.name, "hostPath": {"type": host_path.kind}}
+            for host_path in plan.host_paths
+        ]
+    text = json.dumps(patch, sort_keys=True)
+    return [{"name": "security", "patch_type": "strategic", "patch": text}] if patch else []
