@@ -21,6 +21,7 @@ from rich.console import Console
 from commands.preview import write
 from commands.shared.checkout import CHECKOUT
 from commands.shared.exit_codes import ExitCode, exit_code
+from components.gitlab_runner.archive import as_stated
 from components.settings.models import Settings
 from components.settings.plain_text import SECRET_KEYS, plain_secrets
 from components.settings.registration import TokenRegistration
@@ -28,7 +29,6 @@ from components.types import ACCEPTED_RISKS, PROJECT
 from report.analysis import assemble
 from report.errors import ReportError
 from report.inputs import registrations
-from report.inputs.charts import Charts
 from report.inputs.recorder import Recorder, RegisteredResource
 from report.model import Report
 from report.outputs import terminal
@@ -88,7 +88,8 @@ def build_report(stack: str, revision: str) -> Report:
     old: list[RegisteredResource] = []
     if before is not None:
         where = f"{file.name} of the base, {base}"
-        old = _record(parse_config(before, where), where, Recorder(stack))
+        with as_stated():
+            old = _record(parse_config(before, where), where, Recorder(stack))
     new = _record(config, file.name, Recorder(stack, preview=True, state=old))
     stack_file = StackFile(file.name, after)
     scrub = Scrubber([_PLACEHOLDER])
@@ -96,7 +97,7 @@ def build_report(stack: str, revision: str) -> Report:
         environment=stack, stack_file=stack_file, settings=stack_file.settings, base=base
     )
     plan = registrations.plan(old, new, scrub)
-    found = assemble.report(plan, source, Charts(None), scrub)
+    found = assemble.report(plan, source, None, scrub)
     gaps = _GAPS if before != after else ()
     if _git("diff", "--quiet", base, "--", *_PROGRAM).returncode:
         gaps = (_OTHER_PROGRAM, *gaps)

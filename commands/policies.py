@@ -50,7 +50,7 @@ def _check(source: str, content: JSON) -> ExitCode:
         return ExitCode.NO_CHANGE
     file = stack_file(stack)
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    found = violations(plan, stack, StackFile(file.name, text))
+    found = violations(plan, stack, StackFile(file.name, text), {})
     stopping = [item for item in found if item.stops]
     counted = plural(len(stopping), "mandatory violation")
     print(f"{stack}: {len(RULES)} rules, {counted}")

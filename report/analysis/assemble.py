@@ -4,18 +4,19 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from report.analysis import impact, risks, runner_config
 from report.analysis.violations import violations
-from report.inputs.charts import Charts, RenderError, compare
+from report.inputs.charts import Charts, RenderError, compare, described
 from report.inputs.events import RELEASE, Plan, Step
 from report.model import Counts, ObjectChange, PropertyChange, Report, ResourceChange
 from report.redact import SECRET, Scrubber
 from report.stack_file import StackFile
 from report.tree import Objects, Pair, Tree, at, differences
 
+_NOTHING_SEEN = "all objects, which cannot be rendered"
 NO_HELM = "the objects that charts render, since helm is not on PATH; install helm 3.17 or later"
 
 
@@ -39,21 +40,27 @@ class Source:
 
 
 class Rendered(NamedTuple):
-    """The objects of each release by its URN, what differs in them, and what was not compared."""
+    """The objects of each release by its URN, what differs in them, and what was not compared.
+
+    ``unseen`` has what a release installs that its objects do not show, and ``unknown`` why the
+    objects of the side before are not known; all that is rendered is then judged as new.
+    """
 
     objects: Mapping[str, Pair[Objects]]
     changes: Mapping[str, tuple[ObjectChange, ...]]
     gaps: tuple[str, ...] = ()
+    unseen: Mapping[str, tuple[str, ...]] = {}
+    unknown: Mapping[str, str] = {}
 
 
-def report(plan: Plan, source: Source, charts: Charts, scrub: Scrubber) -> Report:
-    """Return the report of a preview."""
+def report(plan: Plan, source: Source, charts: Charts | None, scrub: Scrubber) -> Report:
+    """Return the report of a preview; without ``charts`` it is not about what they render."""
     rendered = _render(plan, charts, scrub)
     return dataclasses.replace(
         build(plan, source, rendered),
         sentences=(*plan.taken_over, *impact.sentences(plan, source.settings)),
         effects=tuple(impact.effects(plan, rendered.changes, source.workloads)),
-        violations=violations(plan, source.environment, source.stack_file),
+        violations=violations(plan, source.environment, source.stack_file, rendered.unseen),
         setting_errors=source.stack_file.find_errors(plan.errors),
     )
 
@@ -73,7 +80,9 @@ def build(plan: Plan, source: Source, rendered: Rendered, judged: Plan | None = 
         state=source.state,
         digest=_digest(plan),
         counts=_count(*changed, *(objects if source.drift else ())),
-        risk_changes=risks.changes(judged, rendered.objects, source.stack_file, source.settings),
+        risk_changes=risks.changes(
+            judged, rendered.objects, source.stack_file, source.settings, rendered.unknown
+        ),
         resources=changed,
         keys=tuple(runner_config.changes(judged)),
         objects=objects,
@@ -132,24 +141,58 @@ def _compare(step: Step) -> tuple[PropertyChange, ...]:
     return (*seen, *unseen)
 
 
-def _render(plan: Plan, charts: Charts, scrub: Scrubber) -> Rendered:
+def _render(plan: Plan, charts: Charts | None, scrub: Scrubber) -> Rendered:
     """Render each release that changes, on both sides."""
     releases = [step for step in plan.steps if step.type == RELEASE and step.changes]
-    if plan.errors:
+    if plan.errors or charts is None:
         return Rendered({}, {})
     if charts.helm is None:
-        return Rendered({}, {}, (NO_HELM,) if releases else ())
+        unseen = {step.urn: (_NOTHING_SEEN,) for step in releases if step.new}
+        return Rendered({}, {}, (NO_HELM,) if releases else (), unseen)
     for step in releases:
         for side in filter(None, (step.old, step.new)):
             charts.begin(side)
+    return _collect(releases, charts, scrub)
+
+
+def _collect(releases: Iterable[Step], charts: Charts, scrub: Scrubber) -> Rendered:
     objects: dict[str, Pair[Objects]] = {}
     gaps: dict[str, None] = {}
+    unseen: dict[str, tuple[str, ...]] = {}
+    unknown: dict[str, str] = {}
     for step in releases:
-        try:
-            objects[step.urn] = Pair(step.old, step.new).map(
-                lambda side: charts.objects(side, scrub) if side else {}
-            )
-        except RenderError as error:
-            gaps[str(error)] = None
-    changes = {urn: compare(pair.old, pair.new) for urn, pair in objects.items()}
-    return Rendered(objects, changes, tuple(gaps))
+        sides = Pair(step.old, step.new).map(lambda side: _objects(side, charts, scrub))
+        for side in sides:
+            if isinstance(side, RenderError):
+                gaps[str(side)] = None
+        if isinstance(sides.new, RenderError):
+            unseen[step.urn] = (_NOTHING_SEEN,)
+            continue
+        if step.new:
+            unseen[step.urn] = _unseen(step.new, charts)
+            gaps |= {
+                f"what release {step.name} installs by {what}": None for what in unseen[step.urn]
+            }
+        if not isinstance(sides.old, RenderError):
+            objects[step.urn] = Pair(sides.old, sides.new)
+        elif step.new:
+            objects[step.urn] = Pair({}, sides.new)
+            unknown[step.urn] = described(step.new)
+    changes = {
+        urn: compare(pair.old, pair.new) for urn, pair in objects.items() if urn not in unknown
+    }
+    return Rendered(objects, changes, tuple(gaps), unseen, unknown)
+
+
+def _objects(side: Tree | None, charts: Charts, scrub: Scrubber) -> Objects | RenderError:
+    try:
+        return charts.objects(side, scrub) if side else {}
+    except RenderError as error:
+        return error
+
+
+def _unseen(side: Tree, charts: Charts) -> tuple[str, ...]:
+    try:
+        return charts.unseen(side)
+    except RenderError:
+        return (_NOTHING_SEEN,)

@@ -92,6 +92,7 @@ RiskName: TypeAlias = Literal[
     "memory",
     "olderChart",
     "olderImage",
+    "chartContents",
 ]
 
 

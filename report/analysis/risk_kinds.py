@@ -192,6 +192,13 @@ KINDS: dict[RiskName, RiskKind] = {
         fresh="always",
         by_switch="minor",
     ),
+    "chartContents": RiskKind(
+        "major",
+        "{name} is another one, {risk}, and what the one before installed is not known",
+        "",
+        "nobody can see what the new one adds",
+        of_the_job=False,
+    ),
     **POD_KINDS,
     **CHANGE_KINDS,
     **TRUST_KINDS,

@@ -15,7 +15,7 @@ from report.analysis.facts import collect
 from report.analysis.kubernetes import is_allowed
 from report.analysis.risk_kind import RiskKind
 from report.analysis.risk_kinds import KINDS
-from report.analysis.trust.subjects import RiskFacts, Subject
+from report.analysis.trust.subjects import Origin, RiskFacts, Subject
 from report.inputs.events import Plan
 from report.model import Direction, RiskChange, RiskSeverity
 from report.stack_file import StackFile
@@ -23,20 +23,27 @@ from report.tree import Objects, Pair, Tree, inside
 
 _EVERYTHING = frozenset({"everything"})
 _NOTHING = frozenset[str]()
+_ALL_KNOWN: Mapping[str, str] = {}
 
 SEVERITIES: dict[RiskSeverity, int] = {"critical": 0, "major": 1, "minor": 2, "info": 3}
 """The order of severities."""
 
 
 def changes(
-    plan: Plan, rendered: Mapping[str, Pair[Objects]], stack_file: StackFile, settings: Tree
+    plan: Plan,
+    rendered: Mapping[str, Pair[Objects]],
+    stack_file: StackFile,
+    settings: Tree,
+    unknown: Mapping[str, str] = _ALL_KNOWN,
 ) -> tuple[RiskChange, ...]:
     """Return the risks that change, raised ones first, by severity.
 
-    ``rendered`` has the objects of each release by its URN. ``settings`` are those that the program
-    read, which can differ from those of the file.
+    ``rendered`` has the objects of each release by its URN, and ``unknown`` the chart of those of
+    which only the new objects are known. ``settings`` are those that the program read, which can
+    differ from those of the file.
     """
     facts = collect(plan, rendered)
+    _add_unknown(facts, plan, unknown)
     before, after = (inside(side, "runners") for side in (plan.old_outputs, plan.new_outputs))
     switched = {name for name in before if _strategy(before, name) != _strategy(after, name)}
     found = [
@@ -56,6 +63,14 @@ def by_severity(found: Iterable[RiskChange]) -> tuple[RiskChange, ...]:
 
 def _strategy(runners: Tree, name: str) -> object:
     return inside(runners, name).get("strategy")
+
+
+def _add_unknown(facts: Pair[RiskFacts], plan: Plan, unknown: Mapping[str, str]) -> None:
+    for step in plan.steps:
+        if step.urn in unknown:
+            subject = Subject("chartContents", f"the chart of release {step.name}", "")
+            for side, risks in zip(facts, ((), {unknown[step.urn]}), strict=True):
+                side.add(subject, risks, Origin(("chart",), None))
 
 
 def _changes_of(

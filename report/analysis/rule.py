@@ -11,13 +11,15 @@ from report.tree import Tree
 class Resource(NamedTuple):
     """A resource as rules see it: type and name in Pulumi, and inputs after ``redact.clean``.
 
-    ``components`` are the types of the components that contain it.
+    ``components`` are the types of the components that contain it. ``unseen`` has what a release
+    installs that a preview does not show; only a preview knows it.
     """
 
     type: str
     name: str
     components: frozenset[str]
     inputs: Tree
+    unseen: tuple[str, ...] = ()
 
 
 class Finding(NamedTuple):

@@ -13,14 +13,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from components.gitlab_runner.archive import ArchiveError, digest_of, files_of
+from components.workloads import CHART_DIGEST
+from report.inputs import templates
 from report.inputs.helm import HelmError, run
 from report.model import ObjectChange
 from report.redact import SECRET, Scrubber, clean
 from report.tree import Objects, Tree, differences, identity, inside
 
+API_VERSION = "monitoring.coreos.com/v1"
+"""What the official chart asks of the cluster; charts are rendered as if every cluster has it."""
+
 
 class RenderError(Exception):
     """A chart cannot be rendered; the message says why and what to do, and contains no value."""
+
+
+class OtherChartError(RenderError):
+    """The chart that can be had is not the one of the release."""
 
 
 class Charts:
@@ -38,6 +48,7 @@ class Charts:
         self._archives: dict[tuple[str, ...], Path | HelmError] = {}
         self._archives_turn = threading.Lock()
         self._folders = contextlib.ExitStack()
+        self._unseen: dict[Path, tuple[str, ...]] = {}
 
     def __enter__(self) -> Self:
         """Render until the block ends."""
@@ -79,20 +90,53 @@ class Charts:
             values = Path(folder) / "values.json"
             values.write_text(json.dumps(inside(inputs, "values")), encoding="utf-8")
             arguments = ["--values", str(values), "--namespace", str(inputs.get("namespace"))]
+            arguments += ["--api-versions", API_VERSION]
             try:
                 chart = str(self.local(inputs))
                 return run(self.helm, ["template", str(inputs.get("name")), chart, *arguments])
             except HelmError as error:
                 raise render_error(inputs) from error
 
-    def local(self, inputs: Tree) -> Path:
-        """Return the file or folder of a release's chart.
+    def unseen(self, inputs: Tree) -> tuple[str, ...]:
+        """Return what a chart installs that no rendering shows, each with its file.
 
-        A chart of a repository is fetched once for all releases: the index has megabytes.
+        Raises:
+            RenderError: the chart cannot be read.
+        """
+        try:
+            found = self.local(inputs)
+            if found not in self._unseen:
+                self._unseen[found] = tuple(templates.unseen(files_of(found)))
+        except (ArchiveError, HelmError) as error:
+            raise render_error(inputs) from error
+        return self._unseen[found]
+
+    def local(self, inputs: Tree) -> Path:
+        """Return the file or folder of a release's chart, if it is the one that was deployed.
+
+        A chart of a repository is taken for that of its version unless the release has its digest.
 
         Raises:
             HelmError: the chart cannot be fetched; later calls do not try again.
+            OtherChartError: it has another digest than the release.
         """
+        found, stated = self._fetched(inputs), _digest(inputs)
+        of_repository = bool(inside(inputs, "repositoryOpts").get("repo"))
+        try:
+            same = stated == digest_of(found) if stated else of_repository
+        except ArchiveError:
+            same = False
+        if not same:
+            held = f"the digest {stated}" if stated else "a digest that nobody noted"
+            message = (
+                f"the objects of chart {inputs.get('chart')} {inputs.get('version')} with {held}: "
+                "the chart that is there now is another one"
+            )
+            raise OtherChartError(message)
+        return found
+
+    def _fetched(self, inputs: Tree) -> Path:
+        """Fetch the chart of a repository once for all releases: the index has megabytes."""
         chart, version = str(inputs.get("chart")), str(inputs.get("version"))
         repository = str(inside(inputs, "repositoryOpts").get("repo") or "")
         if not repository or self.helm is None:
@@ -111,6 +155,16 @@ class Charts:
         if isinstance(found, HelmError):
             raise found
         return found
+
+
+def _digest(inputs: Tree) -> str:
+    return str(inside(inputs, "values", "deploymentAnnotations").get(CHART_DIGEST) or "")
+
+
+def described(inputs: Tree) -> str:
+    """Return the version of a release's chart, with the beginning of its digest if it has one."""
+    digest = _digest(inputs)
+    return f"{inputs.get('version')}{f' (SHA-256 {digest[:12]})' if digest else ''}"
 
 
 def render_error(inputs: Tree) -> RenderError:

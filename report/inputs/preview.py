@@ -20,7 +20,7 @@ from pulumi.automation import events
 from pydantic.alias_generators import to_camel
 
 from components.ownership.marks import TAKES_OVER
-from report.inputs.charts import Charts, render_error, rendering_key
+from report.inputs.charts import API_VERSION, Charts, OtherChartError, render_error, rendering_key
 from report.inputs.events import RELEASE, Plan, read, read_refresh, safe_message, sides_of_release
 from report.redact import Scrubber, clean, config_secrets, secrets_of
 from report.stack_file import SETTINGS
@@ -162,10 +162,15 @@ def _foresee(
 async def _render(charts: Charts, inputs: Tree, options: pulumi.InvokeOptions) -> None:
     """Let the provider render one side: it runs already, unlike helm."""
     promised = charts.promise(inputs)
+    failure = render_error(inputs)
     try:
         # What failed can contain values, so it is not reported.
         with contextlib.suppress(Exception):
-            chart = await asyncio.to_thread(charts.local, inputs)
+            try:
+                chart = await asyncio.to_thread(charts.local, inputs)
+            except OtherChartError as error:
+                failure = error
+                raise
             asked = {
                 "path": str(chart.parent),
                 "chart": chart.name,
@@ -174,7 +179,7 @@ async def _render(charts: Charts, inputs: Tree, options: pulumi.InvokeOptions) -
                 "values": inputs["values"],
                 # Without both, the provider asks the cluster for them each time.
                 "kube_version": _KUBERNETES,
-                "api_versions": [""],
+                "api_versions": [API_VERSION],
             }
             call = ("kubernetes:helm:template", {"jsonOpts": json.dumps(asked)}, options)
             answer = await pulumi.runtime.invoke_async(*call)
@@ -183,7 +188,7 @@ async def _render(charts: Charts, inputs: Tree, options: pulumi.InvokeOptions) -
             promised.set_result(json.loads(text, parse_float=number))
     finally:
         if not promised.done():
-            promised.set_exception(render_error(inputs))
+            promised.set_exception(failure)
 
 
 def _fill(value: object, resolved: Iterator[object]) -> Any:  # noqa: ANN401 - JSON and outputs

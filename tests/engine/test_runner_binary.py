@@ -34,7 +34,6 @@ FAULT = re.compile(r"^(?:jsonschema: .*|\s*- at '.*)", re.MULTILINE)
 """What the runner says of a value of its config that its schema has not, before and since 19."""
 KNOWN_FAULT = re.compile(r"MountPropagation.*(?:expected string, but )?got null")
 """Its schema has no null, which is what a volume without that key has there."""
-MADE_UP = "\n[[runners]]\nmade_up = true\n"
 REVIEWS = "authorization.k8s.io"
 """The API group in which anyone may ask what they may do."""
 # What a job gets to without a node; pods it watches only if a review says that it may.
@@ -136,12 +135,15 @@ def test_the_real_runner_finds_no_fault_with_its_config(jobs: Jobs) -> None:
 def test_the_real_runner_finds_no_unknown_key(jobs: Jobs, tmp_path: Path) -> None:
     assert BINARY
     file = tmp_path / "config.toml"
-    for text, finds in ((jobs.outcome.config, False), (jobs.outcome.config + MADE_UP, True)):
+    right = jobs.outcome.config
+    made_up = right.replace("[[runners]]", "[[runners]]\n  made_up = true", 1)
+    for text, finds in ((right, False), (made_up, True)):
         file.write_text(text, encoding="utf-8")
         answer = subprocess.run(
             [BINARY, "lint", "--config", file], check=False, capture_output=True, text=True
         )
-        assert ("made_up" in answer.stdout + answer.stderr) is finds
+        said = answer.stdout + answer.stderr
+        assert (answer.returncode, "unknown key: runners.made_up" in said) == (int(finds), finds)
 
 
 def _lost(rendered: Any, registered: Any, path: str = "runners") -> list[str]:  # noqa: ANN401 - TOML

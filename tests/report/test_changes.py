@@ -5,6 +5,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from commands.shared.exit_codes import exit_code
+from report.inputs.charts import Charts
 from report.model import Report
 from report.outputs import markdown as note
 from tests.support.changes import CHANGES_AND_CODES, FOUR_RUNNERS
@@ -19,7 +20,7 @@ class Markdown(SingleFileSnapshotExtension):
 
 
 def _report(name: str) -> Report:
-    return preview_change(CHANGES_AND_CODES[name][0], FOUR_RUNNERS)
+    return preview_change(CHANGES_AND_CODES[name][0], FOUR_RUNNERS, Charts(None))
 
 
 @pytest.mark.parametrize("name", CHANGES_AND_CODES)

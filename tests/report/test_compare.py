@@ -15,6 +15,8 @@ from commands import compare
 from commands.app import main
 from commands.shared.checkout import CHECKOUT
 from commands.shared.exit_codes import ExitCode, exit_code
+from dev.local.stack_file import chart_of
+from dev.paths import STAND_IN_CHART
 from report.errors import ReportError
 from report.model import Report
 from report.outputs import html, markdown
@@ -187,9 +189,8 @@ class TestReport:
         ]
 
     def test_a_permission_of_managers_raises_the_risk(self, clone: Clone) -> None:
-        newer = {"chart.version": "0.88.0"}
-        clone.start_with(newer)
-        clone.write({**newer, "runners.main.podDisruptionBudget": True})
+        clone.start_with({})
+        clone.write({"runners.main.podDisruptionBudget": True})
 
         report = _report()
 
@@ -283,6 +284,8 @@ STACK_FILES_DECIDE = [
     name
     for name, (change, _) in CHANGES_AND_CODES.items()
     if not (change.transforms or change.secrets or change.last)
+    # No clone has its archive.
+    and name != "chart-version"
 ]
 
 
@@ -300,6 +303,20 @@ def test_a_comparison_agrees_with_the_preview(name: str, clone: Clone) -> None:
     clone.write_config(_config(change.after, change.accepted), stack)
 
     assert _compared(_report(stack)) == _compared(preview_change(change, FOUR_RUNNERS))
+
+
+def test_the_chart_of_the_base_need_not_be_there(clone: Clone, tmp_path: Path) -> None:
+    """A change that replaces an archive has the new one only."""
+    chart = shutil.copytree(STAND_IN_CHART, tmp_path / "gitlab-runner")
+    clone.start_with({"chart": chart_of(chart)})
+    (chart / "templates" / "more.yaml").write_text("kind: ClusterRoleBinding\n", encoding="utf-8")
+    clone.write({"chart": chart_of(chart)})
+
+    report = _report()
+
+    (release,) = [item for item in report.resources if item.type.endswith(":Release")]
+    path = 'values.deploymentAnnotations["image-builds/chart-digest"]'
+    assert [item.path for item in release.properties] == [path]
 
 
 def _config(changes: Mapping[str, Any], accepted: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from pulumi import automation as auto
 from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
+from dev.paths import STAND_IN_CHART
+from report.inputs import charts as charts_module
 from report.inputs import preview
-from report.inputs.charts import Charts, RenderError
+from report.inputs.charts import Charts, OtherChartError, RenderError
 from report.inputs.events import RELEASE, read
 from report.redact import Scrubber
 from tests.support.configured import configure
 from tests.support.harness import deploy, eventually
-from tests.support.previews import diagnostic, pre_event, prelude, stack
+from tests.support.previews import HELD, diagnostic, pre_event, prelude, stack
 
 SECRET_KIND = "kubernetes:core/v1:Secret"
 NOTHING = Charts(None)
@@ -174,11 +176,14 @@ def _values(asked: Path) -> list[str]:
 
 def test_charts_are_rendered_once_and_while_the_preview_runs(asked: Path) -> None:
     release = URN.replace(SECRET_KIND, RELEASE)
-    old, new = {"values": {"image": "v1"}}, {"values": {"image": "v2"}}
+    old, new, third = (
+        {"chart": str(STAND_IN_CHART), "values": {**HELD, "image": image}}
+        for image in ("v1", "v2", "v3")
+    )
     received = [
         pre_event("update", release, RELEASE, old=old, new=new),
         pre_event("same", f"{release}-2", RELEASE, old=old, new=old),
-        pre_event("update", f"{release}-3", RELEASE, old=old, new={"values": {"image": "v3"}}),
+        pre_event("update", f"{release}-3", RELEASE, old=old, new=third),
     ]
 
     with Charts(asked.with_name("helm")) as charts:
@@ -199,8 +204,9 @@ RELEASES: dict[str, tuple[str, str]] = {
 
 
 def _release(name: str, image: str) -> dict[str, Any]:
-    common = {"name": name, "namespace": "builds", "chart": "gitlab-runner", "version": "1.0.0"}
-    values = {"image": image, "concurrent": 10, "args": ["one"]}
+    chart = str(STAND_IN_CHART)
+    common = {"name": name, "namespace": "builds", "chart": chart, "version": "1.0.0"}
+    values = {"image": image, "concurrent": 10, "args": ["one"], **HELD}
     return {**common, "repositoryOpts": {}, "values": values}
 
 
@@ -241,7 +247,8 @@ def test_the_provider_renders_releases_that_the_program_changes(
         calls.append(json.loads(given["jsonOpts"]))
         values = calls[-1]["values"]
         # As it comes back from a provider.
-        return {"result": [{"kind": "Pod", "half": 0.5, **values, "concurrent": 10.0}]}
+        pod = {"kind": "Pod", "half": 0.5, **values, "concurrent": 10.0}
+        return {"result": [{key: pod[key] for key in pod if key not in HELD}]}
 
     monkeypatch.setattr(pulumi.runtime, "invoke_async", invoke)
     with Charts(asked.with_name("helm")) as charts:
@@ -271,11 +278,21 @@ def test_a_failure_of_the_provider_shows_no_output(
     with Charts(asked.with_name("helm")) as charts:
         preview.run(cast("auto.Stack", RegisteringStack([])), charts)
         with pytest.raises(
-            RenderError, match=r"^the objects of chart gitlab-runner 1\.0\.0, which cannot"
+            RenderError, match=r"^the objects of chart \S+ 1\.0\.0, which cannot"
         ) as failure:
             charts.objects(_release("added", "added"), Scrubber())
 
     assert "planted" not in str(failure.value)
+
+
+def test_another_chart_than_the_releases_is_not_rendered(
+    asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts_module, "digest_of", str)
+    with Charts(asked.with_name("helm")) as charts:
+        preview.run(cast("auto.Stack", RegisteringStack([])), charts)
+        with pytest.raises(OtherChartError, match="that is there now is another one"):
+            charts.objects(_release("added", "added"), Scrubber())
 
 
 def test_without_helm_nothing_is_asked_of_the_provider() -> None:

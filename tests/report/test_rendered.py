@@ -1,15 +1,17 @@
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dev.paths import STAND_IN_CHART
 from report.analysis import assemble
 from report.inputs.charts import Charts, RenderError, compare
 from report.inputs.events import Plan, read
 from report.model import ObjectChange, PropertyChange, Report
 from report.redact import SECRET, Scrubber
 from report.stack_file import StackFile
-from tests.support.previews import pre_event
+from tests.support.previews import HELD, pre_event
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 URN = f"urn:pulumi:test::image-builds::{RELEASE}::main"
@@ -39,13 +41,15 @@ def _helm(folder: Path, script: str) -> Path:
 
 
 def _inputs(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """A release of the stand-in chart, whose digest it has, or of a chart in a repository."""
+    held = {} if "repositoryOpts" in changes else HELD
     return {
         "name": "gitlab-runner-main",
         "namespace": "builds",
-        "chart": "gitlab-runner",
-        "version": "0.86.0",
-        "values": {"concurrent": 10},
+        "chart": "gitlab-runner" if "repositoryOpts" in changes else str(STAND_IN_CHART),
+        "version": "0.94.1",
         **changes,
+        "values": {**held, **changes.get("values", {"concurrent": 10})},
     }
 
 
@@ -55,9 +59,11 @@ def test_a_chart_is_rendered_with_its_values(tmp_path: Path) -> None:
     objects = Charts(helm).objects(_inputs(), Scrubber())
 
     arguments = (tmp_path / "arguments").read_text(encoding="utf-8").splitlines()
-    assert arguments[:4] == ["template", "gitlab-runner-main", "gitlab-runner", "--values"]
-    assert arguments[5:] == ["--namespace", "builds"]
-    assert (tmp_path / "values").read_text(encoding="utf-8") == '{"concurrent": 10}'
+    assert arguments[:4] == ["template", "gitlab-runner-main", str(STAND_IN_CHART), "--values"]
+    wanted = ["--namespace", "builds", "--api-versions", "monitoring.coreos.com/v1"]
+    assert arguments[5:] == wanted
+    values = json.loads((tmp_path / "values").read_text(encoding="utf-8"))
+    assert values == {**HELD, "concurrent": 10}
     assert list(objects) == ["Deployment builds/manager", "Secret token"]
     assert objects["Secret token"]["data"] == {"runner-token": SECRET}
 
@@ -67,7 +73,7 @@ echo "$1 $3" >>asked
 case $1 in
   pull)
     echo "$*" >pulled
-    touch "$8/gitlab-runner-0.86.0.tgz"
+    touch "$8/gitlab-runner-0.94.1.tgz"
     ;;
   template)
     cat "$3" rendered.yaml
@@ -87,10 +93,10 @@ def test_a_chart_of_a_repository_is_fetched_once(tmp_path: Path) -> None:
 
     asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
     assert [line.partition(" ")[0] for line in asked] == ["pull", *["template"] * 3]
-    assert {Path(line).name for line in asked[1:]} == {"gitlab-runner-0.86.0.tgz"}
+    assert {Path(line).name for line in asked[1:]} == {"gitlab-runner-0.94.1.tgz"}
     pulled = (tmp_path / "pulled").read_text(encoding="utf-8")
     assert pulled.startswith(
-        "pull gitlab-runner --version 0.86.0 --repo https://charts --destination "
+        "pull gitlab-runner --version 0.94.1 --repo https://charts --destination "
     )
     assert not Path(pulled.split()[-1]).exists()
 
@@ -111,7 +117,7 @@ def test_a_failure_shows_no_output_of_helm(tmp_path: Path) -> None:
     helm = _helm(tmp_path, "echo planted >&2; exit 1")
 
     with pytest.raises(
-        RenderError, match=r"the objects of chart gitlab-runner 0\.86\.0, which cannot"
+        RenderError, match=r"the objects of chart \S+ 0\.94\.1, which cannot"
     ) as failure:
         Charts(helm).objects(_inputs(), Scrubber())
 

@@ -43,6 +43,13 @@ def release(**values: Any) -> Resource:  # noqa: ANN401 - YAML
     return Resource(kind, "builds", frozenset({RUNNER}), inputs)
 
 
+def chart(name: str, digest: str = "", **inputs: Any) -> Resource:  # noqa: ANN401 - YAML
+    """A runner's release of a chart."""
+    marks = {"deploymentAnnotations": {"image-builds/chart-digest": digest}} if digest else {}
+    found = release(**marks)
+    return found._replace(inputs={**found.inputs, "chart": name, **inputs})
+
+
 def role(name: str, verb: str, resource: str, group: str = "", level: str = "") -> Resource:
     """A Role of a runner, in a namespace whose level is known or not."""
     rule = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
@@ -249,6 +256,26 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             release(extraEnv=[{"name": "GREETING", "value": "[secret]"}]),
             "values.extraEnv[GREETING].value of release builds contains a secret",
             release(extraEnv=[{"name": "IMAGE", "value": "moby/[secret]:v1"}]),
+        ),
+    ],
+    "predictable-charts": [
+        (
+            "prod",
+            release()._replace(unseen=("lookup in templates/role.yaml",)),
+            "release builds installs what no preview shows: lookup in templates/role.yaml",
+            release(),
+        ),
+        (
+            "prod",
+            chart("charts/gitlab-runner.tgz"),
+            "release builds installs a chart without a digest",
+            chart("charts/gitlab-runner.tgz", digest="0" * 64),
+        ),
+        (
+            "prod",
+            chart("charts/gitlab-runner.tgz", repositoryOpts={"repo": ""}),
+            "release builds installs a chart without a digest",
+            chart("gitlab-runner", repositoryOpts={"repo": "https://charts.gitlab.io"}),
         ),
     ],
     "pinned-images": [

@@ -12,7 +12,9 @@ from typing import Any, cast
 import yaml
 from pulumi.automation import events
 
-from dev.paths import CHECKOUT
+from components.gitlab_runner.archive import as_stated, digest_of
+from components.workloads import CHART_DIGEST
+from dev.paths import CHECKOUT, STAND_IN_CHART
 from report.analysis import assemble
 from report.inputs.charts import Charts
 from report.inputs.recorder import Recorder, RegisteredResource
@@ -27,7 +29,13 @@ from tests.support.harness import in_year
 STACK = "urn:pulumi:test::image-builds::pulumi:pulumi:Stack::image-builds-test"
 
 
-def preview_change(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
+HELD = {"deploymentAnnotations": {CHART_DIGEST: digest_of(STAND_IN_CHART)}}
+"""What the values of a release with the stand-in chart say of it."""
+
+
+def preview_change(
+    change: Change, deployed: Deployed = ONE_RUNNER, charts: Charts | None = None
+) -> Report:
     """Return the report of a change of what is deployed."""
     before, after = (
         replace_values(deployed.settings, side) for side in (change.before, change.after)
@@ -43,7 +51,7 @@ def preview_change(change: Change, deployed: Deployed = ONE_RUNNER) -> Report:
         base="0123abc",
         state="2026-11-24T12:00:00Z",
     )
-    return assemble.report(plan(old, new, Scrubber()), source, Charts(None), Scrubber())
+    return assemble.report(plan(old, new, Scrubber()), source, charts, Scrubber())
 
 
 def _config(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:
@@ -59,11 +67,15 @@ def _deployed(config: str) -> tuple[RegisteredResource, ...]:
 def _run(
     config: str, change: Change, state: tuple[RegisteredResource, ...] | None
 ) -> tuple[RegisteredResource, ...]:
-    """Run the program with the transforms of a change; with a state it is a preview."""
+    """Run the program with the transforms of a change; with a state it is a preview.
+
+    The archive of a chart need not be there.
+    """
     configure(*json.loads(config))
     recorder = Recorder("test", preview=state is not None, state=state or ())
     program = functools.partial(runpy.run_path, str(CHECKOUT / "__main__.py"))
-    recorder.run(in_year(with_transforms(program, change)))
+    with as_stated():
+        recorder.run(in_year(with_transforms(program, change)))
     return tuple(recorder.registered)
 
 
