@@ -182,7 +182,10 @@ def _comparable(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_stand_in_asks_what_the_real_runner_asks(jobs: Jobs) -> None:
-    """In the same order, and nothing is forbidden."""
+    """In the same order, and nothing is forbidden.
+
+    Runner 19.4 asks for events while it waits for the pod, and older ones when it has failed.
+    """
     real, stand_in = (
         list(dict.fromkeys(call for call in run.calls if call[1] != REVIEWS))
         for run in (jobs.asked, jobs.stand_in)
@@ -190,7 +193,8 @@ def test_the_stand_in_asks_what_the_real_runner_asks(jobs: Jobs) -> None:
 
     assert jobs.asked.forbidden == []
     assert set(real) >= set(NEEDED)
-    assert real == [call for call in stand_in if call in real]
+    ordered = [call for call in real if call != ("list", "", "events")]
+    assert ordered == [call for call in stand_in if call in ordered]
 
 
 @pytest.mark.parametrize("right", NEEDED, ids=lambda right: f"{right[0]} {right[2]}")
