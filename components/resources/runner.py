@@ -237,12 +237,11 @@ def _chart_values(spec: RunnerSpec) -> dict[str, Any]:
     if spec["gitlab_certificates"]:
         values["certsSecretName"] = _gitlab_certificates(spec)
     if charts.has(spec["chart"]["version"], "liveness_switch"):
-        # The probe asks GitLab, so a manager would restart, and lose its jobs, while GitLab is down
-        # (gitlab-runner chart: merge request 558). A budget is not set: for one replica, it would
-        # block each drain of its node.
+        # The probe asks GitLab, so managers would restart and lose jobs while GitLab is down
+        # (chart: merge request 558). A budget is not set: it would block drains, with one replica.
         values["livenessProbe"] = {"enabled": False}
     if digest := spec["chart"]["digest"]:
-        # Of the Deployment and not of its pods, which need not restart for it.
+        # Its pods need not restart for it.
         values["deploymentAnnotations"] = {CHART_DIGEST: digest}
     return values
 

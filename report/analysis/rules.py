@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from components.network.addresses import METADATA_NAME
-from components.workloads import CHART_DIGEST, LEVEL, creates_pods
+from components.workloads import LEVEL, creates_pods
 from report.analysis.kubernetes import ENFORCE, object_risks, objects_of
 from report.analysis.pods.containers import container_risks
 from report.analysis.pods.job import job_risks, own_service
@@ -172,16 +172,10 @@ def find_secrets_in_values(resource: Resource) -> Iterator[Finding]:
     key=(),
 )
 def find_unseen_charts(resource: Resource) -> Iterator[Finding]:
-    """In production, a preview shows all that a chart installs, and a local chart has a digest."""
-    if resource.type != RELEASE:
-        return
+    """In production, a preview shows all that a chart installs."""
     name = f"release {resource.name}"
     for what in resource.unseen:
         yield Finding(name, what, f"{name} installs what no preview shows: {what}")
-    repository = inside(resource.inputs, "repositoryOpts").get("repo")
-    marks = inside(resource.inputs, "values", "deploymentAnnotations")
-    if "chart" in resource.inputs and not repository and not marks.get(CHART_DIGEST):
-        yield Finding(name, "no digest", f"{name} installs a chart without a digest")
 
 
 @Rule("pinned-images", "major", "set a version or a digest", key=("strategy", "image"))

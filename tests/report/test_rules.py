@@ -43,13 +43,6 @@ def release(**values: Any) -> Resource:  # noqa: ANN401 - YAML
     return Resource(kind, "builds", frozenset({RUNNER}), inputs)
 
 
-def chart(name: str, digest: str = "", **inputs: Any) -> Resource:  # noqa: ANN401 - YAML
-    """A runner's release of a chart."""
-    marks = {"deploymentAnnotations": {"image-builds/chart-digest": digest}} if digest else {}
-    found = release(**marks)
-    return found._replace(inputs={**found.inputs, "chart": name, **inputs})
-
-
 def role(name: str, verb: str, resource: str, group: str = "", level: str = "") -> Resource:
     """A Role of a runner, in a namespace whose level is known or not."""
     rule = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
@@ -264,19 +257,7 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             release()._replace(unseen=("lookup in templates/role.yaml",)),
             "release builds installs what no preview shows: lookup in templates/role.yaml",
             release(),
-        ),
-        (
-            "prod",
-            chart("charts/gitlab-runner.tgz"),
-            "release builds installs a chart without a digest",
-            chart("charts/gitlab-runner.tgz", digest="0" * 64),
-        ),
-        (
-            "prod",
-            chart("charts/gitlab-runner.tgz", repositoryOpts={"repo": ""}),
-            "release builds installs a chart without a digest",
-            chart("gitlab-runner", repositoryOpts={"repo": "https://charts.gitlab.io"}),
-        ),
+        )
     ],
     "pinned-images": [
         (
