@@ -22,14 +22,13 @@ from tests.support.previews import pre_event, stack_file
 
 URN = f"urn:pulumi:prod::image-builds::{RELEASE}::builds"
 RENDERED = """\
-kind: Deployment
-metadata: {name: manager, namespace: builds}
----
+apiVersion: v1
 kind: ConfigMap
 metadata: {name: manager, namespace: builds}
 """
 BINDING = """\
 ---
+apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: metrics-reader}
 roleRef: {kind: ClusterRole, name: cluster-admin}
@@ -130,7 +129,7 @@ def _raised(report: Report) -> list[str]:
 def test_a_chart_that_is_the_same_is_compared(folder: Folder) -> None:
     chart = folder.chart()
 
-    report = _report(folder, _held(chart), _held(chart, concurrent=2))
+    report = _report(folder, _held(chart, concurrent=2), _held(chart))
 
     assert (report.risk, report.gaps, report.violations) == ("unchanged", (), ())
     assert report.objects == ()
