@@ -200,11 +200,11 @@ def test_the_kubelet_asks_for_certificates(tmp_path: Path) -> None:
 def test_all_that_the_programs_keep_is_in_the_state_folder(tmp_path: Path) -> None:
     containerd = tomllib.loads(configuration("containerd.toml", state=tmp_path))
     proxy = yaml.safe_load(configuration("kube-proxy.yaml", state=tmp_path))
-    cri = containerd["plugins"]["io.containerd.grpc.v1.cri"]
+    images = containerd["plugins"]["io.containerd.cri.v1.images"]
 
     assert containerd["root"] == f"{tmp_path}/containerd"
-    assert cri["sandbox_image"] == PAUSE
-    assert cri["registry"] == {"config_path": f"{tmp_path}/registries"}
+    assert images["pinned_images"] == {"sandbox": PAUSE}
+    assert images["registry"] == {"config_path": f"{tmp_path}/registries"}
     assert proxy["clientConnection"]["kubeconfig"].startswith(str(tmp_path))
 
 
@@ -212,5 +212,5 @@ def test_what_is_missing_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", "/nowhere")
     missing = programs.missing_packages()
 
-    assert {"containerd", "docker-registry", "skopeo", "mmdebstrap"} <= set(missing)
+    assert {"pkg-config", "docker-registry", "skopeo", "mmdebstrap"} <= set(missing)
     assert missing == sorted(set(missing))

@@ -1,6 +1,5 @@
 """The programs of a node, in the machine's namespaces, in the order in which they start."""
 
-import json
 import os
 import shutil
 import time
@@ -20,12 +19,10 @@ from dev.cluster.control_plane import ControlPlane
 from dev.cluster.kubeconfig import NAME
 from dev.node.cgroups import CGROUP
 from dev.node.machine import NODE, Machine, NodeError
-from dev.node.settings import DOCKER, SOCKET, configuration
+from dev.node.settings import SOCKET, configuration
 from dev.toolchain.ensure import ensure
 
 PACKAGES = {
-    "containerd": "containerd",
-    "runc": "runc",
     "iptables": "iptables",
     "conntrack": "conntrack",
     "nsenter": "util-linux",
@@ -36,11 +33,13 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "gcc": "gcc",
     "/usr/include/stdio.h": "libc6-dev",
+    "/usr/include/seccomp.h": "libseccomp-dev",
+    "pkg-config": "pkg-config",
     "/bin/busybox": "busybox-static",
     "/usr/bin/newuidmap": "uidmap",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
-"""What must be on the machine, by Debian's name for its package; Buildah is compiled by gcc."""
+"""What must be on the machine, by Debian's name for its package; gcc compiles Buildah and runc."""
 
 NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet")
 """The programs, in the order in which they start."""
@@ -66,8 +65,13 @@ def start(machine: Machine, hosts: dict[str, str]) -> None:
     machine.cover("/etc/resolv.conf", f"nameserver {NODE}\n")
     _write(machine.state / "cni" / "10-pods.conflist", configuration("10-pods.conflist"))
     _configure(machine, "containerd.toml")
-    machine.spawn("containerd", ["containerd", f"--config={machine.state}/containerd.toml"])
-    _wait(lambda: machine.call("ctr", f"--address={SOCKET}", "version"), machine, "containerd")
+    machine.spawn(
+        "containerd",
+        [_program("containerd"), f"--config={machine.state}/containerd.toml"],
+        PATH=_runtime_path(),
+    )
+    ctr = _program("ctr")
+    _wait(lambda: machine.call(ctr, f"--address={SOCKET}", "version"), machine, "containerd")
 
 
 def start_docker(
@@ -81,8 +85,6 @@ def start_docker(
     for name, text in files(private, [mirror]).items():
         file = Path("/etc/docker/certs.d") / name
         machine.call("sh", "-c", f"mkdir -p {file.parent} && cat > {file}", text=text)
-    _write(machine.state / "docker.json", json.dumps(DOCKER))
-    own = {Path(_program(name)).parent for name in ("containerd", "containerd-shim-runc-v2")}
     machine.spawn(
         "dockerd",
         [
@@ -92,9 +94,8 @@ def start_docker(
             f"--userland-proxy-path={_program('docker-proxy')}",
             *(f"--insecure-registry={host}" for host in insecure),
             f"--registry-mirror=https://{mirror}",
-            f"--config-file={machine.state}/docker.json",
         ],
-        PATH=os.pathsep.join([*map(str, own), os.environ["PATH"]]),
+        PATH=_runtime_path(),
     )
     docker = _program("docker")
     _wait(lambda: machine.call(docker, "version"), machine, "dockerd")
@@ -146,6 +147,13 @@ def forget(cluster: ControlPlane) -> None:
         except ApiException as failure:
             if cast("Any", failure).status != 404:
                 raise
+
+
+def _runtime_path() -> str:
+    """Where containerd and Docker's engine find what they start, before the machine's own."""
+    names = ("containerd", "containerd-shim-runc-v2", "runc")
+    own = [str(Path(_program(name)).parent) for name in names]
+    return os.pathsep.join([*own, os.environ["PATH"]])
 
 
 def _program(name: str) -> str:

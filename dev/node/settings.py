@@ -16,9 +16,6 @@ PAUSE = "registry.k8s.io/pause:3.10"
 
 SOCKET = "/run/containerd/containerd.sock"
 
-DOCKER = {"features": {"time-namespaces": False}}
-"""What every Docker engine reads: Debian's runc 1.1 knows no such namespaces."""
-
 FILES = Path(__file__).parent / "files"
 _SHARED = {
     "name": NAME,

@@ -26,7 +26,7 @@ from report.redact import Scrubber, clean, config_secrets, secrets_of
 from report.stack_file import SETTINGS
 from report.tree import Tree, entries, inside, leaves, number
 
-_KUBERNETES = "1.34.0"
+_KUBERNETES = "1.36.0"
 """The version for which charts are rendered, the same for both sides."""
 
 

@@ -1,6 +1,5 @@
 """The list of images, which ``dev/node/files/images.toml.j2`` describes."""
 
-import json
 import resource
 import subprocess
 import tomllib
@@ -15,7 +14,7 @@ from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from dev.node.images.image import Image, without_digest
-from dev.node.settings import DOCKER, FILES, configuration
+from dev.node.settings import FILES, configuration
 from dev.toolchain import gitlab_runner
 from dev.toolchain.ensure import ensure
 from dev.toolchain.modules import source_folder
@@ -43,7 +42,6 @@ def images() -> list[Image]:
         engine=dind.daemon_image,
         rootless_engine=Dind(variant="rootless", accept_privileged=True).daemon_image,
         limits=_limits(),
-        docker=json.dumps(DOCKER),
         tools=[name for name in listing.stdout.split() if name != "busybox"],
         files=FILES,
         ensure=ensure,

@@ -18,6 +18,7 @@ from dev.node.machine import Machine, NodeError
 from dev.node.registry import KINDS, MIRROR, Kind, Registries
 from dev.node.settings import SOCKET
 from dev.toolchain.cache import cache_folder
+from dev.toolchain.ensure import ensure
 
 _PACKAGES = (
     "busybox-static",
@@ -31,7 +32,6 @@ _PACKAGES = (
     "netavark",
     "openssl",
     "procps",
-    "runc",
     "slirp4netns",
     "uidmap",
 )
@@ -85,7 +85,7 @@ class Store:
         return file
 
     def _import(self, image: Image, archive: Path) -> None:
-        ctr = ("ctr", f"--address={SOCKET}", "--namespace=k8s.io", "images")
+        ctr = (str(ensure("ctr").file), f"--address={SOCKET}", "--namespace=k8s.io", "images")
         self._machine.call(*ctr, "import", "--no-unpack", str(archive))
         made = f"docker.io/{archives.tag(archive)}"
         # People name images without their digests.
