@@ -156,6 +156,7 @@ def _check(line: str, spec: dict[str, Any]) -> str:
 
 ADVICE = {
     "kaniko": "anyuid",
+    "kaniko-user-namespace": "nested-container",
     "buildkit-service": "nonroot-v2",
     "buildkit-service-buildx": "nonroot-v2",
     "buildkit-service-profiles": "nonroot-v2",
@@ -166,6 +167,7 @@ ADVICE = {
     "buildah": "anyuid",
     "buildah-profiles": "custom",
     "buildah-root": "custom",
+    "buildah-user-namespace": "custom",
     "buildah-privileged": "privileged",
     "buildx": "anyuid",
     "dind": "privileged",

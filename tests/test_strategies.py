@@ -38,6 +38,7 @@ PROFILES = NodeProfiles(seccomp="profiles/build.json", app_armor="build")
 SECURITY = """
 variant                          | Pod Security | privileged        | uid  | capabilities | seccomp        | AppArmor   | hostUsers | hostPath             | escalation | login in        | API permissions
 kaniko                           | baseline     | -                 | -    | -            | -              | -          | -         | -                    | -          | /kaniko/.docker | none
+kaniko-user-namespace            | baseline     | -                 | -    | -            | -              | -          | false     | -                    | -          | /kaniko/.docker | none
 buildkit-service                 | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | /tmp/.docker    | none
 buildkit-service daemon          | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | -               | none
 buildkit-service-profiles        | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | /tmp/.docker    | none
@@ -51,6 +52,7 @@ buildkit-privileged              | privileged   | build             | -    | -  
 buildah                          | privileged   | -                 | 1000 | -            | Unconfined     | Unconfined | -         | -                    | -          | /tmp/.docker    | none
 buildah-profiles                 | baseline     | -                 | 1000 | -            | Localhost      | Localhost  | -         | -                    | -          | /tmp/.docker    | none
 buildah-root                     | privileged   | -                 | 0    | SETFCAP      | Unconfined     | Unconfined | -         | -                    | -          | /tmp/.docker    | none
+buildah-user-namespace           | privileged   | -                 | 0    | SETFCAP      | Unconfined     | Unconfined | false     | -                    | -          | /tmp/.docker    | none
 buildah-privileged               | privileged   | build             | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
 buildx                           | privileged   | -                 | -    | -            | -              | -          | -         | -                    | false      | /tmp/.docker    | create, delete, get deployments; list pods; create pods/exec
 dind                             | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none

@@ -14,6 +14,7 @@ from components.site import Cluster, NodeProfiles, Site
 from components.strategies.shared import (
     ACCEPT_PRIVILEGED,
     CREDENTIALS,
+    NO_KATA,
     PRIVILEGED_JOB,
     Forms,
     StrategyOptions,
@@ -21,6 +22,7 @@ from components.strategies.shared import (
     privilege_blockers,
     setup_to_unshare,
     unconfined,
+    user_namespace_blockers,
 )
 from components.types import Image
 
@@ -34,6 +36,9 @@ class Buildah(StrategyOptions):
     variant: Literal["chroot", "root", "privileged"] = "chroot"
     """`chroot` builds as uid 1000 and `root` as uid 0, both without privileges. `privileged` is
     privileged on the node and needs `acceptPrivileged: true`."""
+    host_users: bool = True
+    """`false` gives each pod a user namespace, in which root is nobody on the node. Only the
+    variant `root` takes it, and the nodes must offer it (`cluster.nodes.userNamespaces`)."""
     storage_driver: Literal["vfs", "overlay"] = "vfs"
     """How layers are stored. `vfs` works everywhere and copies each layer; `overlay` is faster and
     smaller, and needs a kernel that lets the container mount it."""
@@ -50,6 +55,7 @@ class Buildah(StrategyOptions):
         "buildah": {},
         "buildah-profiles": {"nodeProfiles": {"seccomp": "build.json", "appArmor": "build"}},
         "buildah-root": {"variant": "root"},
+        "buildah-user-namespace": {"variant": "root", "hostUsers": False},
         "buildah-privileged": {"variant": "privileged", "acceptPrivileged": True},
     }
     command: ClassVar[str] = "buildah build"
@@ -68,6 +74,7 @@ class Buildah(StrategyOptions):
             allow_privilege_escalation=None,
             build=build,
             group=1000 if as_user else None,
+            host_users=self.host_users,
             unshares=not privileged,
             credentials_folder=CREDENTIALS,
             # Read before /etc/containers, by root too (containers/image: sysregistriesv2, docker).
@@ -87,6 +94,7 @@ class Buildah(StrategyOptions):
             node_selector=site.cluster.nodes.selector if privileged else {},
             node_setup=() if privileged else setup_to_unshare(site.cluster, self.node_profiles),
             warnings=(PRIVILEGED_JOB,) if privileged else (),
+            in_sandbox="" if self.host_users else NO_KATA,
         )
 
     def blockers(self, site: Site) -> Iterator[str]:
@@ -102,6 +110,19 @@ class Buildah(StrategyOptions):
         )
         if privileged and self.node_profiles:
             yield f"{name}, and a privileged container ignores profiles; remove nodeProfiles"
+        if not self.host_users:
+            yield from self._user_namespace_blockers(name, site.cluster)
+
+    def _user_namespace_blockers(self, name: str, cluster: Cluster) -> Iterator[str]:
+        if self.variant == "chroot":
+            yield (
+                f"{name} and hostUsers: false, but that image maps uids 100000 to 165535 and a "
+                "pod's user namespace ends at 65535, so newuidmap fails; use variant: root with "
+                "hostUsers: false, or remove hostUsers"
+            )
+        if self.variant == "privileged":
+            yield f"{name} and hostUsers: false, which needs no privilege; use variant: root"
+        yield from user_namespace_blockers(cluster, "remove hostUsers")
 
     def _security(self, cluster: Cluster) -> tuple[Security, PodSecurity]:
         if self.variant == "privileged":

@@ -16,6 +16,7 @@ from components.site import Cluster, NodeProfiles, Registry, Site
 from components.strategies.shared import (
     ACCEPT_PRIVILEGED,
     CREDENTIALS,
+    NO_KATA,
     PRIVILEGED_JOB,
     Forms,
     StrategyOptions,
@@ -25,6 +26,7 @@ from components.strategies.shared import (
     privilege_blockers,
     setup_to_unshare,
     unconfined,
+    user_namespace_blockers,
 )
 from components.types import Image
 
@@ -112,8 +114,7 @@ class Buildkit(StrategyOptions):
             node_selector=site.cluster.nodes.selector if on_the_node else {},
             node_setup=setup_to_unshare(site.cluster, self.node_profiles) if unshares else (),
             warnings=(PRIVILEGED_JOB,) if on_the_node else (),
-            # gitlab-runner:executors/kubernetes/util_test.go
-            in_sandbox="" if self.host_users else "Kata does not support hostUsers: false",
+            in_sandbox="" if self.host_users else NO_KATA,
         )
 
     def _security(self) -> tuple[Security, PodSecurity]:
@@ -154,13 +155,8 @@ class Buildkit(StrategyOptions):
             )
         if self.variant == "privileged" and not self.host_users:
             yield f"{name} and hostUsers: false, which is variant: rootful; use that"
-        if not self.host_users and not cluster.nodes.user_namespaces:
-            yield (
-                "asks for hostUsers: false, which older runtimes ignore without an error, and the "
-                "stack file does not declare that the nodes offer user namespaces; use variant: "
-                "rootless, or set cluster.nodes.userNamespaces: true (Kubernetes 1.33, Linux 6.3, "
-                "containerd 2.0 or CRI-O 1.25)"
-            )
+        if not self.host_users:
+            yield from user_namespace_blockers(cluster, "use variant: rootless")
 
 
 def rootful_image(image: str) -> Iterator[str]:

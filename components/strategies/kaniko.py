@@ -5,11 +5,19 @@ nor an unshare call and keeps the default seccomp and AppArmor profiles
 (osscontainertools/kaniko:README.md). It adds no capabilities, because EKS Fargate refuses any.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal, final
 
 from components.plan import BuildPlan
 from components.site import Site
-from components.strategies.shared import Forms, StrategyOptions, certificate_file, certificate_files
+from components.strategies.shared import (
+    NO_KATA,
+    Forms,
+    StrategyOptions,
+    certificate_file,
+    certificate_files,
+    user_namespace_blockers,
+)
 from components.types import Image, Repository
 
 _CERTIFICATES = "/kaniko/registry-certificates"
@@ -34,8 +42,11 @@ class Kaniko(StrategyOptions):
     cache_repository: Repository | None = None
     """The repository that keeps layers between jobs, without a tag, in a registry whose `push`
     login may write it. By default every job builds all its layers."""
+    host_users: bool = True
+    """`false` gives each pod a user namespace, in which root is nobody on the node. The nodes must
+    offer it (`cluster.nodes.userNamespaces`)."""
 
-    forms: ClassVar[Forms] = {"kaniko": {}}
+    forms: ClassVar[Forms] = {"kaniko": {}, "kaniko-user-namespace": {"hostUsers": False}}
     command: ClassVar[str] = "/kaniko/executor"
 
     def plan(self, site: Site) -> BuildPlan:
@@ -46,6 +57,7 @@ class Kaniko(StrategyOptions):
             pod_security="baseline",
             # sudo and su in a RUN step are setuid programs, which `false` would break.
             allow_privilege_escalation=None,
+            host_users=self.host_users,
             # Between stages it empties all folders but its own, /tmp included.
             credentials_folder="/kaniko/.docker",
             files_folder=_CERTIFICATES,
@@ -53,8 +65,15 @@ class Kaniko(StrategyOptions):
             environment={"KANIKO_FLAGS": " ".join(self._flags(site))},
             warnings=tuple(self._warnings()),
             # osscontainertools/kaniko:cmd/executor/cmd/root.go
-            in_sandbox="in gVisor the executor does not see that it is in a container; add --force",
+            in_sandbox="in gVisor the executor does not see that it is in a container; add --force"
+            if self.host_users
+            else NO_KATA,
         )
+
+    def blockers(self, site: Site) -> Iterator[str]:
+        """Yield that the nodes do not offer the user namespace that it asks for."""
+        if not self.host_users:
+            yield from user_namespace_blockers(site.cluster, "remove hostUsers")
 
     def _flags(self, site: Site) -> list[str]:
         """The executor's flags, by the registries (kaniko:cmd/executor/cmd/root.go)."""

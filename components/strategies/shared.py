@@ -24,6 +24,10 @@ CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
 PRIVILEGED_JOB = "anyone who can run a job is root on the node, since its container is privileged"
 """The warning of every variant whose job container is privileged on the node."""
 
+NO_KATA = "Kata does not support hostUsers: false"
+"""What a sandbox refuses of a pod with its own user namespace
+(gitlab-runner:executors/kubernetes/util_test.go)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Accept:
@@ -100,6 +104,17 @@ def privilege_blockers(
         yield from untrusted(cluster, risk, f"use the variant {variant}")
     elif accepted:
         yield f"{name}, which is not privileged; remove acceptPrivileged"
+
+
+def user_namespace_blockers(cluster: Cluster, instead: str) -> Iterator[str]:
+    """Yield why ``hostUsers: false`` cannot be, unless the nodes offer user namespaces."""
+    if not cluster.nodes.user_namespaces:
+        yield (
+            "asks for hostUsers: false, which older runtimes ignore without an error, and the "
+            f"stack file does not declare that the nodes offer user namespaces; {instead}, or set "
+            "cluster.nodes.userNamespaces: true (Kubernetes 1.33, Linux 6.3, containerd 2.0 or "
+            "CRI-O 1.25)"
+        )
 
 
 def unconfined(

@@ -64,14 +64,7 @@ def test_a_stricter_namespace_refuses_the_jobs_pod(
     assert f'violates PodSecurity "{level}:latest"' in result.trace
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        # containerd 2.0 is the first that makes user namespaces for pods.
-        ("buildkit-rootful", "user namespace"),
-        ("buildkit-profiles", "AppArmor"),
-    ],
-)
+@pytest.mark.parametrize(("name", "reason"), [("buildkit-profiles", "AppArmor")])
 def test_what_the_node_has_not_ends_the_job_with_its_name(
     name: str, reason: str, runner: Callable[..., Runner]
 ) -> None:

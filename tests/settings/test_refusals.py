@@ -45,6 +45,11 @@ def test_an_option_is_confirmed_or_allowed(strategy: str, key: str, advice: str)
     [
         ("{kind: buildkit, hostUsers: false}", "newuidmap fails; use variant: rootful"),
         ("{kind: buildkit, variant: rootful}", "add hostUsers: false"),
+        ("{kind: buildah, hostUsers: false}", "newuidmap fails; use variant: root"),
+        (
+            "{kind: buildah, variant: privileged, acceptPrivileged: true, hostUsers: false}",
+            "needs no privilege; use variant: root",
+        ),
         ("{kind: buildkit, variant: privileged}", "add acceptPrivileged: true"),
         (f"{PRIVILEGED[:-1]}, hostUsers: false}}", "which is variant: rootful"),
         (f"{ROOTFUL[:-1]}, nodeProfiles: {{seccomp: a, appArmor: a}}}}", "remove nodeProfiles"),
@@ -101,6 +106,16 @@ def test_a_shared_daemon_has_the_options_of_its_runner(option: str) -> None:
         (PRIVILEGED, UNTRUSTED, "trusted: true"),
         (BUILDAH, UNTRUSTED, "trusted: true"),
         (ROOTFUL, "cluster.nodes.userNamespaces: false", "userNamespaces: true"),
+        (
+            "{kind: kaniko, hostUsers: false}",
+            "cluster.nodes.userNamespaces: false",
+            "remove hostUsers, or set cluster.nodes.userNamespaces: true",
+        ),
+        (
+            "{kind: buildah, variant: root, hostUsers: false}",
+            "cluster.nodes.userNamespaces: false",
+            "remove hostUsers, or set cluster.nodes.userNamespaces: true",
+        ),
     ],
 )
 def test_nodes_must_offer_what_a_strategy_needs(strategy: str, site: str, advice: str) -> None:

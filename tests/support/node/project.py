@@ -28,7 +28,7 @@ TEMPLATES = {
     # Its jobs call what those of the strategy buildx call.
     "buildkit-service-buildx": "buildx",
 }
-OUT_OF_REACH = {"buildah-profiles", "buildkit-profiles", "buildkit-rootful"}
+OUT_OF_REACH = {"buildah-profiles", "buildkit-profiles"}
 """Variants whose nodes must have what this node has not."""
 WITHIN_REACH = [name for name in STRATEGIES if name not in OUT_OF_REACH]
 TOOLS = list(templates.builders())
