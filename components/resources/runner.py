@@ -107,15 +107,9 @@ class Runner(pulumi.ComponentResource):
             },
             child,
         )
-        policy = network_policy(
-            f"{name}-jobs",
-            "jobs",
-            jobs.namespace,
-            spec["egress"],
-            child,
-            daemon=spec["daemon_namespace"],
-        )
-        needed = [policy, *self._registries(name, args, jobs.namespace)]
+        place, daemon = jobs.namespace, spec["daemon_namespace"]
+        policy = network_policy(f"{name}-jobs", "jobs", place, spec["egress"], child, daemon=daemon)
+        needed = [policy, *self._registries(name, args, place)]
         registration = Registration(name, spec["registration"], child)
         self._release(name, args, access, registration.token, needed)
         self.job_namespace = jobs.namespace

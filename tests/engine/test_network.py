@@ -63,7 +63,8 @@ def test_the_api_server_takes_each_policy_and_changes_nothing(
     assert site.preview().operations == {}
     after = _policies(control_plane, site)
     assert {item.metadata.uid for item in after.values()} == uids
-    jobs = after["-builds/jobs"].spec
-    peers = [list[Any](rule.to or []) for rule in jobs.egress]
-    assert len([peer for found in peers for peer in found if peer.ip_block]) == ranges
+    jobs: Any = after["-builds/jobs"].spec
+    rules: list[Any] = jobs.egress
+    peers: list[Any] = [peer for rule in rules for peer in rule.to or ()]
+    assert len([peer for peer in peers if peer.ip_block]) == ranges
     assert (jobs.policy_types, jobs.ingress) == (["Ingress", "Egress"], None)
