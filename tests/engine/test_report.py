@@ -190,12 +190,15 @@ def _comparable(report: Report, site: Site | None = None) -> dict[str, list[str]
     }
     texts = {part: [str(item) for item in items] for part, items in parts.items()}
     if site:
-        chart, prefix = str(site.folder / "chart"), site.prefix
-        texts = {
-            part: [text.replace(chart, NEWER_CHART).replace(prefix, "site") for text in found]
-            for part, found in texts.items()
-        }
+        texts = {part: [_neutral(text, site) for text in found] for part, found in texts.items()}
     return {part: sorted(found) for part, found in texts.items()}
+
+
+def _neutral(text: str, site: Site) -> str:
+    """Return a text with the names and the chart of the recorded program."""
+    for key, value in chart_of(site.folder / "chart").items():
+        text = text.replace(value, NEWER_CHART[key])
+    return text.replace(site.prefix, "site")
 
 
 def _is_rendered(identity: str) -> bool:
