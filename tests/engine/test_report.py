@@ -196,7 +196,8 @@ def _comparable(report: Report, site: Site | None = None) -> dict[str, list[str]
 
 def _neutral(text: str, site: Site) -> str:
     """Return a text with the names and the chart of the recorded program."""
-    for key, value in chart_of(site.folder / "chart").items():
+    newer = site.folder / "chart"
+    for key, value in chart_of(newer).items() if newer.exists() else ():
         text = text.replace(value, NEWER_CHART[key])
     return text.replace(site.prefix, "site")
 
