@@ -137,7 +137,8 @@ def test_a_deploying_pod_needs_each_key_to_fit_restricted(
     deploy = _run(site, control_plane, "deploy", text)
     build = _run(site, control_plane, "builds", runner_config(core, site.prefix, "builds"))
 
-    for key in ("allow_privilege_escalation", "cap_drop", "pod_security_context", "pod_spec"):
+    profile = "pod_security_context.seccomp_profile"
+    for key in ("allow_privilege_escalation", "cap_drop", "pod_security_context", profile):
         refused = _run(site, control_plane, "deploy", _without(text, key))
         assert "violates PodSecurity" in refused.error
     level = core.read_namespace(jobs).metadata.labels["pod-security.kubernetes.io/enforce"]
@@ -162,7 +163,11 @@ def _tokens(run: Run) -> int:
 
 def _without(text: str, key: str) -> str:
     settings = tomllib.loads(text)
-    del settings["runners"][0]["kubernetes"][key]
+    table = settings["runners"][0]["kubernetes"]
+    *above, last = key.split(".")
+    for name in above:
+        table = table[name]
+    del table[last]
     return tomlkit.dumps(settings)
 
 
