@@ -88,6 +88,11 @@ def is_inside(part: AnyNetwork, whole: AnyNetwork) -> bool:
     )
 
 
+def is_private(part: AnyNetwork) -> bool:
+    """Whether all addresses of a network are private ones."""
+    return any(is_inside(part, whole) for whole in PRIVATE)
+
+
 def classes_of(cidr: str, without: Iterable[str]) -> frozenset[str] | None:
     """Return what the addresses of a range are, None for one that ``routes`` does not yield."""
     return _known().get((cidr, frozenset(without)))
@@ -99,7 +104,7 @@ def kind_of(cidr: str) -> str | None:
         part = ipaddress.ip_network(cidr, strict=False)
     except ValueError:
         return None
-    if any(is_inside(part, whole) for whole in PRIVATE):
+    if is_private(part):
         return _PRIVATE_NAME
     if any(is_inside(whole, part) for whole in (*PRIVATE, *METADATA)):
         return None

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.network.addresses import METADATA, PRIVATE, is_inside
+from components.network.addresses import METADATA, is_inside, is_private
 from components.types import Model
 
 
@@ -86,8 +86,7 @@ class Egress(Model):
         except ValueError:
             return True
         allowed = any(is_inside(address, ipaddress.ip_network(item.cidr)) for item in self.allow)
-        private = any(is_inside(address, whole) for whole in PRIVATE)
-        return allowed or (self.private if private else self.public)
+        return allowed or (self.private if is_private(address) else self.public)
 
     @property
     def unlimited(self) -> bool:

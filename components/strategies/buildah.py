@@ -19,6 +19,7 @@ from components.strategies.shared import (
     Forms,
     StrategyOptions,
     certificate_files,
+    no_room_for_uids,
     privilege_blockers,
     setup_to_unshare,
     unconfined,
@@ -115,11 +116,7 @@ class Buildah(StrategyOptions):
 
     def _user_namespace_blockers(self, name: str, cluster: Cluster) -> Iterator[str]:
         if self.variant == "chroot":
-            yield (
-                f"{name} and hostUsers: false, but that image maps uids 100000 to 165535 and a "
-                "pod's user namespace ends at 65535, so newuidmap fails; use variant: root with "
-                "hostUsers: false, or remove hostUsers"
-            )
+            yield no_room_for_uids(name, "root")
         if self.variant == "privileged":
             yield f"{name} and hostUsers: false, which needs no privilege; use variant: root"
         yield from user_namespace_blockers(cluster, "remove hostUsers")

@@ -23,6 +23,7 @@ from components.strategies.shared import (
     certificate_file,
     certificate_files,
     is_rootless,
+    no_room_for_uids,
     privilege_blockers,
     setup_to_unshare,
     unconfined,
@@ -143,11 +144,7 @@ class Buildkit(StrategyOptions):
 
     def _user_namespace_blockers(self, name: str, cluster: Cluster) -> Iterator[str]:
         if self.variant == "rootless" and not self.host_users:
-            yield (
-                f"{name} and hostUsers: false, but that image maps uids 100000 to 165535 and a "
-                "pod's user namespace ends at 65535, so newuidmap fails; use variant: rootful with "
-                "hostUsers: false, or remove hostUsers"
-            )
+            yield no_room_for_uids(name, "rootful")
         if self.variant == "rootful" and self.host_users:
             yield (
                 f"{name} without hostUsers: false, so it would be root on the node; add hostUsers: "

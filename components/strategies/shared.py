@@ -106,6 +106,15 @@ def privilege_blockers(
         yield f"{name}, which is not privileged; remove acceptPrivileged"
 
 
+def no_room_for_uids(name: str, variant: str) -> str:
+    """Say why a rootless image has no use for ``hostUsers: false``; ``variant`` is one that has."""
+    return (
+        f"{name} and hostUsers: false, but that image maps uids 100000 to 165535 and a pod's user "
+        f"namespace ends at 65535, so newuidmap fails; use variant: {variant} with hostUsers: "
+        "false, or remove hostUsers"
+    )
+
+
 def user_namespace_blockers(cluster: Cluster, instead: str) -> Iterator[str]:
     """Yield why ``hostUsers: false`` cannot be, unless the nodes offer user namespaces."""
     if not cluster.nodes.user_namespaces:
