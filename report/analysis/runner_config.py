@@ -1,5 +1,6 @@
 """The config.toml of a runner: which keys differ, and what each means for a build."""
 
+import functools
 import re
 import tomllib
 from collections.abc import Iterator
@@ -52,10 +53,16 @@ def parse(values: Tree) -> Tree:
     """Return the ``[[runners]]`` entry of a release, empty without one or if it is not TOML."""
     text = inside(values, "runners").get("config")
     try:
-        content = tomllib.loads(text) if isinstance(text, str) else {}
+        found = _runners(text) if isinstance(text, str) else ()
     except tomllib.TOMLDecodeError:
         return {}
-    return next(iter(entries(content, "runners")), inside(None))
+    return next(iter(found), inside(None))
+
+
+@functools.cache
+def _runners(text: str) -> tuple[Tree, ...]:
+    """Read a text once, since the risks and each rule ask for the same one."""
+    return tuple(entries(tomllib.loads(text), "runners"))
 
 
 def unreadable(values: Tree) -> Iterator[str]:
@@ -65,7 +72,7 @@ def unreadable(values: Tree) -> Iterator[str]:
         # The chart makes another text of it.
         yield "a template"
     try:
-        count = len(entries(tomllib.loads(text), "runners"))
+        count = len(_runners(text))
     except tomllib.TOMLDecodeError:
         yield "a text that is not TOML"
     else:
