@@ -12,9 +12,9 @@ import pytest
 
 from dev.node.images.catalogue import BASE
 from dev.node.registry import LOGIN
-from dev.paths import CHECKOUT
 from tests.support.node.jobs import Pipeline, Result, Runner
 from tests.support.node.stack import SHARING
+from tests.support.pages import STRATEGIES, table
 
 OWN, OTHER = "buildkit-service", "buildkit-service-buildx"
 TRIES = {
@@ -69,13 +69,8 @@ def _time(trace: str, what: str) -> int:
 
 
 def _answers() -> dict[str, list[str]]:
-    text = (CHECKOUT / "docs" / "reference" / "strategies.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- tries of builds: compared by make test-node -->")[2].partition(
-        "<!-- end of tries of builds -->"
-    )[0]
-    _, _, *rows = (
-        [cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n") if line
-    )
+    mark = "tries of builds: compared by make test-node"
+    _, *rows = table(STRATEGIES, mark, "end of tries of builds")
     return {where: answers for where, *answers in rows}
 
 

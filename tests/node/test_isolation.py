@@ -14,11 +14,11 @@ from components.strategies.buildkit import ROOTLESS
 from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
-from dev.paths import CHECKOUT
 from dev.toolchain.ensure import ensure
 from tests.support.cluster import account
 from tests.support.node.jobs import Pipeline, Runner
 from tests.support.node.project import TEMPLATES, WITHIN_REACH
+from tests.support.pages import STRATEGIES, table
 
 TRIES = {
     # That the two others say no shows something only where this says yes.
@@ -80,13 +80,7 @@ TRIED = [name for name in WITHIN_REACH if name != "dind-rootless"]
 
 def _answers() -> dict[str, dict[str, str]]:
     """Read the page's table: a row for some variants, a column for each thing that is tried."""
-    text = (CHECKOUT / "docs" / "reference" / "strategies.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- tries: compared by make test-node -->")[2].partition(
-        "<!-- end of tries -->"
-    )[0]
-    head, _, *rows = (
-        [cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n") if line
-    )
+    head, *rows = table(STRATEGIES, "tries: compared by make test-node", "end of tries")
     return {
         name: dict(zip(head[1:], answers, strict=True))
         for variants, *answers in rows

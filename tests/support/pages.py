@@ -12,6 +12,7 @@ TASKS = (README, DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
 """The pages whose commands a test runs."""
 PAGES = (README, CHINESE, *sorted(DOCS.rglob("*.md")))
 MOVE_A_PIPELINE = DOCS / "how-to" / "move-a-pipeline.md"
+STRATEGIES = DOCS / "reference" / "strategies.md"
 TROUBLESHOOTING = DOCS / "how-to" / "troubleshoot.md"
 
 
@@ -24,6 +25,18 @@ def blocks(page: Path, language: str) -> list[str]:
 def commands(page: Path) -> list[str]:
     """Return the lines of a page that users type into a shell."""
     return [line for block in blocks(page, "sh") for line in block.splitlines()]
+
+
+def table(page: Path, mark: str, end: str) -> list[list[str]]:
+    """Return the cells of the table between two comments, without the line below the headings."""
+    text = page.read_text(encoding="utf-8")
+    between = text.partition(f"<!-- {mark} -->")[2].partition(f"<!-- {end} -->")[0]
+    head, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in between.split("\n")
+        if line
+    )
+    return [head, *rows]
 
 
 def name(page: Path) -> str:
