@@ -52,18 +52,17 @@ def surprises(shown: Sequence[ResourceChange], done: Sequence[ResourceChange]) -
     """
     before = {change.urn: change for change in shown}
     after = {change.urn: change for change in done}
-    for urn in sorted(before.keys() | after.keys()):
-        expected, found = before.get(urn), after.get(urn)
-        if expected is None and found:
+    for urn, found in sorted(after.items()):
+        expected = before.get(urn)
+        if expected is None:
             yield f"{_named(found)}: not shown"
-        elif expected and found is None:
-            if not all(item.new == UNKNOWN for item in expected.properties):
-                yield f"{_named(expected)}: shown and not done"
-        elif expected and found:
-            if expected.operation != found.operation:
-                yield f"{_named(found)}: shown was {expected.operation}"
-            elif paths := _other_values(expected.properties, found.properties):
-                yield f"{_named(found)}: other values than shown at {', '.join(paths)}"
+        elif expected.operation != found.operation:
+            yield f"{_named(found)}: shown was {expected.operation}"
+        elif paths := _other_values(expected.properties, found.properties):
+            yield f"{_named(found)}: other values than shown at {', '.join(paths)}"
+    for urn in sorted(before.keys() - after.keys()):
+        if not all(item.new == UNKNOWN for item in before[urn].properties):
+            yield f"{_named(before[urn])}: shown and not done"
 
 
 def _other_values(shown: Sequence[PropertyChange], done: Sequence[PropertyChange]) -> list[str]:

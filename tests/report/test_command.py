@@ -212,6 +212,22 @@ def test_the_users_own_stack_is_selected_and_served_the_program(
     assert [Path(item).name for item in served] == ["__main__.py", "prod"]
 
 
+def test_a_deployment_updates_the_named_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[Any]
+) -> None:
+    updated: list[str] = []
+
+    def update(stack: Stack) -> Plan:
+        updated.append(stack.name)
+        return preview.read(seen, Scrubber())
+
+    monkeypatch.setattr(preview, "update", update)
+
+    code = main(["deploy", "--stack", "prod", "--output", str(tmp_path / "out")])
+
+    assert (code, updated) == (ExitCode.NO_CHANGE, ["prod"])
+
+
 @pytest.mark.usefixtures("pipeline")
 @pytest.mark.parametrize(
     ("deltas", "raised", "accepted"),
