@@ -53,11 +53,12 @@ class Processes:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_GRACE)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait()
+            deadline = time.monotonic() + _GRACE
+            while _lives(process) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.kill()
+            while _lives(process):
+                time.sleep(0.01)
         for handle in STARTED:
             handle.poll()
 
@@ -69,3 +70,8 @@ class Processes:
     def log(self, name: str) -> Path:
         """The file to which a program writes."""
         return self._state / f"{name}.log"
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it runs; one that has ended stays in the table until its starter asks for it."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -39,9 +39,10 @@ def _kill_plugins(programs: Path) -> None:
     """Kill the plugins that were started from the folder ``programs`` and have no engine."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, IndexError):
+            if Path(process.cmdline()[0]).parent != programs:
+                continue
             parent = process.parent()
-            orphan = parent is None or not Path(parent.cmdline()[0]).name.startswith("pulumi")
-            if orphan and Path(process.cmdline()[0]).parent == programs:
+            if parent is None or not Path(parent.cmdline()[0]).name.startswith("pulumi"):
                 process.kill()
 
 

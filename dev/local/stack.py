@@ -27,6 +27,18 @@ class _Command(auto.PulumiCommand):
         self.version = semver.Version.parse(version)
 
 
+class _Workspace(auto.LocalWorkspace):
+    """Selects a stack without a process: each command of the SDK names its stack."""
+
+    def __init__(self, checkpoint: Path, options: auto.LocalWorkspaceOptions) -> None:
+        super().__init__(**vars(options))
+        self._checkpoint = checkpoint
+
+    def select_stack(self, stack_name: str) -> None:
+        if not self._checkpoint.exists():
+            super().select_stack(stack_name)
+
+
 class LocalStack:
     """One stack of this project on one local cluster."""
 
@@ -69,9 +81,9 @@ class LocalStack:
             encrypted = stack_file.write_copy(file, config, values)
             stack_file.check_secrets(file)
             leftovers.remove(self.name, self._backend(), self._programs(), self.kubeconfig, config)
-            stack = auto.create_or_select_stack(
-                self.name, project_name=PROJECT, program=self.run, opts=self._options()
-            )
+            checkpoint = self._backend() / f".pulumi/stacks/{PROJECT}/{self.name}.json"
+            workspace = _Workspace(checkpoint, self._options())
+            stack = auto.Stack.create_or_select(self.name, workspace)
             if not encrypted:
                 secret = {key: auto.ConfigValue(text, secret=True) for key, text in values.items()}
                 stack.set_all_config(secret, path=True)
@@ -100,6 +112,7 @@ class LocalStack:
             link.symlink_to(found.file)
         return auto.LocalWorkspaceOptions(
             work_dir=str(self.work),
+            program=self.run,
             pulumi_command=_Command(programs / "pulumi", pulumi.version),
             env_vars={
                 "KUBECONFIG": str(self.kubeconfig),

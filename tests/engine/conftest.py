@@ -1,8 +1,10 @@
 """Real engine, real provider, real API server; only the node is simulated (by kwok)."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import pytest
 
 from dev.cluster.control_plane import ControlPlane
@@ -13,12 +15,22 @@ from tests.support.stacks import Site, fresh_site
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedCluster]:
-    cluster = AuditedCluster(tmp_path_factory.mktemp("cluster"))
+    """Start one for all workers; the last of them to end stops it."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    cluster = AuditedCluster(shared / "cluster")
+    users = cluster.state.with_name("cluster-users")
+    users.mkdir(exist_ok=True)
+    mine = users / str(os.getpid())
+    mine.touch()
     try:
         cluster.up()
         yield cluster
     finally:
-        cluster.down()
+        with filelock.FileLock(users.with_suffix(".lock")):
+            mine.unlink()
+            if not any(users.iterdir()):
+                cluster.down()
 
 
 @pytest.fixture

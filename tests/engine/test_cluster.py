@@ -21,16 +21,37 @@ def other(tmp_path: Path) -> ControlPlane:
 
 
 def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
-    control_plane: ControlPlane, other: ControlPlane
+    control_plane: ControlPlane,
+    other: ControlPlane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """It reads no kubeconfig of the user's; what it holds and its address outlive a stop."""
+    poison = tmp_path / "poison"
+    poison.write_text("not: [a kubeconfig")
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache_folder()))
+    monkeypatch.setenv("KUBECONFIG", str(poison))
+    monkeypatch.setenv("HOME", str(tmp_path))
     started = time.monotonic()
     try:
         other.up()
         took = time.monotonic() - started
         pids = [entry.pid for entry in other.status()]
-        assert other.addresses.server != control_plane.addresses.server
+        server = other.addresses.server
+        assert server != control_plane.addresses.server
+        with other.api() as api:
+            body = {"metadata": {"name": "kept"}, "data": {"a": "b"}}
+            core_v1(api).create_namespaced_config_map("default", body)
         other.up()
         assert [entry.pid for entry in other.status()] == pids
+        other.down()
+        assert [entry.name for entry in other.status() if entry.pid] == []
+        other.up()
+        with other.api() as api:
+            kept = core_v1(api).read_namespaced_config_map("kept", "default")
+        assert kept.data == {"a": "b"}
+        assert other.addresses.server == server
+        _assert_a_taken_port_is_chosen_anew(other)
     finally:
         other.down()
 
@@ -40,22 +61,16 @@ def test_a_cluster_comes_up_beside_another_and_leaves_nothing(
     assert all(entry.pid for entry in control_plane.status())
 
 
-def test_stopping_keeps_the_state_and_the_address(other: ControlPlane) -> None:
-    try:
+def _assert_a_taken_port_is_chosen_anew(other: ControlPlane) -> None:
+    before = other.addresses.server
+    Processes(other.state).stop("kube-apiserver")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(before.rpartition(":")[2])))
+        taken.listen()
         other.up()
-        server = other.addresses.server
-        with other.api() as api:
-            body = {"metadata": {"name": "kept"}, "data": {"a": "b"}}
-            core_v1(api).create_namespaced_config_map("default", body)
-        other.down()
-        other.up()
-        with other.api() as api:
-            kept = core_v1(api).read_namespaced_config_map("kept", "default")
-    finally:
-        other.down()
-
-    assert kept.data == {"a": "b"}
-    assert other.addresses.server == server
+        assert all(entry.pid for entry in other.status())
+        assert other.addresses.server != before
 
 
 def test_a_process_that_is_not_ours_is_never_signalled(other: ControlPlane, tmp_path: Path) -> None:
@@ -78,22 +93,6 @@ def test_a_process_is_known_after_its_starter_was_killed(other: ControlPlane) ->
         assert not other.status()[0].pid
 
 
-def test_a_port_that_was_taken_meanwhile_is_chosen_anew(other: ControlPlane) -> None:
-    try:
-        other.up()
-        before = other.addresses.server
-        Processes(other.state).stop("kube-apiserver")
-        with socket.socket() as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(("127.0.0.1", int(before.rpartition(":")[2])))
-            taken.listen()
-            other.up()
-            assert all(entry.pid for entry in other.status())
-            assert other.addresses.server != before
-    finally:
-        other.down()
-
-
 def test_nobody_without_a_certificate_is_served(control_plane: ControlPlane) -> None:
     context = create_default_context(cafile=str(control_plane.state / "pki" / "ca.crt"))
 
@@ -109,19 +108,3 @@ def test_keys_are_readable_by_their_owner_only(control_plane: ControlPlane) -> N
 
     assert len(keys) > 5
     assert {oct(key.stat().st_mode & 0o777) for key in keys} == {"0o600"}
-
-
-def test_no_kubeconfig_of_the_users_is_read(
-    other: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    poison = tmp_path / "poison"
-    poison.write_text("not: [a kubeconfig")
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache_folder()))
-    monkeypatch.setenv("KUBECONFIG", str(poison))
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    try:
-        other.up()
-        assert all(entry.pid for entry in other.status())
-    finally:
-        other.down()

@@ -2,7 +2,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import psutil
 import pytest
@@ -12,6 +12,17 @@ from dev.cluster.processes import Processes
 from tests.support.harness import eventually
 from tests.support.kubernetes import Api
 from tests.support.stacks import Site
+
+
+@pytest.fixture(scope="module")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One for this file alone, which stops some of its programs."""
+    cluster = ControlPlane(tmp_path_factory.mktemp("cluster"))
+    try:
+        cluster.up()
+        yield cluster
+    finally:
+        cluster.down()
 
 
 def _read_until(process: subprocess.Popen[str], text: str) -> list[str]:

@@ -43,15 +43,17 @@ from tests.support.previews import preview_change
 from tests.support.stacks import Site, fresh_site
 
 # What is for an engine of the kind of another change: new values of one release, another level of
-# one job namespace, more of one resource, a transform of inputs.
+# one job namespace, more of one resource or less, new contents of one, a transform of inputs.
 REPEATED = {
     "accepted-in-writing",
     "another-reader-by-a-transform",
     "concurrent",
     "dind-to-kaniko",
+    "disruption-budget",
     "dood-to-dind",
     "dood-to-kaniko",
     "environment",
+    "gitlab-moved",
     "image-moved",
     "image-unpinned-by-a-transform",
     "kaniko-to-buildah-privileged",
@@ -59,8 +61,16 @@ REPEATED = {
     "kaniko-to-buildkit",
     "kaniko-to-buildkit-profiles",
     "kaniko-to-buildkit-service-buildx",
+    "kaniko-to-deploy",
     "managers-at-baseline-by-a-transform",
+    "password-rotated",
+    "policy-opened-by-a-transform",
+    "private-addresses-closed",
+    "privileged-jobs-by-a-transform",
+    "resources",
     "runner-added",
+    "seccomp-profile",
+    "tag",
     "target-namespace-added",
 }
 NAMES = [
