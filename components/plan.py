@@ -42,12 +42,12 @@ class EmptyDir:
 class Service:
     """A container beside the build container, such as a daemon that the build talks to.
 
-    ``other_names`` are of the same image, for jobs that name it as a further service.
+    ``entrypoint`` replaces the image's own, and ``command`` is what it gets.
     """
 
     image: str
-    other_names: tuple[str, ...] = ()
     alias: str
+    entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
@@ -110,7 +110,8 @@ class BuildPlan:
     ``refused_variables`` say why a runner must not set them.
     ``prepare`` is shell that runs in the build container before a job's script.
     ``build`` is of the build container and ``service`` of the services; no other container is ever
-    privileged. At the level restricted every container runs as the user of ``build``.
+    privileged. ``job_services`` are globs of the images that jobs may name as services where
+    services are privileged. At the level restricted every container runs as the user of ``build``.
     ``allow_privilege_escalation`` is of all and None where Kubernetes' default must stay.
     ``account_token`` mounts the token of the jobs' account, whose ``permissions`` are by target
     namespace, and whose ``account_rules`` hold in the job namespace. ``resources`` are what the
@@ -146,6 +147,7 @@ class BuildPlan:
     empty_dirs: tuple[EmptyDir, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
     services: tuple[Service, ...] = ()
+    job_services: tuple[str, ...] = ()
     node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     node_setup: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

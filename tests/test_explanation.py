@@ -91,8 +91,8 @@ def test_privilege_is_put_in_a_phrase() -> None:
         "buildkit (privileged)": "a privileged job container",
         "buildah (privileged)": "a privileged job container",
         "buildx": "permission to create any pod in the job namespace",
-        "dind (tls)": "a privileged service, commanded by the job",
         "dind (socket)": "a privileged service, commanded by the job",
+        "dind (tls)": "a privileged service, commanded by the job",
         "dind (rootless)": "a privileged service, commanded by the job",
         "dood": "root on the node, through /var/run/docker.sock",
     }

@@ -14,14 +14,15 @@ from components.settings.models import Settings
 from components.site import Cluster, Site
 from components.strategies import Strategy
 from components.strategies.kaniko import Kaniko
+from tests.executor.globs import matches
 from tests.support.configured import FORMS, SETTINGS
 from tests.support.pages import MOVE_A_PIPELINE, blocks
 from tests.support.pipelines import against_schema, resolved
 from tests.support.runners import rendered
 
 PAGE = MOVE_A_PIPELINE.read_text(encoding="utf-8")
-DOCKER, KANIKO, SECRET, STACK = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
-ENGINES = ["dind", "dind-socket"]
+DOCKER, BUILDX, KANIKO, SECRET, STACK = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
+ENGINES = ["dind", "dind-tls"]
 
 
 def _runner(strategy: Strategy) -> dict[str, Any]:
@@ -72,7 +73,10 @@ def _moved(text: str, folder: Path) -> str:
     return re.sub(r"(?<![\w.-])/(?=(kaniko|tmp|etc)/)", f"{folder}/", text)
 
 
-@pytest.mark.parametrize("pipeline", [DOCKER, KANIKO, SECRET], ids=["docker", "kaniko", "secret"])
+PIPELINES = {"docker": DOCKER, "buildx": BUILDX, "kaniko": KANIKO, "secret": SECRET}
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
 def test_a_pipeline_of_the_page_is_one_for_gitlab(pipeline: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "pipeline.yml"
     file.write_text(yaml.safe_dump(pipeline), encoding="utf-8")
@@ -87,39 +91,22 @@ def test_a_pipeline_of_the_page_is_one_for_gitlab(pipeline: dict[str, Any], tmp_
     assert job["image"] == (image if isinstance(image, dict) else {"name": image})
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_the_service_of_the_docker_pipeline_is_allowed(name: str) -> None:
-    (service,) = DOCKER["build"]["services"]
+@pytest.mark.parametrize("job", [DOCKER["build"], BUILDX["build"]], ids=["docker", "buildx"])
+def test_dind_admits_the_services_and_dood_admits_any(job: dict[str, Any]) -> None:
+    (service,) = job["services"]
 
-    allowed = _runner(FORMS[name])["kubernetes"]["allowed_services"]
-    assert service in allowed
-    assert service == DOCKER["build"]["image"]
-
-
-def test_the_rootless_engine_rejects_it_and_dood_allows_any() -> None:
-    (service,) = DOCKER["build"]["services"]
-
-    assert service not in _runner(FORMS["dind-rootless"])["kubernetes"]["allowed_services"]
+    allowed = _runner(FORMS["dind"])["kubernetes"]["allowed_services"]
+    assert any(matches(glob, service) for glob in allowed)
+    assert service == f"{job['image']}-dind"
     assert "allowed_services" not in _runner(FORMS["dood"])["kubernetes"]
 
 
-def test_the_docker_pipeline_names_the_version_of_the_engine() -> None:
-    (engine,) = _runner(FORMS["dind"])["kubernetes"]["services"]
+@pytest.mark.parametrize("name", ["dind-tls", "dind-rootless"])
+def test_with_tls_the_runners_engine_rejects_them(name: str) -> None:
+    (service,) = DOCKER["build"]["services"]
 
-    assert DOCKER["build"]["image"] == engine["name"].partition("-dind")[0]
-
-
-@pytest.mark.parametrize("name", [*ENGINES, "dood"])
-def test_the_docker_pipeline_keeps_the_runners_way_to_the_engine(name: str) -> None:
-    runner = _runner(FORMS[name])
-    ours = runner["environment"]
-    services = runner["kubernetes"].get("services", [])
-
-    changed = {key for key in DOCKER["build"]["variables"] if key in ours}
-    # The engine has its own value, which outranks the job's (gitlab-runner:common/build.go).
-    of_engines = {line.split("=")[0] for entry in services for line in entry.get("environment", [])}
-    assert changed <= {"DOCKER_TLS_CERTDIR"}
-    assert changed <= of_engines
+    allowed = _runner(FORMS[name])["kubernetes"]["allowed_services"]
+    assert not any(matches(glob, service) for glob in allowed)
 
 
 @pytest.mark.parametrize("name", [*ENGINES, "dood"])
@@ -164,10 +151,10 @@ def test_the_stack_file_of_the_page_is_one() -> None:
     assert settings.registries[0].pull == "pull"
 
 
-def test_the_page_names_every_strategy_for_both_pipelines() -> None:
+def test_the_page_names_every_strategy_for_each_pipeline() -> None:
     kinds = {strategy.kind for strategy in FORMS.values()} - {"deploy"}
     sections = re.findall(
-        r"^## (?:Docker|Kaniko)[^\n]*\n(.*?)^You can delete", PAGE, re.DOTALL | re.MULTILINE
+        r"^## (?:Docker|Buildx|Kaniko)[^\n]*\n(.*?)(?=^## )", PAGE, re.DOTALL | re.MULTILINE
     )
 
-    assert [kinds - set(re.findall(r"`([\w-]+)`", section)) for section in sections] == [set()] * 2
+    assert [kinds - set(re.findall(r"`([\w-]+)`", section)) for section in sections] == [set()] * 3

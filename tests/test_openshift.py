@@ -171,7 +171,7 @@ ADVICE = {
     "buildah-privileged": "privileged",
     "buildx": "anyuid",
     "dind": "privileged",
-    "dind-socket": "privileged",
+    "dind-tls": "privileged",
     "dind-rootless": "privileged",
     "dood": "hostmount-anyuid",
     "deploy": "nonroot-v2",

@@ -213,22 +213,24 @@ def test_what_newer_charts_know_is_written_when_asked_for() -> None:
 
 
 def test_only_the_services_of_dind_are_privileged() -> None:
-    """No other service is allowed beside them."""
-    plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
+    """Jobs may name engines beside them, and what the stack file lists."""
+    plan = Dind(accept_privileged=True, service_images=["**/engine:*"]).plan(Site(cluster=CLUSTER))
 
     kubernetes = _kubernetes(plan)
 
     assert kubernetes["privileged"] is False
     assert kubernetes["service_container_security_context"] == {"privileged": True}
-    assert kubernetes["allowed_services"] == ["docker:29.10.0-dind", "docker:29.10.0"]
+    engines = ["**/docker", "**/docker:*", "**/docker@*"]
+    assert kubernetes["allowed_services"] == ["docker:29.10.0-dind", *engines, "**/engine:*"]
     assert "service_container_security_context" not in _kubernetes(PLAN)
 
 
-def test_a_job_may_name_an_engine_without_its_digest() -> None:
+def test_with_tls_a_job_may_name_the_runners_engine_only() -> None:
+    """It may name it without its digest; others would take its port and its certificates."""
     engine = f"docker:29.9.0-dind@sha256:{'0' * 64}"
-    plan = Dind(accept_privileged=True, daemon_image=engine).plan(Site(cluster=CLUSTER))
+    strategy = Dind(variant="tls", accept_privileged=True, daemon_image=engine)
 
-    allowed = _kubernetes(plan)["allowed_services"]
+    allowed = _kubernetes(strategy.plan(Site(cluster=CLUSTER)))["allowed_services"]
 
     assert allowed == [engine, "docker:29.9.0-dind", "docker:29.9.0"]
 
@@ -330,21 +332,3 @@ def test_what_runs_before_a_job_is_clean_shell(strategy: Strategy) -> None:
 
     script = tomllib.loads(text)["runners"][0].get("pre_build_script", "")
     assert against_shell(script) == ""
-
-
-@pytest.mark.parametrize("starts", [True, False])
-def test_a_job_begins_when_its_engine_answers(tmp_path: Path, *, starts: bool) -> None:
-    """It fails when the engine never does."""
-    plan = Dind(accept_privileged=True).plan(Site(cluster=CLUSTER))
-    for name, lines in {
-        "sleep": "exit 0",
-        "docker": f"echo x >> {tmp_path}/asked; test -e {tmp_path}/{'asked' if starts else 'no'}",
-    }.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-
-    answer = _prepare(tmp_path, rendered(plan), PATH=path, DOCKER_CONFIG=str(tmp_path))
-
-    assert answer.returncode == (0 if starts else 1)
-    assert ("did not answer within 60 s" in answer.stderr) is not starts

@@ -1,6 +1,7 @@
 import re
 import tomllib
 from itertools import product
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -56,7 +57,7 @@ buildah-user-namespace           | privileged   | -                 | 0    | SET
 buildah-privileged               | privileged   | build             | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
 buildx                           | privileged   | -                 | -    | -            | -              | -          | -         | -                    | false      | /tmp/.docker    | create, delete, get deployments; list pods; create pods/exec
 dind                             | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
-dind-socket                      | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
+dind-tls                         | privileged   | service           | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
 dind-rootless                    | privileged   | service, uid 1000 | -    | -            | -              | -          | -         | -                    | -          | /tmp/.docker    | none
 dood                             | privileged   | -                 | -    | -            | -              | -          | -         | /var/run/docker.sock | false      | /tmp/.docker    | none
 deploy                           | restricted   | -                 | 1000 | drop ALL     | RuntimeDefault | -          | -         | -                    | false      | -               | as listed
@@ -202,7 +203,7 @@ def test_dood_says_what_the_nodes_owner_must_set() -> None:
 def test_dind_gives_its_engine_the_registries() -> None:
     plan = _plan(DIND, INSECURE, PRIVATE, mirrors=("mirror.example.com",))
 
-    assert plan.services[0].command == (
+    assert plan.services[0].command[-3:] == (
         "--data-root=/var/lib/image-builds/docker",
         "--insecure-registry=lan.example.com:5000",
         "--registry-mirror=https://mirror.example.com",
@@ -251,13 +252,42 @@ def test_dinds_client_and_engine_are_of_one_version() -> None:
     assert len(versions) == 1
 
 
-def test_dinds_client_and_engine_agree_on_tls() -> None:
+def test_dinds_client_and_engine_share_the_folder_of_a_socket() -> None:
+    """The engine opens no port and makes no certificates, whatever a job's variables say."""
     plan = _plan(DIND)
 
+    (engine,) = plan.services
+    socket, *_ = engine.command
+    assert f"export DOCKER_HOST={socket.removeprefix('--host=')}\n" in plan.prepare
+    assert str(Path(socket.removeprefix("--host=unix://")).parent) in _folders(plan)
+    assert not any("tcp" in argument for argument in engine.command)
+    assert engine.environment["DOCKER_TLS_CERTDIR"] == ""
+    # Engines that jobs bring get the runner's variables too, and listen on such a socket.
+    assert plan.environment == {}
+
+
+@pytest.mark.parametrize("variant", ["tls", "rootless"])
+def test_dinds_client_and_engine_agree_on_tls(variant: str) -> None:
+    plan = _plan(Dind.model_validate({"variant": variant, "accept_privileged": True}))
+
     assert plan.environment["DOCKER_HOST"] == f"tcp://{plan.services[0].alias}:2376"
-    assert plan.environment["DOCKER_CERT_PATH"] in {folder.path for folder in plan.empty_dirs}
+    assert plan.environment["DOCKER_CERT_PATH"] in _folders(plan)
     (engine,) = plan.services
     assert plan.environment["DOCKER_TLS_CERTDIR"] == engine.environment["DOCKER_TLS_CERTDIR"]
+
+
+def _folders(plan: BuildPlan) -> set[str]:
+    return {folder.path for folder in plan.empty_dirs}
+
+
+@pytest.mark.parametrize("variant", ["socket", "tls", "rootless"])
+def test_dinds_engine_ignores_what_a_job_tells_its_client(variant: str) -> None:
+    (engine,) = _plan(Dind.model_validate({"variant": variant, "accept_privileged": True})).services
+
+    assert engine.environment["DOCKER_DRIVER"] == ""
+    assert engine.environment["DOCKER_TLS_VERIFY"] == ""
+    assert engine.environment["DOCKER_CERT_PATH"] == ""
+    assert engine.environment["DOCKER_MIN_API_VERSION"] == "1.24"
 
 
 def test_buildkits_daemon_reads_the_registries() -> None:

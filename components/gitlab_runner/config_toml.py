@@ -116,10 +116,10 @@ def _taint(toleration: Toleration) -> str:
 
 
 def _allowed_services(plan: BuildPlan) -> list[str]:
-    """Services that a job names itself would be privileged, too."""
+    """Services that a job names itself are privileged, too, and the plan's own are checked."""
     if not plan.service.privileged:
         return []
-    return [name for service in plan.services for name in (service.image, *service.other_names)]
+    return [*(service.image for service in plan.services), *plan.job_services]
 
 
 def _volumes(plan: BuildPlan, names: RunnerNames) -> dict[str, Any]:
@@ -166,6 +166,7 @@ def _service(service: Service) -> dict[str, Any]:
     return {
         "name": service.image,
         "alias": service.alias,
+        "entrypoint": list(service.entrypoint),
         "command": list(service.command),
         "environment": environment,
     }

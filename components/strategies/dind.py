@@ -1,11 +1,15 @@
 """DinD: builds with a Docker engine of the job's own, in a container beside it.
 
-Only that container is privileged (gitlab-runner:common/config.go, a container's own context
-outranks the general value), but jobs command its engine, so everyone who can run one can reach the
-node. Client and engine speak TLS on 2376, for which the engine makes the certificates and shares
-them in memory, or a Unix socket in a folder that they share (docker-library/docker:
-dockerd-entrypoint.sh). Rootless, the engine runs as uid 1000, in a container that is privileged
-all the same (docker-library/docker#330).
+Only services are privileged (gitlab-runner:common/config.go, a container's own context outranks
+the general value), but jobs command the engine, so everyone who can run one can reach the node.
+Client and engine share a folder with a Unix socket, or speak TLS on 2376, for which the engine
+makes the certificates and shares them in memory (docker-library/docker: dockerd-entrypoint.sh).
+Rootless, the engine runs as uid 1000, in a container that is privileged all the same
+(docker-library/docker#330).
+
+Most pipelines for Docker-in-Docker bring an engine as a service. All containers of a pod share its
+network and have the same volumes, so with TLS such an engine takes the port and overwrites the
+certificates. With a socket it does neither: it listens on 2375 or 2376 as it does elsewhere.
 """
 
 import dataclasses
@@ -17,7 +21,14 @@ from pydantic import Field
 from components.image_reference import ImageReference
 from components.plan import BuildPlan, EmptyDir, Security, Service
 from components.site import BUILDS, CLIENT, Site
-from components.strategies.docker import DOCKER_CLIENT, DOCKER_ENGINES, files
+from components.strategies.docker import (
+    DOCKER_CLIENT,
+    DOCKER_ENGINES,
+    SOCKET,
+    ServicePattern,
+    choose_engine,
+    files,
+)
 from components.strategies.shared import (
     ACCEPT_PRIVILEGED,
     CREDENTIALS,
@@ -34,9 +45,33 @@ _CERTIFICATES = "/etc/docker/certs.d"
 _CERTIFICATES_OF_USER = "/home/rootless/.config/docker/certs.d"
 _TLS = "/certs"
 _SOCKET_FOLDER = "/var/run/image-builds"
-_SOCKET = f"unix://{_SOCKET_FOLDER}/docker.sock"
+_SOCKET_FILE = f"{_SOCKET_FOLDER}/docker.sock"
+_SOCKET = f"unix://{_SOCKET_FILE}"
+_ASKED = f"{_SOCKET_FOLDER}/asked"
 # Not the default, which a job's own engine would use too: all volumes are mounted everywhere.
 _STORAGE = "/var/lib/image-builds"
+_PATIENCE = 10
+"""How many seconds a job's own engine may take to make its certificates."""
+# Without TLS an engine says for 16 s what that means, with its socket open by then (moby:
+# daemon/command/daemon.go, loadListeners). All containers see it, since they share a network.
+_STARTING = "grep -q docker.sock /proc/net/unix"
+_ENGINES = ("**/docker", "**/docker:*", "**/docker@*")
+"""Docker's image from any registry, in any version (gitlab-runner:common/allowed_images.go)."""
+
+# Two engines that start at once may both fail, since each removes and makes the same chains of
+# iptables. So one that the job leaves for its own waits until it is asked. Jobs of any user may
+# command it, as with TLS; dockerd lets only root and one group in, as soon as it listens.
+_BEGIN = f"""\
+trap exit TERM
+while [ -n "${{DOCKER_HOST:-}}" ] && [ ! -e {_ASKED} ]; do sleep 1; done
+until [ -S {_SOCKET_FILE} ]; do sleep 1; done && sleep 1 && chmod a+rw {_SOCKET_FILE} &
+exec dockerd-entrypoint.sh dockerd "$@"
+"""
+# Where the job may, it also finds the engine without a variable, as in its after_script.
+_ASK = f"""\
+true >>{_ASKED} || true
+[ -e /var/run/docker.sock ] || ln -s {_SOCKET_FILE} /var/run/docker.sock 2>/dev/null || true
+"""
 
 
 @final
@@ -48,24 +83,29 @@ class Dind(StrategyOptions):
 
     kind: Literal["dind"] = "dind"
     """Selects this strategy."""
-    variant: Literal["tls", "socket", "rootless"] = "tls"
-    """How jobs reach the daemon: over TLS, or with `socket` through a Unix socket in a shared
-    folder. `rootless` runs the daemon as uid 1000, reached over TLS; its container is privileged
-    all the same (docker-library/docker#330)."""
+    variant: Literal["socket", "tls", "rootless"] = "socket"
+    """How jobs reach the daemon: through a Unix socket in a shared folder, or with `tls` over TLS.
+    Only with `socket` can a job bring another daemon as a service, as most pipelines for
+    Docker-in-Docker do. `rootless` runs the daemon as uid 1000, reached over TLS; its container is
+    privileged all the same (docker-library/docker#330)."""
     accept_privileged: Annotated[Literal[True], ACCEPT_PRIVILEGED]
     """Must be `true`, to confirm that each job has a privileged container."""
     image: Image = DOCKER_CLIENT
-    """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
-    Use the version of the daemon: those of 29.0 to 29.2 refuse clients older than 25."""
+    """The image of jobs that name none, with the Docker client, pinned by a version or a digest."""
     daemon_image: Image = Field(
         default_factory=lambda given: DOCKER_ENGINES[given.get("variant") == "rootless"]
     )
-    """The image of the daemon, pinned by a version or a digest. By default it has the version of
-    the default client, and is rootless with that variant."""
+    """The image of the daemon, Docker's own or one made from it, pinned by a version or a digest.
+    By default it has the version of the default client, and is rootless with that variant."""
+    service_images: list[ServicePattern] = Field(default_factory=list[str])
+    """Further images that jobs may name as services, as patterns of GitLab Runner's
+    `allowed_services`: `*` stands for any text without a slash, `**/` for any path. They are
+    privileged too. With `socket`, jobs may name images called `docker`, of any registry and
+    version; otherwise only that of the daemon."""
 
     forms: ClassVar[Forms] = {
         "dind": {"acceptPrivileged": True},
-        "dind-socket": {"variant": "socket", "acceptPrivileged": True},
+        "dind-tls": {"variant": "tls", "acceptPrivileged": True},
         "dind-rootless": {"variant": "rootless", "acceptPrivileged": True},
     }
     command: ClassVar[str] = "docker build"
@@ -73,11 +113,10 @@ class Dind(StrategyOptions):
     def plan(self, site: Site) -> BuildPlan:
         """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
         rootless, socket = self.variant == "rootless", self.variant == "socket"
-        shared = (
-            EmptyDir(name="docker-socket", path=_SOCKET_FOLDER)
-            if socket
-            else EmptyDir(name="docker-certificates", path=f"{_TLS}/client", medium="Memory")
-        )
+        client = {"DOCKER_HOST": _SOCKET} if socket else _CLIENT_TLS
+        engine = f"The Docker engine of this runner, {client['DOCKER_HOST']},"
+        wait = wait_for(engine, "docker version")
+        shared = (EmptyDir(name="docker-socket", path=_SOCKET_FOLDER),) if socket else ()
         return BuildPlan(
             strategy=self.kind,
             image=self.image,
@@ -89,19 +128,33 @@ class Dind(StrategyOptions):
             files=files(site.registries, site.mirrors),
             # The engine beside the job does the work.
             resources={**CLIENT, **{f"service_{key}": value for key, value in BUILDS.items()}},
-            environment={"DOCKER_HOST": _SOCKET} if socket else _CLIENT_TLS,
-            prepare=wait_for("The Docker engine", "docker version"),
+            # A service has these too: an engine of the job's own would listen on that socket.
+            environment={} if socket else _CLIENT_TLS,
+            prepare=choose_engine(
+                self.kind,
+                client,
+                seconds=_PATIENCE,
+                # With TLS, the socket is the runner's own engine.
+                starting=_STARTING if socket else "false",
+                begin=(_ASK if socket else "") + wait,
+            ),
             services=(
                 Service(
                     image=self.daemon_image,
-                    other_names=_other_names(self.daemon_image),
                     alias="docker",
+                    entrypoint=("sh", "-c", _BEGIN, "engine") if socket else (),
                     command=self._arguments(site),
-                    environment={} if socket else {"DOCKER_TLS_CERTDIR": _TLS},
+                    environment={**_OF_ENGINE, "DOCKER_TLS_CERTDIR": "" if socket else _TLS},
                 ),
             ),
+            job_services=(
+                *(_ENGINES if socket else _other_names(self.daemon_image)),
+                *self.service_images,
+            ),
             empty_dirs=(
-                shared,
+                *shared,
+                # With a socket, it is for engines that jobs bring.
+                EmptyDir(name="docker-certificates", path=f"{_TLS}/client", medium="Memory"),
                 # Overlay on the container's own overlay root fails (containerd#3144).
                 EmptyDir(name="docker-storage", path=_STORAGE),
             ),
@@ -110,9 +163,11 @@ class Dind(StrategyOptions):
             # A privileged container has no cgroup namespace (containerd/cri#1415), so its builds
             # get cgroups outside the pod's, whatever the limits of the service (moby/moby#45378).
             warnings=(
-                "anyone who can run a job can leave its privileged Docker engine for the node; "
-                "jobs may use no other services, and limits of a job's pod, those of "
-                "resources.service included, do not hold for its builds where nodes have cgroup v2",
+                "anyone who can run a job can leave its privileged Docker engine for the node, and "
+                "limits of a job's pod, those of resources.service included, do not hold for its "
+                "builds where nodes have cgroup v2",
+                "services of jobs are privileged too, so only Docker engines are allowed; each "
+                "asks for resources.service once more, and the runner starts an engine anyway",
             ),
             in_sandbox="in Kata the engine's overlay is slow (kata-containers#7805)",
         )
@@ -137,11 +192,19 @@ class Dind(StrategyOptions):
             *(f"--registry-mirror=https://{mirror}" for mirror in site.mirrors),
         )
         if self.variant == "socket":
-            # With flags alone, the entrypoint would open 2375 to the network, without TLS.
-            return ("dockerd", f"--host={_SOCKET}", *flags)
+            # Containers of the job get the second one by "docker run --volume".
+            return (f"--host={_SOCKET}", f"--host={SOCKET}", *flags)
         return flags
 
 
+# A service has the job's variables, and dockerd reads these: the job means its client or its own
+# engine. An old client speaks an API that is refused otherwise (moby: daemon/command/daemon.go).
+_OF_ENGINE = {
+    "DOCKER_CERT_PATH": "",
+    "DOCKER_DRIVER": "",
+    "DOCKER_MIN_API_VERSION": "1.24",
+    "DOCKER_TLS_VERIFY": "",
+}
 _CLIENT_TLS = {
     "DOCKER_CERT_PATH": f"{_TLS}/client",
     "DOCKER_HOST": "tcp://docker:2376",

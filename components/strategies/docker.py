@@ -1,4 +1,4 @@
-"""The images of Docker, and what an engine has in ``certs.d``, a job's own or the node's.
+"""The images of Docker, which engine a job gets, and what an engine has in ``certs.d``.
 
 The engine trusts the CA of a mirror in the mirror's folder only where it has its old image store.
 With containerd's, the default since 29, it looks for the CA of every mirror in the folder of Docker
@@ -6,10 +6,13 @@ Hub itself (moby: daemon/hosts.go, ``mergeLegacyConfig``), unless that has a ``h
 counts in place of ``--registry-mirror`` then.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from textwrap import indent
+from typing import Annotated, Any
 
 import tomlkit
+from pydantic import AfterValidator
 
 from components.site import Registry
 from components.strategies.shared import certificate_files
@@ -20,6 +23,80 @@ DOCKER_ENGINES = {False: "docker:29.10.0-dind", True: "docker:29.10.0-dind-rootl
 
 HOSTS_FILE = "docker.io/hosts.toml"
 """The name of the file in ``certs.d``."""
+
+SOCKET = "unix:///var/run/docker.sock"
+"""Where a client looks for its engine when nothing is said."""
+
+_OF_TLS = ("DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+_PAGE = "docs/how-to/move-a-pipeline.md"
+
+
+def _service_pattern(value: str) -> str:
+    if not re.fullmatch(r"[\w.:@*?-]+(/[\w.:@*?-]+)*", value, re.ASCII):
+        message = (
+            "must be a pattern for names of images, such as **/docker-dind:*, where '*' stands for "
+            "any text without a slash and '**/' for any path"
+        )
+        raise ValueError(message)
+    return value
+
+
+ServicePattern = Annotated[str, AfterValidator(_service_pattern)]
+"""A glob of ``allowed_services`` (gitlab-runner:common/allowed_images.go)."""
+
+
+def choose_engine(
+    kind: str, client: Mapping[str, str], *, seconds: int, starting: str = "false", begin: str = ""
+) -> str:
+    """Write shell that gives a job the engine that it names, or else the one of its runner.
+
+    ``client`` are the variables of the runner's engine, whose strategy is ``kind``. Pipelines that
+    were written for other runners name a service in ``DOCKER_HOST``, whether they have one or not,
+    and any engine will do for them: one within the pod has ``seconds`` to answer, or a minute if
+    the command ``starting`` sees it. What is outside of the pod is never replaced. ``begin`` is
+    shell for jobs that get the runner's engine.
+    """
+    host = client["DOCKER_HOST"]
+    same = " | ".join(dict.fromkeys(('""', SOCKET, host)))
+    exports = "; ".join(f"export {name}={value}" for name, value in client.items())
+    unset = " ".join(name for name in _OF_TLS if name not in client)
+    return f"""\
+if (
+  case "${{DOCKER_HOST:-}}" in
+  {same}) exit 0 ;;
+  unix://* | tcp://docker:* | tcp://127.*) ;;
+  tcp://*)
+    host="${{DOCKER_HOST#tcp://}}"
+    host="${{host%%:*}}"
+    while read -r _ names; do
+      for name in $names; do if [ "$name" = "$host" ]; then host=; fi; done
+    done </etc/hosts
+    if [ -n "$host" ]; then
+      echo "DOCKER_HOST=$DOCKER_HOST is set by the job and names none of its services, so it gets"
+      echo "that engine and not the one of this runner, {host}; see {_PAGE}"
+      exit 1
+    fi
+    ;;
+  *) exit 1 ;;
+  esac
+  # Without a client, only the job itself can ask.
+  command -v docker >/dev/null || exit 1
+  attempts=0
+  until docker version >/dev/null 2>&1; do
+    attempts=$((attempts + 1))
+    if [ "$attempts" -ge 60 ] || {{ [ "$attempts" -ge {seconds} ] && ! {starting}; }}; then
+      echo "DOCKER_HOST=$DOCKER_HOST is set by the job, and no engine answers there. It gets the"
+      echo "engine of this runner (strategy {kind}), {host}; see {_PAGE}"
+      exit 0
+    fi
+    sleep 1
+  done
+  exit 1
+) >&2; then
+  {exports}
+  unset {unset}
+{indent(begin, "  ")}fi
+"""
 
 
 def files(registries: Sequence[Registry], mirrors: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal, final
 from components.image_reference import ImageReference
 from components.plan import BuildPlan, HostPath
 from components.site import CLIENT, Site
-from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, files
+from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, SOCKET, choose_engine, files
 from components.strategies.shared import (
     CREDENTIALS,
     FALLBACK,
@@ -24,7 +24,7 @@ from components.strategies.shared import (
 )
 from components.types import Image
 
-_SOCKET = "/var/run/docker.sock"
+_SOCKET = SOCKET.removeprefix("unix://")
 _OLDEST_SUPPORTED = 29
 
 
@@ -43,13 +43,14 @@ class Dood(StrategyOptions):
     """Must be `true`, to confirm that anyone who can run a job becomes root on the node."""
     image: Image = DOCKER_CLIENT
     """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
-    Daemons of 29.0 to 29.2 refuse clients older than 25."""
+    Daemons of 29 refuse clients older than 19.03, and those of 29.0 to 29.2 older than 25."""
 
     forms: ClassVar[Forms] = {"dood": {"acceptNodeRoot": True}}
     command: ClassVar[str] = "docker build"
 
     def plan(self, site: Site) -> BuildPlan:
         """Return the plan; jobs call ``docker build`` and ``docker push`` as they are."""
+        client = {"DOCKER_HOST": SOCKET}
         return BuildPlan(
             strategy=self.kind,
             image=self.image,
@@ -58,7 +59,9 @@ class Dood(StrategyOptions):
             allow_privilege_escalation=False,
             credentials_folder=CREDENTIALS,
             resources=CLIENT,
-            environment={"DOCKER_HOST": f"unix://{_SOCKET}"},
+            environment=client,
+            # No service is privileged, so only what hands on this socket can answer.
+            prepare=choose_engine(self.kind, client, seconds=1),
             host_paths=(
                 HostPath(name="docker-socket", path=_SOCKET, kind="Socket", read_only=True),
             ),
@@ -116,6 +119,6 @@ def _old_client(image: str) -> list[str]:
     if official and major and int(major[0]) < _OLDEST_SUPPORTED:
         return [
             f"{image} gets no security fixes (docker-library/docker builds 29 only), and engines "
-            "of 29.0 to 29.2 refuse clients older than 25"
+            "of 29 refuse clients older than 19.03, those of 29.0 to 29.2 older than 25"
         ]
     return []

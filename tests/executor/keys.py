@@ -79,6 +79,7 @@ KEYS = {
     "runners.kubernetes.service_memory_request": "1.10.0",
     "runners.kubernetes.services.alias": "12.9.0",
     "runners.kubernetes.services.command": "13.6.0",
+    "runners.kubernetes.services.entrypoint": "13.6.0",
     "runners.kubernetes.services.environment": "15.10.0",
     "runners.kubernetes.services.name": "12.5.0",
     "runners.kubernetes.volumes.config_map.items.*": "9.4.0",

@@ -7,10 +7,12 @@ of 18.9.0 to 19.3.0, for the keys that components/gitlab_runner/ writes.
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, cast
 
 from dev.toolchain.gitlab_runner import pinned
+from tests.executor.globs import matches
 from tests.executor.keys import as_numbers
 
 PROJECT, JOB = 1, 2
@@ -41,18 +43,15 @@ def job_pod(
     ``version`` is the runner's, by default the pinned one.
 
     Raises:
-        ValueError: ``allowed_services`` forbids a configured service.
+        ValueError: ``allowed_services`` forbids a service, in the runner's words.
     """
     kubernetes = runner["kubernetes"]
     services = _named(kubernetes.get("services", []))
-    foreign = [
-        service["name"]
-        for service in services.values()
-        if service["name"] not in kubernetes.get("allowed_services", [service["name"]])
-    ]
-    if foreign:
-        message = f"invalid service image {foreign}: allowed_services forbids it"
-        raise ValueError(message)
+    allowed = kubernetes.get("allowed_services", ["**/*"])
+    for image in (service["name"] for service in services.values()):
+        if not any(matches(glob, image) for glob in allowed):
+            message = f'The "{image}" image is not present on list of allowed services: {allowed}'
+            raise ValueError(message)
     version = version or pinned()
     helper = f"{_HELPER}{version}"
     whole = as_numbers(version) >= as_numbers(_RESOURCES_OF_THE_POD)
@@ -97,7 +96,7 @@ def job_pod(
                 {
                     **_container(runner, "service", service["name"]),
                     "name": name,
-                    "command": [],
+                    "command": service.get("entrypoint", []),
                     "args": service.get("command", []),
                     "env": _variables(runner, service, request),
                     "resources": _resources(kubernetes, "service_"),
@@ -193,9 +192,16 @@ def _resources(kubernetes: dict[str, Any], prefix: str) -> dict[str, dict[str, s
 
 
 def _named(services: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return services by container: its alias, or a number (getServiceDefinition)."""
+    """Return services by container: an alias that no other has, or a number.
+
+    The runner's come before the job's, which may have the same alias (getServiceDefinition).
+    """
     numbers = (f"svc-{number}" for number in itertools.count())
-    return {service.get("alias") or next(numbers): service for service in services}
+    found: dict[str, dict[str, Any]] = {}
+    for service in services:
+        alias = service.get("alias", "")
+        found[alias if alias and alias not in found else next(numbers)] = service
+    return found
 
 
 def _host_aliases(services: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -203,12 +209,14 @@ def _host_aliases(services: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     names = [
         name
         for service in services
-        for name in (
-            service["name"].partition(":")[0].replace("/", "-"),
-            *([service["alias"]] if "alias" in service else []),
-        )
+        for name in (_host(service["name"]), *([service["alias"]] if "alias" in service else []))
     ]
     return [{"ip": "127.0.0.1", "hostnames": names}] if names else []
+
+
+def _host(image: str) -> str:
+    """Return an image's host name: its path without port, tag and digest (SplitNameAndVersion)."""
+    return re.sub(r":\d+(?=/)|[:@][^/]*$", "", image).replace("/", "-")
 
 
 def _variables(
@@ -222,6 +230,8 @@ def _variables(
         dict(pair.partition("=")[::2] for pair in table.get("environment", []))
         for table in (runner, service)
     )
+    # As GitLab sends them, where it is a service of the job.
+    services |= {item["key"]: item["value"] for item in service.get("variables", [])}
     if any("$" in value for value in (*runners.values(), *services.values())):
         message = "the runner expands variables in values, and the test executor does not"
         raise ValueError(message)

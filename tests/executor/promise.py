@@ -55,13 +55,14 @@ def promised(plan: BuildPlan, runner: str, daemon_address: str) -> dict[str, Any
             "build": plan.image,
             **{alias: service.image for alias, service in services.items()},
         },
+        "commands": {alias: list(service.entrypoint) for alias, service in services.items()},
         "args": {alias: list(service.command) for alias, service in services.items()},
         "env": {
             "build": _given(environment),
             "helper": {},
             "init-permissions": {},
             **{
-                alias: _given({**environment, **service.environment})
+                alias: {**_given(environment), **service.environment}
                 for alias, service in services.items()
             },
         },
@@ -98,10 +99,11 @@ def seen(pod: dict[str, Any]) -> dict[str, Any]:
             if volume["name"] not in tokens
         },
         "images": {name: containers[name]["image"] for name in own},
+        "commands": {name: containers[name].get("command", []) for name in own - {"build"}},
         "args": {name: containers[name].get("args", []) for name in own - {"build"}},
         "env": {
             name: {
-                entry["name"]: entry["value"]
+                entry["name"]: entry.get("value", "")
                 for entry in container.get("env", [])
                 if not entry["name"].startswith(_OF_EVERY_JOB)
             }

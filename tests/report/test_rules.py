@@ -441,7 +441,7 @@ def test_an_acceptance_covers_one_exact_risk() -> None:
 NODE_ROOT = {
     "dood": {"no-dood-in-prod"},
     "dind": {"no-dind-in-prod"},
-    "dind-socket": {"no-dind-in-prod"},
+    "dind-tls": {"no-dind-in-prod"},
     "dind-rootless": {"no-dind-in-prod"},
     "buildx": {"no-buildx-in-prod"},
 }

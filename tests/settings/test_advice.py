@@ -75,7 +75,7 @@ def test_the_chart_of_a_mirror_should_have_a_digest() -> None:
     assert _advice(replace_values(SETTINGS, {**TLS, "chart": held})) == []
 
 
-ROOT = {"dood", "dind", "dind-socket", "dind-rootless", "buildx"} | {
+ROOT = {"dood", "dind", "dind-tls", "dind-rootless", "buildx"} | {
     "buildkit-privileged",
     "buildah-privileged",
 }

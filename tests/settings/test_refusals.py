@@ -69,6 +69,17 @@ def test_options_that_contradict_each_other_are_rejected(strategy: str, advice: 
     assert_rejected(change(f"{STRATEGY}: {strategy}"), STRATEGY, advice)
 
 
+@pytest.mark.parametrize(
+    "pattern", ["", "/docker:*", "docker/", "a b", "https://r.example.com/*", "$PREFIX/docker:*"]
+)
+def test_a_service_that_no_job_can_name_is_rejected(pattern: str) -> None:
+    """GitLab Runner compares the pattern as it is with the name that the job uses."""
+    strategy = f"{DIND[:-1]}, serviceImages: ['{pattern}']}}"
+
+    key = f"{STRATEGY}.serviceImages[0]"
+    assert_rejected(change(f"{STRATEGY}: {strategy}"), key, "must be a pattern")
+
+
 def test_a_daemon_is_shared_only_with_an_acceptance() -> None:
     """The message says what that means, and both ways out."""
     shared = "{kind: buildkit-service, daemonOf: other}"

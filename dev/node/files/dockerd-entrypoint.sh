@@ -1,7 +1,8 @@
 #!/bin/sh
 # Does what docker-library/docker documents of its entrypoint, as far as plans rely on it: flags
 # alone start the engine, on 2376 with certificates made in DOCKER_TLS_CERTDIR, or on 2375 without
-# where that is empty; as another user than root the engine runs rootless.
+# where that is empty, and at the socket that DOCKER_HOST names; as another user than root the engine
+# runs rootless.
 set -eu
 
 certificates() {
@@ -31,6 +32,7 @@ if [ $# -eq 0 ] || [ "${1#-}" != "$1" ]; then
   else
     socket=unix:///var/run/docker.sock
   fi
+  case "${DOCKER_HOST:-}" in unix://*) socket="$DOCKER_HOST" ;; esac
   if [ -n "${DOCKER_TLS_CERTDIR:-}" ]; then
     certificates "$DOCKER_TLS_CERTDIR" >/dev/null 2>&1
     server="$DOCKER_TLS_CERTDIR/server"
@@ -39,7 +41,7 @@ if [ $# -eq 0 ] || [ "${1#-}" != "$1" ]; then
       "--tlscacert=$server/ca.pem" "--tlscert=$server/cert.pem" "--tlskey=$server/key.pem" "$@"
   else
     shift
-    set -- dockerd "--host=$socket" --host=tcp://0.0.0.0:2375 --tls=false "$@"
+    set -- dockerd "--host=$socket" --host=tcp://0.0.0.0:2375 "$@"
   fi
 fi
 if [ "$1" = dockerd ]; then

@@ -90,6 +90,7 @@ def config_of(image: Image, digests: list[str]) -> dict[str, Any]:
             "Cmd": None if image.entrypoint else ["/bin/sh"],
             "User": image.user,
             "WorkingDir": image.folder,
+            **({"Volumes": {path: {} for path in image.volumes}} if image.volumes else {}),
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
         "history": [{"created": _CREATED, "created_by": "image-builds"} for _ in digests],

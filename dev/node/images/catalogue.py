@@ -21,6 +21,18 @@ from dev.toolchain.modules import source_folder
 
 BASE = "base:1"
 """A Dockerfile's FROM: a shell and its tools, which the registry gets."""
+BUILDX_DEFAULT = "moby/buildkit:buildx-stable-1"
+"""What ``docker buildx create`` runs, which the mirror of Docker Hub gets."""
+CLIENT = "docker:28.5.1"
+ENGINES = (
+    "docker:dind",
+    "docker:28.5.1-dind",
+    f"docker:27-dind@sha256:{'0' * 64}",
+    "docker.io/library/docker:26-dind",
+    "registry.example.com:5000/mirror/docker:29-dind",
+    "gitlab.example.com/group/dependency_proxy/containers/docker:28-dind",
+)
+"""What pipelines that were written elsewhere name; here all are of the default's version."""
 
 
 def images() -> list[Image]:
@@ -38,7 +50,9 @@ def images() -> list[Image]:
         buildkit_rootless=Buildkit().image,
         buildkit_privileged=Buildkit(variant="privileged").image,
         buildah=Buildah().image,
-        clients=sorted({dood.image, dind.image, BuildkitService(client="buildx").image}),
+        buildx_default=BUILDX_DEFAULT,
+        engines=ENGINES,
+        clients=sorted({dood.image, dind.image, BuildkitService(client="buildx").image, CLIENT}),
         engine=dind.daemon_image,
         rootless_engine=Dind(variant="rootless", accept_privileged=True).daemon_image,
         limits=_limits(),

@@ -33,6 +33,9 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     user: str = ""
     folder: str = "/"
+    # In the config alone, so that an image without any is the one that is in the cache.
+    volumes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    """Folders that are not of the container's own file system."""
 
 
 def without_digest(name: str) -> str:

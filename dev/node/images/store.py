@@ -12,7 +12,7 @@ import filelock
 
 from components.image_reference import ImageReference
 from dev.node.images import archive as archives
-from dev.node.images.catalogue import BASE, images
+from dev.node.images.catalogue import BASE, BUILDX_DEFAULT, images
 from dev.node.images.image import Image, without_digest
 from dev.node.machine import Machine, NodeError
 from dev.node.registry import KINDS, MIRROR, Kind, Registries
@@ -51,12 +51,9 @@ class Store:
         for image in images():
             archive = self.archive(image)
             self._once(" ".join(image.names), archive, functools.partial(self._import, image))
-            if image.names == (BASE,):
-                for kind in KINDS:
-                    # Docker Hub has images without an owner there, and so have its mirrors.
-                    target = f"library/{BASE}" if kind is MIRROR else BASE
-                    copy = functools.partial(_copy, registries, target, kind)
-                    self._once(f"{kind.address}/{target}", archive, copy)
+            for target, kind in _copies(image):
+                copy = functools.partial(_copy, registries, target, kind)
+                self._once(f"{kind.address}/{target}", archive, copy)
 
     def _once(self, name: str, archive: Path, bring: Callable[[Path], None]) -> None:
         """Bring an archive to where ``name`` is, unless the one there is of the same."""
@@ -124,6 +121,14 @@ class Store:
                 raise NodeError(message)
             part.replace(file)
         return file
+
+
+def _copies(image: Image) -> list[tuple[str, Kind]]:
+    """Return what registries have of an image, each with its name there."""
+    if image.names == (BASE,):
+        # Docker Hub has images without an owner there, and so have its mirrors.
+        return [(f"library/{BASE}" if kind is MIRROR else BASE, kind) for kind in KINDS]
+    return [(BUILDX_DEFAULT, MIRROR)] if BUILDX_DEFAULT in image.names else []
 
 
 def _copy(registries: Registries, target: str, kind: Kind, archive: Path) -> None:

@@ -44,7 +44,10 @@ class Result:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """What a project brings: the job's script, image, services and variables, and its files."""
+    """What a project brings: the job's script, image, services and variables, and its files.
+
+    Services are as GitLab sends them: their variables are a list.
+    """
 
     script: Sequence[str]
     files: Mapping[str, str | bytes]
@@ -154,7 +157,10 @@ class Runner:
             },
         }
         secret = f"{pod}-credentials"
-        manifest = job_pod(table, Request(variables=self._variables(pipeline)), secret)
+        try:
+            manifest = job_pod(table, Request(variables=self._variables(pipeline)), secret)
+        except ValueError as refused:
+            raise PreparationError(str(refused)) from refused
         manifest["metadata"]["name"] = pod
         made = self._core.create_namespaced_pod(self.namespace, manifest)
         owner = {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": made.metadata.uid}
