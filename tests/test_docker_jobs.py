@@ -58,6 +58,8 @@ def _begin(
         env={
             **{key: _moved(value, folder) for key, value in runners.items()},
             "PATH": f"{programs}:/bin:/usr/bin",
+            "CI_JOB_ID": "1",
+            "BUILDKIT_HOST": "tcp://daemon:1234",
             **{key: _moved(value, folder) for key, value in variables.items()},
         },
         check=False,
@@ -144,6 +146,32 @@ def test_a_job_fails_where_its_runners_engine_never_answers(name: str, tmp_path:
 
     assert status == 1
     assert f"The Docker engine of this runner, {OURS[name]}, did not answer within 60 s" in said
+
+
+WITHOUT_ENGINE = "(strategy {}) has no Docker engine, which docker build and docker run need"
+OTHERS = ["kaniko", "buildkit", "buildkit-service", "buildah", "buildx", "buildkit-service-buildx"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_job_for_docker_is_informed_where_there_is_none(name: str, tmp_path: Path) -> None:
+    host = {"DOCKER_HOST": "tcp://docker:2375"} if name.endswith("buildx") else {}
+
+    status, _, said = _begin(tmp_path, name, client="exit 0", **host)
+
+    assert status == 0
+    assert WITHOUT_ENGINE.format(FORMS[name].kind) in said
+    assert "see docs/how-to/move-a-pipeline.md" in said
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_job_that_does_not_need_docker_reads_nothing_of_it(name: str, tmp_path: Path) -> None:
+    """With Buildx, all jobs have Docker's client."""
+    client = "exit 0" if name.endswith("buildx") else NONE
+
+    status, _, said = _begin(tmp_path, name, client=client)
+
+    assert status == 0
+    assert "no Docker engine" not in said
 
 
 def test_a_job_asks_for_the_engine_that_it_gets(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from components.strategies.shared import (
     Forms,
     StrategyOptions,
     certificate_files,
+    no_engine,
     no_room_for_uids,
     privilege_blockers,
     setup_to_unshare,
@@ -81,6 +82,7 @@ class Buildah(StrategyOptions):
             # Read before /etc/containers, by root too (containers/image: sysregistriesv2, docker).
             files_folder=f"{home}/.config/containers",
             files=_files(site),
+            prepare=no_engine(self.kind),
             environment={
                 "BUILDAH_FORMAT": "docker",
                 "BUILDAH_ISOLATION": "chroot",

@@ -23,6 +23,7 @@ from components.strategies.shared import (
     certificate_file,
     certificate_files,
     is_rootless,
+    no_engine,
     no_room_for_uids,
     privilege_blockers,
     setup_to_unshare,
@@ -98,6 +99,7 @@ class Buildkit(StrategyOptions):
             credentials_folder=CREDENTIALS,
             files_folder=FILES,
             files=files,
+            prepare=no_engine(self.kind),
             environment={
                 # 41 s in all, as the daemon of a slow node needs more than the script's 2 s
                 # (moby/buildkit:examples/buildctl-daemonless).

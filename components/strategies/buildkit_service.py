@@ -34,6 +34,7 @@ from components.strategies.shared import (
     Forms,
     StrategyOptions,
     certificate_files,
+    no_engine,
     setup_to_unshare,
     unconfined,
     wait_for,
@@ -126,7 +127,7 @@ class BuildkitService(StrategyOptions):
                     "and set registries[].insecure or caCertificates, which reach the daemon"
                 )
             },
-            prepare=prepare,
+            prepare=no_engine(self.kind, has_client=self.client == "buildx") + prepare,
             node_setup=(
                 () if self.daemon_of else setup_to_unshare(site.cluster, self.node_profiles)
             ),

@@ -18,6 +18,7 @@ from components.strategies.shared import (
     CREDENTIALS,
     Forms,
     StrategyOptions,
+    no_engine,
     setup_to_unshare,
     untrusted,
     wait_for,
@@ -73,7 +74,8 @@ class Buildx(StrategyOptions):
             files=files,
             resources=CLIENT,
             environment=buildx_environment(site),
-            prepare=self._create(with_files=CONFIG in files)
+            prepare=no_engine(self.kind, has_client=True)
+            + self._create(with_files=CONFIG in files)
             + wait_for("The BuildKit pod", "docker buildx inspect --bootstrap"),
             node_setup=setup_to_unshare(site.cluster, None),
             warnings=(

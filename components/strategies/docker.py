@@ -15,7 +15,7 @@ import tomlkit
 from pydantic import AfterValidator
 
 from components.site import Registry
-from components.strategies.shared import certificate_files
+from components.strategies.shared import PIPELINES, certificate_files
 
 DOCKER_CLIENT = "docker:29.10.0-cli"
 DOCKER_ENGINES = {False: "docker:29.10.0-dind", True: "docker:29.10.0-dind-rootless"}
@@ -28,7 +28,6 @@ SOCKET = "unix:///var/run/docker.sock"
 """Where a client looks for its engine when nothing is said."""
 
 _OF_TLS = ("DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
-_PAGE = "docs/how-to/move-a-pipeline.md"
 
 
 def _service_pattern(value: str) -> str:
@@ -73,7 +72,7 @@ if (
     done </etc/hosts
     if [ -n "$host" ]; then
       echo "DOCKER_HOST=$DOCKER_HOST is set by the job and names none of its services, so it gets"
-      echo "that engine and not the one of this runner, {host}; see {_PAGE}"
+      echo "that engine and not the one of this runner, {host}; see {PIPELINES}"
       exit 1
     fi
     ;;
@@ -86,7 +85,7 @@ if (
     attempts=$((attempts + 1))
     if [ "$attempts" -ge 60 ] || {{ [ "$attempts" -ge {seconds} ] && ! {starting}; }}; then
       echo "DOCKER_HOST=$DOCKER_HOST is set by the job, and no engine answers there. It gets the"
-      echo "engine of this runner (strategy {kind}), {host}; see {_PAGE}"
+      echo "engine of this runner (strategy {kind}), {host}; see {PIPELINES}"
       exit 0
     fi
     sleep 1

@@ -16,6 +16,7 @@ from components.strategies.shared import (
     StrategyOptions,
     certificate_file,
     certificate_files,
+    no_engine,
     user_namespace_blockers,
 )
 from components.types import Image, Repository
@@ -62,6 +63,7 @@ class Kaniko(StrategyOptions):
             credentials_folder="/kaniko/.docker",
             files_folder=_CERTIFICATES,
             files=certificate_files(site.registries),
+            prepare=no_engine(self.kind),
             environment={"KANIKO_FLAGS": " ".join(self._flags(site))},
             warnings=tuple(self._warnings()),
             # osscontainertools/kaniko:cmd/executor/cmd/root.go

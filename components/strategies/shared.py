@@ -24,6 +24,9 @@ CREDENTIALS = "/tmp/.docker"  # noqa: S108 - a path in the job's own container
 PRIVILEGED_JOB = "anyone who can run a job is root on the node, since its container is privileged"
 """The warning of every variant whose job container is privileged on the node."""
 
+PIPELINES = "docs/how-to/move-a-pipeline.md"
+"""The page that messages in the logs of jobs name."""
+
 NO_KATA = "Kata does not support hostUsers: false"
 """What a sandbox refuses of a pod with its own user namespace
 (gitlab-runner:executors/kubernetes/util_test.go)."""
@@ -170,6 +173,20 @@ if command -v {command.split(maxsplit=1)[0]} >/dev/null; then
     sleep 1
   done
 fi
+"""
+
+
+def no_engine(kind: str, *, has_client: bool = False) -> str:
+    """Write shell that says in the log of a job for Docker that its runner has no engine.
+
+    ``has_client`` says that all jobs have Docker's client, so that only a variable gives one away.
+    """
+    client = "" if has_client else " || command -v docker >/dev/null"
+    return f"""\
+if [ -n "${{DOCKER_HOST:-}}" ]{client}; then
+  echo "This runner (strategy {kind}) has no Docker engine, which docker build and docker run need;"
+  echo "see {PIPELINES}"
+fi >&2
 """
 
 
