@@ -17,7 +17,8 @@ from tests.support.runners import rendered
 
 SOCKET = "unix:///var/run/image-builds/docker.sock"
 OURS = {"dind": SOCKET, "dind-tls": "tcp://docker:2376", "dood": "unix:///var/run/docker.sock"}
-HOSTS = "127.0.0.1\tlocalhost\n10.1.2.3\tpod\n127.0.0.1\tdocker\tdaemon\n"
+HOSTS = "127.0.0.1\tlocalhost\n10.1.2.3\tpod\n127.0.0.1\tdocker\tdocker"
+"""What a job finds in /etc/hosts where it has no service; names follow of what it has."""
 NONE = "no client"
 OF_TLS = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs/client"}
 
@@ -33,21 +34,27 @@ def _program(file: Path, line: str) -> None:
 
 
 def _begin(
-    folder: Path, name: str, answers: str = "", *, client: str = "", **variables: str
+    folder: Path,
+    name: str,
+    answers: str = "",
+    *,
+    client: str = "",
+    service: str = "",
+    **variables: str,
 ) -> tuple[int, dict[str, str], str]:
     """Run what comes before a job's script, where the engine ``answers`` is up, if any.
 
-    ``client`` is a line of shell in place of a client that asks it, or NONE. Return how it ended,
+    ``client`` is a line of shell in place of a client that asks it, or NONE, and ``service`` the
+    name of a service that the job has. Return how it ended,
     the script's variables of Docker, and what was printed.
     """
     runner = _runner(FORMS[name])
     (folder / "run" / "image-builds").mkdir(parents=True)
-    (folder / "hosts").write_text(HOSTS, encoding="utf-8")
+    (folder / "hosts").write_text(f"{HOSTS}\t{service}\n", encoding="utf-8")
     programs = folder / "bin"
     programs.mkdir()
     _program(programs / "sleep", "exit 0")
     _program(programs / "cp", "exit 0")
-    _program(programs / "grep", f"test -e {folder}/starting")
     if client != NONE:
         asks = f'[ "${{DOCKER_HOST:-}}" = "{_moved(answers, folder)}" ]'
         _program(programs / "docker", client or asks)
@@ -74,7 +81,7 @@ def _begin(
 
 
 def _answers_at(folder: Path, attempt: int) -> str:
-    return f'echo >>{folder}/asked; [ "$(wc -l <{folder}/asked)" -ge {attempt} ]'
+    return f'{{ echo >>{folder}/asked; [ "$(wc -l <{folder}/asked)" -ge {attempt} ]; }}'
 
 
 def _moved(text: str, folder: Path) -> str:
@@ -101,21 +108,30 @@ def test_a_job_that_names_no_engine_gets_its_runners(
 def test_a_job_keeps_its_own_engine_that_answers(host: str, client: str, tmp_path: Path) -> None:
     """Without a client in its image, only the job itself can ask."""
     status, found, said = _begin(
-        tmp_path, "dind", host, client=client, DOCKER_HOST=host, DOCKER_TLS_VERIFY="1"
+        tmp_path,
+        "dind",
+        host,
+        client=client,
+        service="daemon",
+        DOCKER_HOST=host,
+        DOCKER_TLS_VERIFY="1",
     )
 
     assert (status, said) == (0, "")
     assert (found["DOCKER_HOST"], found["DOCKER_TLS_VERIFY"]) == (host, "1")
 
 
-def test_a_job_waits_for_its_own_engine_that_starts(tmp_path: Path) -> None:
-    """Docker's image waits 16 s without TLS, which is more than a job waits for nothing."""
-    (tmp_path / "starting").touch()
-    answers = _answers_at(tmp_path, 30)
+@pytest.mark.parametrize("service", ["", "docker"])
+def test_a_job_waits_only_for_an_engine_that_it_has(service: str, tmp_path: Path) -> None:
+    """Docker's image waits 16 s without TLS, and jobs without a service need not."""
+    host = "tcp://docker:2375"
+    client = f'[ "$DOCKER_HOST" != {host} ] || {_answers_at(tmp_path, 25)}'
 
-    status, found, said = _begin(tmp_path, "dind", client=answers, DOCKER_HOST="tcp://docker:2375")
+    status, found, said = _begin(tmp_path, "dind", client=client, service=service, DOCKER_HOST=host)
 
-    assert (status, said, found["DOCKER_HOST"]) == (0, "", "tcp://docker:2375")
+    assert status == 0
+    assert found["DOCKER_HOST"] == (host if service else SOCKET)
+    assert ("no engine answers there" in said) is (not service)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -189,13 +205,18 @@ def test_a_job_with_its_own_engine_asks_for_no_other(tmp_path: Path) -> None:
     assert list((tmp_path / "run").rglob("*")) == [tmp_path / "run" / "image-builds"]
 
 
-def _start(folder: Path, **variables: str) -> subprocess.Popen[bytes]:
+_SLEEP = "echo up >>{}/started; while :; do sleep 0.1; done"
+
+
+def _start(folder: Path, *, line: str = "", **variables: str) -> subprocess.Popen[bytes]:
     """Start the service of the runner's engine, with an engine that notes its arguments."""
     (folder / "run" / "image-builds").mkdir(parents=True)
     (service,) = _runner(FORMS["dind"])["kubernetes"]["services"]
     programs = folder / "bin"
     programs.mkdir()
-    _program(programs / "dockerd-entrypoint.sh", f'echo "$@" >{folder}/started; exec sleep 600')
+    _program(
+        programs / "dockerd-entrypoint.sh", line or f'echo "$@" >{folder}/started; exec sleep 600'
+    )
     command = [_moved(word, folder) for word in (*service["entrypoint"], *service["command"])]
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", **variables}
     return subprocess.Popen(command, env=environment, start_new_session=True)
@@ -237,6 +258,30 @@ def test_the_engine_of_a_job_with_its_own_waits_to_be_asked(tmp_path: Path) -> N
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def test_an_engine_that_fails_is_started_again(tmp_path: Path) -> None:
+    """So it does where another one of the pod was in its way."""
+    process = _start(tmp_path, line=f"echo x >>{tmp_path}/started; exit 1")
+    try:
+        deadline = time.monotonic() + 20
+        while _started(tmp_path, 20).count("x") < 2:
+            assert time.monotonic() < deadline
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_an_engine_ends_with_its_pod(tmp_path: Path) -> None:
+    process = _start(
+        tmp_path, line=f"trap 'echo bye >>{tmp_path}/started; exit' TERM; {_SLEEP.format(tmp_path)}"
+    )
+    assert _started(tmp_path, 20)
+
+    process.terminate()
+
+    process.wait(10)
+    assert "bye" in _started(tmp_path, 0)
 
 
 def test_an_engine_that_nobody_asked_ends_with_its_pod(tmp_path: Path) -> None:

@@ -50,22 +50,20 @@ _SOCKET = f"unix://{_SOCKET_FILE}"
 _ASKED = f"{_SOCKET_FOLDER}/asked"
 # Not the default, which a job's own engine would use too: all volumes are mounted everywhere.
 _STORAGE = "/var/lib/image-builds"
-_PATIENCE = 10
-"""How many seconds a job's own engine may take to make its certificates."""
-# Without TLS an engine says for 16 s what that means, with its socket open by then (moby:
-# daemon/command/daemon.go, loadListeners). All containers see it, since they share a network.
-_STARTING = "grep -q docker.sock /proc/net/unix"
+_PATIENCE = 30
+"""How many seconds an engine of a job may take: without TLS it waits for 16 s, to say what that
+means (moby: daemon/command/daemon.go, loadListeners)."""
 _ENGINES = ("**/docker", "**/docker:*", "**/docker@*")
 """Docker's image from any registry, in any version (gitlab-runner:common/allowed_images.go)."""
 
-# Two engines that start at once may both fail, since each removes and makes the same chains of
-# iptables. So one that the job leaves for its own waits until it is asked. Jobs of any user may
-# command it, as with TLS; dockerd lets only root and one group in, as soon as it listens.
+# Two engines that start at the same moment may both fail, since each removes and makes the same
+# chains of iptables. So this one waits to be asked where the job names another, and tries again.
+# Jobs of any user may command it, as with TLS; dockerd lets root in only, as soon as it listens.
 _BEGIN = f"""\
-trap exit TERM
+trap 'kill $! 2>/dev/null; wait $!; exit' TERM
 while [ -n "${{DOCKER_HOST:-}}" ] && [ ! -e {_ASKED} ]; do sleep 1; done
-until [ -S {_SOCKET_FILE} ]; do sleep 1; done && sleep 1 && chmod a+rw {_SOCKET_FILE} &
-exec dockerd-entrypoint.sh dockerd "$@"
+(until [ -S {_SOCKET_FILE} ]; do sleep 1; done; sleep 1; chmod a+rw {_SOCKET_FILE}) &
+while :; do dockerd-entrypoint.sh dockerd "$@" & wait $!; sleep 1; done
 """
 # Where the job may, it also finds the engine without a variable, as in its after_script.
 _ASK = f"""\
@@ -134,8 +132,8 @@ class Dind(StrategyOptions):
                 self.kind,
                 client,
                 seconds=_PATIENCE,
-                # With TLS, the socket is the runner's own engine.
-                starting=_STARTING if socket else "false",
+                # Of localhost, of the alias, and of the image if that makes a valid name.
+                names=2 + ("_" not in self.daemon_image),
                 begin=(_ASK if socket else "") + wait,
             ),
             services=(

@@ -45,47 +45,52 @@ ServicePattern = Annotated[str, AfterValidator(_service_pattern)]
 
 
 def choose_engine(
-    kind: str, client: Mapping[str, str], *, seconds: int, starting: str = "false", begin: str = ""
+    kind: str, client: Mapping[str, str], *, seconds: int, names: int = 0, begin: str = ""
 ) -> str:
     """Write shell that gives a job the engine that it names, or else the one of its runner.
 
     ``client`` are the variables of the runner's engine, whose strategy is ``kind``. Pipelines that
     were written for other runners name a service in ``DOCKER_HOST``, whether they have one or not,
-    and any engine will do for them: one within the pod has ``seconds`` to answer, or a minute if
-    the command ``starting`` sees it. What is outside of the pod is never replaced. ``begin`` is
-    shell for jobs that get the runner's engine.
+    and any engine will do for them: one within the pod has ``seconds`` to answer, if there are more
+    services than those of the runner, which have ``names`` in /etc/hosts. What is outside of the
+    pod is never replaced. ``begin`` is shell for jobs that get the runner's engine.
     """
-    host = client["DOCKER_HOST"]
-    same = " | ".join(dict.fromkeys(('""', SOCKET, host)))
+    ours = client["DOCKER_HOST"]
+    same = " | ".join(dict.fromkeys(('""', SOCKET, ours)))
     exports = "; ".join(f"export {name}={value}" for name, value in client.items())
     unset = " ".join(name for name in _OF_TLS if name not in client)
     return f"""\
 if (
   case "${{DOCKER_HOST:-}}" in
   {same}) exit 0 ;;
-  unix://* | tcp://docker:* | tcp://127.*) ;;
-  tcp://*)
-    host="${{DOCKER_HOST#tcp://}}"
-    host="${{host%%:*}}"
-    while read -r _ names; do
-      for name in $names; do if [ "$name" = "$host" ]; then host=; fi; done
-    done </etc/hosts
-    if [ -n "$host" ]; then
-      echo "DOCKER_HOST=$DOCKER_HOST is set by the job and names none of its services, so it gets"
-      echo "that engine and not the one of this runner, {host}; see {PIPELINES}"
-      exit 1
-    fi
-    ;;
+  unix://*) host=localhost ;;
+  tcp://*) host="${{DOCKER_HOST#tcp://}}" ;;
   *) exit 1 ;;
   esac
+  host="${{host%%:*}}"
+  case "$host" in docker | 127.*) host=localhost ;; esac
+  inside=
+  names=0
+  while read -r address found; do
+    case "$address" in 127.*) ;; *) continue ;; esac
+    for name in $found; do
+      names=$((names + 1))
+      if [ "$name" = "$host" ]; then inside=yes; fi
+    done
+  done </etc/hosts
+  if [ -z "$inside" ]; then
+    echo "DOCKER_HOST=$DOCKER_HOST is set by the job and names none of its services, so it gets"
+    echo "that engine and not the one of this runner, {ours}; see {PIPELINES}"
+    exit 1
+  fi
   # Without a client, only the job itself can ask.
   command -v docker >/dev/null || exit 1
   attempts=0
   until docker version >/dev/null 2>&1; do
     attempts=$((attempts + 1))
-    if [ "$attempts" -ge 60 ] || {{ [ "$attempts" -ge {seconds} ] && ! {starting}; }}; then
+    if [ "$attempts" -ge {seconds} ] || [ "$names" -le {names} ]; then
       echo "DOCKER_HOST=$DOCKER_HOST is set by the job, and no engine answers there. It gets the"
-      echo "engine of this runner (strategy {kind}), {host}; see {PIPELINES}"
+      echo "engine of this runner (strategy {kind}), {ours}; see {PIPELINES}"
       exit 0
     fi
     sleep 1

@@ -211,7 +211,9 @@ def _host_aliases(services: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         for service in services
         for name in (_host(service["name"]), *([service["alias"]] if "alias" in service else []))
     ]
-    return [{"ip": "127.0.0.1", "hostnames": names}] if names else []
+    # A name that is not one is left out (dns.ValidateDNS1123Subdomain).
+    valid = [name for name in names if "_" not in name]
+    return [{"ip": "127.0.0.1", "hostnames": valid}] if valid else []
 
 
 def _host(image: str) -> str:
