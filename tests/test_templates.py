@@ -1,13 +1,11 @@
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.plan import BuildPlan
 from components.site import Cluster, Site
 from dev.generate import templates
 from dev.paths import CHECKOUT
@@ -15,8 +13,23 @@ from tests.support.pipelines import against_schema, against_shell, resolved
 
 BUILDERS = templates.builders()
 TEMPLATES = CHECKOUT / "templates"
-SHELL = shutil.which("dash") or "/bin/sh"
-TOOLS = {strategy.command.split()[0].rpartition("/")[2] for strategy in BUILDERS.values()}
+
+
+DEFAULTS = {
+    "BUILD_SECRETS": "",
+    "BUILD_SSH": "",
+    "BUILD_CACHE_MODE": "",
+    "BUILD_PROVENANCE": "false",
+    "BUILD_SBOM": "false",
+    "BUILD_INSECURE": "false",
+}
+"""The variables of the inputs that some tools do not know."""
+UNKNOWN = {
+    "kaniko": {"secrets", "ssh", "provenance", "sbom", "cache_mode"},
+    "buildah": {"provenance", "sbom", "cache_mode"},
+    "dind": {"cache_mode", "insecure_registry"},
+    "dood": {"cache_mode", "insecure_registry"},
+}
 
 
 def _documents(name: str) -> list[Any]:
@@ -27,40 +40,13 @@ def _job(strategy: str) -> dict[str, Any]:
     return _documents(f"{strategy}.yml")[1]["$[[ inputs.job ]]"]
 
 
-def _run(folder: Path, strategy: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a template's script with tools that print what they are called with."""
-    (script,) = _job(strategy)["script"]
-    for tool in TOOLS:
-        file = folder / tool
-        status = variables.get("TOOL_STATUS", "0")
-        lines = ("#!/bin/sh", f'printf "{tool}"', 'printf "|%s" "$@"', "echo", f"exit {status}")
-        file.write_text("\n".join(lines), encoding="utf-8")
-        file.chmod(0o755)
-    environment = {
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "BUILD_IMAGE": "r.example.com/app",
-        "BUILD_TAG": "1",
-        "BUILD_DOCKERFILE": "/src/docker/Dockerfile",
-        "BUILD_CONTEXT": "/src",
-        "BUILD_ARGS": "",
-        "BUILD_PLATFORMS": "",
-        "BUILD_CACHE": "false",
-        "BUILD_INSECURE": "false",
-        **variables,
-    }
-    return subprocess.run(
-        [SHELL, "-c", script.replace("/kaniko/executor", "executor")],
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def _plan(strategy: str) -> BuildPlan:
+    return BUILDERS[strategy].plan(Site(cluster=Cluster(kind="managed")))
 
 
-def _called(folder: Path, strategy: str, **variables: str) -> list[list[str]]:
-    answer = _run(folder, strategy, **variables)
-    assert answer.returncode == 0, answer.stderr
-    return [line.split("|") for line in answer.stdout.splitlines()]
+def _known(strategy: str) -> dict[str, str]:
+    unknown = {templates.OPTIONAL[name] for name in UNKNOWN.get(strategy, ())}
+    return {name: value for name, value in DEFAULTS.items() if name not in unknown}
 
 
 def test_each_committed_template_is_one_of_the_plans() -> None:
@@ -86,22 +72,34 @@ def test_a_template_becomes_a_job_with_the_plans_image(
     pipeline: dict[str, Any], strategy: str
 ) -> None:
     """It has the inputs of the project."""
-    plan = BUILDERS[strategy].plan(Site(cluster=Cluster(kind="managed")))
     job = pipeline[strategy]
 
-    assert job["image"] == {"name": plan.image, "entrypoint": [""]}
+    assert job["image"] == {"name": _plan(strategy).image, "entrypoint": [""]}
     assert job["script"] == _job(strategy)["script"]
     assert (job["stage"], job["tags"]) == ("build", ["one", "two"])
     assert job["retry"] == {"max": 1, "when": ["runner_system_failure", "runner_interrupted"]}
+    assert job["rules"] == [{"if": '$CI_PIPELINE_SOURCE != "merge_request_event"'}]
+    assert job["timeout"] == "1h"
+    assert job["artifacts"] == {"paths": ["image-builds/"], "reports": {"dotenv": "image.env"}}
+    optional = {name: job["variables"].pop(name, None) for name in templates.OPTIONAL.values()}
+    assert {name: optional[name] for name in _known(strategy)} == _known(strategy)
     assert job["variables"] == {
         "BUILD_IMAGE": "r.example.com/app",
         "BUILD_TAG": "$CI_COMMIT_SHORT_SHA",
+        "BUILD_MORE_TAGS": "",
+        "BUILD_DESTINATIONS": "",
         "BUILD_DOCKERFILE": "$CI_PROJECT_DIR/Dockerfile",
         "BUILD_CONTEXT": "$CI_PROJECT_DIR/.",
+        "BUILD_TARGET": "",
         "BUILD_ARGS": "A=1\nB=2",
+        "BUILD_LABELS": "",
+        "BUILD_OCI_LABELS": "true",
         "BUILD_PLATFORMS": "",
         "BUILD_CACHE": "true",
-        "BUILD_INSECURE": "false",
+        "BUILD_CACHE_REFERENCE": "",
+        "BUILD_FLAGS": "",
+        "BUILD_SKIP_EXISTING": "false",
+        "BUILD_OUTPUT": "IMAGE",
     }
 
 
@@ -109,7 +107,13 @@ def test_a_template_becomes_a_job_with_the_plans_image(
 def test_the_switch_becomes_the_job_of_the_strategys_template(
     pipeline: dict[str, Any], strategy: str
 ) -> None:
-    assert pipeline[f"{strategy} by the switch"] == pipeline[strategy]
+    """It has the variables of all inputs, so that the script can refuse what it does not know."""
+    switched, own = pipeline[f"{strategy} by the switch"], pipeline[strategy]
+
+    defaults = {name: switched["variables"].pop(name) for name in templates.OPTIONAL.values()}
+    assert defaults == DEFAULTS
+    assert {**switched["variables"], **_known(strategy)} == own["variables"] | _known(strategy)
+    assert {**switched, "variables": None} == {**own, "variables": None}
 
 
 @pytest.mark.parametrize(
@@ -117,10 +121,9 @@ def test_the_switch_becomes_the_job_of_the_strategys_template(
     [
         ({"image": "r.example.com/app", "strategy": "podman"}, "`strategy` input: `podman` cannot"),
         ({"image": "r.example.com/app", "cache": "yes"}, "`cache` input: `yes` cannot be used"),
-        ({}, "`image` input: required value has not been provided"),
     ],
 )
-def test_an_input_that_is_missing_or_no_option_is_refused(
+def test_an_input_that_is_no_option_is_refused(
     tmp_path: Path, inputs: dict[str, str], message: str
 ) -> None:
     include = {"local": "templates/build-image.yml", "inputs": inputs}
@@ -215,142 +218,25 @@ def test_no_input_is_read_as_shell(strategy: str) -> None:
 def test_the_switch_offers_every_strategy_and_passes_every_input() -> None:
     head, body = _documents("build-image.yml")
     inputs = head["spec"]["inputs"]
-    (include,) = body["include"]
+    default, other = (include["inputs"] for include in body["include"])
+    job = body["$[[ inputs.job ]]"]["variables"]
 
     assert inputs.pop("strategy")["options"] == list(BUILDERS)
-    assert include["inputs"] == {name: f"$[[ inputs.{name} ]]" for name in inputs}
+    passed = {**other, **{name: job[variable] for name, variable in templates.OPTIONAL.items()}}
+    assert passed == {name: f"$[[ inputs.{name} ]]" for name in inputs}
+    assert {**default, "tool_image": other["tool_image"]} == other
     for strategy in BUILDERS:
-        assert _documents(f"{strategy}.yml")[0]["spec"]["inputs"] == inputs
+        own = _documents(f"{strategy}.yml")[0]["spec"]["inputs"]
+        assert own.pop("tool_image")["default"] == _plan(strategy).image
+        unknown = {"tool_image", *UNKNOWN.get(strategy, ())}
+        assert own == {name: value for name, value in inputs.items() if name not in unknown}
 
 
-def test_kaniko_is_called_with_the_runners_flags(tmp_path: Path) -> None:
-    flags = "--insecure-registry=a --registry-mirror=b"
+def test_the_switch_takes_the_projects_copy_of_the_tool(tmp_path: Path) -> None:
+    inputs = {"tool_image": "mirror.example.com/kaniko:1"}
+    include = {"local": "templates/build-image.yml", "inputs": inputs}
 
-    (call,) = _called(tmp_path, "kaniko", KANIKO_FLAGS=flags, BUILD_CACHE="true")
+    job = resolved(tmp_path, {"include": [include]}, TEMPLATES)["build-image"]
 
-    assert call == [
-        "executor",
-        *flags.split(),
-        "--cache=true",
-        "--cache-repo",
-        "r.example.com/app/cache",
-        "--context",
-        "/src",
-        "--dockerfile",
-        "/src/docker/Dockerfile",
-        "--destination",
-        "r.example.com/app:1",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("strategy", "client"),
-    [
-        ("buildkit", ["buildctl-daemonless.sh"]),
-        ("buildkit-service", ["buildctl", "--tlsdir=/etc/image-builds/buildkitd"]),
-    ],
-)
-def test_buildkit_is_called_for_several_platforms_with_its_cache(
-    tmp_path: Path, strategy: str, client: list[str]
-) -> None:
-    (call,) = _called(
-        tmp_path,
-        strategy,
-        BUILDKIT_FLAGS="--tlsdir=/etc/image-builds/buildkitd",
-        BUILD_PLATFORMS="linux/amd64,linux/arm64",
-        BUILD_CACHE="true",
-        BUILD_INSECURE="true",
-    )
-
-    cache = "type=registry,ref=r.example.com/app:cache,registry.insecure=true"
-    assert call == [
-        *client,
-        "build",
-        *("--opt", "platform=linux/amd64,linux/arm64"),
-        *("--import-cache", cache, "--export-cache", f"{cache},mode=max"),
-        *("--frontend", "dockerfile.v0"),
-        *("--local", "context=/src", "--local", "dockerfile=/src/docker"),
-        *("--opt", "filename=Dockerfile"),
-        "--output",
-        "type=image,name=r.example.com/app:1,push=true,registry.insecure=true",
-    ]
-
-
-def test_buildx_pushes_for_several_platforms_with_its_cache(tmp_path: Path) -> None:
-    (call,) = _called(
-        tmp_path,
-        "buildx",
-        BUILD_PLATFORMS="linux/amd64,linux/arm64",
-        BUILD_CACHE="true",
-        BUILD_INSECURE="true",
-    )
-
-    cache = "type=registry,ref=r.example.com/app:cache,registry.insecure=true"
-    assert call == [
-        *("docker", "buildx", "build"),
-        *("--platform", "linux/amd64,linux/arm64"),
-        *("--cache-from", cache, "--cache-to", f"{cache},mode=max"),
-        *("--file", "/src/docker/Dockerfile"),
-        *("--output", "type=image,name=r.example.com/app:1,push=true,registry.insecure=true"),
-        "/src",
-    ]
-
-
-def test_buildah_builds_a_manifest_and_pushes_all_of_it(tmp_path: Path) -> None:
-    build, push = _called(tmp_path, "buildah", BUILD_INSECURE="true")
-
-    assert build[:2] == ["buildah", "build"]
-    assert "--tls-verify=false" in build
-    assert push[:4] == ["buildah", "manifest", "push", "--all"]
-    assert push[-1] == "docker://r.example.com/app:1"
-
-
-@pytest.mark.parametrize("strategy", ["dind", "dood"])
-def test_docker_pushes_what_it_built_and_its_cache(tmp_path: Path, strategy: str) -> None:
-    build, *pushes = _called(tmp_path, strategy, BUILD_CACHE="true")
-
-    assert build[:2] == ["docker", "build"]
-    assert build[-1] == "/src"
-    assert pushes == [
-        ["docker", "push", "r.example.com/app:1"],
-        ["docker", "push", "r.example.com/app:cache"],
-    ]
-
-
-@pytest.mark.parametrize("strategy", BUILDERS)
-def test_build_arguments_arrive_whole(tmp_path: Path, strategy: str) -> None:
-    call = _called(tmp_path, strategy, BUILD_ARGS="A=one two *\nB=$(id)")[0]
-
-    prefix = "build-arg:" if strategy in {"buildkit", "buildkit-service"} else ""
-    assert f"{prefix}A=one two *" in call
-    assert f"{prefix}B=$(id)" in call
-
-
-@pytest.mark.parametrize("strategy", ["kaniko", "dind", "dood"])
-def test_a_tool_for_one_platform_refuses_two(tmp_path: Path, strategy: str) -> None:
-    answer = _run(tmp_path, strategy, BUILD_PLATFORMS="linux/amd64,linux/arm64")
-
-    assert answer.returncode == 1
-    assert "use buildkit" in answer.stderr
-    assert answer.stdout == ""
-
-
-@pytest.mark.parametrize("strategy", ["dind", "dood"])
-def test_only_an_engine_allows_an_insecure_registry(tmp_path: Path, strategy: str) -> None:
-    answer = _run(tmp_path, strategy, BUILD_INSECURE="true")
-
-    assert answer.returncode == 1
-    assert "set registries[].insecure" in answer.stderr
-
-
-@pytest.mark.parametrize("strategy", BUILDERS)
-def test_a_failed_build_fails_the_job_and_pushes_nothing(tmp_path: Path, strategy: str) -> None:
-    answer = _run(tmp_path, strategy, TOOL_STATUS="3")
-
-    assert answer.returncode == 3
-    assert len(answer.stdout.splitlines()) == 1
-
-
-def test_buildahs_template_leaves_plain_http_to_registries_conf(tmp_path: Path) -> None:
-    for call in _called(tmp_path, "buildah"):
-        assert not any(word.startswith("--tls-verify") for word in call)
+    assert job["image"]["name"] == "mirror.example.com/kaniko:1"
+    assert job["variables"]["BUILD_IMAGE"] == "$CI_REGISTRY_IMAGE"

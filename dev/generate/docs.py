@@ -13,7 +13,6 @@ from components.plan import BuildPlan, Security
 from components.resources.access import rules
 from components.site import Cluster, Site
 from components.strategies import STRATEGIES, Strategy, forms
-from components.strategies.shared import FALLBACK
 from dev.generate import commands, keys, templates, variables
 from dev.generate.keys import table
 from report.analysis.risk_kinds import KINDS
@@ -136,7 +135,7 @@ def _risks() -> str:
 
 
 def _inputs() -> str:
-    head = next(yaml.safe_load_all(templates.files()[f"{FALLBACK}.yml"]))
+    head = next(yaml.safe_load_all(templates.files()["build-image.yml"]))
     rows = [
         [
             f"`{name}`",

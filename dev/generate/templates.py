@@ -9,6 +9,8 @@ import itertools
 import re
 from pathlib import Path
 
+import yaml
+
 from components.site import Cluster, Site
 from components.strategies import Strategy, forms
 from components.strategies.shared import FALLBACK
@@ -17,9 +19,21 @@ from dev.paths import CHECKOUT
 
 SCRIPTS = CHECKOUT / "components" / "strategies"
 
-_SOURCES = Path(__file__).parent
+OPTIONAL = {
+    "secrets": "BUILD_SECRETS",
+    "ssh": "BUILD_SSH",
+    "cache_mode": "BUILD_CACHE_MODE",
+    "provenance": "BUILD_PROVENANCE",
+    "sbom": "BUILD_SBOM",
+    "insecure_registry": "BUILD_INSECURE",
+}
+"""The variable of each input that some tools have no use for: their scripts refuse it."""
+
+_SOURCES = Path(__file__).parent / "pipelines"
 
 _PART = re.compile(r"^\. \./(\S+)\n", re.MULTILINE)
+
+_REFUSED = re.compile(r"^refuse (\w+) ", re.MULTILINE)
 
 
 def script(name: str) -> str:
@@ -33,7 +47,9 @@ def files() -> dict[str, str]:
     """Return the text of each template by its file's name."""
     kinds = builders()
     texts = {f"{kind}.yml": _component(kind, strategy) for kind, strategy in kinds.items()}
-    switch = fill(_SOURCES / "build-image.yml.j2", strategies=list(kinds), default=FALLBACK)
+    known = [_inputs(text) for text in texts.values()]
+    common = [name for name in known[0] if all(name in names for names in known)]
+    switch = _fill("build-image", strategies=list(kinds), default=FALLBACK, common=common)
     return {**texts, "build-image.yml": switch}
 
 
@@ -48,4 +64,15 @@ def builders() -> dict[str, Strategy]:
 
 def _component(kind: str, strategy: Strategy) -> str:
     image = strategy.plan(Site(cluster=Cluster(kind="managed"))).image
-    return fill(_SOURCES / "component.yml.j2", image=image, script=script(f"{kind}.sh"))
+    build = script(f"{kind}.sh")
+    missing = _REFUSED.findall(build)
+    return _fill("component", image=image, script=build, missing=missing)
+
+
+def _fill(name: str, **values: object) -> str:
+    defaults = {"image": "''", "stage": "build", "job": "build-image", "missing": []}
+    return fill(_SOURCES / f"{name}.yml.j2", **{**defaults, **values}, optional=OPTIONAL)
+
+
+def _inputs(text: str) -> list[str]:
+    return list(next(yaml.safe_load_all(text))["spec"]["inputs"])

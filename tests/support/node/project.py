@@ -66,13 +66,12 @@ def pipeline(
         **inputs,
     }
     (job,) = body.values()
-    variables = {
-        name: re.sub(r"\$\[\[ inputs\.(\w+) ]]", lambda found: str(values[found[1]]), value)
-        for name, value in job["variables"].items()
-    }
-    return Pipeline(
-        script=job["script"], files=files, image=job["image"]["name"], variables=variables
-    )
+
+    def filled(text: str) -> str:
+        return re.sub(r"\$\[\[ inputs\.(\w+) ]]", lambda found: str(values[found[1]]), text)
+
+    variables = {name: filled(value) for name, value in job["variables"].items()}
+    return Pipeline(job["script"], files, image=filled(job["image"]["name"]), variables=variables)
 
 
 def assert_explained(message: str, trace: str) -> None:
