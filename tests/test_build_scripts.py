@@ -432,7 +432,7 @@ def test_a_login_of_the_runner_stays(tmp_path: Path) -> None:
 def test_a_job_without_a_registry_of_gitlab_logs_in_nowhere(tmp_path: Path) -> None:
     _run(tmp_path, "kaniko")
 
-    assert not (tmp_path / "home" / ".docker").exists()
+    assert not (tmp_path / "home" / ".docker" / "config.json").exists()
 
 
 def test_a_login_that_nobody_may_read_is_new(tmp_path: Path) -> None:
@@ -442,11 +442,14 @@ def test_a_login_that_nobody_may_read_is_new(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o077 == 0
 
 
-def test_a_login_that_cannot_be_written_ends_the_job(tmp_path: Path) -> None:
+def test_a_login_goes_elsewhere_if_its_folder_is_another_users(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    show = 'cat "$DOCKER_CONFIG/config.json"'
+    variables = {**OF_GITLAB, "DOCKER_CONFIG": str(tmp_path / "file"), "BUILD_CA_FILE": ""}
 
-    answer = _run(tmp_path, "kaniko", DOCKER_CONFIG=str(tmp_path / "file"), **OF_GITLAB)
+    answer = run(tmp_path, templates.script("parts/job.sh") + show, (), **variables)
 
-    assert answer.status == 1
-    assert "The login to r.example.com:5050 could not be written to" in answer.errors
-    assert answer.calls == []
+    assert set(json.loads(answer.output)["auths"]) == {
+        "r.example.com:5050",
+        "gitlab.example.com:443",
+    }

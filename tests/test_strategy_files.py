@@ -16,6 +16,7 @@ PRODUCT = ("__main__.py", "commands/", "components/", "dev/", "policy/", "report
 NAMED = {
     "components/settings/errors.py": "keys and kinds by their old names, which nobody may reuse",
     "dev/bench/": "the stacks that are measured, and the switch of one strategy to another",
+    "dev/generate/templates.py": "a stage of GitLab's that has the name of a strategy",
     "dev/node/images/": "an image with the tool of each strategy, for nodes without a registry",
     "report/analysis/rules.py": "the names of policies, by which stack files accept risks",
 }

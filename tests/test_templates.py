@@ -195,10 +195,12 @@ def test_gitlabs_own_schema_refuses_a_job_with_an_unknown_key(tmp_path: Path) ->
     assert "imagee" in against_schema(file)
 
 
-def test_every_strategy_that_builds_has_its_script_and_no_other() -> None:
+def test_every_component_has_its_script_and_no_other() -> None:
     scripts = {file.stem for file in templates.SCRIPTS.glob("*.sh")}
+    jobs = {file.stem for file in (templates.SCRIPTS / "jobs").glob("*.sh")}
 
     assert scripts == set(BUILDERS)
+    assert jobs == {name for name, job in templates.JOBS.items() if job.tool}
 
 
 @pytest.mark.parametrize("strategy", BUILDERS)

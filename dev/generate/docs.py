@@ -5,7 +5,7 @@ A table stands between two comments that name it; people write the rest of the p
 
 import re
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import yaml
 
@@ -135,16 +135,41 @@ def _risks() -> str:
 
 
 def _inputs() -> str:
-    head = next(yaml.safe_load_all(templates.files()["build-image.yml"]))
-    rows = [
-        [
-            f"`{name}`",
-            "required" if "default" not in entry else _given(entry["default"]),
-            entry["description"],
-        ]
-        for name, entry in head["spec"]["inputs"].items()
-    ]
+    rows = [_input(name, entry) for name, entry in _inputs_of("build-image").items()]
     return table(["input", "default", "meaning"], rows)
+
+
+def _jobs() -> str:
+    rows = [
+        [f"`{name}`", job.does, f"`{job.stage}`", job.tool and f"`{templates.IMAGES[job.tool]}`"]
+        for name, job in templates.JOBS.items()
+    ]
+    return table(["component", "what it does", "stage", "its image"], rows)
+
+
+def _inputs_of_jobs() -> str:
+    every = {job: _inputs_of(job) for job in templates.JOBS}
+    of_all = {name for name in every["test"] if all(name in inputs for inputs in every.values())}
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for job, inputs in every.items():
+        for name, entry in inputs.items():
+            if name == "image" or name not in of_all | {"tool_image"}:
+                rows.setdefault(tuple(_input(name, entry)), []).append(f"`{job}`")
+    found = [[row[0], ", ".join(jobs), *row[1:]] for row, jobs in rows.items()]
+    return table(["input", "of", "default", "meaning"], found)
+
+
+def _inputs_of(template: str) -> dict[str, Any]:
+    head = next(yaml.safe_load_all(templates.files()[f"{template}.yml"]))
+    return head["spec"]["inputs"]
+
+
+def _input(name: str, entry: Mapping[str, Any]) -> list[str]:
+    return [
+        f"`{name}`",
+        "required" if "default" not in entry else _given(entry["default"]),
+        entry["description"],
+    ]
 
 
 def _given(default: object) -> str:
@@ -159,6 +184,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "policies": _policies,
     "risks": _risks,
     "inputs": _inputs,
+    "jobs": _jobs,
+    "inputs of jobs": _inputs_of_jobs,
     "variables": variables.write,
     "commands": commands.write,
     "exit codes": commands.exit_codes,

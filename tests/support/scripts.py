@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -13,16 +14,27 @@ DIGEST = f"sha256:{'0a' * 32}"
 _TOOL = f"""\
 #!/bin/sh
 {{ printf '%s' "${{0##*/}}"; printf '|%s' "$@"; echo; }} >>"$CALLS"
-case "$*" in *'image inspect'*) echo "$BUILD_IMAGE@{DIGEST}" ;; esac
+for last in "$@"; do :; done
+case "${{0##*/}} $*" in
+docker*'image inspect'*) echo "$BUILD_IMAGE@{DIGEST}" ;;
+'regctl index create'*) echo {DIGEST} ;;
+'regctl image digest'*)
+  if [ "$last" = "${{MISSING:-}}" ]; then echo "$SAID" >&2 && exit 1; fi
+  if [ "$last" = "${{OTHER:-}}" ]; then echo sha256:0b; else echo {DIGEST}; fi
+  ;;
+esac
 while [ $# -gt 1 ]; do
   case "$1" in
   --digest-file | --digestfile) echo {DIGEST} >"$2" ;;
+  -report) printf '[build]\n[image]\n  digest = "{DIGEST}"\n' >"$2" ;;
   --metadata-file) printf '{{\\n  "containerimage.digest": "{DIGEST}",\\n  "a": 1\\n}}' >"$2" ;;
   esac
   shift
 done
 exit "$TOOL_STATUS"
 """
+
+_PATHS = re.compile(r"/(?:kaniko|cnb/lifecycle)/(executor|creator)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +71,7 @@ def run(
         **variables,
     }
     answer = subprocess.run(
-        [*shell.split(), "-c", script.replace("/kaniko/executor", "executor")],
+        [*shell.split(), "-c", _PATHS.sub(r"\1", script)],
         cwd=project,
         env=environment,
         check=False,

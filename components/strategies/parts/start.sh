@@ -17,17 +17,10 @@ refuse() {
 }
 
 . ./parts/report.sh
-
-if [ "$BUILD_SKIP_EXISTING" = true ] && [ "$(printenv "${BUILD_OUTPUT}_EXISTS")" = true ]; then
-  echo "$BUILD_IMAGE:$BUILD_TAG is there already"
-  report "$(printenv "${BUILD_OUTPUT}_DIGEST")"
-  exit 0
-fi
-
+. ./parts/skip.sh
 . ./parts/login.sh
 
-references="$BUILD_IMAGE:$BUILD_TAG"
-for tag in $BUILD_MORE_TAGS; do references="$references$newline$BUILD_IMAGE:$tag"; done
+. ./parts/references.sh
 references="$references$newline$BUILD_DESTINATIONS"
 
 # A build argument for each proxy of the job; Dockerfiles know them without ARG.

@@ -13,6 +13,7 @@ from components.strategies.buildkit_service import BuildkitService
 from components.strategies.dind import Dind
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
+from dev.generate.templates import IMAGES
 from dev.node.images.image import Image, without_digest
 from dev.node.settings import FILES, configuration
 from dev.toolchain import gitlab_runner
@@ -55,6 +56,7 @@ def images() -> list[Image]:
         clients=sorted({dood.image, dind.image, BuildkitService(client="buildx").image, CLIENT}),
         engine=dind.daemon_image,
         rootless_engine=Dind(variant="rootless", accept_privileged=True).daemon_image,
+        regctl=IMAGES["regctl"],
         limits=_limits(),
         tools=[name for name in listing.stdout.split() if name != "busybox"],
         files=FILES,

@@ -71,7 +71,8 @@ def pipeline(
         return re.sub(r"\$\[\[ inputs\.(\w+) ]]", lambda found: str(values[found[1]]), text)
 
     variables = {name: filled(value) for name, value in job["variables"].items()}
-    return Pipeline(job["script"], files, image=filled(job["image"]["name"]), variables=variables)
+    image = filled(job["image"]["name"])
+    return Pipeline(script=job["script"], files=files, image=image, variables=variables)
 
 
 def assert_explained(message: str, trace: str) -> None:
