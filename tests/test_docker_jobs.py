@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from components.strategies import Strategy
+from components.strategies.dind import Dind
 from tests.executor.pod import Request, job_pod
 from tests.support.configured import FORMS, SITE
 from tests.support.runners import rendered
@@ -318,6 +319,16 @@ def test_a_job_may_bring_an_engine_however_it_is_named(image: str) -> None:
     assert containers["svc-0"]["image"] == image
     assert containers["svc-0"]["securityContext"]["privileged"] is True
     assert not any(item["name"] == "DOCKER_HOST" for item in containers["svc-0"]["env"])
+
+
+@pytest.mark.parametrize("image", ["docker:1_2-dind", "r.example.com:5000/my_team/docker:1"])
+def test_the_names_of_the_runners_engine_are_counted(image: str) -> None:
+    """A job has a service where there are more of them in /etc/hosts."""
+    strategy = Dind(accept_privileged=True, daemon_image=image)
+    table = _runner(strategy)
+
+    (names,) = job_pod(table, Request(), "credentials")["spec"]["hostAliases"]
+    assert f'"$names" -le {1 + len(names["hostnames"])} ]' in table["pre_build_script"]
 
 
 @pytest.mark.parametrize("image", ["postgres:18", "docker-bench:1", "docker.evil/tool:1"])

@@ -133,7 +133,7 @@ class Dind(StrategyOptions):
                 client,
                 seconds=_PATIENCE,
                 # Of localhost, of the alias, and of the image if that makes a valid name.
-                names=2 + ("_" not in self.daemon_image),
+                names=2 + ("_" not in ImageReference.parse(self.daemon_image).name),
                 begin=(_ASK if socket else "") + wait,
             ),
             services=(
