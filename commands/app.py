@@ -148,6 +148,31 @@ def explain(
 
 
 @app.command()
+def pipeline(
+    files: Annotated[list[Path], typer.Argument(help="The files of pipelines.")],
+    *,
+    stack: _Stack = "dev",
+    output: Annotated[
+        Path | None, typer.Option(help="A folder for pipeline.json and quality.json.")
+    ] = None,
+    merged: Annotated[
+        bool, typer.Option("--merged", help="The files are as GitLab shows them, merged.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Make the changes that need no decision.")
+    ] = False,
+) -> int:
+    """Say which jobs of a pipeline run on the runners of a stack, and what others must change.
+
+    Local includes are read, and all others listed; --merged takes what GitLab shows as the full
+    configuration, with all of them.
+    """
+    from commands import pipeline
+
+    return pipeline.run(files, stack, output=output, write=write, merged=merged)
+
+
+@app.command()
 def policies(
     *,
     stack: _Stack = "dev",

@@ -14,7 +14,7 @@ from tests.support import renovate
 from tests.support.configured import FORMS
 from tests.support.renovate import CONFIG
 
-PRODUCT = ("components/**", "report/**", "commands/**", "dev/**")
+PRODUCT = ("components/**", "report/**", "convert/**", "commands/**", "dev/**")
 CI = (".gitlab-ci.yml", ".github/**", ".devcontainer/**")
 PAGES = ("README*.md", "docs/**.md")
 # By kind: the files in which it is a pin, and a pattern whose group a manager has to find.

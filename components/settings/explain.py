@@ -26,13 +26,13 @@ def explain(settings: Settings, plans: Plans) -> dict[str, Sequence[Verdict]]:
     site = settings.site
     candidates: dict[str, tuple[Strategy, BuildPlan]] = {}
     for _, strategy in forms():
-        candidates.setdefault(_label(strategy), (strategy, strategy.plan(site)))
+        candidates.setdefault(label(strategy), (strategy, strategy.plan(site)))
     verdicts: dict[str, Sequence[Verdict]] = {}
     for name, chosen in _chosen(settings, plans).items():
         others = [
             _verdict(strategy, plan, _why_not(strategy, plan, site), chosen=False)
-            for label, (strategy, plan) in candidates.items()
-            if plan.builds and plans[name].builds and label != chosen.strategy
+            for name_of, (strategy, plan) in candidates.items()
+            if plan.builds and plans[name].builds and name_of != chosen.strategy
         ]
         verdicts[name] = [chosen, *others]
     return verdicts
@@ -81,7 +81,7 @@ def _chosen(settings: Settings, plans: Plans) -> dict[str, Verdict]:
 
 def _verdict(strategy: Strategy, plan: BuildPlan, reason: str, *, chosen: bool) -> Verdict:
     return Verdict(
-        strategy=_label(strategy),
+        strategy=label(strategy),
         chosen=chosen,
         pod_security=plan.pod_security,
         privilege=privilege(plan),
@@ -89,7 +89,8 @@ def _verdict(strategy: Strategy, plan: BuildPlan, reason: str, *, chosen: bool) 
     )
 
 
-def _label(strategy: Strategy) -> str:
+def label(strategy: Strategy) -> str:
+    """Name a strategy with its variant, if it has variants."""
     variant = getattr(strategy, "variant", None)
     return f"{strategy.kind} ({variant})" if variant else strategy.kind
 

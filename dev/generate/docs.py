@@ -1,4 +1,4 @@
-"""The tables of ``docs/reference`` that follow from the code.
+"""The tables of ``docs`` that follow from the code.
 
 A table stands between two comments that name it; people write the rest of the page.
 """
@@ -10,10 +10,10 @@ from typing import Any, cast
 import yaml
 
 from components.plan import BuildPlan, Security
-from components.resources.access import rules
+from components.resources import access
 from components.site import Cluster, Site
 from components.strategies import STRATEGIES, Strategy, forms
-from dev.generate import commands, keys, templates, variables
+from dev.generate import commands, keys, rules, templates, variables
 from dev.generate.keys import table
 from report.analysis.risk_kinds import KINDS
 from report.analysis.risks import SEVERITIES
@@ -97,9 +97,9 @@ def _variants() -> str:
 
 
 def _role() -> str:
-    always = rules(pod_disruption_budget=False)
+    always = access.rules(pod_disruption_budget=False)
     rows: list[list[str]] = []
-    for rule in cast("list[dict[str, list[str]]]", rules(pod_disruption_budget=True)):
+    for rule in cast("list[dict[str, list[str]]]", access.rules(pod_disruption_budget=True)):
         needed = "always" if rule in always else "with `podDisruptionBudget: true`"
         rows.append([", ".join(rule["resources"]), ", ".join(rule["verbs"]), needed])
     return table(["resource", "verbs", "needed"], rows)
@@ -190,6 +190,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "commands": commands.write,
     "exit codes": commands.exit_codes,
     "targets": commands.targets,
+    "pipeline rules": rules.overview,
+    "rules with their jobs": rules.sections,
 }
 """The tables, by the name that pages give them."""
 

@@ -10,11 +10,12 @@ from dev.paths import CHECKOUT
 
 def texts() -> dict[str, str]:
     """Return the text of each file as it must be, by its path in the checkout."""
-    pages = (CHECKOUT / "docs" / "reference").glob("*.md")
+    folder = CHECKOUT / "docs"
+    pages = [*(folder / "reference").glob("*.md"), folder / "how-to" / "move-a-pipeline.md"]
     return {
         "schema/stack.json": json.dumps(json_schema(), indent=2) + "\n",
         **{f"templates/{name}": text for name, text in templates.files().items()},
-        **{f"docs/reference/{page.name}": docs.update(page.read_text("utf-8")) for page in pages},
+        **{str(page.relative_to(CHECKOUT)): docs.update(page.read_text("utf-8")) for page in pages},
     }
 
 

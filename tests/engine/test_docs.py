@@ -81,7 +81,9 @@ def test_a_test_runs_every_command_that_needs_no_cluster(page: Path) -> None:
 def test_our_command_line_accepts_the_commands(page: Path) -> None:
     """What needs no stack of the user's runs; of the rest the options are read."""
     for line in _ours(page):
-        alone = line.startswith((f"{OURS}compare ", f"{OURS}explain "))
+        alone = line.startswith(
+            tuple(f"{OURS}{name} " for name in ("compare", "explain", "pipeline"))
+        )
         _run(line if alone else f"{line} --help", CHECKOUT, os.environ)
 
 

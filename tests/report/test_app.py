@@ -11,7 +11,7 @@ from commands.app import main
 from commands.shared.checkout import CHECKOUT
 from commands.shared.exit_codes import ExitCode
 
-COMMANDS = ["preview", "deploy", "drift", "compare", "explain", "policies"]
+COMMANDS = ["preview", "deploy", "drift", "compare", "explain", "pipeline", "policies"]
 
 
 def test_the_help_lists_every_command_and_exit_code(
@@ -63,7 +63,7 @@ def test_a_usage_error_is_a_failure_and_never_a_change(
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("image-builds p", ["preview", "policies"]),
+        ("image-builds p", ["preview", "pipeline", "policies"]),
         ("image-builds explain --stack ", ["dev", "prod"]),
         ("image-builds explain --stack p", ["prod"]),
     ],

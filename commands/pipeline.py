@@ -1,0 +1,61 @@
+"""Says what becomes of the jobs of a pipeline on the runners of a stack."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+from rich.console import Console
+
+from commands.shared.checkout import stack_file
+from commands.shared.exit_codes import ExitCode
+from components.settings.models import Settings
+from convert.pipeline import edits
+from convert.pipeline.check import Result, check
+from convert.pipeline.outputs import code_quality, data, terminal
+from convert.pipeline.runner import candidates, runners
+from report.stack_file import SETTINGS, read_config
+
+
+def run(
+    files: Sequence[Path],
+    stack: str,
+    *,
+    output: Path | None = None,
+    write: bool = False,
+    merged: bool = False,
+) -> ExitCode:
+    """Check the pipelines in some files; ``write`` makes the changes that need no decision."""
+    name = stack_file(stack).name
+    try:
+        settings = Settings.model_validate(read_config(stack_file(stack)).get(SETTINGS))
+    except pydantic.ValidationError:
+        print(f"{name}: has errors; a preview lists them", file=sys.stderr)
+        return ExitCode.FAILED
+    own, every = runners(settings), candidates(settings)
+    if not own:
+        print(f"{name}: must have a runner that builds images; add one", file=sys.stderr)
+        return ExitCode.FAILED
+    result = check(files, own, every, merged=merged)
+    if write and (count := edits.write(_changes(result), result.root)):
+        written = "1 change is" if count == 1 else f"{count} changes are"
+        print(f"{written} written; what follows is left")
+        result = check(files, own, every, merged=merged)
+    if output:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "pipeline.json").write_text(data.write(result), encoding="utf-8")
+        (output / "quality.json").write_text(code_quality.write(result), encoding="utf-8")
+    terminal.write(result, Console())
+    if result.failed:
+        return ExitCode.FAILED
+    left = any(verdict.verdict != "unchanged" for verdict in result.verdicts)
+    return ExitCode.CHANGES if left else ExitCode.NO_CHANGE
+
+
+def _changes(result: Result) -> list[edits.Change]:
+    return [
+        finding.change
+        for verdict in result.verdicts
+        for finding in verdict.findings
+        if finding.change and finding.outcome != "note"
+    ]

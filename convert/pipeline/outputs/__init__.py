@@ -1,0 +1,1 @@
+"""The ways in which the result of a check is written."""

@@ -1,0 +1,221 @@
+"""How a job reaches a Docker engine, and what it asks of it."""
+
+import re
+from collections.abc import Iterator
+
+from components.strategies.docker import DOCKER_ENGINES
+from convert.pipeline.job import at
+from convert.pipeline.rule import Case, Edit, Match, PipelineRule, removal
+
+_PORT = re.compile(
+    r"(localhost|127\.0\.0\.1|docker|dind|\$\{?DOCKER_HOST\}?)(:| |/)*(237[56])?\b.*237[56]|"
+    r"(localhost|127\.0\.0\.1|docker|dind):237[56]"
+)
+_WAITERS = re.compile(r"nc|ncat|netcat|telnet|curl|wget|dockerize|wait-for.*|wait_for.*|wait4.*")
+
+
+@PipelineRule(
+    "engine-service",
+    "change",
+    "Delete the service: the runner starts an engine beside each job. For an engine with another "
+    "name, set `strategy.serviceImages`.",
+    "dind",
+    """
+build:
+  image: docker:27
+  services: [registry.example.com/tools/engine-dind:27]
+  script:
+    - docker build --tag "$CI_REGISTRY_IMAGE" .
+""",
+)
+def engine_service(case: Case) -> Iterator[Match]:
+    """The job names a service that the runner does not allow, so no pod is made for it.
+
+    Services are privileged there, so only engines are allowed.
+    """
+    for service in case.job.services:
+        if case.runner.allows_service(service.name):
+            continue
+        text = f"the runner rejects the service {service.name}, since services are privileged there"
+        if service.name.startswith("$"):
+            do = "see that the variable names Docker's image"
+            yield Match(service.place, f"{text}, unless it is Docker's image", do, outcome="note")
+            continue
+        if service.is_engine:
+            do = "delete it: the runner starts an engine itself"
+            yield Match(service.place, text, do, removal(service.entry))
+        else:
+            do = "give it the tag of a runner without an engine, or start it by docker run"
+            yield Match(service.place, text, do, outcome="cannot")
+
+
+@PipelineRule(
+    "idle-service",
+    "note",
+    "You can delete the service; the runner's own engine does the work.",
+    "dood",
+    """
+build:
+  services: [docker:dind]
+  script:
+    - docker build --tag "$CI_REGISTRY_IMAGE" .
+""",
+)
+def idle_service(case: Case) -> Iterator[Match]:
+    """The job names an engine that has no privilege on the runner, so it ends at once."""
+    engine, runner = case.job.engine, case.runner
+    if engine and runner.has_engine and not runner.plan.service.privileged:
+        text = f"the service {engine.name} is not privileged and ends; nothing asks it"
+        yield Match(engine.place, text, "you can delete it")
+
+
+@PipelineRule(
+    "two-engines",
+    "change",
+    "Delete the service, or set `variant: socket` for the runner: its engine then leaves ports and "
+    "certificates to that of the job.",
+    "dind-rootless",
+    f"""
+build:
+  services:
+    - {DOCKER_ENGINES[True]}
+  script:
+    - docker build --tag "$CI_REGISTRY_IMAGE" .
+""",
+)
+def two_engines(case: Case) -> Iterator[Match]:
+    """The job starts an engine that takes the port and the certificates of the runner's."""
+    engine, runner = case.job.engine, case.runner
+    if engine and runner.has_engine_over_tls and runner.allows_service(engine.name):
+        text = f"{engine.name} and the runner's engine overwrite each other's certificates"
+        do = "delete it: the runner starts an engine itself"
+        yield Match(engine.place, text, do, removal(engine.entry))
+
+
+@PipelineRule(
+    "docker-host",
+    "change",
+    "Delete `DOCKER_HOST`: the job then gets the engine of its runner. An engine that a service of "
+    "the job has at that address is used, and where none answers, that of the runner.",
+    "dind",
+    """
+build:
+  variables: {DOCKER_HOST: "tcp://dockerdaemon:2375"}
+  script:
+    - docker build --tag "$CI_REGISTRY_IMAGE" .
+""",
+)
+def docker_host(case: Case) -> Iterator[Match]:
+    """The job sets `DOCKER_HOST` to a name that none of its services has."""
+    job, runner = case.job, case.runner
+    host = job.environment.get("DOCKER_HOST", "")
+    name = re.match(r"tcp://([\w-]+)(:\d+)?/?$", host)
+    if name and runner.has_engine and case.needs_engine and name[1] not in _names(case):
+        text = f"DOCKER_HOST is {host}, and no service of the job has that name"
+        place = job.find("DOCKER_HOST")
+        yield Match(place, text, "delete DOCKER_HOST", removal(place))
+
+
+def _names(case: Case) -> set[str]:
+    """Return the names that mean this pod (runner:executors/kubernetes/host_aliases.go)."""
+    names = {"docker", "localhost"}
+    for service in case.job.services:
+        plain = re.split("[:@]", service.name.rpartition("/")[2])[0]
+        path = service.name.partition("@")[0].partition(":")[0]
+        names |= {*service.aliases, plain, path.replace("/", "-"), path.replace("/", "__")}
+    return names
+
+
+@PipelineRule(
+    "port-wait",
+    "change",
+    "Delete the loop: the runner waits for its engine before the script starts.",
+    "dood",
+    """
+build:
+  script:
+    - until nc -z localhost 2375; do sleep 1; done
+    - docker build --tag "$CI_REGISTRY_IMAGE" .
+""",
+)
+def port_wait(case: Case) -> Iterator[Match]:
+    """The job waits for an engine's port, on which nobody listens, until its timeout."""
+    if case.own_engine_serves or not case.runner.has_engine:
+        return
+    for line in case.job.lines:
+        if _WAITERS.fullmatch(line.command.name) and _PORT.search(line.command.text):
+            text = f"'{line.command.text}' waits for a port on which nobody listens"
+            do = "delete it: the runner waits for its engine"
+            yield Match(at(line), text, do, removal(line.place))
+
+
+_OLDEST = "1.40"
+"""Docker 19.03, for engines since 29.3 (moby: daemon/config/config.go)."""
+_API = {1: 24, 17: 30, 18: 39}
+"""The newest API of clients that are too old, by their major version."""
+
+
+@PipelineRule(
+    "old-client",
+    "change",
+    "Take a client of Docker 19.03 or later, and delete `DOCKER_API_VERSION`.",
+    "dood",
+    """
+build:
+  image: docker:18
+  script:
+    - docker build --tag "$CI_REGISTRY_IMAGE" .
+""",
+)
+def old_client(case: Case) -> Iterator[Match]:
+    """The job's client speaks an API that is too old for the engine."""
+    job, runner = case.job, case.runner
+    if not runner.has_engine or not case.needs_engine or case.own_engine_serves:
+        return
+    oldest = next(
+        (
+            service.environment["DOCKER_MIN_API_VERSION"]
+            for service in runner.plan.services
+            if "DOCKER_MIN_API_VERSION" in service.environment
+        ),
+        _OLDEST,
+    )
+    least = int(oldest.partition(".")[2])
+    version = job.environment.get("DOCKER_API_VERSION", "")
+    asked = re.fullmatch(r"1\.(\d+)", version)
+    if asked and int(asked[1]) < least:
+        place = job.find("DOCKER_API_VERSION")
+        text = f"DOCKER_API_VERSION is {version}, and the engine takes {oldest} or later"
+        yield Match(place, text, "delete DOCKER_API_VERSION", removal(place))
+    named = re.search(r"(?:^|/)docker:(\d+)\b", job.image.name) if job.image else None
+    if job.image and named and _API.get(int(named[1]), least) < least:
+        place = job.image.place
+        text = f"the client in {job.image.name} is older than the API {oldest} of the engine"
+        edit = Edit(place, place.text, runner.plan.image)
+        yield Match(place, text, f"use {runner.plan.image}", edit)
+
+
+_MOUNTS = re.compile(
+    r"(container )?(run|create) .*(-v|--volume|--mount)[ =]\S*"
+    r"(\$\{?(PWD|CI_PROJECT_DIR)|\$\(pwd|`pwd|\./)"
+)
+
+
+@PipelineRule(
+    "bind-mount",
+    "change",
+    "Copy files by `docker cp` or build them into an image, or give the job the tag of a runner "
+    "with `dind`, whose engine sees the project.",
+    "dood",
+    """
+test:
+  script:
+    - docker run --rm -v "$CI_PROJECT_DIR:/src" alpine ls /src
+""",
+)
+def bind_mount(case: Case) -> Iterator[Match]:
+    """The job mounts a folder of the project by the node's engine, which has no such folder."""
+    for use in case.uses:
+        if case.runner.has_node_engine and _MOUNTS.match(use.rest):
+            text = "the folder is one of the node there, and not the project"
+            yield Match(at(use.line), text, "copy the files by docker cp")

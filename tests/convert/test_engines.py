@@ -1,0 +1,111 @@
+"""Jobs for Docker, spelled as people spell them, on runners with an engine or a builder."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.checks import checked, rules, stack
+from tests.support.configured import STRATEGIES
+
+BUILD = 'docker build --tag "$CI_REGISTRY_IMAGE" .'
+CASES: list[tuple[str, dict[str, Any], list[str]]] = [
+    # Engines as services, spelled as jobs spell them.
+    ("dind", {"services": ["docker:dind"]}, []),
+    ("dind", {"services": ["docker"]}, []),
+    ("dind", {"services": ["docker:18.09.7-dind"]}, []),
+    ("dind", {"services": ["docker:27-dind@sha256:" + "a" * 64]}, []),
+    ("dind", {"services": ["registry.example.com:5000/mirror/docker:dind"]}, []),
+    ("dind", {"services": ["${CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX}/docker:27-dind"]}, []),
+    ("dind", {"services": ["$ENGINE"], "variables": {"ENGINE": "docker:dind"}}, []),
+    ("dind", {"services": ["$ENGINE"]}, ["engine-service"]),
+    ("dind", {"services": ["docker:dind", "postgres:18"]}, ["engine-service"]),
+    ("dind-rootless", {"services": ["docker:27-dind"]}, ["engine-service"]),
+    ("dind-tls", {"services": ["docker:27-dind"]}, ["engine-service"]),
+    ("dood", {"services": ["docker:dind"]}, ["idle-service"]),
+    ("dood", {"services": ["postgres:18"]}, []),
+    ("kaniko", {"services": ["docker:dind"]}, ["no-engine"]),
+    (
+        "kaniko",
+        {"services": ["docker:dind"], "script": ["mvn verify"]},
+        ["host-tools", "no-engine"],
+    ),
+    ("kaniko", {"image": "docker:27", "script": ["make image"]}, ["no-engine"]),
+    ("dind", {"image": "docker:27", "script": ["make image"]}, []),
+    # Where the client looks for its engine.
+    ("dind", {"variables": {"DOCKER_HOST": "tcp://docker:2375"}}, []),
+    ("dind", {"variables": {"DOCKER_HOST": ""}}, []),
+    ("dind", {"variables": {"DOCKER_HOST": "tcp://localhost:2375"}}, []),
+    ("dind", {"variables": {"DOCKER_HOST": "unix:///var/run/docker.sock"}}, []),
+    ("dind", {"variables": {"DOCKER_HOST": "tcp://engine:2375"}}, ["docker-host"]),
+    ("dind", {"script": ["export DOCKER_HOST=tcp://engine:2375", BUILD]}, ["docker-host"]),
+    ("dind", {"variables": {"DOCKER_HOST": "tcp://engine.example.com:2375"}}, []),
+    (
+        "dind",
+        {
+            "variables": {"DOCKER_HOST": "tcp://engine:2375"},
+            "services": [{"name": "docker:dind", "alias": "engine, docker"}],
+        },
+        [],
+    ),
+    ("kaniko", {"variables": {"DOCKER_HOST": "tcp://engine:2375"}}, ["no-engine"]),
+    # Waiting for a port.
+    ("dind", {"script": ["while ! nc -z docker 2375; do sleep 1; done", BUILD]}, ["port-wait"]),
+    ("dind", {"script": ["wait-for-it.sh docker:2376", BUILD]}, ["host-tools", "port-wait"]),
+    (
+        "dind",
+        {
+            "script": ["until nc -z localhost 2375; do sleep 1; done", BUILD],
+            "services": ["docker:dind"],
+        },
+        [],
+    ),
+    ("dind", {"script": ["until docker info; do sleep 1; done", BUILD]}, []),
+    ("dind", {"script": ["nc -z db 5432", BUILD]}, []),
+    # Builders of buildx.
+    ("dind", {"script": ["docker buildx create --use", "docker buildx build --push ."]}, []),
+    ("dind-tls", {"script": ["docker buildx create --use", BUILD]}, ["buildx-create"]),
+    (
+        "dind-tls",
+        {"script": ["docker context create x", "docker buildx create --use x", BUILD]},
+        [],
+    ),
+    ("buildx", {"script": ["docker buildx build --push ."]}, []),
+    ("buildx", {"script": ["docker buildx build --load ."]}, ["no-engine"]),
+    ("buildx", {"script": [BUILD]}, ["no-engine"]),
+    ("buildkit-service-buildx", {"script": ["docker buildx bake --push"]}, []),
+    (
+        "buildkit-service-buildx",
+        {"script": ["docker buildx create --driver kubernetes", "docker buildx build --push ."]},
+        ["own-builder"],
+    ),
+    ("dind", {"script": ["docker buildx create --driver=kubernetes", BUILD]}, ["own-builder"]),
+    (
+        "buildx",
+        {"script": ["docker buildx create --driver kubernetes", "docker buildx build --push ."]},
+        [],
+    ),
+    (
+        "buildx",
+        {
+            "script": [
+                "docker buildx create --driver kubernetes --driver-opt namespace=builds-build",
+                "docker buildx build --push .",
+            ]
+        },
+        [],
+    ),
+    # Old clients.
+    ("dind", {"image": "docker:18.09"}, []),
+]
+
+
+@pytest.mark.parametrize(("form", "job", "found"), CASES, ids=str)
+def test_a_job_for_docker_has_what_its_runner_makes_of_it(
+    form: str, job: dict[str, Any], found: list[str], tmp_path: Path
+) -> None:
+    job = {"tags": ["build"], "script": [BUILD], **job}
+
+    result = checked(tmp_path, {"job": job}, stack({"build": STRATEGIES[form]}))
+
+    assert sorted(set(rules(result))) == found

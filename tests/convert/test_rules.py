@@ -1,0 +1,204 @@
+"""The rules of the check: the job that shows each, and jobs in which it finds nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from convert.pipeline.rule import RULES, PipelineRule
+from tests.support.checks import checked, rules, stack, verdict
+from tests.support.configured import STRATEGIES
+
+OUTCOMES = {"note": "unchanged", "change": "change", "cannot": "cannot"}
+
+
+def _tagged(text: str, tag: str = "build") -> dict[str, Any]:
+    """Return the pipeline of an example, its job on the runner."""
+    pipeline: dict[str, Any] = yaml.safe_load(text)
+    return {
+        name: {"tags": [tag], **job} if isinstance(job, dict) else job
+        for name, job in pipeline.items()
+    }
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_example_of_a_rule_shows_it(rule: PipelineRule, tmp_path: Path) -> None:
+    result = checked(tmp_path, _tagged(rule.example), stack({"build": STRATEGIES[rule.form]}))
+
+    assert rule.name in rules(result)
+    assert verdict(result) == OUTCOMES[rule.outcome]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_says_what_it_looks_for_and_what_to_do(rule: PipelineRule) -> None:
+    assert rule.description.endswith(".")
+    assert rule.remedy.endswith(".")
+
+
+def test_the_names_of_rules_are_different() -> None:
+    names = [rule.name for rule in RULES]
+
+    assert len(names) == len(set(names))
+
+
+BUILD = 'docker build --tag "$CI_REGISTRY_IMAGE" .'
+CASES: list[tuple[str, dict[str, Any], list[str]]] = [
+    # Old clients.
+    ("dood", {"image": "docker:17.12.1-ce"}, ["old-client"]),
+    ("dood", {"image": "registry.example.com/mirror/docker:20.10"}, []),
+    ("dood", {"variables": {"DOCKER_API_VERSION": "1.39"}}, ["old-client"]),
+    ("dood", {"variables": {"DOCKER_API_VERSION": "1.41"}}, []),
+    # Folders of the project.
+    ("dood", {"script": [BUILD, "docker run -v /srv/app:/data app"]}, []),
+    ("dood", {"script": [BUILD, 'docker run --rm -v "$(pwd)":/src app']}, ["bind-mount"]),
+    ("dind", {"script": [BUILD, 'docker run --rm -v "$PWD":/src app']}, []),
+    # Policies and resources.
+    ("dood", {"image": {"name": "docker:27", "pull_policy": "never"}}, ["pull-policy"]),
+    ("dood", {"variables": {"KUBERNETES_CPU_LIMIT": "4"}}, ["resources-by-job"]),
+    ("dood", {"variables": {"KUBERNETES_CPU_LIMIT": ""}}, []),
+    # Privilege in the job's own container.
+    (
+        "dind",
+        {"image": "docker:dind", "script": ["service docker start", BUILD]},
+        ["privileged-job"],
+    ),
+    ("dind", {"image": "docker:dind", "script": ["ntpd -q", BUILD]}, ["privileged-job"]),
+    (
+        "dind",
+        {"image": "docker:dind", "script": ["mount -t tmpfs none /x", BUILD]},
+        ["privileged-job"],
+    ),
+    ("dind", {"image": "docker:dind", "script": ["sysctl -w a=b", BUILD]}, ["privileged-job"]),
+    ("dind", {"image": "docker:dind", "script": ["mount", BUILD]}, []),
+    (
+        "kaniko",
+        {"image": "docker:dind", "script": ["dockerd &", BUILD]},
+        ["no-engine", "privileged-job"],
+    ),
+    ("buildah-privileged", {"image": "x", "script": ["modprobe a", "buildah push x"]}, []),
+    # Root in the image.
+    (
+        "buildah",
+        {"image": "x", "script": ["mkdir -p /root/.docker", "buildah push x"]},
+        ["uid-1000"],
+    ),
+    ("buildah", {"image": "x", "script": ["echo x > /etc/hosts", "buildah push x"]}, ["uid-1000"]),
+    ("buildah", {"image": "x", "script": ["mkdir -p dist", "buildah push x"]}, []),
+    ("buildah-root", {"image": "x", "script": ["dnf install -y jq", "buildah push x"]}, []),
+    # An identity.
+    ("dood", {"script": ["az login --identity", BUILD], "image": "x"}, ["pod-identity"]),
+    (
+        "dood",
+        {"script": ["az login --identity", BUILD], "image": "x", "id_tokens": {"A": {"aud": "b"}}},
+        [],
+    ),
+    (
+        "dood",
+        {"image": "x", "variables": {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}},
+        ["pod-identity"],
+    ),
+    (
+        "dood",
+        {
+            "image": "x",
+            "variables": {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_ACCESS_KEY_ID": "$KEY"},
+        },
+        [],
+    ),
+    (
+        "buildx",
+        {
+            "script": [
+                "docker buildx create --driver kubernetes --config buildkitd.toml",
+                "docker buildx build --push .",
+            ]
+        },
+        [],
+    ),
+    ("dind", {"script": ["docker --host tcp://a.example.com build .", "docker -D ps"]}, []),
+    ("dind", {"script": ["export A=b", "C=d", BUILD]}, []),
+    ("dood", {"image": "x", "script": ["aws ecr get-login-password", BUILD]}, ["pod-identity"]),
+    ("dood", {"image": "x", "script": ["vault read a", "aws ecr get-login-password", BUILD]}, []),
+    ("dood", {"image": "x", "variables": {"KUBERNETES_POD_LABELS_1": "a=b"}}, ["pod-by-job"]),
+    # Programs of a host.
+    ("dood", {"script": ["docker-compose build", "docker-compose push", "git log | head -1"]}, []),
+    ("dood", {"script": ["apk add jq curl", "jq . x", BUILD]}, []),
+    ("dood", {"script": ["build() { docker build .; }", "build"]}, []),
+    ("dood", {"script": ["wget a", "chmod +x bin/tool", "tool b", BUILD]}, []),
+    ("dood", {"script": ["cargo build", BUILD], "image": "rust:1"}, []),
+    ("dood", {"script": ["cargo build", "cargo test", BUILD]}, ["host-tools"]),
+    ("dood", {"script": ["/opt/ci/build.sh"], "image": "docker:27"}, ["runner-volume"]),
+    ("dood", {"script": [BUILD, ". /opt/ci/lib.sh"], "image": "docker:27"}, ["runner-volume"]),
+    ("dood", {"script": [BUILD, "/opt/ci/push.sh"], "image": "tools"}, []),
+    ("dood", {"script": [BUILD, "bash /mnt/ci/push.sh"], "image": "tools"}, ["runner-volume"]),
+    # Images of an earlier job.
+    ("dood", {"script": ["docker pull a", "docker tag a b", "docker push b"]}, []),
+    ("dood", {"script": ["docker tag a b", "docker push b"]}, ["engine-as-store"]),
+    ("dood", {"script": ["make image", "docker push b"], "image": "x"}, []),
+    ("dood", {"script": ["pack build b", "docker push b"], "image": "x"}, []),
+    # Tools without an engine.
+    ("dind", {"image": "x", "script": ["/kaniko/executor --context ."]}, []),
+    ("kaniko", {"image": "x", "script": ["crane push a b"]}, []),
+    ("kaniko", {"image": "maven:3", "script": ["mvn package jib:build"]}, []),
+    ("kaniko", {"image": "maven:3", "script": ["mvn spring-boot:build-image"]}, ["no-engine"]),
+    ("kaniko", {"image": "x", "script": ["buildah push x"]}, ["no-user-namespace"]),
+    ("buildkit", {"image": "x", "script": ["buildah push x"]}, ["no-user-namespace"]),
+    ("buildkit", {"script": ["buildctl-daemonless.sh build"]}, []),
+    ("buildkit", {"image": "x", "script": ["buildkitd &", "buildctl build"]}, []),
+    ("buildah", {"image": "x", "script": ["buildctl --addr tcp://b:1 build"]}, []),
+    ("buildkit-service", {"script": ["buildctl $BUILDKIT_FLAGS build"]}, []),
+    ("buildkit-service", {"script": ["buildctl build ."]}, ["daemon-tls"]),
+]
+
+
+@pytest.mark.parametrize(("form", "job", "found"), CASES, ids=str)
+def test_a_job_has_what_its_runner_makes_of_it(
+    form: str, job: dict[str, Any], found: list[str], tmp_path: Path
+) -> None:
+    job = {"tags": ["build"], "script": [BUILD], **job}
+
+    result = checked(tmp_path, {"job": job}, stack({"build": STRATEGIES[form]}))
+
+    assert sorted(set(rules(result))) == found
+
+
+def test_an_image_that_another_job_left_is_not_there(tmp_path: Path) -> None:
+    build = {"tags": ["dind"], "script": ['docker build --tag "$IMAGE" .']}
+    test = {"tags": ["dind"], "script": ['docker run --rm "$IMAGE" test', "docker run alpine"]}
+
+    def found(*script: str) -> list[str]:
+        return rules(checked(tmp_path, {"build": {**build, "script": script}, "test": test}))
+
+    assert found('docker build --tag "$IMAGE" .') == ["engine-as-store"]
+    assert found('docker build --tag "$IMAGE" .', 'docker push "$IMAGE"') == []
+    assert found('docker buildx build --push --tag "$IMAGE" .') == []
+    assert found('docker build --tag "$OTHER" .') == []
+
+
+def test_a_node_that_is_named_has_one_engine_for_all_jobs(tmp_path: Path) -> None:
+    one = stack({"dood": STRATEGIES["dood"]}, nodeSelector={"kubernetes.io/hostname": "node-1"})
+    job = {"tags": ["dood"], "script": ["docker push a"]}
+
+    assert rules(checked(tmp_path, {"job": job}, one)) == []
+    assert rules(checked(tmp_path, {"job": job})) == ["engine-as-store"]
+
+
+def test_what_an_image_of_the_site_has_is_not_known(tmp_path: Path) -> None:
+    own = {"kind": "dood", "acceptNodeRoot": True, "image": "registry.example.com/tools:1"}
+    job = {"tags": ["dood"], "script": ["cargo build", "docker build ."]}
+
+    assert rules(checked(tmp_path, {"job": job}, stack({"dood": own}))) == []
+
+
+def test_a_builder_without_settings_of_registries_has_no_files(tmp_path: Path) -> None:
+    job = {
+        "tags": ["buildx"],
+        "script": [
+            "docker buildx create --driver kubernetes --config buildkitd.toml",
+            "docker buildx build --push .",
+        ],
+    }
+    settings = stack().model_copy(update={"registries": []})
+
+    assert rules(checked(tmp_path, {"job": job}, settings)) == ["own-builder"]
