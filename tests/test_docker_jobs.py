@@ -1,5 +1,6 @@
 """Which engine a job gets: the one that it names, or the one of its runner."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -241,8 +242,14 @@ def test_the_engine_starts_at_once_and_lets_every_user_in(tmp_path: Path) -> Non
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End all that it has begun: outside of a container, that outlives it."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def _listen(socket: Path) -> None:
@@ -257,8 +264,7 @@ def test_the_engine_of_a_job_with_its_own_waits_to_be_asked(tmp_path: Path) -> N
         (tmp_path / "run" / "image-builds" / "asked").touch()
         assert "dockerd" in _started(tmp_path, 20)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
 
 
 def test_an_engine_that_fails_is_started_again(tmp_path: Path) -> None:
@@ -269,31 +275,36 @@ def test_an_engine_that_fails_is_started_again(tmp_path: Path) -> None:
         while _started(tmp_path, 20).count("x") < 2:
             assert time.monotonic() < deadline
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
 
 
 def test_an_engine_ends_with_its_pod(tmp_path: Path) -> None:
     process = _start(
         tmp_path, line=f"trap 'echo bye >>{tmp_path}/started; exit' TERM; {_SLEEP.format(tmp_path)}"
     )
-    assert _started(tmp_path, 20)
+    try:
+        assert _started(tmp_path, 20)
 
-    process.terminate()
+        process.terminate()
 
-    process.wait(10)
-    assert "bye" in _started(tmp_path, 0)
+        process.wait(10)
+        assert "bye" in _started(tmp_path, 0)
+    finally:
+        _end(process)
 
 
 def test_an_engine_that_nobody_asked_ends_with_its_pod(tmp_path: Path) -> None:
     """And not when the pod's time to end is over."""
     process = _start(tmp_path, DOCKER_HOST="tcp://docker:2375")
-    _started(tmp_path, 0.5)
+    try:
+        _started(tmp_path, 0.5)
 
-    process.terminate()
+        process.terminate()
 
-    process.wait(10)
-    assert _started(tmp_path, 0) == ""
+        process.wait(10)
+        assert _started(tmp_path, 0) == ""
+    finally:
+        _end(process)
 
 
 SPELLINGS = [
