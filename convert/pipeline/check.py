@@ -13,10 +13,12 @@ from convert.pipeline.jobs import Jobs
 from convert.pipeline.rule import PAGE, Case, Outcome
 from convert.pipeline.rules import RULES
 from convert.pipeline.runner import StackRunner
-from convert.pipeline.source import PipelineError, Problem
+from convert.pipeline.source import Item, PipelineError, Problem
 from convert.pipeline.tools import handles_images, only_builds
 
 _ORDER: Sequence[Outcome] = ("note", "change", "cannot")
+_DEFAULT_TAG = Item("K8s-Runner", "", 0)
+"""The tag of a job whose include names none, as in ``templates/``."""
 VERDICTS = {"note": "unchanged", "change": "change", "cannot": "cannot"}
 """What becomes of a job, by the worst that is found."""
 
@@ -216,11 +218,11 @@ def _templates(files: Files) -> Iterator[PipelineJob]:
         name = component.name
         given = {key: item.text for key, item in component.inputs.items()}
         kind = given.get("strategy", FALLBACK) if name == "build-image" else name
-        tags = component.inputs.get("tags")
+        tags = component.inputs.get("tags", Item((_DEFAULT_TAG,), "", 0))
         if kind in STRATEGIES:
             yield PipelineJob(
                 name=given.get("job", name),
                 place=component.place,
-                tags=tuple(tags.items) if tags else (),
+                tags=tuple(tags.items),
                 template=kind,
             )

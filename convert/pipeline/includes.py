@@ -12,6 +12,7 @@ _MOST = 150
 """How many includes GitLab takes (gitlab:doc/ci/yaml/_index.md, include)."""
 _OURS = re.compile(rf"(^|/){PROJECT}(/[\w-]+@|$)")
 """What a mirror of this project is called where it is included from."""
+_COMPARISON = re.compile(r'"([^"$]*)" (==|!=) "([^"$]*)"')
 _PATH = re.compile(r"(?:\w|\./)[\w./-]{0,200}")
 _SCRIPT_SIZE = 1 << 16
 """Bytes of a script of the project that are read."""
@@ -92,6 +93,8 @@ class Files:
     def _include(self, include: Item) -> Iterator[Item]:
         local = include.get("local") or include
         given = include.under("inputs")
+        if not _applies(include):
+            return
         kind = next((key for key in _REMOTE if key in include.entries), None)
         if kind or "://" in local.text:
             what = include.entries[kind] if kind else local
@@ -150,6 +153,14 @@ def merge(below: Item, above: Item) -> Item:
     for key, item in above.value.items():
         merged[key] = merge(merged[key], item) if key in merged else item
     return dataclasses.replace(above, value=merged)
+
+
+def _applies(include: Item) -> bool:
+    """Whether an include is read: not where all of its rules compare texts that differ."""
+    conditions = [rule.get("if") for rule in as_list(include.get("rules"))]
+    found = [_COMPARISON.fullmatch(condition.text) for condition in conditions if condition]
+    compared = [(each[1] == each[3]) == (each[2] == "==") for each in found if each]
+    return len(compared) < len(conditions) or not compared or any(compared)
 
 
 def _inputs(head: Item, given: Mapping[str, Item]) -> dict[str, Item]:

@@ -84,6 +84,8 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
         ["uid-1000"],
     ),
     ("buildah", {"image": "x", "script": ["echo x > /etc/hosts", "buildah push x"]}, ["uid-1000"]),
+    ("buildah", {"image": "x", "script": ["cp /etc/hosts hosts", "buildah push x"]}, []),
+    ("buildah", {"image": "x", "script": ["cp a /etc/b", "buildah push x"]}, ["uid-1000"]),
     ("buildah", {"image": "x", "script": ["mkdir -p dist", "buildah push x"]}, []),
     ("buildah-root", {"image": "x", "script": ["dnf install -y jq", "buildah push x"]}, []),
     # An identity.
