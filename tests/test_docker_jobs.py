@@ -210,16 +210,20 @@ def test_a_job_with_its_own_engine_asks_for_no_other(tmp_path: Path) -> None:
 _SLEEP = "echo up >>{}/started; while :; do sleep 0.1; done"
 
 
-def _start(folder: Path, *, line: str = "", **variables: str) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, *, line: str = "", service: str = "", **variables: str
+) -> subprocess.Popen[bytes]:
     """Start the service of the runner's engine, with an engine that notes its arguments."""
     (folder / "run" / "image-builds").mkdir(parents=True)
-    (service,) = _runner(FORMS["dind"])["kubernetes"]["services"]
+    (folder / "hosts").write_text(f"{HOSTS}\t{service}\n", encoding="utf-8")
+    (engine,) = _runner(FORMS["dind"])["kubernetes"]["services"]
     programs = folder / "bin"
     programs.mkdir()
+    _program(programs / "grep", f"test -e {folder}/network")
     _program(
         programs / "dockerd-entrypoint.sh", line or f'echo "$@" >{folder}/started; exec sleep 600'
     )
-    command = [_moved(word, folder) for word in (*service["entrypoint"], *service["command"])]
+    command = [_moved(word, folder) for word in (*engine["entrypoint"], *engine["command"])]
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", **variables}
     return subprocess.Popen(command, env=environment, start_new_session=True)
 
@@ -262,6 +266,16 @@ def test_the_engine_of_a_job_with_its_own_waits_to_be_asked(tmp_path: Path) -> N
     try:
         assert _started(tmp_path, 1) == ""
         (tmp_path / "run" / "image-builds" / "asked").touch()
+        assert "dockerd" in _started(tmp_path, 20)
+    finally:
+        _end(process)
+
+
+def test_the_engine_lets_a_service_of_the_job_start_before(tmp_path: Path) -> None:
+    process = _start(tmp_path, service="docker")
+    try:
+        assert _started(tmp_path, 1) == ""
+        (tmp_path / "network").touch()
         assert "dockerd" in _started(tmp_path, 20)
     finally:
         _end(process)

@@ -57,11 +57,23 @@ _ENGINES = ("**/docker", "**/docker:*", "**/docker@*")
 """Docker's image from any registry, in any version (gitlab-runner:common/allowed_images.go)."""
 
 # Two engines that start at the same moment may both fail, since each removes and makes the same
-# chains of iptables. So this one waits to be asked where the job names another, and tries again.
+# chains of iptables. So this one waits to be asked where the job names another, and where the job
+# has a service, until that has a network (moby: daemon/libnetwork/sandbox_externalkey_unix.go).
 # Jobs of any user may command it, as with TLS; dockerd lets root in only, as soon as it listens.
 _BEGIN = f"""\
 trap 'kill $! 2>/dev/null; wait $!; exit' TERM
 while [ -n "${{DOCKER_HOST:-}}" ] && [ ! -e {_ASKED} ]; do sleep 1; done
+names=0
+while read -r address found; do
+  case "$address" in 127.*) for name in $found; do names=$((names + 1)); done ;; esac
+done </etc/hosts
+seconds=0
+while [ "$names" -gt "$1" ] && [ "$seconds" -lt {_PATIENCE} ]; do
+  if grep -q /libnetwork/ /proc/net/unix; then break; fi
+  seconds=$((seconds + 1))
+  sleep 1
+done
+shift
 (until [ -S {_SOCKET_FILE} ]; do sleep 1; done; sleep 1; chmod a+rw {_SOCKET_FILE}) &
 while :; do dockerd-entrypoint.sh dockerd "$@" & wait $!; sleep 1; done
 """
@@ -114,6 +126,8 @@ class Dind(StrategyOptions):
         client = {"DOCKER_HOST": _SOCKET} if socket else _CLIENT_TLS
         engine = f"The Docker engine of this runner, {client['DOCKER_HOST']},"
         wait = wait_for(engine, "docker version")
+        # Of localhost, of the alias, and of the image if that makes a valid name.
+        names = 2 + ("_" not in ImageReference.parse(self.daemon_image).name)
         shared = (EmptyDir(name="docker-socket", path=_SOCKET_FOLDER),) if socket else ()
         return BuildPlan(
             strategy=self.kind,
@@ -132,15 +146,14 @@ class Dind(StrategyOptions):
                 self.kind,
                 client,
                 seconds=_PATIENCE,
-                # Of localhost, of the alias, and of the image if that makes a valid name.
-                names=2 + ("_" not in ImageReference.parse(self.daemon_image).name),
+                names=names,
                 begin=(_ASK if socket else "") + wait,
             ),
             services=(
                 Service(
                     image=self.daemon_image,
                     alias="docker",
-                    entrypoint=("sh", "-c", _BEGIN, "engine") if socket else (),
+                    entrypoint=("sh", "-c", _BEGIN, "engine", str(names)) if socket else (),
                     command=self._arguments(site),
                     environment={**_OF_ENGINE, "DOCKER_TLS_CERTDIR": "" if socket else _TLS},
                 ),
