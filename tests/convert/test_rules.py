@@ -1,12 +1,15 @@
 """The rules of the check: the job that shows each, and jobs in which it finds nothing."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from convert.pipeline.check import check
 from convert.pipeline.rule import RULES, PipelineRule
+from convert.pipeline.runner import runners
 from tests.support.checks import checked, rules, stack, verdict
 from tests.support.configured import STRATEGIES
 
@@ -204,3 +207,21 @@ def test_a_builder_without_settings_of_registries_has_no_files(tmp_path: Path) -
     settings = stack().model_copy(update={"registries": []})
 
     assert rules(checked(tmp_path, {"job": job}, settings)) == ["own-builder"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("8Gi", []), ("17Gi", ["resources-by-job"]), ("$MEMORY", []), ("a lot", ["resources-by-job"])],
+)
+def test_a_job_may_ask_for_resources_up_to_a_maximum(
+    asked: str, found: list[str], tmp_path: Path
+) -> None:
+    (runner,) = runners(stack({"dood": STRATEGIES["dood"]}))
+    kubernetes = {**runner.kubernetes, "memory_request_overwrite_max_allowed": "16Gi"}
+    allowing = dataclasses.replace(runner, config={**runner.config, "kubernetes": kubernetes})
+    file = tmp_path / "pipeline.yml"
+    variables = f"{{KUBERNETES_MEMORY_REQUEST: {asked}}}"
+    text = f"job: {{tags: [dood], variables: {variables}, script: [docker build .]}}"
+    file.write_text(text, encoding="utf-8")
+
+    assert rules(check([file], [allowing], [allowing])) == found
