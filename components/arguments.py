@@ -134,6 +134,7 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
     pull_logins = _logins(settings, secrets, "pull")
     push_logins = _logins(settings, secrets, "push") if plan.builds else {}
     names: RunnerNames = {
+        "runner": name,
         "job_namespace": settings.job_namespace(name),
         "manager_account": f"gitlab-runner-{name}",
         "job_account": f"gitlab-job-{name}",

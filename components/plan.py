@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
+from components.bounds import BUILDS
 from components.permissions import Permission
-from components.site import BUILDS, PodSecurity
+from components.site import PodSecurity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,8 +106,10 @@ class BuildPlan:
     """What one strategy needs of a job, its namespace and its node.
 
     ``credentials_folder`` is where the tool reads config.json; jobs may write there, as ``docker
-    login`` does; where it is empty they get no push login. ``files`` are what it reads about
-    registries in ``files_folder``, as text by path in it: their CAs, and its own configuration.
+    login`` does; where it is empty they get no push login. ``home_logins`` says that ``~/.docker``
+    is the same folder, and ``group_logins`` that the tool finds logins for a part of a registry.
+    ``files`` are what it reads about registries in ``files_folder``, as text by
+    path in it: their CAs, and its own configuration.
     ``refused_variables`` say why a runner must not set them.
     ``prepare`` is shell that runs in the build container before a job's script.
     ``build`` is of the build container and ``service`` of the services; no other container is ever
@@ -139,6 +142,8 @@ class BuildPlan:
     unshares: bool = False
     group: int | None = None
     credentials_folder: str
+    home_logins: bool = True
+    group_logins: bool = False
     files_folder: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     environment: Mapping[str, str]
@@ -177,8 +182,12 @@ class BuildPlan:
 
 
 class RunnerNames(TypedDict):
-    """The names that config.toml and the values refer to; None where there is no such object."""
+    """The names that config.toml and the values refer to; None where there is no such object.
 
+    ``runner`` is the one in the stack file.
+    """
+
+    runner: str
     job_namespace: str
     manager_account: str
     job_account: str

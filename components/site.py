@@ -1,14 +1,16 @@
-"""What the stack file says of the site: cluster, nodes, registries, and what containers get."""
+"""What the stack file says of the site: its cluster, nodes and registries."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, model_validator
 
-from components.quantity import Quantity, amount
-from components.types import CaCertificates, LabelKey, LabelValue, Model, RegistryHost
+from components.image_reference import DOCKER_HUB
+from components.types import CaCertificates, LabelKey, LabelValue, Model, bare_host
+
+_NAME = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
 
 PodSecurity = Literal["privileged", "baseline", "restricted"]
 
@@ -81,12 +83,31 @@ class Cluster(Model):
         return self.nodes.runtime == "crio" or self.platform == "openShift"
 
 
-class Registry(Model):
-    """A registry that builds pull from or push to."""
+def _below_a_host(value: str) -> str:
+    host, slash, path = value.partition("/")
+    if "://" in value or not slash:
+        return bare_host(value)
+    bare = bare_host(host)
+    if bare == DOCKER_HUB:
+        message = "must be docker.io alone, since Docker Hub has one login for all; remove the path"
+        raise ValueError(message)
+    if not re.fullmatch(rf"{_NAME}(/{_NAME})*", path):
+        message = (
+            "must go on as names of images do: lowercase letters and digits, with '.', '_', '-' "
+            "between them and '/' between names; correct the path"
+        )
+        raise ValueError(message)
+    return f"{bare}/{path}"
 
-    host: RegistryHost
+
+class Registry(Model):
+    """A registry that builds pull from or push to, or a group of its repositories."""
+
+    host: Annotated[str, AfterValidator(_below_a_host)]
     """The registry as image names begin with it: `host` or `host:port`, in lowercase. Docker Hub is
-    `docker.io`, whichever of its addresses is given."""
+    `docker.io`, whichever of its addresses is given. With a path, such as
+    `registry.example.com/group`, the entry has logins for the images below it, as GitLab's deploy
+    tokens of groups are; only Buildah pushes with such a login."""
     insecure: bool = False
     """Set `true` for a registry that speaks plain HTTP. Build tools get the setting; the images of
     pods are pulled by the nodes' container runtime, which needs its own."""
@@ -102,6 +123,12 @@ class Registry(Model):
 
     @model_validator(mode="after")
     def _one_kind_of_trust(self) -> Self:
+        if "/" in self.host and (self.insecure or self.ca_certificates):
+            message = (
+                "must not have insecure or caCertificates with a path, since they are about the "
+                "whole host; move them to an entry without the path"
+            )
+            raise ValueError(message)
         if self.insecure and self.ca_certificates:
             message = (
                 "must not have both insecure and caCertificates, which contradict each other; "
@@ -121,107 +148,6 @@ class Site:
     cluster: Cluster
     registries: Sequence[Registry] = ()
     mirrors: Sequence[str] = ()
-
-
-class Amounts(Model):
-    """Quantities of a container, in Kubernetes' notation."""
-
-    cpu: Quantity | None = None
-    """CPU in cores or thousandths: `2` or `500m`."""
-    memory: Quantity | None = None
-    """Memory in bytes, with a suffix: `1Gi`. A container that exceeds its limit is killed."""
-    ephemeral_storage: Quantity | None = None
-    """Disk of the node for layers and files in the container, with a suffix: `20Gi`. A pod that
-    exceeds its limit is evicted."""
-
-
-class Bounds(Model):
-    """Requests and limits of a container."""
-
-    requests: Amounts = Amounts()
-    """What the scheduler reserves on a node."""
-    limits: Amounts = Amounts()
-    """The most that the container may use. Without a memory limit, one build can take the memory of
-    the node, so the policies demand one."""
-
-    @model_validator(mode="after")
-    def _requests_within_limits(self) -> Self:
-        for name in ("cpu", "memory", "ephemeral_storage"):
-            request, limit = getattr(self.requests, name), getattr(self.limits, name)
-            if request and limit and amount(request) > amount(limit):
-                message = (
-                    f"must not request more {to_camel(name)} ({request}) than it limits ({limit}), "
-                    "which Kubernetes rejects; lower the request or raise the limit"
-                )
-                raise ValueError(message)
-        return self
-
-
-BUILDS: Mapping[str, str] = {"cpu_request": "500m", "memory_request": "1Gi"}
-"""The requests of a container that builds, by the runner's key, unless the stack file has them."""
-
-CLIENT: Mapping[str, str] = {"cpu_request": "100m", "memory_request": "128Mi"}
-"""The requests of a container that only runs a client."""
-
-
-class Resources(Bounds):
-    """Requests and limits of the build container, and of each service beside it.
-
-    GitLab's helper container, which runs hooks of the job too, gets the limits of the build.
-    """
-
-    service: Bounds = Bounds()
-    """The same for each service container, such as a job's Docker daemon or a database. A service
-    that a job names itself has the limits of the build where none are given here; how many services
-    a job starts is not limited. Where nodes use cgroup v2, the limits do not hold for what a Docker
-    daemon builds (moby/moby#45378)."""
-
-    def by_key(self, defaults: Mapping[str, str], *, own_services: bool) -> dict[str, str]:
-        """Return all by the runner's keys, with requests of a plan where nothing else is given.
-
-        What a job brings along, its hooks, which run in the helper, and its ``own_services``, gets
-        the limits of the build. Kubernetes refuses a request above the limit, and takes the limit
-        where there is no request.
-        """
-        given = {
-            **_limits_of("helper_", self, Bounds()),
-            **(_limits_of("service_", self, self.service) if own_services else {}),
-            **_amounts("", self),
-            **_amounts("service_", self.service),
-        }
-        missing = {
-            key: quantity
-            for key, quantity in defaults.items()
-            if key not in given and key.replace("_request", "_limit") not in given
-        }
-        return {**missing, **given}
-
-
-def _limits_of(prefix: str, build: Bounds, own: Bounds) -> dict[str, str]:
-    """Return the limits of the build for a container without its own, and a small request.
-
-    Disk is limited for the pod as a whole, by the sum of all limits.
-    """
-    found: dict[str, str] = {}
-    for resource in ("cpu", "memory"):
-        limit, request = getattr(build.limits, resource), getattr(own.requests, resource)
-        if not limit or getattr(own.limits, resource):
-            continue
-        small = CLIENT[f"{resource}_request"]
-        if not request and amount(small) <= amount(limit):
-            found[f"{prefix}{resource}_request"] = small
-        above = request and amount(request) > amount(limit)
-        found[f"{prefix}{resource}_limit"] = request if above else limit
-    return found
-
-
-def _amounts(prefix: str, bounds: Bounds) -> dict[str, str]:
-    return {
-        f"{prefix}{resource}_{bound}": quantity
-        for bound, given in (("request", bounds.requests), ("limit", bounds.limits))
-        for resource, quantity in given
-        if quantity
-    }
 
 
 class NodeProfiles(Model):

@@ -101,7 +101,8 @@ def _split(value: str) -> SplitResult | None:
     return parts if valid else None
 
 
-def _registry_host(value: str) -> str:
+def bare_host(value: str) -> str:
+    """Return a registry's host, which images are named after."""
     if "://" in value or "/" in value:
         message = "must be a bare host; write host or host:port, without scheme and path"
         raise ValueError(message)
@@ -221,7 +222,7 @@ DnsName = Annotated[str, AfterValidator(dns_name)]
 Image = Annotated[str, AfterValidator(_image)]
 Repository = Annotated[str, AfterValidator(_repository)]
 Url = Annotated[str, AfterValidator(_url)]
-RegistryHost = Annotated[str, AfterValidator(_registry_host)]
+RegistryHost = Annotated[str, AfterValidator(bare_host)]
 CaCertificates = Annotated[str, AfterValidator(_ca_certificates)]
 ChartDigest = Annotated[str, AfterValidator(_chart_digest)]
 ChartVersion = Annotated[str, AfterValidator(_chart_version)]

@@ -13,6 +13,8 @@ import yaml
 from components.settings.models import Settings
 from components.site import Cluster, Site
 from components.strategies import Strategy
+from components.strategies.buildah import Buildah
+from components.strategies.buildkit import Buildkit
 from components.strategies.kaniko import Kaniko
 from tests.executor.globs import matches
 from tests.support.configured import FORMS, SETTINGS
@@ -21,7 +23,17 @@ from tests.support.pipelines import against_schema, resolved
 from tests.support.runners import rendered
 
 PAGE = MOVE_A_PIPELINE.read_text(encoding="utf-8")
-DOCKER, BUILDX, KANIKO, SECRET, STACK = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
+DOCKER, BUILDX, KANIKO, BUILDKIT, BUILDAH, SECRET, STACK = map(
+    yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml")
+)
+PIPELINES = {
+    "docker": DOCKER,
+    "buildx": BUILDX,
+    "kaniko": KANIKO,
+    "buildkit": BUILDKIT,
+    "buildah": BUILDAH,
+    "secret": SECRET,
+}
 ENGINES = ["dind", "dind-tls"]
 
 
@@ -37,12 +49,13 @@ def _run(folder: Path, strategy: Strategy, job: dict[str, Any], tool: Path) -> l
     runner = _runner(strategy)
     programs = folder / "bin"
     programs.mkdir()
-    for name in ("cp", "mkdir"):
+    for name in ("cat", "cp", "env", "ln", "mkdir", "sed"):
         (programs / name).symlink_to(shutil.which(name) or name)
     tool.parent.mkdir(exist_ok=True)
     line = f'echo "{tool.name} $*" >>"{folder}/called"'
     tool.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
     tool.chmod(0o755)
+    (folder / "home").mkdir()
     login = folder / "etc" / "image-builds" / "docker" / "config.json"
     login.parent.mkdir(parents=True)
     login.write_text('{"auths": {}}', encoding="utf-8")
@@ -61,6 +74,7 @@ def _run(folder: Path, strategy: Strategy, job: dict[str, Any], tool: Path) -> l
         ["/bin/sh", "-eu", "-c", _moved(script, folder)],
         env={
             **{name: _moved(value, folder) for name, value in environment.items()},
+            "HOME": str(folder / "home"),
             "PATH": str(programs),
         },
         check=True,
@@ -71,9 +85,6 @@ def _run(folder: Path, strategy: Strategy, job: dict[str, Any], tool: Path) -> l
 def _moved(text: str, folder: Path) -> str:
     """Put what is in the root of a job's container into ``folder``."""
     return re.sub(r"(?<![\w.-])/(?=(kaniko|tmp|etc)/)", f"{folder}/", text)
-
-
-PIPELINES = {"docker": DOCKER, "buildx": BUILDX, "kaniko": KANIKO, "secret": SECRET}
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
@@ -142,6 +153,37 @@ def test_the_kaniko_pipeline_runs_with_the_login_that_it_writes(name: str, tmp_p
     written = (tmp_path / "kaniko" / ".docker" / "config.json").read_text(encoding="utf-8")
     login = {"username": "writer", "password": "PlantedPassword"}
     assert json.loads(written) == {"auths": {"registry.example.com": login}}
+
+
+IMAGE = "registry.example.com/app:1234abcd"
+
+
+def test_the_buildkit_pipeline_pushes_with_its_own_login(tmp_path: Path) -> None:
+    """It writes to the home, as GitLab's recipe does, and BuildKit reads what the runner says."""
+    called = _run(
+        tmp_path, FORMS["buildkit"], BUILDKIT["build"], tmp_path / "bin" / "buildctl-daemonless.sh"
+    )
+
+    (line,) = called
+    assert line.endswith(f"--output type=image,name={IMAGE},push=true")
+    read = (tmp_path / "tmp" / ".docker" / "config.json").read_text(encoding="utf-8")
+    login = {"username": "writer", "password": "PlantedPassword"}
+    assert json.loads(read) == {"auths": {"registry.example.com": login}}
+
+
+def test_the_buildah_pipeline_runs_as_it_is(tmp_path: Path) -> None:
+    called = _run(tmp_path, FORMS["buildah"], BUILDAH["build"], tmp_path / "bin" / "buildah")
+
+    assert called == [
+        "buildah login -u writer --password-stdin registry.example.com",
+        f"buildah build -t {IMAGE} .",
+        f"buildah push {IMAGE}",
+    ]
+
+
+def test_the_pipelines_of_a_tool_name_its_default_image() -> None:
+    assert BUILDKIT["build"]["image"]["name"] == Buildkit().image
+    assert BUILDAH["build"]["image"] == Buildah().image
 
 
 def test_the_stack_file_of_the_page_is_one() -> None:

@@ -71,6 +71,7 @@ SCCS = {
 """From the narrowest to the widest."""
 PROFILES = {"RuntimeDefault": "runtime/default", "Unconfined": "unconfined"}
 NAMES: RunnerNames = {
+    "runner": "main",
     "job_namespace": "jobs",
     "manager_account": "manager",
     "job_account": "job",

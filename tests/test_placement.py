@@ -82,6 +82,7 @@ class TestNames:
 
         assert runner["release"] == "gitlab-runner-main"
         assert runner["names"] == {
+            "runner": "main",
             "job_namespace": "builds-main",
             "manager_account": "gitlab-runner-main",
             "job_account": "gitlab-job-main",
@@ -293,6 +294,24 @@ class TestRegistration:
 
 
 class TestJobs:
+    @pytest.mark.parametrize(
+        ("strategy", "pushes"), [("buildah", ["r.example.com/group"]), ({"kind": "deploy"}, [])]
+    )
+    def test_logins_of_a_group_are_for_kubelets_and_buildah(
+        self, strategy: object, pushes: list[str]
+    ) -> None:
+        runner = _main(
+            _placed(
+                {
+                    "runners.main.strategy": strategy,
+                    "registries.0": {"host": "r.example.com/group", "pull": "in", "push": "out"},
+                }
+            )
+        )
+
+        assert list(runner["pull_logins"]) == ["r.example.com/group"]
+        assert list(runner["push_logins"]) == pushes
+
     def test_quantities_go_by_config_tomls_keys(self) -> None:
         resources = {
             "requests": {"cpu": "500m", "memory": "1Gi", "ephemeralStorage": "2Gi"},
@@ -316,7 +335,14 @@ class TestJobs:
     @pytest.mark.parametrize(
         ("strategy", "asked"),
         [
-            ("kaniko", {"cpu_request": "500m", "memory_request": "1Gi"}),
+            (
+                "kaniko",
+                {
+                    "cpu_request": "500m",
+                    "memory_request": "1Gi",
+                    "ephemeral_storage_request": "2Gi",
+                },
+            ),
             ("dood", {"cpu_request": "100m", "memory_request": "128Mi"}),
             (
                 "dind",
@@ -325,6 +351,7 @@ class TestJobs:
                     "memory_request": "128Mi",
                     "service_cpu_request": "500m",
                     "service_memory_request": "1Gi",
+                    "service_ephemeral_storage_request": "2Gi",
                 },
             ),
         ],
@@ -338,15 +365,18 @@ class TestJobs:
 
     @pytest.mark.parametrize("bound", ["requests", "limits"])
     def test_what_the_stack_file_bounds_has_no_other_request(self, bound: str) -> None:
-        resources = {bound: {"cpu": "50m", "memory": "64Mi"}}
+        resources = {bound: {"cpu": "50m", "memory": "64Mi", "ephemeralStorage": "9Gi"}}
         kubernetes = _toml(_placed({"runners.main.resources": resources}))["kubernetes"]
 
         key = bound.removesuffix("s")
         limited = ("", "helper_", "service_") if bound == "limits" else ("",)
         assert _quantities(kubernetes) == {
-            f"{prefix}{resource}_{key}": quantity
-            for prefix in limited
-            for resource, quantity in (("cpu", "50m"), ("memory", "64Mi"))
+            f"ephemeral_storage_{key}": "9Gi",
+            **{
+                f"{prefix}{resource}_{key}": quantity
+                for prefix in limited
+                for resource, quantity in (("cpu", "50m"), ("memory", "64Mi"))
+            },
         }
 
     def test_quantities_of_services_are_their_own(self) -> None:
@@ -361,6 +391,7 @@ class TestJobs:
             "helper_cpu_limit": "1",
             "helper_cpu_request": "100m",
             "memory_request": "1Gi",
+            "ephemeral_storage_request": "2Gi",
             "service_memory_request": "1Gi",
             "service_cpu_limit": "2",
             "service_memory_limit": "4Gi",
@@ -411,6 +442,25 @@ class TestJobs:
 
         assert kubernetes["pull_policy"] == [policy]
         assert "pull_policy" not in _toml(_placed())["kubernetes"]
+
+    @pytest.mark.parametrize(
+        ("settings", "allowed"),
+        [
+            # The empty one is of jobs that choose none, where the runner has none either.
+            ({}, ["", "always", "if-not-present"]),
+            ({"pullPolicy": "if-not-present"}, ["always", "if-not-present"]),
+            ({"pullPolicy": "always"}, ["always"]),
+            ({"allowedPullPolicies": ["never"]}, ["", "never"]),
+        ],
+    )
+    def test_jobs_may_choose_among_pull_policies(
+        self, settings: dict[str, Any], allowed: list[str]
+    ) -> None:
+        changes = {f"runners.main.{key}": value for key, value in settings.items()}
+
+        kubernetes = _toml(_placed(changes))["kubernetes"]
+
+        assert kubernetes["allowed_pull_policies"] == allowed
 
     def test_options_of_newer_runners_are_off_unless_asked_for(self) -> None:
         placement = _placed()

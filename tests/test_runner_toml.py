@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
+from components.bounds import Resources
 from components.gitlab_runner import charts
 from components.plan import BuildPlan, RunnerNames, Security, Service
 from components.settings.models import Toleration
-from components.site import Cluster, Nodes, Registry, Resources, Site
+from components.site import Cluster, Nodes, Registry, Site
 from components.strategies import Strategy
 from components.strategies.deploy import Deploy
 from components.strategies.dind import Dind
@@ -135,15 +136,15 @@ def test_without_logins_and_certificates_nothing_is_mounted() -> None:
 def test_without_a_push_login_nothing_points_to_one() -> None:
     text = rendered(PLAN, {**NAMES, "push_secret": None})
 
-    assert "DOCKER_CONFIG" not in text
+    assert "DOCKER_CONFIG=" not in text
+    assert "registry-push" not in text
     assert "/etc/image-builds/docker" not in text
 
 
 def test_a_plan_that_reads_no_logins_gets_none() -> None:
     text = rendered(Deploy().plan(Site(cluster=CLUSTER)))
 
-    assert "DOCKER_CONFIG" not in text
-    assert "pre_build_script" not in text
+    assert "DOCKER" not in text
     assert "registry-push" not in text
 
 
@@ -260,6 +261,15 @@ def test_a_plans_services_run_beside_the_job() -> None:
             },
         ),
         (
+            {"limits": {"memory": "4Gi"}, "helper": {"limits": {"memory": "1Gi"}}},
+            {
+                "memory_limit": "4Gi",
+                "helper_memory_limit": "1Gi",
+                "service_memory_request": "128Mi",
+                "service_memory_limit": "4Gi",
+            },
+        ),
+        (
             {"limits": {"cpu": "50m"}, "service": {"limits": {"cpu": "1"}}},
             {"cpu_limit": "50m", "helper_cpu_limit": "50m", "service_cpu_limit": "1"},
         ),
@@ -283,6 +293,35 @@ def test_what_a_job_brings_along_has_the_limits_of_the_build(
     kubernetes = _kubernetes(plan, resources=Resources.model_validate(resources))
 
     assert {key: kubernetes[key] for key in kubernetes if key.endswith(_BOUNDS)} == written
+
+
+def test_jobs_may_ask_for_what_the_maximum_of_a_container_has() -> None:
+    resources = {
+        "maximum": {"cpu": "4"},
+        "helper": {"maximum": {"memory": "2Gi"}},
+        "service": {"maximum": {"ephemeral_storage": "9Gi"}},
+    }
+
+    kubernetes = _kubernetes(PLAN, resources=Resources.model_validate(resources))
+
+    assert {key: value for key, value in kubernetes.items() if "_overwrite_" in key} == {
+        "cpu_request_overwrite_max_allowed": "4",
+        "cpu_limit_overwrite_max_allowed": "4",
+        "helper_memory_request_overwrite_max_allowed": "2Gi",
+        "helper_memory_limit_overwrite_max_allowed": "2Gi",
+        "service_ephemeral_storage_request_overwrite_max_allowed": "9Gi",
+        "service_ephemeral_storage_limit_overwrite_max_allowed": "9Gi",
+    }
+
+
+def test_what_builds_requests_disk() -> None:
+    """Pods that use more than they request are evicted first."""
+    in_the_job = _kubernetes(PLAN, resources=Resources())
+    beside_it = _kubernetes(Dind(accept_privileged=True).plan(SITE), resources=Resources())
+
+    assert in_the_job["ephemeral_storage_request"] == "2Gi"
+    assert "ephemeral_storage_request" not in beside_it
+    assert beside_it["service_ephemeral_storage_request"] == "2Gi"
 
 
 def test_a_plans_own_services_have_only_limits_of_their_own() -> None:

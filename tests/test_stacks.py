@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 import yaml
 
+from components.bounds import BUILDS, CLIENT
 from components.settings.checks import setting_errors
 from components.settings.models import Settings
 from components.settings.schema import json_schema
-from components.site import BUILDS, CLIENT
 from components.strategies.deploy import Deploy
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import tomlkit
 
+from components.gitlab_runner import before_job
 from components.gitlab_runner.security import security_keys
 from components.plan import BuildPlan, RunnerNames, Service, file_key
 from components.settings.models import RunnerSettings, Toleration
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
-_LOGINS = "/etc/image-builds/docker"
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
 _REQUESTS = 4
@@ -37,12 +37,12 @@ def render(
     ``address`` holds the variable by which jobs find their daemon, and is empty without one.
     ``chart`` is the version that decides which keys the runner knows.
     """
-    pushes = _pushes(plan, names)
+    pushes = before_job.pushes(plan, names)
     folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes else {}
     # The home of a user that an image does not know is /, where git and kubectl cannot write.
     home = {"HOME": _WRITABLE} if plan.restricted else {}
     environment = {**home, **folder, **plan.environment, **address, **runner.environment}
-    script = plan.prepare + (_COPY if pushes else "")
+    script = before_job.script(plan, runner.resources, names)
     kubernetes = _kubernetes(plan, runner, names, chart)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
@@ -66,19 +66,6 @@ def render(
     return tomlkit.dumps({"runners": [_without_empty(content)]})
 
 
-def _pushes(plan: BuildPlan, names: RunnerNames) -> bool:
-    return bool(plan.credentials_folder and names["push_secret"])
-
-
-# A Secret's mount is read-only, and `docker login` or `echo … > $DOCKER_CONFIG/config.json` in a
-# job must work. Images whose user may not write there run too, without the login.
-_COPY = f"""\
-if ! {{ mkdir -p "$DOCKER_CONFIG" && cp {_LOGINS}/config.json "$DOCKER_CONFIG/"; }}; then
-  echo "The registry logins could not be copied to $DOCKER_CONFIG; builds cannot push." >&2
-fi
-"""
-
-
 def _kubernetes(
     plan: BuildPlan, runner: RunnerSettings, names: RunnerNames, chart: str
 ) -> dict[str, Any]:
@@ -86,6 +73,12 @@ def _kubernetes(
         "namespace": names["job_namespace"],
         "image": plan.image,
         "pull_policy": [runner.pull_policy] if runner.pull_policy else [],
+        # Without a policy of the runner's, a job that chooses none has the empty one, which must be
+        # among them (gitlab-runner:executors/kubernetes/kubernetes.go, preparePullManager).
+        "allowed_pull_policies": [
+            *([] if runner.pull_policy else [""]),
+            *runner.allowed_pull_policies,
+        ],
         "service_account": names["job_account"],
         "automount_service_account_token": plan.account_token,
         "privileged": False,
@@ -149,10 +142,10 @@ def _volumes(plan: BuildPlan, names: RunnerNames) -> dict[str, Any]:
 
 
 def _secrets(plan: BuildPlan, names: RunnerNames) -> Iterator[dict[str, Any]]:
-    if _pushes(plan, names):
+    if before_job.pushes(plan, names):
         yield {
             "name": names["push_secret"],
-            "mount_path": _LOGINS,
+            "mount_path": before_job.LOGINS,
             "read_only": True,
             "items": {".dockerconfigjson": "config.json"},
         }

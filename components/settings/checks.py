@@ -33,6 +33,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
             yield f"{path}.strategy", reason
         for key, reason in (
             *_scheduling_errors(runner, plan),
+            *_pull_errors(runner),
             *variable_errors(runner, plan),
             *_permission_errors(settings, plan, own),
             *_registration_errors(runner, plan),
@@ -50,6 +51,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
     yield from _tag_errors(settings)
     yield from namespace_errors(settings, own)
     yield from _registry_errors(settings)
+    yield from _group_login_errors(settings, plans)
     yield from _network_errors(settings)
 
 
@@ -92,6 +94,16 @@ def _scheduling_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tupl
             "runtimeClassName",
             f"runs jobs outside of the node's own runtime, and {plan.strategy} mounts the node's "
             f"{plan.host_paths[0].path}; remove it, or use {FALLBACK}",
+        )
+
+
+def _pull_errors(runner: RunnerSettings) -> Iterator[tuple[str, str]]:
+    allowed, chosen = runner.allowed_pull_policies, runner.pull_policy
+    if chosen and chosen not in allowed:
+        yield (
+            "allowedPullPolicies",
+            f"must contain {chosen}, which is pullPolicy, because GitLab Runner rejects every job "
+            "that does not choose another one; add it, or change pullPolicy",
         )
 
 
@@ -155,12 +167,29 @@ def _registry_errors(settings: Settings) -> Iterator[tuple[str, str]]:
         seen.add(registry.host)
 
 
+def _group_login_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]]:
+    """Yield each push login that a tool would use for the whole registry (docker/cli: file_store).
+
+    Of several for one host, it would take any.
+    """
+    others = [name for name, plan in plans.items() if plan.builds and not plan.group_logins]
+    for index, registry in enumerate(settings.registries):
+        if "/" in registry.host and registry.push and others:
+            plan = plans[others[0]]
+            yield (
+                f"registries[{index}].push",
+                f"is a login for {registry.host} alone, and runners.{others[0]} builds with "
+                f"{plan.strategy}, which finds logins by host alone; use a login for the host, or "
+                "let jobs log in with a variable of their group (docs/how-to/registries.md)",
+            )
+
+
 def _network_errors(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield each address that jobs need and network policies would close; names are not known."""
     hosts = {
         "gitlab.url": urlsplit(settings.gitlab.url).hostname or "",
         **{
-            f"registries[{index}].host": registry.host.partition(":")[0]
+            f"registries[{index}].host": registry.host.partition("/")[0].partition(":")[0]
             for index, registry in enumerate(settings.registries)
         },
         **{

@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import AfterValidator, Field
 
+from components.bounds import Resources
 from components.gitlab_runner import charts
 from components.network.egress import Network
 from components.plan import BuildPlan
 from components.settings.registration import AnyRegistration, TokenRegistration
-from components.site import Cluster, Registry, Resources, Site
+from components.site import Cluster, Registry, Site
 from components.strategies import DEFAULT, AnyStrategy
 from components.types import (
     CaCertificates,
@@ -128,7 +129,8 @@ class RunnerSettings(Model):
     times `resources.requests`."""
     resources: Resources = Resources()
     """Requests and limits of a job's containers. By default the container that builds requests 500m
-    CPU and 1Gi memory, one that only calls a daemon 100m and 128Mi, and nothing is limited."""
+    CPU, 1Gi memory and 2Gi disk, one that only calls a daemon 100m CPU and 128Mi memory, and
+    nothing is limited."""
     node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
     """Labels of the nodes that jobs run on, beside those that the strategy needs."""
     tolerations: Annotated[list[Toleration], AfterValidator(_one_effect_each)] = Field(
@@ -147,6 +149,16 @@ class RunnerSettings(Model):
     """When nodes pull the images of jobs. `always` asks the registry for each job, so that no job
     runs an image that the node pulled with another login. By default tagged images are taken from
     the node, which nodes that cannot reach the registries need."""
+    allowed_pull_policies: list[Literal["always", "if-not-present", "never"]] = Field(
+        default_factory=lambda given: (
+            ["always"] if given.get("pull_policy") == "always" else ["always", "if-not-present"]
+        ),
+        min_length=1,
+    )
+    """What jobs may choose as the pull policy of an image or service. By default `always` and
+    `if-not-present`, or `always` alone where that is `pullPolicy`. With `if-not-present` and
+    `never`, a job can run private images that its node has pulled for others, without a login,
+    unless kubelets check that, as they do from Kubernetes 1.35 on."""
     seccomp_profile: Literal["RuntimeDefault"] | None = None
     """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
     kubelets leave it out. It needs chart 0.88.0 or later."""

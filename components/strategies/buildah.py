@@ -79,6 +79,8 @@ class Buildah(StrategyOptions):
             host_users=self.host_users,
             unshares=not privileged,
             credentials_folder=CREDENTIALS,
+            # containers/image: pkg/docker/config, GetCredentialsForRef.
+            group_logins=True,
             # Read before /etc/containers, by root too (containers/image: sysregistriesv2, docker).
             files_folder=f"{home}/.config/containers",
             files=_files(site),

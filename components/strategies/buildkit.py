@@ -99,7 +99,8 @@ class Buildkit(StrategyOptions):
             credentials_folder=CREDENTIALS,
             files_folder=FILES,
             files=files,
-            prepare=no_engine(self.kind),
+            prepare=no_engine(self.kind)
+            + (_own_config(rootless=unshares) if CONFIG in files else ""),
             environment={
                 # 41 s in all, as the daemon of a slow node needs more than the script's 2 s
                 # (moby/buildkit:examples/buildctl-daemonless).
@@ -156,6 +157,20 @@ class Buildkit(StrategyOptions):
             yield f"{name} and hostUsers: false, which is variant: rootful; use that"
         if not self.host_users:
             yield from user_namespace_blockers(cluster, "use variant: rootless")
+
+
+def _own_config(*, rootless: bool) -> str:
+    """Write shell that puts the settings where a daemon without ``--config`` reads them.
+
+    Jobs set BUILDKITD_FLAGS, as GitLab's recipe does, or write their own settings there.
+    """
+    folder = '"${XDG_CONFIG_HOME:-${HOME:-}/.config}/buildkit"' if rootless else "/etc/buildkit"
+    return f"""\
+(
+  settings={folder}
+  [ -e "$settings/{CONFIG}" ] || {{ mkdir -p "$settings" && cp {FILES}/{CONFIG} "$settings/"; }}
+) 2>/dev/null || true
+"""
 
 
 def rootful_image(image: str) -> Iterator[str]:

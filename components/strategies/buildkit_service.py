@@ -15,9 +15,10 @@ from typing import ClassVar, Literal, final
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from components.bounds import CLIENT, Bounds
 from components.plan import BuildPlan, DaemonPlan, EmptyDir, Security
 from components.quantity import Quantity, amount
-from components.site import CLIENT, Bounds, NodeProfiles, Site
+from components.site import NodeProfiles, Site
 from components.strategies.buildkit import (
     CONFIG,
     FILES,
@@ -70,7 +71,7 @@ class BuildkitService(StrategyOptions):
     are lost with the daemon's pod."""
     resources: Bounds = Bounds()
     """Requests and limits of the daemon, which does the work of all jobs of the runner. By default
-    nothing is requested and nothing is limited."""
+    it requests disk for half of `cacheSize`, which it keeps in any case, and nothing is limited."""
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the daemon, in place of `Unconfined`, which only the Pod Security
     level `privileged` admits."""
@@ -169,7 +170,8 @@ class BuildkitService(StrategyOptions):
         security, level = unconfined(1000, self.node_profiles)
         size = int(amount(self.cache_size))
         # Half is kept whatever happens, so that builds find some of their layers.
-        collection = {"gc": True, "reservedSpace": size // 2, "maxUsedSpace": size}
+        reserved = size // 2
+        collection = {"gc": True, "reservedSpace": reserved, "maxUsedSpace": size}
         return DaemonPlan(
             name="buildkitd",
             image=self.daemon_image,
@@ -195,11 +197,18 @@ class BuildkitService(StrategyOptions):
                 EmptyDir(name="state", path=ROOTLESS_STATE, limit=2 * size),
                 EmptyDir(name="tmp", path="/tmp"),  # noqa: S108 - a path in the daemon's container
             ),
-            resources={
-                bound: {name.replace("_", "-"): quantity for name, quantity in amounts.items()}
-                for bound, amounts in self.resources.model_dump(exclude_none=True).items()
-            },
+            resources=self._resources(reserved),
         )
+
+    def _resources(self, reserved: int) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {
+            bound: {name.replace("_", "-"): quantity for name, quantity in amounts.items()}
+            for bound, amounts in self.resources.model_dump(exclude_none=True).items()
+        }
+        # Kubernetes takes a limit as the request where there is none.
+        if not any("ephemeral-storage" in amounts for amounts in found.values()):
+            found["requests"]["ephemeral-storage"] = str(reserved)
+        return found
 
 
 _OF_THE_DAEMON = {"cache_size", "daemon_image", "node_profiles", "resources"}

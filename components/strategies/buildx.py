@@ -9,8 +9,9 @@ create pods at that level can create privileged ones too.
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, final
 
+from components.bounds import CLIENT
 from components.plan import AccountRule, BuildPlan
-from components.site import CLIENT, Site
+from components.site import Site
 from components.strategies.buildkit import CONFIG, FILES, ROOTLESS, daemon_files, rootful_image
 from components.strategies.docker import DOCKER_CLIENT
 from components.strategies.shared import (

@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
 
+from components.bounds import CLIENT
 from components.permissions import Permission
 from components.plan import BuildPlan, Security
-from components.site import CLIENT, Site
+from components.site import Site
 from components.strategies.shared import Forms, StrategyOptions
 from components.types import DnsLabel, Image
 

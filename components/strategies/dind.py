@@ -18,9 +18,10 @@ from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
 
+from components.bounds import BUILDS, CLIENT
 from components.image_reference import ImageReference
 from components.plan import BuildPlan, EmptyDir, Security, Service
-from components.site import BUILDS, CLIENT, Site
+from components.site import Site
 from components.strategies.docker import (
     DOCKER_CLIENT,
     DOCKER_ENGINES,

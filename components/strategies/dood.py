@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, final
 
+from components.bounds import CLIENT
 from components.image_reference import ImageReference
 from components.plan import BuildPlan, HostPath
-from components.site import CLIENT, Site
+from components.site import Site
 from components.strategies.docker import DOCKER_CLIENT, HOSTS_FILE, SOCKET, choose_engine, files
 from components.strategies.shared import (
     CREDENTIALS,

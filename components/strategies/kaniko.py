@@ -61,6 +61,8 @@ class Kaniko(StrategyOptions):
             host_users=self.host_users,
             # Between stages it empties all folders but its own, /tmp included.
             credentials_folder="/kaniko/.docker",
+            # RUN steps share the root of the job, and ~/.docker is of the image that they build.
+            home_logins=False,
             files_folder=_CERTIFICATES,
             files=certificate_files(site.registries),
             prepare=no_engine(self.kind),

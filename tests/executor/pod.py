@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
+from components.quantity import amount
 from dev.toolchain.gitlab_runner import pinned
 from tests.executor.globs import matches
 from tests.executor.keys import as_numbers
@@ -33,6 +34,8 @@ class Request:
     """The answer to each request that creates an object is lost once, so the runner repeats it."""
     fails: bool = False
     """The job's script ends with an error."""
+    pull_policy: str = ""
+    """What the job chooses for its image."""
 
 
 def job_pod(
@@ -43,7 +46,7 @@ def job_pod(
     ``version`` is the runner's, by default the pinned one.
 
     Raises:
-        ValueError: ``allowed_services`` forbids a service, in the runner's words.
+        ValueError: config.toml forbids a service, in the runner's words, or what the job asks for.
     """
     kubernetes = runner["kubernetes"]
     services = _named(kubernetes.get("services", []))
@@ -79,18 +82,21 @@ def job_pod(
         "initContainers": [
             {
                 **_container(runner, "init-permissions", helper),
-                "resources": _resources(kubernetes, "helper_"),
+                "resources": _resources(kubernetes, "helper_", request),
+                **_pull_policy(kubernetes, request.pull_policy),
             }
         ],
         "containers": [
             {
                 **_container(runner, "build", kubernetes["image"]),
                 "env": _variables(runner, {}, request),
-                "resources": _resources(kubernetes, ""),
+                "resources": _resources(kubernetes, "", request),
+                **_pull_policy(kubernetes, request.pull_policy),
             },
             {
                 **_container(runner, "helper", helper),
-                "resources": _resources(kubernetes, "helper_"),
+                "resources": _resources(kubernetes, "helper_", request),
+                **_pull_policy(kubernetes, request.pull_policy),
             },
             *(
                 {
@@ -99,7 +105,8 @@ def job_pod(
                     "command": service.get("entrypoint", []),
                     "args": service.get("command", []),
                     "env": _variables(runner, service, request),
-                    "resources": _resources(kubernetes, "service_"),
+                    "resources": _resources(kubernetes, "service_", request),
+                    **_pull_policy(kubernetes, ""),
                 }
                 for name, service in sorted(services.items())
             ),
@@ -180,15 +187,43 @@ def _toleration(taint: str, effect: str) -> dict[str, str]:
     return {"key": key, "operator": "Exists", "effect": effect}
 
 
-def _resources(kubernetes: dict[str, Any], prefix: str) -> dict[str, dict[str, str]]:
-    return {
-        f"{bound}s": {
-            resource.replace("_", "-"): kubernetes[f"{prefix}{resource}_{bound}"]
-            for resource in ("cpu", "memory", "ephemeral_storage")
-            if f"{prefix}{resource}_{bound}" in kubernetes
-        }
-        for bound in ("request", "limit")
-    }
+def _resources(
+    kubernetes: dict[str, Any], prefix: str, request: Request
+) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {"requests": {}, "limits": {}}
+    for bound, resource in itertools.product(
+        ("request", "limit"), ("cpu", "memory", "ephemeral_storage")
+    ):
+        key = f"{prefix}{resource}_{bound}"
+        quantity = _overwritten(kubernetes, key, request) or kubernetes.get(key)
+        if quantity:
+            found[f"{bound}s"][resource.replace("_", "-")] = quantity
+    return found
+
+
+def _overwritten(kubernetes: dict[str, Any], key: str, request: Request) -> str:
+    """Return what the job asks for, if it may (overwrites.go, evaluateMaxResourceOverwrite)."""
+    most = kubernetes.get(f"{key}_overwrite_max_allowed", "")
+    asked = request.variables.get(f"KUBERNETES_{key}".upper(), "") if most else ""
+    if asked and amount(asked) > amount(most):
+        message = f"the resource {key} requested {asked} is higher than limit allowed {most}"
+        raise ValueError(message)
+    return asked
+
+
+_POLICIES = {"always": "Always", "if-not-present": "IfNotPresent", "never": "Never"}
+
+
+def _pull_policy(kubernetes: dict[str, Any], chosen: str) -> dict[str, str]:
+    """Return a container's policy, the first that is allowed (preparePullManager)."""
+    configured = kubernetes.get("pull_policy", [""])
+    wanted = [chosen] if chosen else configured
+    allowed = kubernetes.get("allowed_pull_policies", configured)
+    effective = [policy for policy in wanted if policy in allowed]
+    if not effective:
+        message = f"pull_policy {wanted} is not one of the allowed_pull_policies {allowed}"
+        raise ValueError(message)
+    return {"imagePullPolicy": _POLICIES[effective[0]]} if effective[0] else {}
 
 
 def _named(services: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -197,8 +197,8 @@ def _plain(volume: dict[str, Any]) -> dict[str, Any]:
 
 def _requests(plan: BuildPlan, prefix: str) -> dict[str, str]:
     return {
-        resource: plan.resources[f"{prefix}{resource}_request"]
-        for resource in ("cpu", "memory")
+        resource.replace("_", "-"): plan.resources[f"{prefix}{resource}_request"]
+        for resource in ("cpu", "memory", "ephemeral_storage")
         if f"{prefix}{resource}_request" in plan.resources
     }
 

@@ -12,12 +12,12 @@ from tests.support.configured import CERTIFICATE, STRATEGIES
 
 OLDEST: dict[str, Any] = {"chart": {"version": charts.OLDEST}}
 AMOUNTS = {"cpu": "1", "memory": "1Gi", "ephemeralStorage": "1Gi"}
-BOUNDS = {"requests": AMOUNTS, "limits": AMOUNTS}
+BOUNDS = {"requests": AMOUNTS, "limits": AMOUNTS, "maximum": AMOUNTS}
 OLD: dict[str, Any] = {
     "registries": [
         {"host": "ca.example.com:5000", "caCertificates": CERTIFICATE, "pull": "in", "push": "out"}
     ],
-    "runners.main.resources": {**BOUNDS, "service": BOUNDS},
+    "runners.main.resources": {**BOUNDS, "helper": BOUNDS, "service": BOUNDS},
     "runners.main.environment": {"GREETING": "hello"},
     "runners.main.tolerations": [{"key": "ci"}],
     "runners.main.priorityClassName": "low",

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from components.bounds import BUILDS
 from components.gitlab_runner import charts
 from tests.executor.pod import Request, job_pod
 from tests.executor.promise import promised
@@ -47,3 +48,53 @@ def test_profiles_of_the_plan_are_in_the_pod() -> None:
     wanted = promised(plan, "main", "")["securityContexts"]["build"]
     assert build["securityContext"]["seccompProfile"] == wanted["seccompProfile"]
     assert build["securityContext"]["appArmorProfile"] == wanted["appArmorProfile"]
+
+
+def _asked(settings: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return the build container of a job."""
+    (runner,) = tomllib.loads(config_toml("kaniko", settings))["runners"]
+    return job_pod(runner, request, "credentials")["spec"]["containers"][0]
+
+
+def test_a_job_has_what_it_asks_for_up_to_the_maximum() -> None:
+    settings = {"runners.main.resources": {"maximum": {"memory": "8Gi"}}}
+    variables = {"KUBERNETES_MEMORY_REQUEST": "4Gi", "KUBERNETES_CPU_REQUEST": "2"}
+
+    build = _asked(settings, Request(variables=variables))
+
+    assert build["resources"]["requests"]["memory"] == "4Gi"
+    assert build["resources"]["requests"]["cpu"] == BUILDS["cpu_request"]
+    assert "memory" not in build["resources"]["limits"]
+    with pytest.raises(ValueError, match="higher than limit allowed 8Gi"):
+        _asked(settings, Request(variables={"KUBERNETES_MEMORY_LIMIT": "9Gi"}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen", "policy"),
+    [
+        ({}, "", None),
+        ({}, "always", "Always"),
+        ({}, "if-not-present", "IfNotPresent"),
+        ({"runners.main.pullPolicy": "always"}, "", "Always"),
+        ({"runners.main.pullPolicy": "if-not-present"}, "always", "Always"),
+        ({"runners.main.allowedPullPolicies": ["never"]}, "never", "Never"),
+        ({"runners.main.allowedPullPolicies": ["never"]}, "", None),
+    ],
+)
+def test_a_job_may_choose_among_the_pull_policies(
+    settings: dict[str, Any], chosen: str, policy: str | None
+) -> None:
+    build = _asked(settings, Request(pull_policy=chosen))
+
+    assert build.get("imagePullPolicy") == policy
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen"),
+    [({}, "never"), ({"runners.main.pullPolicy": "always"}, "if-not-present")],
+)
+def test_a_pull_policy_that_is_not_allowed_ends_the_job(
+    settings: dict[str, Any], chosen: str
+) -> None:
+    with pytest.raises(ValueError, match="is not one of the allowed_pull_policies"):
+        _asked(settings, Request(pull_policy=chosen))

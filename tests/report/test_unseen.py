@@ -544,11 +544,6 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
             ("service_account", "^deploy$"),
         )
     },
-    "override-of-a-limit": (
-        runner(memory_limit="1Gi"),
-        runner(memory_limit="1Gi", memory_limit_overwrite_max_allowed="64Gi"),
-        "a job of runner main may choose its memory_limit (64Gi)",
-    ),
     "override-of-the-user": (
         runner(allowed_users=["1000"]),
         runner(allowed_users=["1000", "0"]),

@@ -204,3 +204,22 @@ def test_a_selector_may_repeat_what_the_strategy_needs() -> None:
     configure(change(changes), SECRETS)
 
     assert load().settings.runners["main"].node_selector["pool"] == "ci"
+
+
+def test_the_pull_policy_of_a_runner_is_one_that_jobs_may_have() -> None:
+    """GitLab Runner would end each job that chooses none."""
+    text = f"{MAIN}.pullPolicy: always, {MAIN}.allowedPullPolicies: [if-not-present]"
+
+    assert_rejected(
+        change(text), f"{MAIN}.allowedPullPolicies", "must contain always, which is pullPolicy"
+    )
+
+
+GROUP = "registries.0.insecure: false, registries.0.host: r.example.com/group"
+
+
+@pytest.mark.parametrize("strategy", ["buildkit", "dind", "kaniko"])
+def test_a_tool_that_finds_logins_by_host_pushes_with_no_others(strategy: str) -> None:
+    settings = replace_values(change(GROUP), {"runners.main.strategy": STRATEGIES[strategy]})
+
+    assert_rejected(settings, "registries[0].push", "which finds logins by host alone")

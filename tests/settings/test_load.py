@@ -5,9 +5,9 @@ import json
 import pulumi
 import pytest
 
+from components.bounds import Amounts
 from components.settings.load import load
 from components.settings.models import Chart, RunnerSettings, Settings
-from components.site import Amounts
 from components.strategies.kaniko import Kaniko
 from tests.support.configured import (
     CERTIFICATE,

@@ -1,12 +1,13 @@
 """A runner without wishes and the names of its objects, for tests to replace parts of."""
 
+from components.bounds import Amounts, Resources
 from components.gitlab_runner import charts
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
 from components.settings.models import RunnerSettings
-from components.site import Amounts, Resources
 
 NAMES: RunnerNames = {
+    "runner": "main",
     "job_namespace": "builds-main",
     "manager_account": "gitlab-runner-main",
     "job_account": "gitlab-job-main",

@@ -27,6 +27,8 @@ _CONTEXT = {
     "run_as_user": "runAsUser",
     "seccomp_profile": "seccompProfile",
 }
+_PREFIXES = {"build": "", "helper": "helper_", "init-permissions": "helper_"}
+"""Of the keys about a container's resources; all others have those of services."""
 _SPEC = {
     "automount_service_account_token": "automountServiceAccountToken",
     "priority_class_name": "priorityClassName",
@@ -54,6 +56,11 @@ def job_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
         "labels": inside(jobs, "pod_labels"),
     }
     yield ("labels", pod), marks(metadata)
+    for container, name in names.items():
+        prefix = _PREFIXES.get(container, "service_")
+        more = jobs.get(f"{prefix}memory_limit_overwrite_max_allowed")
+        if more and jobs.get(f"{prefix}memory_limit"):
+            yield ("memory", name), {str(more)}
     for spec, unmerged in _specs(entry):
         yield from pod_risks(
             pod, metadata, spec, lambda name: names.get(name, f"container {name} of {pod}")
@@ -186,8 +193,7 @@ def _tolerations(table: Tree) -> Iterator[Tree]:
 
 
 def _container(jobs: Tree, name: str, kind: str, image: JSON) -> dict[str, JSON]:
-    prefixes = {"build": "", "init_permissions": "helper_"}
-    prefix = prefixes.get(kind, f"{kind}_")
+    prefix = _PREFIXES.get(name, "service_")
     container: dict[str, JSON] = {
         "name": name,
         "securityContext": _container_context(jobs, kind),

@@ -59,8 +59,9 @@ def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
 
 def _overrides(jobs: Tree) -> Iterator[str]:
     for key, value in jobs.items():
-        what, found, _ = key.partition("_overwrite_")
-        if found and value:
+        # Amounts are bounded; ``job`` has those of memory.
+        what, found, bound = key.partition("_overwrite_")
+        if found and value and bound != "max_allowed":
             yield f"{what} ({value})"
     yield from (f"user {user}" for user in texts(jobs, "allowed_users"))
     yield from (f"group {group}" for group in texts(jobs, "allowed_groups"))
