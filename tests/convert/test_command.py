@@ -141,6 +141,7 @@ def test_templates_are_judged_by_their_strategy(
         {"component": f"{at}/buildah@0.1.0", "inputs": {**inputs, "job": "other"}},
         {"project": "platform/image-builds", "file": "/templates/kaniko.yml", "inputs": inputs},
         {"component": "example.com/other/scan@1"},
+        {"component": f"{at}/scan@0.1.0"},
     ]
 
     assert _run(site, {"include": includes}) == ExitCode.CHANGES
