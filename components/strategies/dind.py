@@ -57,16 +57,32 @@ means (moby: daemon/command/daemon.go, loadListeners)."""
 _ENGINES = ("**/docker", "**/docker:*", "**/docker@*")
 """Docker's image from any registry, in any version (gitlab-runner:common/allowed_images.go)."""
 
+# An engine's networks have packets of 1500 bytes, those of most overlay networks smaller ones, and
+# what is too large for the pod gets lost: a download in a build never ends. The second flag, for
+# networks that jobs make, is known since 24.0 (docs.docker.com: dockerd).
+_MTU = """\
+if mtu=$(cat /sys/class/net/eth0/mtu); then
+  set -- "$@" "--mtu=$mtu"
+  case $(dockerd --help) in
+    *--default-network-opt*)
+      set -- "$@" "--default-network-opt=bridge=com.docker.network.driver.mtu=$mtu"
+      ;;
+  esac
+fi
+"""
+_BEGIN = f"""\
+{_MTU}exec dockerd-entrypoint.sh "$@"
+"""
 # Two engines that start at the same moment may both fail, since each removes and makes the same
 # chains of iptables. So this one waits to be asked where the job names another, and where the job
 # has a service, until that has a network (moby: daemon/libnetwork/sandbox_externalkey_unix.go).
 # Jobs of any user may command it, as with TLS; dockerd lets root in only, as soon as it listens.
-_BEGIN = f"""\
+_BEGIN_IN_TURN = f"""\
 trap 'kill $! 2>/dev/null; wait $!; exit' TERM
 while [ -n "${{DOCKER_HOST:-}}" ] && [ ! -e {_ASKED} ]; do sleep 1; done
 names=0
 while read -r address found; do
-  case "$address" in 127.*) for name in $found; do names=$((names + 1)); done ;; esac
+  case "$address" in 127.*) for _ in $found; do names=$((names + 1)); done ;; esac
 done </etc/hosts
 seconds=0
 while [ "$names" -gt "$1" ] && [ "$seconds" -lt {_PATIENCE} ]; do
@@ -75,7 +91,7 @@ while [ "$names" -gt "$1" ] && [ "$seconds" -lt {_PATIENCE} ]; do
   sleep 1
 done
 shift
-(until [ -S {_SOCKET_FILE} ]; do sleep 1; done; sleep 1; chmod a+rw {_SOCKET_FILE}) &
+{_MTU}(until [ -S {_SOCKET_FILE} ]; do sleep 1; done; sleep 1; chmod a+rw {_SOCKET_FILE}) &
 while :; do dockerd-entrypoint.sh dockerd "$@" & wait $!; sleep 1; done
 """
 # Where the job may, it also finds the engine without a variable, as in its after_script.
@@ -154,7 +170,11 @@ class Dind(StrategyOptions):
                 Service(
                     image=self.daemon_image,
                     alias="docker",
-                    entrypoint=("sh", "-c", _BEGIN, "engine", str(names)) if socket else (),
+                    entrypoint=(
+                        ("sh", "-c", _BEGIN_IN_TURN, "engine", str(names))
+                        if socket
+                        else ("sh", "-c", _BEGIN, "engine")
+                    ),
                     command=self._arguments(site),
                     environment={**_OF_ENGINE, "DOCKER_TLS_CERTDIR": "" if socket else _TLS},
                 ),

@@ -23,6 +23,8 @@ HOST = "10.123.0.1"
 NODE = "10.123.0.2"
 """The node's end."""
 PODS = "10.124.0.0/16"
+MTU = 1400
+"""The bytes of the largest packet that reaches a pod; those of the node may have 1500."""
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _HOLDER = "image-builds-node-holder"

@@ -9,7 +9,7 @@ from pathlib import Path
 from dev.cluster.kubeconfig import NAME
 from dev.files import fill
 from dev.node.cgroups import CGROUP
-from dev.node.machine import NODE, PODS
+from dev.node.machine import MTU, NODE, PODS
 
 PAUSE = "registry.k8s.io/pause:3.10"
 """The image of a pod's own process."""
@@ -21,6 +21,7 @@ _SHARED = {
     "name": NAME,
     "node": NODE,
     "pods": PODS,
+    "mtu": MTU,
     "cgroup": CGROUP,
     "socket": SOCKET,
     "pause": PAUSE,
