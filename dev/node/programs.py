@@ -46,6 +46,9 @@ NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet")
 
 _PATIENCE = 120.0
 
+_DISK = "1Ti"
+"""What pods may ask for in all; how much there is depends on the machine, and is not tried."""
+
 
 def missing_packages() -> list[str]:
     """Name the packages that have to be installed first."""
@@ -136,6 +139,11 @@ def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None
         ],
     )
     _wait(lambda: _ready(cluster), machine, "kubelet")
+    # This kubelet counts no disk (kubelet.yaml), and pods that ask for some would find no node.
+    room = {"ephemeral-storage": _DISK}
+    with cluster.api() as api:
+        core = cast("Any", client.CoreV1Api(api))
+        core.patch_node_status(NAME, {"status": {"capacity": room, "allocatable": room}})
 
 
 def forget(cluster: ControlPlane) -> None:
