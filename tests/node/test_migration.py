@@ -83,11 +83,13 @@ def test_a_job_pushes_with_the_login_of_its_variable(
     """It outranks that of the stack, which may push."""
     pipeline = _pipeline(job["build"], LOGIN.address, tag)
     given = {"DOCKER_AUTH_CONFIG": LOGINS, "KUBERNETES_MEMORY_LIMIT": "1Gi"}
+    # The runner's engine knows that this registry speaks plain HTTP.
+    own = {key: value for key, value in pipeline.variables.items() if "DOCKER" not in key}
     # The recipes log in themselves, in the first lines.
     script = [line for line in pipeline.script if "config.json" not in line and "login" not in line]
 
     result = runner(name).run(
-        dataclasses.replace(pipeline, script=script, variables={**pipeline.variables, **given})
+        dataclasses.replace(pipeline, script=script, services=[], variables={**own, **given})
     )
 
     assert result.status == "failed"
