@@ -26,6 +26,7 @@ from components.strategies.docker import (
     DOCKER_CLIENT,
     DOCKER_ENGINES,
     SOCKET,
+    TAKE_MTU,
     ServicePattern,
     choose_engine,
     files,
@@ -57,21 +58,8 @@ means (moby: daemon/command/daemon.go, loadListeners)."""
 _ENGINES = ("**/docker", "**/docker:*", "**/docker@*")
 """Docker's image from any registry, in any version (gitlab-runner:common/allowed_images.go)."""
 
-# An engine's networks have packets of 1500 bytes, those of most overlay networks smaller ones, and
-# what is too large for the pod gets lost: a download in a build never ends. The second flag, for
-# networks that jobs make, is known since 24.0 (docs.docker.com: dockerd).
-_MTU = """\
-if mtu=$(cat /sys/class/net/eth0/mtu); then
-  set -- "$@" "--mtu=$mtu"
-  case $(dockerd --help) in
-    *--default-network-opt*)
-      set -- "$@" "--default-network-opt=bridge=com.docker.network.driver.mtu=$mtu"
-      ;;
-  esac
-fi
-"""
 _BEGIN = f"""\
-{_MTU}exec dockerd-entrypoint.sh "$@"
+{TAKE_MTU}exec dockerd-entrypoint.sh "$@"
 """
 # Two engines that start at the same moment may both fail, since each removes and makes the same
 # chains of iptables. So this one waits to be asked where the job names another, and where the job
@@ -91,7 +79,7 @@ while [ "$names" -gt "$1" ] && [ "$seconds" -lt {_PATIENCE} ]; do
   sleep 1
 done
 shift
-{_MTU}(until [ -S {_SOCKET_FILE} ]; do sleep 1; done; sleep 1; chmod a+rw {_SOCKET_FILE}) &
+{TAKE_MTU}(until [ -S {_SOCKET_FILE} ]; do sleep 1; done; sleep 1; chmod a+rw {_SOCKET_FILE}) &
 while :; do dockerd-entrypoint.sh dockerd "$@" & wait $!; sleep 1; done
 """
 # Where the job may, it also finds the engine without a variable, as in its after_script.

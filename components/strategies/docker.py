@@ -27,6 +27,23 @@ HOSTS_FILE = "docker.io/hosts.toml"
 SOCKET = "unix:///var/run/docker.sock"
 """Where a client looks for its engine when nothing is said."""
 
+TAKE_MTU = """\
+if mtu=$(cat /sys/class/net/eth0/mtu); then
+  set -- "$@" "--mtu=$mtu"
+  case $(dockerd --help) in
+    *--default-network-opt*)
+      set -- "$@" "--default-network-opt=bridge=com.docker.network.driver.mtu=$mtu"
+      ;;
+  esac
+fi
+"""
+"""Shell that adds flags with the MTU of the pod to an engine's arguments.
+
+An engine's networks have packets of 1500 bytes, those of most overlay networks smaller ones, and
+what is too large for the pod gets lost: a download in a build never ends. The second flag, for
+networks that jobs make, is known since 24.0 (docs.docker.com: dockerd).
+"""
+
 _OF_TLS = ("DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 

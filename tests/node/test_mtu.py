@@ -1,4 +1,4 @@
-"""Builds download from a server that sends packets which are too large for pods, and is not told.
+"""Builds download from a server that sends packets too large for pods, and never hears of it.
 
 So it is in overlay networks: their packets are smaller than those of the world, and what would say
 so (ICMP, fragmentation needed) is often dropped on its way. A client whose network has the size of
