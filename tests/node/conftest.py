@@ -28,8 +28,8 @@ from tests.support.cluster import account, deployed_manager
 from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Runner
 from tests.support.node.real import BINARY, RealRunner
-from tests.support.node.shared import Shared
 from tests.support.node.stack import MANAGERS, NodeStack, stack_settings
+from tests.support.shared import Shared
 
 
 @pytest.fixture(scope="session")

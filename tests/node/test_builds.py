@@ -19,7 +19,7 @@ from tests.support.node.project import (
     run_image,
 )
 from tests.support.node.registries import inspect
-from tests.support.node.shared import Shared
+from tests.support.shared import Shared
 
 DOCKERFILE = """\
 ARG BASE

@@ -15,7 +15,7 @@ from dev.node.registry import LOGIN
 from tests.support.node.jobs import Pipeline, Result, Runner
 from tests.support.node.project import assert_explained
 from tests.support.node.registries import inspect
-from tests.support.node.shared import Shared
+from tests.support.shared import Shared
 
 DIND, DIND_28, DIGEST, HUB, MIRRORED, PROXIED = ENGINES
 OF_JOB, OF_RUNNER, OF_NODE = "/var/lib/docker", "/var/lib/image-builds/docker", ""

@@ -14,7 +14,7 @@ from tests.support.kubernetes import apps_v1, core_v1
 from tests.support.node import registries
 from tests.support.node.jobs import Control, Pipeline, Runner
 from tests.support.node.project import TEMPLATES, TOOLS, assert_explained, pipeline
-from tests.support.node.shared import Shared
+from tests.support.shared import Shared
 
 NO_LOGIN = {
     "kaniko": "error checking push permissions",

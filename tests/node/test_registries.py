@@ -9,7 +9,7 @@ from dev.node.node import Node
 from dev.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, Kind
 from tests.support.node.jobs import Runner
 from tests.support.node.project import FILES, TEMPLATES, TOOLS, pipeline, run_image
-from tests.support.node.shared import Shared
+from tests.support.shared import Shared
 
 
 @pytest.fixture(params=[OPEN, PRIVATE], ids=["plain-http-for-all", "private-ca-login"])

@@ -12,7 +12,7 @@ from dev.node.registry import LOGIN
 from tests.support.node.jobs import Pipeline, Result, Runner
 from tests.support.node.project import FILES, TEMPLATES, TOOLS, pipeline, run_image
 from tests.support.node.registries import inspect
-from tests.support.node.shared import Shared
+from tests.support.shared import Shared
 
 DOCKERFILE = """\
 ARG BASE
