@@ -4,17 +4,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pydantic
 from rich.console import Console
 
 from commands.shared.checkout import stack_file
 from commands.shared.exit_codes import ExitCode
-from components.settings.models import Settings
+from commands.shared.settings import read_settings
 from convert.pipeline import edits
 from convert.pipeline.check import Result, check
 from convert.pipeline.outputs import code_quality, data, terminal
 from convert.pipeline.runner import candidates, runners
-from report.stack_file import SETTINGS, read_config
 
 
 def run(
@@ -26,15 +24,11 @@ def run(
     merged: bool = False,
 ) -> ExitCode:
     """Check the pipelines in some files; ``write`` makes the changes that need no decision."""
-    name = stack_file(stack).name
-    try:
-        settings = Settings.model_validate(read_config(stack_file(stack)).get(SETTINGS))
-    except pydantic.ValidationError:
-        print(f"{name}: has errors; a preview lists them", file=sys.stderr)
-        return ExitCode.FAILED
+    file = stack_file(stack)
+    settings = read_settings(file)
     own, every = runners(settings), candidates(settings)
     if not own:
-        print(f"{name}: must have a runner that builds images; add one", file=sys.stderr)
+        print(f"{file.name}: must have a runner that builds images; add one", file=sys.stderr)
         return ExitCode.FAILED
     result = check(files, own, every, merged=merged)
     if write and (count := edits.write(_changes(result), result.root)):

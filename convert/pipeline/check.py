@@ -186,11 +186,15 @@ class _Judge:
 
     def _elsewhere(self, job: PipelineJob, landed: StackRunner, outcome: Outcome) -> str:
         """Return the runner of the stack on which a job has the least to change, if less."""
-        for wanted in range(_ORDER.index(outcome)):
-            for runner in self._runners:
-                if runner is not landed and self._weight(job, runner) == wanted:
-                    return runner.name
-        return ""
+        if outcome == "note":
+            return ""
+        weights = {
+            runner.name: self._weight(job, runner)
+            for runner in self._runners
+            if runner is not landed
+        }
+        least = min(weights, key=weights.__getitem__, default="")
+        return least if least and weights[least] < _ORDER.index(outcome) else ""
 
     def _suiting(self, job: PipelineJob) -> tuple[str, str]:
         """Return the least privileged strategy that can run a job, and how."""

@@ -98,7 +98,7 @@ class StackRunner:
 
 def runners(settings: Settings) -> list[StackRunner]:
     """Return the runners of a stack that build images, the least privileged first."""
-    site = settings.site
+    site, plans = settings.site, settings.plans()
     order = list(STRATEGIES)
     found = [
         _runner(
@@ -112,7 +112,7 @@ def runners(settings: Settings) -> list[StackRunner]:
             job_namespace=settings.job_namespace(name),
         )
         for name, runner in settings.runners.items()
-        if (plan := settings.plans()[name]).builds
+        if (plan := plans[name]).builds
     ]
     return sorted(found, key=lambda runner: order.index(runner.plan.strategy))
 

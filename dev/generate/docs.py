@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-import yaml
-
 from components.plan import BuildPlan, Security
 from components.resources import access
 from components.site import Cluster, Site
@@ -135,7 +133,8 @@ def _risks() -> str:
 
 
 def _inputs() -> str:
-    rows = [_input(name, entry) for name, entry in _inputs_of("build-image").items()]
+    known = templates.inputs(templates.files()["build-image.yml"])
+    rows = [_input(name, entry) for name, entry in known.items()]
     return table(["input", "default", "meaning"], rows)
 
 
@@ -148,7 +147,8 @@ def _jobs() -> str:
 
 
 def _inputs_of_jobs() -> str:
-    every = {job: _inputs_of(job) for job in templates.JOBS}
+    texts = templates.files()
+    every = {job: templates.inputs(texts[f"{job}.yml"]) for job in templates.JOBS}
     of_all = {name for name in every["test"] if all(name in inputs for inputs in every.values())}
     rows: dict[tuple[str, ...], list[str]] = {}
     for job, inputs in every.items():
@@ -157,11 +157,6 @@ def _inputs_of_jobs() -> str:
                 rows.setdefault(tuple(_input(name, entry)), []).append(f"`{job}`")
     found = [[row[0], ", ".join(jobs), *row[1:]] for row, jobs in rows.items()]
     return table(["input", "of", "default", "meaning"], found)
-
-
-def _inputs_of(template: str) -> dict[str, Any]:
-    head = next(yaml.safe_load_all(templates.files()[f"{template}.yml"]))
-    return head["spec"]["inputs"]
 
 
 def _input(name: str, entry: Mapping[str, Any]) -> list[str]:

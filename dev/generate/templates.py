@@ -8,7 +8,7 @@ runner. Inputs reach a script as variables only, so that no value of theirs is r
 import itertools
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -104,13 +104,18 @@ def files() -> dict[str, str]:
     """Return the text of each template by its file's name."""
     kinds = builders()
     texts = {f"{kind}.yml": _component(kind, strategy) for kind, strategy in kinds.items()}
-    known = [_inputs(text) for text in texts.values()]
+    known = [inputs(text) for text in texts.values()]
     common = [name for name in known[0] if all(name in names for names in known)]
     switch = _fill(
         "build-image", strategies=list(kinds), default=FALLBACK, common=common, missing=()
     )
     jobs = {f"{name}.yml": _job(name, job) for name, job in JOBS.items()}
     return {**texts, "build-image.yml": switch, **jobs}
+
+
+def inputs(text: str) -> dict[str, Any]:
+    """Return what the header of a template says of each of its inputs."""
+    return next(yaml.safe_load_all(text))["spec"]["inputs"]
 
 
 def builders() -> dict[str, Strategy]:
@@ -142,7 +147,3 @@ def _fill(name: str, **values: object) -> str:
         **Job("", "", "build", reports=True)._asdict(),
     }
     return fill(_SOURCES / f"{name}.yml.j2", **{**defaults, **values}, optional=OPTIONAL)
-
-
-def _inputs(text: str) -> list[str]:
-    return list(next(yaml.safe_load_all(text))["spec"]["inputs"])
