@@ -24,7 +24,7 @@ from commands.shared.exit_codes import ExitCode, exit_code
 from components.gitlab_runner.archive import as_stated
 from components.settings.models import Settings
 from components.settings.plain_text import SECRET_KEYS, plain_secrets
-from components.settings.registration import TokenRegistration
+from components.settings.runners.registration import TokenRegistration
 from components.types import ACCEPTED_RISKS, PROJECT
 from report.analysis import assemble
 from report.errors import ReportError

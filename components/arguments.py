@@ -18,8 +18,9 @@ from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerSpec
 from components.settings.advice import advice
 from components.settings.load import Stack
-from components.settings.models import RunnerSettings, Settings
-from components.settings.registration import TokenRegistration
+from components.settings.models import Settings
+from components.settings.runners.registration import TokenRegistration
+from components.settings.runners.runner import RunnerSettings
 from components.settings.secrets import Secrets
 from components.site import TARGET_LEVEL
 

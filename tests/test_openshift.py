@@ -16,7 +16,7 @@ from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
 from components.platforms import account_setup, refusals
 from components.resources.daemon_pod import pod_spec
-from components.settings.models import RunnerSettings
+from components.settings.runners.runner import RunnerSettings
 from components.site import Cluster, Nodes, Site
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko

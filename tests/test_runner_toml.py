@@ -14,7 +14,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from components.bounds import Resources
 from components.gitlab_runner import charts
 from components.plan import BuildPlan, RunnerNames, Security, Service
-from components.settings.models import Toleration
+from components.settings.runners.nodes import Toleration
 from components.site import Cluster, Nodes, Registry, Site
 from components.strategies import Strategy
 from components.strategies.deploy import Deploy

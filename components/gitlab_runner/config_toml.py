@@ -12,7 +12,8 @@ import tomlkit
 from components.gitlab_runner import before_job
 from components.gitlab_runner.security import security_keys
 from components.plan import BuildPlan, RunnerNames, Service, file_key
-from components.settings.models import RunnerSettings, Toleration
+from components.settings.runners.nodes import Toleration
+from components.settings.runners.runner import RunnerSettings
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"

@@ -10,7 +10,7 @@ from typing import Any
 
 from components.gitlab_runner import charts
 from components.plan import BuildPlan, Security
-from components.settings.models import RunnerSettings
+from components.settings.runners.runner import RunnerSettings
 
 
 def security_keys(plan: BuildPlan, runner: RunnerSettings, chart: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from components.gitlab_runner import charts
 from components.plan import BuildPlan
-from components.settings.models import Chart, Plans, RunnerSettings, Settings
+from components.settings.models import Chart, Plans, Settings
+from components.settings.runners.runner import RunnerSettings
 from components.workloads import CONTROL_PLANE
 
 

@@ -11,9 +11,10 @@ from pydantic.alias_generators import to_camel
 from components.gitlab_runner import charts
 from components.plan import BuildPlan
 from components.platforms import keeper
-from components.settings.models import Plans, RunnerSettings, Settings
+from components.settings.models import Plans, Settings
 from components.settings.namespaces import namespace_errors, own_namespaces
-from components.settings.registration import UserRunner
+from components.settings.runners.registration import UserRunner
+from components.settings.runners.runner import RunnerSettings
 from components.settings.variables import variable_errors
 from components.strategies.shared import FALLBACK
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from components.settings.models import Settings
-from components.settings.registration import TokenRegistration
+from components.settings.runners.registration import TokenRegistration
 from components.types import PROJECT, Model
 
 

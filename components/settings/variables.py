@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from components.plan import BuildPlan
-from components.settings.models import RunnerSettings
+from components.settings.runners.runner import RunnerSettings
 from components.workloads import DAEMON_VARIABLES
 
 

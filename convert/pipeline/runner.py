@@ -10,8 +10,9 @@ from typing import Any, cast
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
 from components.settings.explain import label
-from components.settings.models import RunnerSettings, Settings
-from components.settings.registration import UserRunner
+from components.settings.models import Settings
+from components.settings.runners.registration import UserRunner
+from components.settings.runners.runner import RunnerSettings
 from components.strategies import STRATEGIES, Strategy, forms, resolve
 from convert.pipeline.job import PipelineJob
 

@@ -7,7 +7,8 @@ import pytest
 
 from components.bounds import Amounts
 from components.settings.load import load
-from components.settings.models import Chart, RunnerSettings, Settings
+from components.settings.models import Chart, Settings
+from components.settings.runners.runner import RunnerSettings
 from components.strategies.kaniko import Kaniko
 from tests.support.configured import (
     CERTIFICATE,

@@ -4,7 +4,7 @@ import pytest
 
 from components.permissions import Permission
 from components.settings.load import load
-from components.settings.models import RunnerSettings
+from components.settings.runners.runner import RunnerSettings
 from components.strategies.deploy import Deploy
 from tests.support.configured import SECRETS, SETTINGS, configure, replace_values
 from tests.support.rejections import assert_rejected, change

@@ -4,7 +4,7 @@ from components.bounds import Amounts, Resources
 from components.gitlab_runner import charts
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
-from components.settings.models import RunnerSettings
+from components.settings.runners.runner import RunnerSettings
 
 NAMES: RunnerNames = {
     "runner": "main",

@@ -1,0 +1,1 @@
+"""One runner in the stack file: a module for each block of its keys."""

@@ -1,0 +1,67 @@
+"""One runner: its tags, how its jobs build images, and where they run."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.bounds import Resources
+from components.settings.runners.nodes import Toleration, Tolerations
+from components.settings.runners.registration import AnyRegistration, TokenRegistration
+from components.strategies import DEFAULT, AnyStrategy
+from components.types import DnsLabel, DnsName, LabelKey, LabelValue, Model, Tag, VariableName
+
+
+class RunnerSettings(Model):
+    """One GitLab runner: its tags, how its jobs build images, and where they run."""
+
+    tags: list[Tag] = Field(min_length=1)
+    """The tags by which jobs ask for this runner. With `registration: token` they are set in
+    GitLab, and are only reported here."""
+    strategy: AnyStrategy = DEFAULT
+    """How jobs build images: a strategy by name, or a mapping with `kind` and its options. `auto`
+    chooses the one that needs the least and works on the cluster."""
+    registration: AnyRegistration = TokenRegistration()
+    """How the runner comes into GitLab: `token` for one that exists there, or a mapping with `kind:
+    userRunner` for one that the stack creates."""
+    job_namespace: DnsLabel | None = None
+    """The namespace of the jobs; by default the stack's namespace, `-` and the runner's name. Each
+    runner has its own, so that jobs cannot read the Secrets of others."""
+    concurrent: int = Field(default=10, ge=1)
+    """How many jobs the runner runs at a time. Ten is a start; the nodes must have room for as many
+    times `resources.requests`."""
+    resources: Resources = Resources()
+    """Requests and limits of a job's containers. By default the container that builds requests 500m
+    CPU, 1Gi memory and 2Gi disk, one that only calls a daemon 100m CPU and 128Mi memory, and
+    nothing is limited."""
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
+    """Labels of the nodes that jobs run on, beside those that the strategy needs."""
+    tolerations: Tolerations = Field(default_factory=list[Toleration])
+    """Taints that jobs tolerate, for nodes that are set aside for builds."""
+    runtime_class_name: DnsName | None = None
+    """The RuntimeClass of jobs, for example a sandbox such as gVisor or Kata. It cannot be set
+    where jobs use the node's Docker daemon, which needs the node's own runtime."""
+    priority_class_name: DnsName | None = None
+    """The PriorityClass of jobs: whose pods are scheduled first and preempted last."""
+    environment: dict[VariableName, str] = Field(default_factory=dict[str, str])
+    """Variables of every job. They are readable in `config.toml`, so they must not be secret; a
+    job's own variables take precedence."""
+    pull_policy: Literal["always", "if-not-present"] | None = None
+    """When nodes pull the images of jobs. `always` asks the registry for each job, so that no job
+    runs an image that the node pulled with another login. By default tagged images are taken from
+    the node, which nodes that cannot reach the registries need."""
+    allowed_pull_policies: list[Literal["always", "if-not-present", "never"]] = Field(
+        default_factory=lambda given: (
+            ["always"] if given.get("pull_policy") == "always" else ["always", "if-not-present"]
+        ),
+        min_length=1,
+    )
+    """What jobs may choose as the pull policy of an image or service. By default `always` and
+    `if-not-present`, or `always` alone where that is `pullPolicy`. With `if-not-present` and
+    `never`, a job can run private images that its node has pulled for others, without a login,
+    unless kubelets check that, as they do from Kubernetes 1.35 on."""
+    seccomp_profile: Literal["RuntimeDefault"] | None = None
+    """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
+    kubelets leave it out. It needs chart 0.88.0 or later."""
+    pod_disruption_budget: bool = False
+    """Set `true` to keep drains of nodes from evicting running jobs. It needs chart 0.88.0 or
+    later, and lets managers create PodDisruptionBudgets."""
