@@ -3,13 +3,15 @@
 It stands between the two so that a component need not know where its arguments come from.
 """
 
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
 import pulumi
 
+from components.gitlab_runner.chart_values import chart_values
 from components.gitlab_runner.config_toml import render
-from components.plan import BuildPlan, RunnerNames
+from components.plan import BuildPlan, ManagerNames, RunnerNames
 from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
@@ -144,10 +146,15 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "daemon_secret": _DAEMON_SECRET if plan.daemon else None,
         "files": _FILES if plan.files else None,
     }
+    gitlab_certificates = _gitlab_certificates(settings)
+    manager = _manager(names, gitlab_certificates)
+    config_toml = render(
+        plan, runner, names, _address(name, settings, plan), settings.chart.version
+    )
     return {
-        "release": f"gitlab-runner-{name}",
         "plan": plan,
         "names": names,
+        "manager": manager,
         "pod_disruption_budget": runner.pod_disruption_budget,
         "levels": {
             target: TARGET_LEVEL
@@ -157,15 +164,21 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "pull_logins": pull_logins,
         "push_logins": push_logins,
         "registration": _registration(name, settings, secrets),
-        "gitlab_url": settings.gitlab.url,
-        "gitlab_certificates": _gitlab_certificates(settings),
+        "gitlab_certificates": gitlab_certificates,
         "chart": _chart(settings),
-        "concurrent": runner.concurrent,
+        "values": chart_values(settings, runner, manager, config_toml),
         "egress": settings.network.egress,
         "daemon_namespace": _daemon_namespace(name, settings, plan),
-        "config_toml": render(
-            plan, runner, names, _address(name, settings, plan), settings.chart.version
-        ),
+    }
+
+
+def _manager(names: RunnerNames, gitlab_certificates: Mapping[str, str]) -> ManagerNames:
+    release = f"gitlab-runner-{names['runner']}"
+    return {
+        "release": release,
+        "account": names["manager_account"],
+        "token_secret": f"{release}-token",
+        "gitlab_certificates": f"{release}-gitlab-certificates" if gitlab_certificates else None,
     }
 
 

@@ -197,6 +197,15 @@ class RunnerNames(TypedDict):
     files: str | None
 
 
+class ManagerNames(TypedDict):
+    """The names of a manager's release and of what it refers to; None where there is none."""
+
+    release: str
+    account: str
+    token_secret: str
+    gitlab_certificates: str | None
+
+
 def file_key(path: str) -> str:
     """Name the ConfigMap's key of a plan's file: keys allow neither a slash nor a colon."""
     return re.sub("[/:]", "_", path)

@@ -56,7 +56,7 @@ def _main(placement: Placement) -> RunnerSpec:
 
 
 def _toml(placement: Placement) -> dict[str, Any]:
-    return tomllib.loads(_main(placement)["config_toml"])["runners"][0]
+    return tomllib.loads(_main(placement)["values"]["runners"]["config"])["runners"][0]
 
 
 def _usernames(logins: Mapping[str, Login]) -> dict[str, str]:
@@ -80,7 +80,7 @@ class TestNames:
     def test_what_is_a_runners_own_is_named_after_it(self) -> None:
         runner = _main(_placed())
 
-        assert runner["release"] == "gitlab-runner-main"
+        assert runner["manager"]["release"] == "gitlab-runner-main"
         assert runner["names"] == {
             "runner": "main",
             "job_namespace": "builds-main",
@@ -126,7 +126,7 @@ class TestNames:
         runners = placement.environment["runners"]
         assert {
             name: (
-                runner["release"],
+                runner["manager"]["release"],
                 runner["names"]["job_namespace"],
                 runner["names"]["manager_account"],
                 runner["names"]["job_account"],
@@ -213,7 +213,7 @@ class TestCertificates:
 
         runner = _main(_placed({"gitlab": gitlab}))
 
-        assert runner["gitlab_url"] == "https://gitlab.example.com:8443/gitlab"
+        assert runner["values"]["gitlabUrl"] == "https://gitlab.example.com:8443/gitlab"
         assert runner["gitlab_certificates"] == {"gitlab.example.com.crt": CERTIFICATE}
 
     def test_gitlabs_file_name_keeps_the_case_of_the_url(self) -> None:
@@ -480,7 +480,7 @@ class TestJobs:
         ]
 
     def test_concurrency_is_per_runner(self) -> None:
-        assert _main(_placed({"runners.main.concurrent": 3}))["concurrent"] == 3
+        assert _main(_placed({"runners.main.concurrent": 3}))["values"]["concurrent"] == 3
 
 
 class TestReport:

@@ -1,8 +1,7 @@
 """One GitLab runner with everything that is its own: namespace, access, logins, token, release.
 
 The official chart deploys the manager; it creates no account and no permissions, and its values
-hold no secret, so that a preview stays readable. config.toml is rendered before and comes in as
-text.
+hold no secret, so that a preview stays readable. They come in ready, with config.toml.
 """
 
 import hashlib
@@ -12,15 +11,14 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.gitlab_runner import charts
 from components.network.egress import Egress
-from components.plan import BuildPlan, PodSecurity, RunnerNames
+from components.plan import BuildPlan, ManagerNames, PodSecurity, RunnerNames
 from components.resources.access import Access
 from components.resources.namespace import BuildNamespace
 from components.resources.network import network_policy
 from components.resources.registration import Registration, RegistrationArgs
 from components.resources.registry import Login, RegistryFiles, RegistryLogin
-from components.workloads import CERTIFICATES, CHART_DIGEST
+from components.workloads import CERTIFICATES
 
 
 class ChartArgs(TypedDict):
@@ -42,21 +40,19 @@ class RunnerSpec(TypedDict):
     ``levels`` are the Pod Security levels of the target namespaces that the stack creates.
     """
 
-    release: str
     plan: BuildPlan
     names: RunnerNames
+    manager: ManagerNames
     pod_disruption_budget: bool
     levels: Mapping[str, PodSecurity]
     pull_logins: Mapping[str, Login]
     push_logins: Mapping[str, Login]
     registration: RegistrationArgs
-    gitlab_url: str
     gitlab_certificates: Mapping[str, str]
     chart: ChartArgs
-    concurrent: int
+    values: Mapping[str, Any]
     egress: Egress
     daemon_namespace: str | None
-    config_toml: str
 
 
 class RunnerArgs(TypedDict):
@@ -160,20 +156,20 @@ class Runner(pulumi.ComponentResource):
         needed: list[pulumi.Resource],
     ) -> None:
         child = pulumi.ResourceOptions(parent=self)
-        spec = args["spec"]
+        spec, names = args["spec"], args["spec"]["manager"]
         token_secret = k8s.core.v1.Secret(
             f"{name}-token",
-            metadata={"name": f"{spec['release']}-token", "namespace": args["manager_namespace"]},
+            metadata={"name": names["token_secret"], "namespace": args["manager_namespace"]},
             # The chart mounts both keys, so both must be there (chart: templates/deployment.yaml).
             string_data={"runner-token": token, "runner-registration-token": ""},
             opts=child,
         )
         after: list[pulumi.Resource] = [access, token_secret, *needed]
-        if spec["gitlab_certificates"]:
+        if names["gitlab_certificates"]:
             gitlab_certificates = k8s.core.v1.Secret(
                 f"{name}-gitlab-certificates",
                 metadata={
-                    "name": _gitlab_certificates(spec),
+                    "name": names["gitlab_certificates"],
                     "namespace": args["manager_namespace"],
                     "annotations": {
                         CERTIFICATES: _digest("".join(spec["gitlab_certificates"].values()))
@@ -187,7 +183,7 @@ class Runner(pulumi.ComponentResource):
         # A Release and not a Chart: it is Helm that users upgrade, roll back and inspect with.
         k8s.helm.v3.Release(
             name,
-            name=spec["release"],
+            name=names["release"],
             namespace=args["manager_namespace"],
             chart=spec["chart"]["chart"],
             version=spec["chart"]["version"],
@@ -195,49 +191,12 @@ class Runner(pulumi.ComponentResource):
             # The chart's first readiness probe comes after a minute.
             timeout=600,
             values={
-                **_chart_values(spec),
+                **spec["values"],
                 # Nothing in the chart restarts the manager when only the token changes.
                 "podAnnotations": {"image-builds/token-digest": _visible_digest(token)},
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
-
-
-def _gitlab_certificates(spec: RunnerSpec) -> str:
-    return f"{spec['release']}-gitlab-certificates"
-
-
-def _chart_values(spec: RunnerSpec) -> dict[str, Any]:
-    """Return the release's values but for its annotation, which alone depends on a secret."""
-    values: dict[str, Any] = {
-        "gitlabUrl": spec["gitlab_url"],
-        "concurrent": spec["concurrent"],
-        "rbac": {"create": False},
-        "serviceAccount": {"create": False, "name": spec["names"]["manager_account"]},
-        "runners": {"secret": f"{spec['release']}-token", "config": spec["config_toml"]},
-        "podSecurityContext": {
-            "runAsUser": 100,
-            "fsGroup": 65533,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": False,
-            "runAsNonRoot": True,
-            "privileged": False,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-    if spec["gitlab_certificates"]:
-        values["certsSecretName"] = _gitlab_certificates(spec)
-    if charts.has(spec["chart"]["version"], "liveness_switch"):
-        # The probe asks GitLab, so managers would restart and lose jobs while GitLab is down
-        # (chart: merge request 558). A budget is not set: it would block drains, with one replica.
-        values["livenessProbe"] = {"enabled": False}
-    if digest := spec["chart"]["digest"]:
-        # Its pods need not restart for it.
-        values["deploymentAnnotations"] = {CHART_DIGEST: digest}
-    return values
 
 
 def _visible_digest(token: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -15,7 +15,7 @@ def config_toml(strategy: object, changes: dict[str, Any]) -> str:
 
     def program() -> None:
         runners = environment_args(load(), YEAR)["runners"]
-        texts.append(runners["main"]["config_toml"])
+        texts.append(runners["main"]["values"]["runners"]["config"])
 
     deploy(program)
     return texts[0]

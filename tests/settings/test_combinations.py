@@ -1,6 +1,7 @@
 """Settings that are right one by one and cannot be deployed together."""
 
 import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -158,10 +159,10 @@ def test_no_runner_sets_what_its_plan_sets(strategy: str) -> None:
     """The variables are those of config.toml without any of the runner."""
     runner: dict[str, Any] = {"tags": ["x"], "strategy": STRATEGIES[strategy]}
     configure(replace_values(SETTINGS, {MAIN: runner}), SECRETS)
-    made: list[str] = []
+    made: list[Mapping[str, Any]] = []
     # Arguments are outputs, which need a running program.
-    deploy(lambda: made.append(environment_args(load(), YEAR)["runners"]["main"]["config_toml"]))
-    (content,) = tomllib.loads(made[0])["runners"]
+    deploy(lambda: made.append(environment_args(load(), YEAR)["runners"]["main"]["values"]))
+    (content,) = tomllib.loads(made[0]["runners"]["config"])["runners"]
     names = [variable.partition("=")[0] for variable in content["environment"]]
 
     runner["environment"] = dict.fromkeys(names, "other")
