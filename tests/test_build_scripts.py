@@ -127,6 +127,13 @@ def test_buildah_builds_a_manifest_and_pushes_all_of_it(tmp_path: Path) -> None:
     assert push[-1] == "docker://r.example.com/app:1"
 
 
+def test_buildah_says_why_a_push_failed(tmp_path: Path) -> None:
+    answer = _run(tmp_path, "buildah", UNREACHABLE=f"docker://{IMAGE}:1")
+
+    assert answer.status == 125
+    assert answer.errors == "Error: no such host\n"
+
+
 @pytest.mark.parametrize("strategy", ["dind", "dood"])
 def test_docker_pushes_what_it_built_and_its_cache(tmp_path: Path, strategy: str) -> None:
     build, *pushes, inspect = _called(tmp_path, strategy, BUILD_CACHE="true")

@@ -21,5 +21,10 @@ digest=$(mktemp)
 # From the first reference to the last, so that the digest of the first is the one that stays.
 for reference in $references; do
   buildah manifest push --all ${tls:+"$tls"} --digestfile "$digest" build-image "docker://$reference"
+  # A push that failed ends well and says nothing with this option (buildah:cmd/buildah/manifest.go,
+  # manifestPush), but leaves the file empty.
+  if [ ! -s "$digest" ]; then
+    buildah manifest push --all ${tls:+"$tls"} build-image "docker://$reference"
+  fi
 done
 report "$(cat "$digest")"

@@ -23,6 +23,14 @@ docker*'image inspect'*) echo "$BUILD_IMAGE@{DIGEST}" ;;
   if [ "$last" = "${{OTHER:-}}" ]; then echo sha256:0b; else echo {DIGEST}; fi
   ;;
 esac
+case "$*" in
+# As Buildah does: with a file for the digest, a push that failed ends well.
+*'manifest push'*--digestfile*"${{UNREACHABLE:-no registry}}"*)
+  while [ "$1" != --digestfile ]; do shift; done
+  : >"$2" && exit 0
+  ;;
+*'manifest push'*"${{UNREACHABLE:-no registry}}"*) echo 'Error: no such host' >&2 && exit 125 ;;
+esac
 while [ $# -gt 1 ]; do
   case "$1" in
   --digest-file | --digestfile) echo {DIGEST} >"$2" ;;
