@@ -4,7 +4,6 @@ It stands between the two so that a component need not know where its arguments 
 """
 
 from collections.abc import Mapping
-from typing import cast
 from urllib.parse import urlsplit
 
 import pulumi
@@ -12,17 +11,15 @@ import pulumi
 from components.gitlab_runner.chart_values import chart_values
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, ManagerNames, RunnerNames
-from components.platforms import account_setup
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
 from components.resources.registration import RegistrationArgs, UserRunnerArgs
 from components.resources.registry import Login
 from components.resources.runner import ChartArgs, RunnerSpec
-from components.settings.advice import advice
+from components.settings.advice import advice, node_setup, warnings_of_runners
 from components.settings.load import Stack
 from components.settings.models import Settings
 from components.settings.runners.registration import TokenRegistration
-from components.settings.runners.runner import RunnerSettings
 from components.settings.secrets import Secrets
 from components.site import TARGET_LEVEL
 
@@ -41,6 +38,7 @@ def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
     return {
         "namespace": settings.namespace,
         "egress": settings.network.egress,
+        "metrics_hidden_from": _metrics_hidden_from(stack),
         "preview_account": "reviewer" if settings.preview_account else None,
         "targets": {
             name: {
@@ -59,6 +57,15 @@ def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
     }
 
 
+def _metrics_hidden_from(stack: Stack) -> list[str] | None:
+    """The namespaces where code of jobs runs, or None where no manager serves metrics."""
+    settings = stack.settings
+    if not any(runner.manager.metrics for runner in settings.runners.values()):
+        return None
+    daemons = (daemon["namespace"] for daemon in _daemons(stack, 0).values())
+    return sorted([*map(settings.job_namespace, settings.runners), *daemons])
+
+
 def summary(stack: Stack) -> dict[str, dict[str, object]]:
     """Return what runs where, by runner, as the stack's output ``runners``."""
     return {
@@ -67,7 +74,7 @@ def summary(stack: Stack) -> dict[str, dict[str, object]]:
             "tags": stack.settings.runners[name].tags,
             "jobNamespace": stack.settings.job_namespace(name),
             "podSecurity": plan.pod_security,
-            "nodeSetup": list(_node_setup(stack, name, plan)),
+            "nodeSetup": list(node_setup(stack.settings, name, plan)),
         }
         for name, plan in stack.plans.items()
     }
@@ -75,45 +82,7 @@ def summary(stack: Stack) -> dict[str, dict[str, object]]:
 
 def warnings(stack: Stack) -> list[str]:
     """Return a line for each risk that is taken, and for each thing that owners must set."""
-    return [*advice(stack.settings, stack.plans), *_warnings_of_runners(stack)]
-
-
-def _warnings_of_runners(stack: Stack) -> list[str]:
-    return [
-        f"runners.{name}: {line}"
-        for name, plan in stack.plans.items()
-        for line in (
-            *plan.warnings,
-            *_target_warnings(plan, stack.settings),
-            *_sandbox_warnings(plan, stack.settings.runners[name]),
-            *_node_setup(stack, name, plan),
-        )
-    ]
-
-
-def _node_setup(stack: Stack, name: str, plan: BuildPlan) -> tuple[str, ...]:
-    seccomp = stack.settings.runners[name].seccomp_profile
-    return (*plan.node_setup, *account_setup(plan, stack.settings.cluster, seccomp))
-
-
-def _target_warnings(plan: BuildPlan, settings: Settings) -> list[str]:
-    further = [
-        f"anyone who can run a job may, in {target}, {line}; remove it if no deployment needs it"
-        for target, permissions in plan.permissions.items()
-        for permission in permissions
-        for line in permission.warnings()
-    ]
-    return further + [
-        f"anyone who can run a job may create pods in {target}, as any account of that namespace, "
-        "and is root on its nodes, unless it enforces the Pod Security level baseline or "
-        "restricted; ask its owner, or set targetNamespaces."
-        f"{target}.create: true for a new one"
-        for target in settings.unknown_levels(plan)
-    ]
-
-
-def _sandbox_warnings(plan: BuildPlan, runner: RunnerSettings) -> list[str]:
-    return [plan.in_sandbox] if runner.runtime_class_name and plan.in_sandbox else []
+    return [*advice(stack.settings, stack.plans), *warnings_of_runners(stack.settings, stack.plans)]
 
 
 def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
@@ -155,6 +124,7 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "plan": plan,
         "names": names,
         "manager": manager,
+        "manager_disruption_budget": runner.manager.disruption_budget,
         "pod_disruption_budget": runner.pod_disruption_budget,
         "levels": {
             target: TARGET_LEVEL
@@ -223,8 +193,17 @@ def _registration(name: str, settings: Settings, secrets: Secrets) -> Registrati
     if isinstance(wanted, TokenRegistration):
         token = secrets.runner_tokens[name].get_secret_value()
         return {"token": pulumi.Output.secret(token), "user_runner": None}
-    user_runner = {**wanted.model_dump(exclude={"kind"}), "tag_lists": runner.tags}
-    return {"token": None, "user_runner": cast("UserRunnerArgs", user_runner)}
+    user_runner: UserRunnerArgs = {
+        "runner_type": wanted.runner_type,
+        "group_id": wanted.group_id,
+        "project_id": wanted.project_id,
+        "access_level": "ref_protected" if wanted.protected else "not_protected",
+        "untagged": wanted.run_untagged,
+        "locked": wanted.locked,
+        "maximum_timeout": wanted.maximum_timeout,
+        "tag_lists": runner.tags,
+    }
+    return {"token": None, "user_runner": user_runner}
 
 
 def _gitlab_certificates(settings: Settings) -> dict[str, str]:

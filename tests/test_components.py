@@ -86,7 +86,12 @@ class TestReviewer:
         read = {resource for rule in role["rules"] for resource in rule["resources"]}
         deployed = {
             f"{item.type.rpartition(':')[2].lower()}s".replace("policys", "policies")
-            for item in _deploy({"runners.main.strategy": "buildkit-service"})
+            for item in _deploy(
+                {
+                    "runners.main.strategy": "buildkit-service",
+                    "runners.main.manager": {"replicas": 2, "disruptionBudget": True},
+                }
+            )
             if item.type.startswith("kubernetes:") and item.type != RELEASE
         }
         assert deployed - read == {"secrets"}
@@ -491,8 +496,10 @@ EVERYTHING: dict[str, Any] = {
         "kind": "userRunner",
         "runnerType": "project_type",
         "projectId": 8,
-        "accessLevel": "ref_protected",
-        "untagged": True,
+        "protected": True,
+        "runUntagged": True,
+        "locked": True,
+        "maximumTimeout": 7200,
     },
 }
 NO_TOKENS = replace_values(SECRETS, {"runnerTokens": {}})
@@ -652,6 +659,8 @@ class TestRunnerMadeInGitLab:
             "projectId": 8,
             "accessLevel": "ref_protected",
             "untagged": True,
+            "locked": True,
+            "maximumTimeout": 7200,
             "tagLists": ["build"],
             "description": "image-builds test main",
         }

@@ -272,7 +272,7 @@ class TestRegistration:
     def test_a_runner_to_make_has_its_types_owner_and_the_tags(
         self, owner: dict[str, Any], ids: tuple[int | None, int | None]
     ) -> None:
-        wanted = {"kind": "userRunner", "accessLevel": "ref_protected", "untagged": True, **owner}
+        wanted = {"kind": "userRunner", "protected": True, "runUntagged": True, **owner}
 
         registration = _main(
             _placed(
@@ -288,6 +288,8 @@ class TestRegistration:
                 "project_id": ids[1],
                 "access_level": "ref_protected",
                 "untagged": True,
+                "locked": None,
+                "maximum_timeout": None,
                 "tag_lists": ["build"],
             },
         }

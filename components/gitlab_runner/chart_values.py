@@ -3,11 +3,15 @@
 No value holds a secret, so that a preview stays readable: values name Secrets only.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
+from components.bounds import Amounts
 from components.gitlab_runner import charts
 from components.plan import ManagerNames
 from components.settings.models import Settings
+from components.settings.runners.manager import Manager, Probe
+from components.settings.runners.nodes import Toleration
 from components.settings.runners.runner import RunnerSettings
 from components.workloads import CHART_DIGEST
 
@@ -15,7 +19,8 @@ from components.workloads import CHART_DIGEST
 def chart_values(
     settings: Settings, runner: RunnerSettings, names: ManagerNames, config_toml: str
 ) -> dict[str, Any]:
-    """Return all values but for the pods' annotations, which depend on secrets."""
+    """Return all values but for annotations that depend on secrets."""
+    manager = runner.manager
     return {
         "gitlabUrl": settings.gitlab.url,
         "concurrent": runner.concurrent,
@@ -36,6 +41,18 @@ def chart_values(
         },
         **_of_the_instance(names),
         **_of_the_chart(settings),
+        **_of_the_pod(manager),
+        **_without_empty(
+            {
+                "metrics": _metrics(manager),
+                "livenessProbe": _liveness(manager.liveness_probe, settings.chart.version),
+                "readinessProbe": _probe(manager.readiness_probe),
+                "probeTimeoutSeconds": manager.probe_timeout_seconds,
+                "logLevel": manager.log_level,
+                "logFormat": manager.log_format,
+                "extraEnv": manager.environment,
+            }
+        ),
     }
 
 
@@ -45,12 +62,58 @@ def _of_the_instance(names: ManagerNames) -> dict[str, Any]:
 
 
 def _of_the_chart(settings: Settings) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    if charts.has(settings.chart.version, "liveness_switch"):
-        # The probe asks GitLab, so managers would restart and lose jobs while GitLab is down
-        # (chart: merge request 558). A budget is not set: it would block drains, with one replica.
-        values["livenessProbe"] = {"enabled": False}
-    if settings.chart.digest:
-        # Its pods need not restart for it.
-        values["deploymentAnnotations"] = {CHART_DIGEST: settings.chart.digest}
-    return values
+    digest = settings.chart.digest
+    # Its pods need not restart for it.
+    return {"deploymentAnnotations": {CHART_DIGEST: digest}} if digest else {}
+
+
+def _of_the_pod(manager: Manager) -> dict[str, Any]:
+    resources = {
+        "requests": _quantities(manager.resources.requests),
+        "limits": _quantities(manager.resources.limits),
+    }
+    return _without_empty(
+        {
+            "resources": _without_empty(resources),
+            "replicas": manager.replicas if manager.replicas > 1 else None,
+            "nodeSelector": manager.node_selector,
+            "tolerations": list(_tolerations(manager.tolerations)),
+            "priorityClassName": manager.priority_class_name,
+            "terminationGracePeriodSeconds": manager.termination_grace_period,
+            "podLabels": manager.labels,
+            "podAnnotations": manager.annotations,
+        }
+    )
+
+
+def _quantities(amounts: Amounts) -> dict[str, str]:
+    return {name.replace("_", "-"): quantity for name, quantity in amounts if quantity}
+
+
+def _tolerations(tolerations: Iterable[Toleration]) -> Iterable[dict[str, str]]:
+    for item in tolerations:
+        how = {"operator": "Exists"} if item.value is None else {"value": item.value}
+        yield {"key": item.key, **how, **({"effect": item.effect} if item.effect else {})}
+
+
+def _metrics(manager: Manager) -> dict[str, Any]:
+    if not manager.metrics:
+        return {}
+    monitored = {"podMonitor": {"enabled": True}} if manager.metrics == "podMonitor" else {}
+    return {"enabled": True, **monitored}
+
+
+def _liveness(probe: Probe | None, chart: str) -> dict[str, Any]:
+    if not charts.has(chart, "liveness_switch"):
+        return _probe(probe)
+    # The probe asks GitLab, so managers would restart and lose jobs while GitLab is down
+    # (chart: merge request 558).
+    return {"enabled": True, **_probe(probe)} if probe else {"enabled": False}
+
+
+def _probe(probe: Probe | None) -> dict[str, int]:
+    return probe.model_dump(by_alias=True) if probe else {}
+
+
+def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value not in (None, {}, [])}

@@ -1,6 +1,6 @@
 """A whole environment: the managers' namespace, target namespaces, daemons and runners."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import pulumi
@@ -8,7 +8,7 @@ import pulumi
 from components.network.egress import Egress
 from components.resources.daemon import Daemon, DaemonArgs
 from components.resources.namespace import BuildNamespace
-from components.resources.network import network_policy, of_managers
+from components.resources.network import metrics_ingress, network_policy, of_managers
 from components.resources.preview_account import Reviewer
 from components.resources.registry import Login, RegistryLogin
 from components.resources.runner import Runner, RunnerSpec
@@ -26,11 +26,14 @@ class TargetArgs(TypedDict):
 class EnvironmentArgs(TypedDict):
     """What the stack holds, each mapping by the user's own name; ``daemons`` by their runners'.
 
-    ``preview_account`` is the account of previews, None where there is to be none.
+    ``metrics_hidden_from`` are the namespaces that may not read the metrics of managers, None where
+    nobody serves any, and ``preview_account`` is the account of previews, None where there is to be
+    none.
     """
 
     namespace: str
     egress: Egress
+    metrics_hidden_from: Sequence[str] | None
     preview_account: str | None
     targets: Mapping[str, TargetArgs]
     pull_secret: str
@@ -53,7 +56,12 @@ class Environment(pulumi.ComponentResource):
             child,
         )
         network_policy(
-            "managers", "managers", managers.namespace, of_managers(args["egress"]), child
+            "managers",
+            "managers",
+            managers.namespace,
+            of_managers(args["egress"]),
+            child,
+            ingress=metrics_ingress(args["metrics_hidden_from"]),
         )
         targets: dict[str, pulumi.Input[str]] = {}
         for target, wanted in args["targets"].items():

@@ -1,8 +1,8 @@
 """The network policies: nobody reaches jobs and managers, and they reach what the stack file says.
 
 A network plugin has to enforce them. Nothing needs to open a connection to the pod of a job or of
-a manager: commands, attached streams and logs come from the kubelet, and the containers of a job
-share one pod.
+a manager, but for its metrics: commands, attached streams and logs come from the kubelet, and the
+containers of a job share one pod.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
+from pulumi_kubernetes.meta.v1 import LabelSelectorRequirementArgsDict, ObjectMetaArgsDict
 from pulumi_kubernetes.networking.v1 import (
     NetworkPolicyEgressRuleArgsDict,
     NetworkPolicyIngressRuleArgsDict,
@@ -22,6 +22,8 @@ from pulumi_kubernetes.networking.v1 import (
 from components.network.addresses import METADATA, Route, route, routes
 from components.network.egress import Egress
 
+# The default of the chart.
+_METRICS = 9252
 # 5353 is that of OpenShift's DNS pods, and policies see the port of the pod.
 _DNS: list[NetworkPolicyPortArgsDict] = [
     {"port": port, "protocol": protocol} for port in (53, 5353) for protocol in ("UDP", "TCP")
@@ -37,6 +39,27 @@ _API_SERVER: list[NetworkPolicyPortArgsDict] = [
 def of_managers(egress: Egress) -> Egress:
     """Return what managers may reach: the API server and GitLab may be anywhere."""
     return Egress(metadata=egress.metadata)
+
+
+def metrics_ingress(hidden_from: Sequence[str] | None) -> list[NetworkPolicyIngressRuleArgsDict]:
+    """Let all but some namespaces read the metrics of managers; None is for no metrics.
+
+    They have no login, and the port has Go's profiler too
+    (gitlab-runner:docs/monitoring/_index.md).
+    """
+    if hidden_from is None:
+        return []
+    others: LabelSelectorRequirementArgsDict = {
+        "key": "kubernetes.io/metadata.name",
+        "operator": "NotIn",
+        "values": list(hidden_from),
+    }
+    return [
+        {
+            "from_": [{"namespace_selector": {"match_expressions": [others]}}],
+            "ports": [{"port": _METRICS, "protocol": "TCP"}],
+        }
+    ]
 
 
 def network_policy(  # noqa: PLR0913 - a policy has these parts

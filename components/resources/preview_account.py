@@ -21,6 +21,7 @@ _READ = (
     ("", ("configmaps", "namespaces", "serviceaccounts", "services")),
     ("apps", ("deployments",)),
     ("networking.k8s.io", ("networkpolicies",)),
+    ("policy", ("poddisruptionbudgets",)),
     ("rbac.authorization.k8s.io", ("rolebindings", "roles")),
 )
 

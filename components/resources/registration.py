@@ -11,13 +11,18 @@ import pulumi
 
 
 class UserRunnerArgs(TypedDict):
-    """The arguments of ``gitlab.UserRunner``; an id is None if its type has no such owner."""
+    """The arguments of ``gitlab.UserRunner``, None for what GitLab decides.
+
+    An id is None if its type has no such owner. ``maximum_timeout`` is in seconds.
+    """
 
     runner_type: Literal["instance_type", "group_type", "project_type"]
     group_id: int | None
     project_id: int | None
     access_level: Literal["not_protected", "ref_protected"]
     untagged: bool
+    locked: bool | None
+    maximum_timeout: int | None
     tag_lists: Sequence[str]
 
 

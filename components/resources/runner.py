@@ -43,6 +43,7 @@ class RunnerSpec(TypedDict):
     plan: BuildPlan
     names: RunnerNames
     manager: ManagerNames
+    manager_disruption_budget: bool
     pod_disruption_budget: bool
     levels: Mapping[str, PodSecurity]
     pull_logins: Mapping[str, Login]
@@ -179,6 +180,16 @@ class Runner(pulumi.ComponentResource):
                 opts=child,
             )
             after.append(gitlab_certificates)
+        if spec["manager_disruption_budget"]:
+            k8s.policy.v1.PodDisruptionBudget(
+                f"{name}-manager",
+                metadata={"name": names["release"], "namespace": args["manager_namespace"]},
+                spec={
+                    "max_unavailable": 1,
+                    "selector": {"match_labels": {"release": names["release"]}},
+                },
+                opts=child,
+            )
         repository = spec["chart"]["repository"]
         # A Release and not a Chart: it is Helm that users upgrade, roll back and inspect with.
         k8s.helm.v3.Release(
@@ -192,8 +203,11 @@ class Runner(pulumi.ComponentResource):
             timeout=600,
             values={
                 **spec["values"],
-                # Nothing in the chart restarts the manager when only the token changes.
-                "podAnnotations": {"image-builds/token-digest": _visible_digest(token)},
+                "podAnnotations": {
+                    **spec["values"].get("podAnnotations", {}),
+                    # Nothing in the chart restarts the manager when only the token changes.
+                    "image-builds/token-digest": _visible_digest(token),
+                },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from components.gitlab_runner import charts
 from components.plan import BuildPlan
+from components.platforms import account_setup
 from components.settings.models import Chart, Plans, Settings
 from components.settings.runners.runner import RunnerSettings
 from components.workloads import CONTROL_PLANE
@@ -59,3 +60,41 @@ def _control_plane(runner: RunnerSettings, plan: BuildPlan) -> Iterator[str]:
             yield "tolerations"
         if CONTROL_PLANE & {*runner.node_selector, *plan.node_selector}:
             yield "nodeSelector"
+
+
+def warnings_of_runners(settings: Settings, plans: Plans) -> Iterator[str]:
+    """Yield a line for each risk that a runner takes, and for each thing that owners must set."""
+    for name, plan in plans.items():
+        for line in (
+            *plan.warnings,
+            *_target_warnings(plan, settings),
+            *_sandbox_warnings(plan, settings.runners[name]),
+            *node_setup(settings, name, plan),
+        ):
+            yield f"runners.{name}: {line}"
+
+
+def node_setup(settings: Settings, name: str, plan: BuildPlan) -> tuple[str, ...]:
+    """Return what the owners of nodes must set for a runner."""
+    seccomp = settings.runners[name].seccomp_profile
+    return (*plan.node_setup, *account_setup(plan, settings.cluster, seccomp))
+
+
+def _target_warnings(plan: BuildPlan, settings: Settings) -> list[str]:
+    further = [
+        f"anyone who can run a job may, in {target}, {line}; remove it if no deployment needs it"
+        for target, permissions in plan.permissions.items()
+        for permission in permissions
+        for line in permission.warnings()
+    ]
+    return further + [
+        f"anyone who can run a job may create pods in {target}, as any account of that namespace, "
+        "and is root on its nodes, unless it enforces the Pod Security level baseline or "
+        "restricted; ask its owner, or set targetNamespaces."
+        f"{target}.create: true for a new one"
+        for target in settings.unknown_levels(plan)
+    ]
+
+
+def _sandbox_warnings(plan: BuildPlan, runner: RunnerSettings) -> list[str]:
+    return [plan.in_sandbox] if runner.runtime_class_name and plan.in_sandbox else []

@@ -139,9 +139,9 @@ def _permission_errors(
 
 def _registration_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[str, str]]:
     registration = runner.registration
-    if not plan.builds and isinstance(registration, UserRunner) and registration.untagged:
+    if not plan.builds and isinstance(registration, UserRunner) and registration.run_untagged:
         yield (
-            "registration.untagged",
+            "registration.runUntagged",
             "would let any job of its projects deploy, since it takes jobs without tags too; "
             "remove it, and give the deploy job the runner's tag",
         )

@@ -14,6 +14,8 @@ RENAMED = {
     ("gitlab", "certificates"): "caCertificates",
     ("registries", "*", "certificates"): "caCertificates",
     ("reviewer",): "previewAccount",
+    ("runners", "*", "registration", "userRunner", "accessLevel"): "protected",
+    ("runners", "*", "registration", "userRunner", "untagged"): "runUntagged",
     ("runners", "*", "strategy", "none"): "deploy",
     ("runners", "*", "strategy", "deploy", "rights"): "permissions",
 }

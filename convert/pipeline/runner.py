@@ -109,7 +109,8 @@ def runners(settings: Settings) -> list[StackRunner]:
             settings,
             name=name,
             tags=runner.tags,
-            untagged=isinstance(runner.registration, UserRunner) and runner.registration.untagged,
+            untagged=isinstance(runner.registration, UserRunner)
+            and runner.registration.run_untagged,
             job_namespace=settings.job_namespace(name),
         )
         for name, runner in settings.runners.items()

@@ -208,6 +208,8 @@ def _peers(peer: Tree) -> Iterator[str]:
         yield from classes_of(cidr, without) or (f"addresses {cidr}{apart}",)
     elif len(peer) == 1 and kinds == [(_NAME, "In")]:
         yield from (f"namespace {value}" for value in texts(selected[0], "values"))
+    elif len(peer) == 1 and kinds == [(_NAME, "NotIn")]:
+        yield f"{_ALL_PODS} but {', '.join(texts(selected[0], 'values'))}"
     elif len(peer) == 1 and [*namespaces, *labels] == ["matchLabels", _NAME]:
         yield f"namespace {labels[_NAME]}"
     elif [*peer] == ["namespaceSelector"] and not namespaces:

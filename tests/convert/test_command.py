@@ -156,7 +156,7 @@ def test_templates_are_judged_by_their_strategy(
 def test_a_job_without_tags_gets_those_of_the_best_runner(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    untagged = {"kind": "userRunner", "runnerType": "instance_type", "untagged": True}
+    untagged = {"kind": "userRunner", "runnerType": "instance_type", "runUntagged": True}
     job = {"script": ["/kaniko/executor"]}
 
     assert _run(site, {"build": job}) == ExitCode.CHANGES

@@ -524,7 +524,7 @@ STACK_FILES: dict[str, tuple[Change, str]] = {
                 "runners.main.registration": {
                     "kind": "userRunner",
                     "runnerType": "instance_type",
-                    "untagged": True,
+                    "runUntagged": True,
                 }
             },
             secrets={"runnerTokens.main": MISSING},

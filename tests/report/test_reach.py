@@ -107,3 +107,20 @@ def test_what_was_open_anyway_is_no_change(name: str) -> None:
 
 def test_an_open_ingress_says_nothing_of_egress() -> None:
     assert not is_allowed("egress to namespace a", {"ingress from everywhere"})
+
+
+def test_who_may_read_metrics_is_said_in_words() -> None:
+    others = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["a", "b"]}
+    rule = {
+        "from": [{"namespaceSelector": {"matchExpressions": [others]}}],
+        "ports": [{"port": 9252}],
+    }
+    closed, opened = (
+        item("NetworkPolicy", spec={"policyTypes": ["Ingress"], "ingress": rules})
+        for rules in ([], [rule])
+    )
+
+    assert lines(changes_of(closed, opened)) == [
+        "raised: NetworkPolicy ns/x allows ingress from pods of all namespaces but a, b "
+        "on port 9252"
+    ]

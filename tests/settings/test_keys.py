@@ -41,10 +41,13 @@ def test_an_unknown_key_is_rejected(text: str, key: str, advice: str) -> None:
     assert_rejected(change(text), key, advice)
 
 
+MADE = "runners.main.registration: {kind: userRunner, runnerType: instance_type"
 OLD = {
     "gitlab.certificates: x": ("gitlab.certificates", "caCertificates"),
     "registries.0.certificates: x": ("registries[0].certificates", "caCertificates"),
     "reviewer: true": ("reviewer", "previewAccount"),
+    f"{MADE}, untagged: true}}": (f"{MAIN}.registration.untagged", "runUntagged"),
+    f"{MADE}, accessLevel: ref_protected}}": (f"{MAIN}.registration.accessLevel", "protected"),
     "runners.main.strategy: none": (f"{MAIN}.strategy", "deploy"),
     "runners.main.strategy: {kind: deploy, rights: {}}": (f"{MAIN}.strategy.rights", "permissions"),
 }

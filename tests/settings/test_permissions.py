@@ -125,10 +125,10 @@ def test_a_target_namespace_has_at_least_one_rule() -> None:
 
 
 def test_a_deploy_job_is_asked_for_by_its_tag() -> None:
-    registration = "{kind: userRunner, runnerType: instance_type, untagged: true}"
+    registration = "{kind: userRunner, runnerType: instance_type, runUntagged: true}"
     settings = change(f"{STRATEGY}: deploy, runners.main.registration: {registration}")
 
-    assert_rejected(settings, "runners.main.registration.untagged", "the deploy job")
+    assert_rejected(settings, "runners.main.registration.runUntagged", "the deploy job")
 
 
 def test_a_deploy_runner_has_no_permissions_by_default() -> None:

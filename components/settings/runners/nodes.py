@@ -8,7 +8,7 @@ from components.types import LabelKey, LabelValue, Model
 
 
 class Toleration(Model):
-    """A taint of nodes that jobs tolerate."""
+    """A taint of nodes that pods tolerate."""
 
     key: LabelKey
     """The taint's key."""

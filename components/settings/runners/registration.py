@@ -29,10 +29,16 @@ class UserRunner(Model):
     """The number of the group, which `group_type` requires."""
     project_id: int | None = Field(default=None, ge=1)
     """The number of the project, which `project_type` requires."""
-    access_level: Literal["not_protected", "ref_protected"] = "not_protected"
-    """With `ref_protected` the runner takes jobs of protected branches and tags only. Set it for
-    runners that deploy."""
-    untagged: bool = False
+    protected: bool = False
+    """Set `true` to take jobs of protected branches and tags only, as runners that deploy should,
+    and those with an identity of the cloud."""
+    locked: bool | None = None
+    """With `true`, a runner of a project cannot be enabled for others; with `false` it can. It is
+    for `project_type` alone. By default GitLab decides, and does not lock it."""
+    maximum_timeout: int | None = Field(default=None, ge=600)
+    """The most seconds that a job may run, whatever its project or the job says; by default only
+    they limit it."""
+    run_untagged: bool = False
     """Set `true` to take jobs without tags too. By default a job must ask for the runner by a tag,
     so that no job builds here by chance."""
 
@@ -46,6 +52,12 @@ class UserRunner(Model):
                 action = "add it" if key == wanted else "remove it"
                 message = f"{rule} {to_camel(key)} with runnerType {self.runner_type}; {action}"
                 raise ValueError(message)
+        if self.locked is not None and self.runner_type != "project_type":
+            message = (
+                f"must not have locked with runnerType {self.runner_type}, since only the runner "
+                "of a project can be enabled for others; remove it"
+            )
+            raise ValueError(message)
         return self
 
 

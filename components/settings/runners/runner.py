@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from components.bounds import Resources
+from components.settings.runners.manager import Manager
 from components.settings.runners.nodes import Toleration, Tolerations
 from components.settings.runners.registration import AnyRegistration, TokenRegistration
 from components.strategies import DEFAULT, AnyStrategy
@@ -23,6 +24,8 @@ class RunnerSettings(Model):
     registration: AnyRegistration = TokenRegistration()
     """How the runner comes into GitLab: `token` for one that exists there, or a mapping with `kind:
     userRunner` for one that the stack creates."""
+    manager: Manager = Manager()
+    """The runner's manager: what its pod gets, where it runs, and how it is watched."""
     job_namespace: DnsLabel | None = None
     """The namespace of the jobs; by default the stack's namespace, `-` and the runner's name. Each
     runner has its own, so that jobs cannot read the Secrets of others."""

@@ -43,12 +43,18 @@ _OF_VALUES = (
     "values.deploymentAnnotations",
     "values.gitlabUrl",
     "values.livenessProbe",
+    "values.logFormat",
+    "values.logLevel",
+    "values.metrics",
     'values.podAnnotations["image-builds/token-digest"]',
     "values.podDisruptionBudget",
+    "values.probeTimeoutSeconds",
     "values.probes",
+    "values.readinessProbe",
     "values.replicas",
     "values.resources",
     "values.runners.config",
+    "values.terminationGracePeriodSeconds",
 )
 
 
