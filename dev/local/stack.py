@@ -30,13 +30,8 @@ class _Command(auto.PulumiCommand):
 class _Workspace(auto.LocalWorkspace):
     """Selects a stack without a process: each command of the SDK names its stack."""
 
-    def __init__(self, checkpoint: Path, options: auto.LocalWorkspaceOptions) -> None:
-        super().__init__(**vars(options))
-        self._checkpoint = checkpoint
-
     def select_stack(self, stack_name: str) -> None:
-        if not self._checkpoint.exists():
-            super().select_stack(stack_name)
+        """Leave it to the commands."""
 
 
 class LocalStack:
@@ -81,9 +76,9 @@ class LocalStack:
             encrypted = stack_file.write_copy(file, config, values)
             stack_file.check_secrets(file)
             leftovers.remove(self.name, self._backend(), self._programs(), self.kubeconfig, config)
-            checkpoint = self._backend() / f".pulumi/stacks/{PROJECT}/{self.name}.json"
-            workspace = _Workspace(checkpoint, self._options())
-            stack = auto.Stack.create_or_select(self.name, workspace)
+            begun = (self._backend() / f".pulumi/stacks/{PROJECT}/{self.name}.json").exists()
+            open_stack = auto.Stack.select if begun else auto.Stack.create
+            stack = open_stack(self.name, _Workspace(**vars(self._options())))
             if not encrypted:
                 secret = {key: auto.ConfigValue(text, secret=True) for key, text in values.items()}
                 stack.set_all_config(secret, path=True)

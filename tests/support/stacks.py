@@ -1,12 +1,16 @@
 """Stacks on the cluster of the engine tests, each with namespaces under a prefix."""
 
+import atexit
 import base64
 import contextlib
 import dataclasses
+import functools
 import json
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -128,18 +132,36 @@ class Site:
         return Outcome(operations, "\n".join(lines))
 
 
+@functools.cache
+def _begun() -> Path:
+    """Return the state of a stack that nothing is deployed of, once for each process.
+
+    The CLI begins a stack and encrypts its secrets in processes that take a second.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="begun-"))
+    atexit.register(shutil.rmtree, folder)
+    site = _site(folder, folder / "kubeconfig")
+    site.write("kaniko")
+    with site.stack.open():
+        return site.stack.state
+
+
+def _site(folder: Path, kubeconfig: Path) -> Site:
+    file = folder / "Pulumi.test.yaml"
+    stack = LocalStack("test", folder / "state", kubeconfig, stack_file=file)
+    return Site(f"t{secrets.token_hex(4)}", folder, stack)
+
+
 @contextlib.contextmanager
 def fresh_site(control_plane: ControlPlane, folder: Path) -> Generator[Site]:
     """Yield a fresh stack, and remove what it left."""
-    prefix = f"t{secrets.token_hex(4)}"
-    stack = LocalStack(
-        "test", folder / "state", control_plane.kubeconfig, stack_file=folder / "Pulumi.test.yaml"
-    )
-    yield Site(prefix, folder, stack)
+    site = _site(folder, control_plane.kubeconfig)
+    shutil.copytree(_begun(), site.stack.state, symlinks=True)
+    yield site
     with control_plane.api() as api:
         namespaces = core_v1(api)
         for namespace in namespaces.list_namespace().items:
-            if namespace.metadata.name.startswith(prefix):
+            if namespace.metadata.name.startswith(site.prefix):
                 namespaces.delete_namespace(namespace.metadata.name)
 
 
