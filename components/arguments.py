@@ -118,7 +118,7 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
     gitlab_certificates = _gitlab_certificates(settings)
     manager = _manager(names, gitlab_certificates)
     config_toml = render(
-        plan, runner, names, _address(name, settings, plan), settings.chart.version
+        plan, runner, names, _addresses(name, settings, plan), settings.chart.version
     )
     return {
         "plan": plan,
@@ -152,13 +152,14 @@ def _manager(names: RunnerNames, gitlab_certificates: Mapping[str, str]) -> Mana
     }
 
 
-def _address(runner: str, settings: Settings, plan: BuildPlan) -> dict[str, str]:
-    """The variable by which the jobs of a runner find their daemon, if they have one."""
+def _addresses(runner: str, settings: Settings, plan: BuildPlan) -> dict[str, str]:
+    """The variables by which the jobs of a runner find their daemon and the proxy, if any."""
+    proxy = settings.proxy_variables(*(service.alias for service in plan.services))
     daemon = plan.daemon
     if not daemon:
-        return {}
+        return proxy
     host = f"{daemon.name}.{_daemon_namespace(runner, settings, plan)}.svc"
-    return {daemon.address: f"tcp://{host}:{daemon.port}"}
+    return {**proxy, daemon.address: f"tcp://{host}:{daemon.port}"}
 
 
 def _daemon_namespace(runner: str, settings: Settings, plan: BuildPlan) -> str | None:
@@ -175,6 +176,7 @@ def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
             "namespace": settings.daemon_namespace(owner, plan.daemon.name),
             "daemon": plan.daemon,
             "egress": settings.network.egress,
+            "environment": settings.proxy_variables(),
             "job_namespaces": [
                 settings.job_namespace(runner)
                 for runner, other in stack.plans.items()

@@ -226,7 +226,7 @@ def test_a_restricted_job_in_a_user_namespace_needs_the_least() -> None:
 def test_the_daemon_and_the_pods_of_jobs_have_accounts_too() -> None:
     service = FORMS["buildkit-service"].plan(Site(cluster=CLUSTER))
     assert service.daemon
-    spec: Any = pod_spec(service.daemon, "certificates")
+    spec: Any = pod_spec(service.daemon, "certificates", {})
     camel = {"runAsUser": "run_as_user", "privileged": "privileged"}
     context = spec["containers"][0]["security_context"]
     pod = {key: context[name] for key, name in camel.items()}

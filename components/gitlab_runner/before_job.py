@@ -16,9 +16,13 @@ def pushes(plan: BuildPlan, names: RunnerNames) -> bool:
     return bool(plan.builds and names["push_secret"])
 
 
-def script(plan: BuildPlan, resources: Resources, names: RunnerNames) -> str:
-    """Return the text; the logins come before the tool, which may write into their folder."""
-    return _ignored(resources, names["runner"]) + _logins(plan, names) + plan.prepare
+def script(plan: BuildPlan, resources: Resources, names: RunnerNames, *, proxied: bool) -> str:
+    """Return the text; the logins come before the tool, which may write into their folder.
+
+    ``proxied`` says that jobs have the variables of a proxy.
+    """
+    near = _NEAR if proxied and plan.account_token else ""
+    return near + _ignored(resources, names["runner"]) + _logins(plan, names) + plan.prepare
 
 
 def _ignored(resources: Resources, runner: str) -> str:
@@ -55,6 +59,13 @@ def _ignored(resources: Resources, runner: str) -> str:
     echo "$name has no effect: {where}.$key does not have it in the stack file." >&2
   done
 )
+"""
+
+
+# Only the pod knows the address of its API server.
+_NEAR = """\
+export NO_PROXY="$NO_PROXY,$KUBERNETES_SERVICE_HOST"
+export no_proxy="$no_proxy,$KUBERNETES_SERVICE_HOST"
 """
 
 

@@ -50,7 +50,7 @@ def chart_values(
                 "probeTimeoutSeconds": manager.probe_timeout_seconds,
                 "logLevel": manager.log_level,
                 "logFormat": manager.log_format,
-                "extraEnv": manager.environment,
+                "extraEnv": {**_proxy(settings), **manager.environment},
             }
         ),
     }
@@ -59,6 +59,11 @@ def chart_values(
 def _of_the_instance(names: ManagerNames) -> dict[str, Any]:
     certificates = names["gitlab_certificates"]
     return {"certsSecretName": certificates} if certificates else {}
+
+
+def _proxy(settings: Settings) -> dict[str, str]:
+    """Except the API server, whose address each pod is given; the kubelet puts it in."""
+    return settings.proxy_variables("$(KUBERNETES_SERVICE_HOST)")
 
 
 def _of_the_chart(settings: Settings) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def render(
 ) -> str:
     """Return the TOML text; equal arguments give equal bytes.
 
-    ``address`` holds the variable by which jobs find their daemon, and is empty without one.
+    ``address`` holds the variables by which jobs find their daemon and a proxy.
     ``chart`` is the version that decides which keys the runner knows.
     """
     pushes = before_job.pushes(plan, names)
@@ -43,7 +43,7 @@ def render(
     # The home of a user that an image does not know is /, where git and kubectl cannot write.
     home = {"HOME": _WRITABLE} if plan.restricted else {}
     environment = {**home, **folder, **plan.environment, **address, **runner.environment}
-    script = before_job.script(plan, runner.resources, names)
+    script = before_job.script(plan, runner.resources, names, proxied="NO_PROXY" in environment)
     kubernetes = _kubernetes(plan, runner, names, chart)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {

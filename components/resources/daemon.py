@@ -37,12 +37,13 @@ _SAME_MANAGER = {"pulumi.com/patchFieldManager": "image-builds"}
 class DaemonArgs(TypedDict):
     """What runs, where, for the jobs of which namespaces, and the year of its certificates.
 
-    ``egress`` is what its builds may reach.
+    ``egress`` is what its builds may reach, and ``environment`` holds variables of the daemon.
     """
 
     namespace: str
     daemon: DaemonPlan
     egress: Egress
+    environment: Mapping[str, str]
     job_namespaces: Sequence[str]
     year: int
 
@@ -107,7 +108,9 @@ class Daemon(pulumi.ComponentResource):
                         "annotations": {"image-builds/files-digest": _digest(daemon.files)},
                     },
                     "spec": pod_spec(
-                        daemon, certificates.metadata.apply(lambda known: known.name or "")
+                        daemon,
+                        certificates.metadata.apply(lambda known: known.name or ""),
+                        args["environment"],
                     ),
                 },
             },

@@ -1,6 +1,7 @@
 """The pod of a daemon that all jobs of a runner share."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import pulumi
 from pulumi_kubernetes.core.v1 import (
@@ -18,7 +19,9 @@ from components.plan import DaemonPlan, file_key
 _GRACE_SECONDS = 3600
 
 
-def pod_spec(daemon: DaemonPlan, certificates: pulumi.Input[str]) -> PodSpecArgsDict:
+def pod_spec(
+    daemon: DaemonPlan, certificates: pulumi.Input[str], environment: Mapping[str, str]
+) -> PodSpecArgsDict:
     """Return the pod's spec; ``certificates`` names the Secret that holds the daemon's."""
     mounts: list[VolumeMountArgsDict] = [
         {"name": "certificates", "mount_path": daemon.certificates_folder, "read_only": True},
@@ -57,7 +60,7 @@ def pod_spec(daemon: DaemonPlan, certificates: pulumi.Input[str]) -> PodSpecArgs
         "automount_service_account_token": False,
         "enable_service_links": False,
         "termination_grace_period_seconds": _GRACE_SECONDS,
-        "containers": [_container(daemon, mounts)],
+        "containers": [{**_container(daemon, mounts), **_environment(environment)}],
         "volumes": volumes,
     }
 
@@ -84,6 +87,11 @@ def _container(daemon: DaemonPlan, mounts: list[VolumeMountArgsDict]) -> Contain
         },
         "volume_mounts": mounts,
     }
+
+
+def _environment(variables: Mapping[str, str]) -> ContainerArgsDict:
+    found = [{"name": name, "value": value} for name, value in sorted(variables.items())]
+    return cast("ContainerArgsDict", {"env": found} if found else {})
 
 
 def _probe(daemon: DaemonPlan) -> ProbeArgsDict:

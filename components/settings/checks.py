@@ -197,6 +197,10 @@ def _network_errors(settings: Settings) -> Iterator[tuple[str, str]]:
             f"registryMirrors[{index}]": host.partition(":")[0]
             for index, host in enumerate(settings.registry_mirrors)
         },
+        **{
+            f"proxy.{key}": urlsplit(url).hostname or ""
+            for key, url in (settings.proxy.addresses() if settings.proxy else ())
+        },
     }
     for path, host in hosts.items():
         if not settings.network.egress.reaches(host):

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from components.gitlab_runner import charts
 from components.network.egress import Network
+from components.network.proxy import Proxy, is_near
 from components.plan import BuildPlan
 from components.settings.runners.runner import RunnerSettings
 from components.site import Cluster, Registry, Site
@@ -100,6 +101,9 @@ class Settings(Model):
     registry_mirrors: list[RegistryHost] = Field(default_factory=list[str])
     """Mirrors of Docker Hub, tried in this order, as `host` or `host:port`. They avoid its limit of
     pulls; a mirror with a private CA or plain HTTP also needs an entry in `registries`."""
+    proxy: Proxy | None = None
+    """The HTTP proxy by which managers, jobs and BuildKit daemons reach what is outside. Builds get
+    it as build arguments. Nodes pull images by their own setting."""
     network: Network = Network()
     """What network policies allow the pods of jobs, managers and BuildKit daemons."""
     target_namespaces: dict[DnsLabel, TargetNamespace] = Field(
@@ -124,6 +128,22 @@ class Settings(Model):
             name: dataclasses.replace(plan, daemon=plans.get(plan.daemon_of, plan).daemon)
             for name, plan in plans.items()
         }
+
+    def proxy_variables(self, *direct: str) -> dict[str, str]:
+        """Return the variables by which programs find the proxy, none where there is none.
+
+        ``direct`` are further hosts that are reached without it.
+        """
+        if not self.proxy:
+            return {}
+        hosts = [
+            registry.host.partition("/")[0].partition(":")[0]
+            for registry in self.registries
+            if registry.insecure
+        ]
+        known = (*(registry.host for registry in self.registries), *self.registry_mirrors)
+        addresses = (host.partition("/")[0].partition(":")[0] for host in known)
+        return self.proxy.variables((*direct, *hosts, *filter(is_near, addresses)))
 
     def job_namespace(self, runner: str) -> str:
         """Return a runner's job namespace, by default named after the stack's and the runner."""

@@ -94,7 +94,10 @@ class Buildx(StrategyOptions):
         yield from untrusted(site.cluster, risk, "use buildkit-service with client: buildx")
 
     def _create(self, *, with_files: bool) -> str:
-        """Write shell that makes a builder of the job's own, and removes it when the shell ends."""
+        """Write shell that makes a builder of the job's own, and removes it when the shell ends.
+
+        The builder has the proxy of the job (docker/buildx:driver/kubernetes/factory.go).
+        """
         # The driver puts the file where a daemon of root expects it, not one of uid 1000
         # (docker/buildx:driver/kubernetes/manifest, moby/buildkit:cmd/buildkitd/main.go).
         config = (
@@ -107,8 +110,15 @@ class Buildx(StrategyOptions):
         return f"""\
 if command -v docker >/dev/null; then
   trap 'docker buildx rm --force "build-$CI_JOB_ID" >/dev/null 2>&1' EXIT
-  docker buildx create --use --name "build-$CI_JOB_ID" --driver kubernetes{config} \\
-    --driver-opt "{driver}"
+  (
+    set --
+    for name in http_proxy https_proxy no_proxy; do
+      eval "value=\\${{$name:-}}"
+      if [ -n "$value" ]; then set -- "$@" --driver-opt "\\"env.$name=$value\\""; fi
+    done
+    docker buildx create --use --name "build-$CI_JOB_ID" --driver kubernetes{config} \\
+      --driver-opt "{driver}" "$@"
+  )
 fi
 """
 

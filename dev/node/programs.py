@@ -30,6 +30,7 @@ PACKAGES = {
     "docker-registry": "docker-registry",
     "htpasswd": "apache2-utils",
     "skopeo": "skopeo",
+    "tinyproxy": "tinyproxy-bin",
     "mmdebstrap": "mmdebstrap",
     "gcc": "gcc",
     "/usr/include/stdio.h": "libc6-dev",
