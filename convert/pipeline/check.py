@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.strategies import STRATEGIES
 from components.strategies.shared import FALLBACK
+from convert.items import Item, Problem, SourceError
 from convert.pipeline.edits import Change, change
 from convert.pipeline.includes import Files, checkout
 from convert.pipeline.job import PipelineJob
@@ -13,7 +14,6 @@ from convert.pipeline.jobs import Jobs
 from convert.pipeline.rule import PAGE, Case, Outcome
 from convert.pipeline.rules import RULES
 from convert.pipeline.runner import StackRunner
-from convert.pipeline.source import Item, PipelineError, Problem
 from convert.pipeline.tools import handles_images, only_builds
 
 _ORDER: Sequence[Outcome] = ("note", "change", "cannot")
@@ -109,7 +109,7 @@ def check(
         files = Files(root, merged=merged)
         try:
             jobs = Jobs(files, files.pipeline(path))
-        except PipelineError as error:
+        except SourceError as error:
             name = files.name(path)
             problems.append(Problem(file=name, line=error.line, text=error.text, fatal=True))
             continue

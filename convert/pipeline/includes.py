@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from components.types import PROJECT
-from convert.pipeline.source import Item, PipelineError, Problem, as_list, parse, read
+from convert.items import Item, Problem, SourceError, as_list
+from convert.pipeline.source import parse, read
 
 _MOST = 150
 """How many includes GitLab takes (gitlab:doc/ci/yaml/_index.md, include)."""
@@ -49,7 +50,7 @@ class Files:
         """Return the content of a file over that of its includes; ``inputs`` are of an include.
 
         Raises:
-            PipelineError: the file itself cannot be read; of includes it is a problem.
+            SourceError: the file itself cannot be read; of includes it is a problem.
         """
         name = self.name(path)
         text = self.texts[name] = read(path, name).removeprefix("\ufeff")
@@ -141,7 +142,7 @@ class Files:
             else:
                 try:
                     yield self.pipeline(path, inputs)
-                except PipelineError as error:
+                except SourceError as error:
                     self.problem(place, f"include {place.text}: {error}")
 
 

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 
+from convert.items import Item
 from convert.pipeline.shell import Command, parse
-from convert.pipeline.source import Item
 
 _NESTED = 5
 """How often a variable may name another one."""

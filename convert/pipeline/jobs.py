@@ -5,9 +5,10 @@ import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from convert.items import Item, as_list
 from convert.pipeline.includes import Files, merge
 from convert.pipeline.job import JobImage, PipelineJob, expand
-from convert.pipeline.source import REFERENCE, Item, as_list
+from convert.pipeline.source import REFERENCE
 
 _KEYWORDS = frozenset(
     {"default", "include", "spec", "stages", "types", "variables", "workflow"}

@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from convert.items import Item
 from convert.pipeline.job import PipelineJob
 from convert.pipeline.runner import StackRunner
-from convert.pipeline.source import Item
 from convert.pipeline.tools import Use, uses
 
 Outcome = Literal["note", "change", "cannot"]

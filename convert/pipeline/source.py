@@ -1,125 +1,23 @@
-"""YAML with its places: what a pipeline file says, and on which line."""
+"""The file of a pipeline: its header and its jobs, as GitLab reads them."""
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
-import yaml
+from convert.items import Item, Limit, Problem, SourceError, documents
+from convert.items import read as read_text
 
-_LIMIT = 2 * 1024 * 1024
-"""Bytes of a file that GitLab reads (gitlab:doc/administration/instance_limits.md,
-``max_yaml_size_bytes``)."""
-_DEEP = 100
-"""How deep GitLab lets values lie (``max_yaml_depth``, in the same place)."""
-_NULL = "tag:yaml.org,2002:null"
-_MERGE = "tag:yaml.org,2002:merge"
-_LARGE = 200_000
-"""How many values a file may hold when its aliases are written out."""
+# gitlab:doc/administration/instance_limits.md, ``max_yaml_size_bytes``
+_LIMIT = Limit(2 * 1024 * 1024, "GitLab reads", "split it by include")
 REFERENCE = "!reference"
-
-Value: TypeAlias = "str | Sequence[Item] | Mapping[str, Item] | None"
-
-
-class PipelineError(Exception):
-    """A file cannot be read as a pipeline; the message says where, why and what to do."""
-
-    def __init__(self, file: str, line: int, text: str) -> None:
-        super().__init__(f"{file}:{line}: {text}")
-        self.line = line
-        self.text = text
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Item:
-    """A value and where it stands.
-
-    ``start`` and ``end`` are offsets in the text of the file, and ``key`` that of the key that it
-    belongs to; each is -1 where the value does not stand in the file like this.
-    """
-
-    value: Value
-    file: str
-    line: int
-    start: int = -1
-    end: int = -1
-    key: int = -1
-    tag: str = ""
-
-    @property
-    def text(self) -> str:
-        """The text of a scalar, empty for all else."""
-        return self.value if isinstance(self.value, str) else ""
-
-    @property
-    def entries(self) -> Mapping[str, "Item"]:
-        """The entries of a mapping, none for all else."""
-        return self.value if isinstance(self.value, Mapping) else {}
-
-    @property
-    def items(self) -> Sequence["Item"]:
-        """The items of a list, none for all else."""
-        return () if self.value is None or isinstance(self.value, (str, Mapping)) else self.value
-
-    def under(self, *path: str) -> Mapping[str, "Item"]:
-        """Return the entries of the mapping at a path of keys, none where there is none."""
-        found = self.get(*path)
-        return found.entries if found else _NONE
-
-    def get(self, *path: str) -> "Item | None":
-        """Return what stands at a path of keys, or None."""
-        found: Item | None = self
-        for key in path:
-            found = found.entries.get(key) if found else None
-        return found
-
-
-_NONE: Mapping[str, Item] = {}
-
-
-def as_list(item: Item | None) -> tuple[Item, ...]:
-    """Return the items of a list, or a single value as one."""
-    if item is None or item.value is None:
-        return ()
-    return tuple(item.items) if isinstance(item.value, tuple) else (item,)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Problem:
-    """What is wrong with a file, or what was not read; ``fatal`` where nothing was read of it."""
-
-    file: str
-    line: int
-    text: str
-    fatal: bool = False
-
-    def __str__(self) -> str:
-        """Say it in one line."""
-        return f"{self.file}:{self.line}: {self.text}"
 
 
 def read(path: Path, name: str) -> str:
-    """Return the text of a file, each line break as it is; messages call it ``name``.
+    """Return the text of a file of a pipeline; messages call it ``name``.
 
     Raises:
-        PipelineError: it is not there, too large, or not text.
+        SourceError: it is not there, too large, or not text.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LIMIT + 1)
-    except OSError as error:
-        reason = (error.strerror or "it cannot be read").lower()
-        message = f"cannot be read ({reason}); name a file of a pipeline"
-        raise PipelineError(name, 1, message) from None
-    if len(content) > _LIMIT:
-        message = f"has more bytes than the {_LIMIT} that GitLab reads; split it by include"
-        raise PipelineError(name, 1, message)
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        message = "must be text in UTF-8; save it as such"
-        raise PipelineError(name, 1, message) from None
-    return text
+    return read_text(path, name, _LIMIT)
 
 
 def parse(text: str, name: str, problems: list[Problem]) -> tuple[Item | None, Item]:
@@ -128,90 +26,15 @@ def parse(text: str, name: str, problems: list[Problem]) -> tuple[Item | None, I
     Of a key that stands twice the last counts, as in GitLab, and ``problems`` gets a line.
 
     Raises:
-        PipelineError: with the line, if GitLab would not take it as YAML.
+        SourceError: with the line, if GitLab would not take it as YAML.
     """
-    try:
-        nodes = list(yaml.compose_all(text, yaml.SafeLoader))
-        items = [_Reader(name, problems).item(node) for node in nodes if node]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        message = f"must be YAML, and {error.problem}; correct that line"
-        raise PipelineError(name, line, message) from None
-    except (yaml.YAMLError, ValueError):
-        message = "must be YAML, and has a character that is not allowed; remove it"
-        raise PipelineError(name, 1, message) from None
-    except RecursionError:
-        message = f"has values more than {_DEEP} levels deep, which GitLab rejects; flatten it"
-        raise PipelineError(name, 1, message) from None
+    items = documents(text, name, problems)
     head = items.pop(0) if len(items) == 2 and "spec" in items[0].entries else None
     if len(items) > 1:
         message = "must be one YAML document; remove the line '---'"
-        raise PipelineError(name, items[1].line, message)
+        raise SourceError(name, items[1].line, message)
     content = items[0] if items else Item({}, name, 1)
     if not isinstance(content.value, Mapping):
         message = "must be a mapping of jobs; write 'name:' above each job"
-        raise PipelineError(name, content.line, message)
+        raise SourceError(name, content.line, message)
     return head, content
-
-
-class _Reader:
-    """Turns nodes into items; those of an alias are the items of its anchor."""
-
-    def __init__(self, name: str, problems: list[Problem]) -> None:
-        self._name = name
-        self._problems = problems
-        self._known: dict[int, Item | None] = {}
-        self._sizes: dict[int, int] = {}
-
-    def item(self, node: yaml.Node) -> Item:
-        """Return a node's item; raise PipelineError if it holds itself."""
-        line = node.start_mark.line + 1
-        if id(node) not in self._known:
-            self._known[id(node)] = None
-            places = (node.start_mark.index, node.end_mark.index)
-            tag = str(node.tag) if str(node.tag).startswith("!") else ""
-            self._sizes[id(node)] = 1
-            self._known[id(node)] = Item(self._value(node), self._name, line, *places, tag=tag)
-        known = self._known[id(node)]
-        if known is None:
-            message = "an anchor holds an alias of itself; remove the alias"
-            raise PipelineError(self._name, line, message)
-        return known
-
-    def _below(self, node: yaml.Node, child: yaml.Node) -> Item:
-        """Return the item of a child, whose values are among those of its node."""
-        item = self.item(child)
-        self._sizes[id(node)] += self._sizes[id(child)]
-        if self._sizes[id(node)] > _LARGE:
-            message = "aliases make it too large for GitLab; remove them"
-            raise PipelineError(self._name, item.line, message)
-        return item
-
-    def _value(self, node: yaml.Node) -> Value:
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node)
-        if isinstance(node, yaml.SequenceNode):
-            return tuple(self._below(node, child) for child in node.value)
-        return None if node.tag == _NULL else str(node.value)
-
-    def _mapping(self, node: yaml.MappingNode) -> Mapping[str, Item]:
-        own: dict[str, Item] = {}
-        merged: dict[str, Item] = {}
-        for key, value in node.value:
-            if key.tag == _MERGE:
-                for source in self._sources(self._below(node, value)):
-                    merged = {**source.entries, **merged}
-                continue
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-            line = key.start_mark.line + 1
-            if name in own:
-                text = f"the key {name} stands twice here, and the last one counts; remove one"
-                self._problems.append(Problem(file=self._name, line=line, text=text))
-            item = self._below(node, value)
-            own[name] = dataclasses.replace(item, key=key.start_mark.index, line=line)
-        return {**merged, **own}
-
-    @staticmethod
-    def _sources(item: Item) -> Iterator[Item]:
-        yield from item.items or (item,)
