@@ -172,6 +172,39 @@ def pipeline(
     return pipeline.run(files, stack, output=output, write=write, merged=merged)
 
 
+@app.command(name="import")
+def import_site(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Values of the chart, or a config.toml.")
+    ] = None,
+    *,
+    stack: Annotated[str, typer.Option(help="The stack whose file is written.")],
+    cluster: Annotated[
+        str,
+        typer.Option(
+            help="A context of the kubeconfig: its nodes are read, and its releases without a FILE."
+        ),
+    ] = "",
+    gitlab_ci: Annotated[
+        list[Path] | None,
+        typer.Option("--gitlab-ci", help="A pipeline that is to run there; it may repeat."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a stack file that exists.")
+    ] = False,
+) -> int:
+    """Write a stack file for runners that exist, and say what becomes of each of their keys.
+
+    It reads values.yaml, HelmRelease, Application, helmfile, ConfigMap and config.toml. A secret in
+    them stays out of the stack file and of the report.
+    """
+    from commands import import_site
+
+    return import_site.run(
+        files or [], stack, gitlab_ci=gitlab_ci or [], context=cluster, overwrite=overwrite
+    )
+
+
 @app.command()
 def policies(
     *,

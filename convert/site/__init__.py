@@ -1,0 +1,1 @@
+"""What becomes of each key of a site that has runners already: read, convert, check, write."""

@@ -1,0 +1,76 @@
+"""What a cluster says of itself: its nodes and its namespaces."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from components.types import JSON
+
+_LEVEL = "pod-security.kubernetes.io/enforce"
+_CLOUDS = ("aws", "azure", "civo", "digitalocean", "gce", "ibm", "linode", "oci", "ovh", "scaleway")
+"""How the ids begin that the providers of clouds give nodes."""
+_RUNTIMES = {"cri-o": "crio", "docker": "docker"}
+_SYSTEM = ("kube-", "openshift-")
+
+
+class Readable(Protocol):
+    """A cluster whose objects are listed."""
+
+    def list(self, api_version: str, kind: str, namespace: str | None, /) -> list[dict[str, Any]]:
+        """Return the objects of a kind in a namespace, or with None in the whole cluster."""
+        ...
+
+
+def facts(cluster: Readable) -> dict[str, JSON]:
+    """Return what a stack file says of a cluster, as far as its nodes show it.
+
+    Raises:
+        UnreadableError: the nodes cannot be listed.
+    """
+    nodes = cluster.list("v1", "Node", None)
+    infos = [_table(_table(node, "status"), "nodeInfo") for node in nodes]
+    found: dict[str, JSON] = {"kind": "managed" if any(map(_of_cloud, nodes)) else "onPrem"}
+    platforms = {_platform(node, info) for node, info in zip(nodes, infos, strict=True)} - {""}
+    if platforms:
+        found["platform"] = min(platforms)
+    about: dict[str, JSON] = {}
+    if infos and all("ubuntu" in str(info.get("osImage")).lower() for info in infos):
+        about["os"] = "ubuntu"
+    runtimes = {str(info.get("containerRuntimeVersion")).partition(":")[0] for info in infos}
+    if len(runtimes) == 1 and (runtime := _RUNTIMES.get(*runtimes)):
+        about["runtime"] = runtime
+    return {**found, "nodes": about} if about else found
+
+
+def _of_cloud(node: Mapping[str, Any]) -> bool:
+    return str(_table(node, "spec").get("providerID")).startswith(_CLOUDS)
+
+
+def _table(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return value.get(key) or {}
+
+
+def _platform(node: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+    """Return the platform that a node's labels or its kubelet name."""
+    labels = _table(node["metadata"], "labels")
+    if labels.get("eks.amazonaws.com/compute-type") == "auto":
+        return "eksAuto"
+    if labels.get("eks.amazonaws.com/compute-type") == "fargate":
+        return "eksFargate"
+    if str(node["metadata"]["name"]).startswith("gk3-"):
+        return "gkeAutopilot"
+    if "node.openshift.io/os_id" in labels:
+        return "openShift"
+    return "rke2" if "+rke2" in str(info.get("kubeletVersion")) else ""
+
+
+def levels(cluster: Readable) -> Iterator[str]:
+    """Yield a line for each namespace that enforces a Pod Security level.
+
+    Raises:
+        UnreadableError: the namespaces cannot be listed.
+    """
+    for namespace in cluster.list("v1", "Namespace", None):
+        about = _table(namespace, "metadata")
+        level = _table(about, "labels").get(_LEVEL)
+        if level and not about["name"].startswith(_SYSTEM):
+            yield f"namespace {about['name']} enforces Pod Security {level}"

@@ -1,0 +1,172 @@
+"""The stack file as it grows: its settings, from which key each comes, and what is left to do."""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from components.settings.models import Settings
+from components.types import JSON
+from convert.site.model import KeyFinding
+
+Path = tuple[str | int, ...]
+_BY_ITSELF = KeyFinding(file="import", path="the choice of a strategy", outcome="taken")
+
+
+class Draft:
+    """The settings of a stack file, and the finding that each value comes from.
+
+    ``commands`` store what must not be in a file; ``remarks`` are comments by the key that they
+    stand above.
+    """
+
+    def __init__(self, stack: str) -> None:
+        self.stack = stack
+        self.settings: dict[str, JSON] = {}
+        self.commands: list[str] = []
+        self.remarks: dict[Path, str] = {}
+        self._origins: dict[Path, KeyFinding] = {}
+
+    def put(self, path: Path, value: JSON, finding: KeyFinding | None = None) -> KeyFinding | None:
+        """Set a value, maps and lists beside what is there.
+
+        Return the finding whose other value is there already, and so stays.
+        """
+        *parents, last = path
+        place: Any = self.settings
+        for part in parents:
+            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+        known: JSON = cast("dict[str | int, JSON]", place).get(last)
+        if known is None:
+            place[last] = value
+        elif isinstance(known, dict) and isinstance(value, dict):
+            for key, below in value.items():
+                if standing := self.put((*path, key), below, finding):
+                    return standing
+        elif isinstance(known, list) and isinstance(value, list):
+            place[last] = [*known, *(item for item in value if item not in known)]
+        elif known != value:
+            return self._origins.get(self._nearest(path), _BY_ITSELF)
+        if finding:
+            self._origins.setdefault(path, finding)
+        return None
+
+    def replace(self, path: Path, value: JSON, finding: KeyFinding | None = None) -> None:
+        """Set a value in place of what is there."""
+        *parents, last = path
+        place: Any = self.settings
+        for part in parents:
+            place = place.setdefault(part, {})
+        place[last] = value
+        if finding:
+            self._origins.setdefault(path, finding)
+
+    def get(self, path: Path) -> JSON:
+        """Return what stands at a path, None where nothing does."""
+        found: Any = self.settings
+        for part in path:
+            if isinstance(found, list):
+                entries = cast("list[Any]", found)
+                found = entries[part] if isinstance(part, int) and part < len(entries) else None
+            else:
+                found = cast("dict[str, Any]", found).get(str(part)) if found else None
+            if found is None:
+                return None
+        return found
+
+    def origin(self, where: str) -> Path | None:
+        """Return the path of the value that a finding has put where an error is."""
+        path = self._path(where)
+        if above := self._nearest(path):
+            return above
+        # What several keys make together is wrong, so one of them has to go.
+        below = [key for key in self._origins if len(path) > 2 and key[: len(path)] == path]
+        return below[-1] if below else None
+
+    def remove(self, path: Path) -> KeyFinding:
+        """Remove a value that a finding has put there, and return the finding."""
+        *parents, last = path
+        place: Any = self.settings
+        for part in parents:
+            place = place[part]
+        del place[last]
+        finding = self._origins[path]
+        self._origins = {
+            key: item for key, item in self._origins.items() if key[: len(path)] != path
+        }
+        return finding
+
+    def registry(self, host: str) -> Path:
+        """Return the path of the entry of a registry, made where there is none."""
+        entries = cast("list[dict[str, JSON]]", self.settings.setdefault("registries", []))
+        for index, entry in enumerate(entries):
+            if entry["host"] == host:
+                return ("registries", index)
+        entries.append({"host": host})
+        return ("registries", len(entries) - 1)
+
+    def command(self, line: str) -> None:
+        """Add a command, once."""
+        if line not in self.commands:
+            self.commands.append(line)
+
+    def _nearest(self, path: Path) -> Path:
+        while path and path not in self._origins:
+            path = path[:-1]
+        return path
+
+    def _path(self, where: str) -> Path:
+        """Return the path of an error, as far as the settings have it."""
+        place: Any = self.settings
+        path: list[str | int] = []
+        while where:
+            if isinstance(place, list):
+                index = re.match(r"\[(\d+)\]", where)
+                if not index:
+                    break
+                path.append(int(index[1]))
+                place = cast("list[Any]", place)[int(index[1])]
+                where = where[index.end() :].removeprefix(".")
+                continue
+            keys = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
+            fitting = [key for key in keys if re.match(rf"{re.escape(key)}(?=[.\[]|$)", where)]
+            if not fitting:
+                break
+            key = max(fitting, key=len)
+            path.append(key)
+            place, where = keys[key], where[len(key) :].removeprefix(".")
+        return tuple(path)
+
+
+def known(key: str) -> bool:
+    """Whether the stack file has a key, such as ``runners.*.cache.bucket``."""
+    schema = _schema()
+    places: list[Mapping[str, Any]] = [schema]
+    for part in key.removesuffix("[]").split("."):
+        name = part.removesuffix("[]")
+        below = [
+            place.get("properties", {}).get(name) or place.get("additionalProperties")
+            for place in _expanded(places, schema)
+        ]
+        places = [place for place in below if isinstance(place, dict)]
+        if part.endswith("[]"):
+            lists = [place.get("items") for place in _expanded(places, schema)]
+            places = [place for place in lists if isinstance(place, dict)]
+    return bool(places)
+
+
+@functools.cache
+def _schema() -> Mapping[str, Any]:
+    return Settings.model_json_schema()
+
+
+def _expanded(
+    places: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    for place in places:
+        if "$ref" in place:
+            yield from _expanded([schema["$defs"][place["$ref"].rpartition("/")[2]]], schema)
+        elif chosen := place.get("oneOf") or place.get("anyOf"):
+            yield from _expanded(chosen, schema)
+        else:
+            yield place

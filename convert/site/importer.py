@@ -1,0 +1,144 @@
+"""Makes a stack file of the releases of a site: every key, the strategies, and the checks."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.types import JSON
+from convert.site.checks import prune
+from convert.site.draft import Draft
+from convert.site.model import ChartRelease, Config, KeyFinding, Tree, items, table, text
+from convert.site.rule import DraftRunner, KeyCase, SiteRule, apply
+from convert.site.rules import GLOBAL, RUNNER, VALUES
+from convert.site.strategy import choose
+from convert.site.values import table_of
+
+_FIRST = ("gitlabUrl", "gitlabDomain", "concurrent")
+"""Values that others are compared with."""
+_FIRST_OF_RUNNER = ("url", "executor", "kubernetes")
+_ORDER = ("tags", "strategy", "registration", "concurrent", "resources")
+_DEFAULT_URL = "https://gitlab.com"
+"""Where a runner registers that names no GitLab (gitlab-runner: commands/register.go)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What an import makes: the draft, a finding for each key, and errors that are left."""
+
+    draft: Draft
+    runners: Sequence[DraftRunner]
+    findings: Sequence[KeyFinding]
+    errors: Sequence[str]
+
+
+def import_releases(
+    releases: Sequence[ChartRelease], stack: str, cluster: Mapping[str, JSON] | None = None
+) -> Imported:
+    """Make a stack file of some releases; ``cluster`` is what is known of the target cluster."""
+    draft = Draft(stack)
+    findings: list[KeyFinding] = []
+    known = dict(cluster or {})
+    draft.settings = {
+        "gitlab": {},
+        "cluster": {"kind": "managed", **known},
+        "namespace": f"image-builds-{_label(stack)}",
+        "runners": {},
+    }
+    runners: list[DraftRunner] = []
+    for release in releases:
+        runners += _release(release, draft, findings, [runner.name for runner in runners])
+    if not draft.get(("gitlab", "url")):
+        draft.put(("gitlab", "url"), _DEFAULT_URL)
+        draft.remarks["gitlab", "url"] = "no file says which GitLab; set it"
+    if not known:
+        draft.remarks["cluster", "kind"] = "managed or onPrem: set who runs the nodes"
+    managed = known.get("kind") == "managed" if known else None
+    for runner in runners:
+        choose(draft, runner, managed=managed)
+        _complete(draft, runner)
+        path = ("runners", runner.name)
+        found = table_of(draft.get(path))
+        draft.replace(path, {name: found[name] for name in sorted(found, key=_place)})
+    return Imported(draft=draft, runners=runners, findings=findings, errors=prune(draft))
+
+
+def _release(
+    release: ChartRelease, draft: Draft, findings: list[KeyFinding], taken: Sequence[str]
+) -> list[DraftRunner]:
+    """Take the keys of a release, and return its runners."""
+    tables = [(config, entry) for config in release.configs for entry in _runners(config)]
+    named = [text(entry.get("name")) for _, entry in tables] or [""]
+    runners: list[DraftRunner] = []
+    for name in named:
+        wanted = _label(name or release.name or "builds")
+        used = {*taken, *(runner.name for runner in runners)}
+        runners.append(DraftRunner(name=_unused(wanted, used)))
+
+    def case(file: str, of: Sequence[DraftRunner]) -> KeyCase:
+        return KeyCase(
+            draft=draft,
+            release=release,
+            runners=of,
+            file=file,
+            path="",
+            value=None,
+            findings=findings,
+        )
+
+    def walk(rules: Mapping[str, SiteRule], found: KeyCase, values: Mapping[str, Tree]) -> None:
+        for name, value in values.items():
+            path = f"{found.path}.{name}".lstrip(".")
+            apply(rules, dataclasses.replace(found, path=path, value=value))
+
+    first = {name: value for name, value in release.values.items() if name in _FIRST}
+    walk(VALUES, case(release.file, runners), first)
+    for config in release.configs:
+        rest = {name: value for name, value in config.tables.items() if name != "runners"}
+        walk(GLOBAL, case(config.file, runners), rest)
+    for (config, entry), runner in zip(tables, runners, strict=False):
+        found = dataclasses.replace(case(config.file, [runner]), path="runners")
+        walk(RUNNER, found, _in_order(entry))
+    rest = {name: value for name, value in release.values.items() if name not in _FIRST}
+    walk(VALUES, case(release.file, runners), rest)
+    return runners
+
+
+def _runners(config: Config) -> Iterator[dict[str, Tree]]:
+    found = config.tables.get("runners")
+    yield from map(table, items(found) or ([found] if isinstance(found, dict) else []))
+
+
+def _in_order(entry: Mapping[str, Tree]) -> dict[str, Tree]:
+    """Put first what others are compared with: the address, and the image of jobs."""
+    kubernetes = table(entry.get("kubernetes"))
+    first = {name: entry[name] for name in _FIRST_OF_RUNNER if name in entry}
+    if kubernetes:
+        image = {"image": kubernetes["image"]} if "image" in kubernetes else {}
+        first["kubernetes"] = {**image, **kubernetes}
+    return {**first, **{name: value for name, value in entry.items() if name not in first}}
+
+
+def _place(name: str) -> int:
+    """Return where a key of a runner stands: the main ones first."""
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+
+
+def _complete(draft: Draft, runner: DraftRunner) -> None:
+    """Set what every runner must have, and say how its token is stored."""
+    path = ("runners", runner.name)
+    if not draft.get((*path, "tags")):
+        draft.put((*path, "tags"), [runner.name])
+        draft.remarks[(*path, "tags")] = "no file says them: copy the tags from GitLab"
+    if not draft.get((*path, "registration")):
+        draft.command(f"pulumi config set --secret --path 'runnerTokens.{runner.name}'")
+
+
+def _label(name: str) -> str:
+    """Return a DNS label that is like a name."""
+    found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    return found or "builds"
+
+
+def _unused(wanted: str, used: set[str]) -> str:
+    names = (wanted, *(f"{wanted}-{number}" for number in range(2, len(used) + 3)))
+    return next(name for name in names if name not in used)

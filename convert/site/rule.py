@@ -1,0 +1,216 @@
+"""What a rule of the import is: a key of a site's files, and what becomes of it."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+from components.types import JSON
+from convert.site.draft import Draft, known
+from convert.site.model import ChartRelease, Evidence, KeyFinding, Outcome, Tree, is_set, leaves
+from convert.site.secrets import is_secret
+
+CONFIDENTIAL = (
+    "looks like a secret, which everyone who reads the file would know",
+    "replace it at its issuer, and give the new one to the jobs that need it as a masked variable "
+    "in GitLab",
+)
+"""Why a secret is not taken, and what to do."""
+_TEMPLATE = ("is a template", "import the values as rendered (helm get values)")
+
+
+@dataclasses.dataclass(kw_only=True)
+class DraftRunner:
+    """A runner of the draft: its name, and what its files say about how its jobs build."""
+
+    name: str
+    evidence: Evidence = dataclasses.field(default_factory=Evidence)
+
+
+@dataclasses.dataclass(kw_only=True)
+class KeyCase:
+    """A key of a file, with the runners that it is about, which are all of its release."""
+
+    draft: Draft
+    release: ChartRelease
+    runners: Sequence[DraftRunner]
+    file: str
+    path: str
+    value: Tree
+    findings: list[KeyFinding]
+
+    def at(self, path: str, value: Tree) -> "KeyCase":
+        """Return the case of a part of the value."""
+        return dataclasses.replace(self, path=f"{self.path}{path}", value=value)
+
+    @property
+    def is_template(self) -> bool:
+        """Whether a value is what the chart would render, and so not known."""
+        return any("{{" in leaf for leaf in leaves(self.value))
+
+    def take(self, key: str, value: JSON, text: str = "", do: str = "") -> KeyFinding:
+        """Set a key of the stack file; ``*`` in it stands for each runner of the release."""
+        keys = [key.replace("*", runner.name) for runner in self.runners]
+        finding = self._found("asks" if do else "taken", text, do)
+        finding.keys = tuple(dict.fromkeys(keys if "*" in key else [key]))
+        if not known(key):
+            finding.outcome, finding.keys = "lost", ()
+            finding.text = f"would be {key}, which this version does not have"
+            return finding
+        if self.is_template:
+            finding.refuse(*_TEMPLATE)
+            return finding
+        if any(map(is_secret, _texts(value))):
+            finding.refuse(*CONFIDENTIAL)
+            return finding
+        for each in finding.keys:
+            if standing := self.draft.put(tuple(each.split(".")), value, finding):
+                self._settle(finding, standing)
+        return finding
+
+    def _settle(self, finding: KeyFinding, standing: KeyFinding) -> None:
+        """Say that another value stands already: of the same release, or of another one."""
+        where = f"{standing.file}: {standing.path}"
+        if standing.file.startswith(self.release.file):
+            finding.outcome, finding.text = "unknown", f"{where} says otherwise, and counts"
+        else:
+            finding.refuse(f"differs from {where}, which is taken", "make another stack for it")
+
+    def product(self, text: str) -> KeyFinding:
+        """Say that the product does it itself, and how."""
+        return self._found("product", text)
+
+    def ask(self, text: str, do: str, *keys: str) -> KeyFinding:
+        """Say that the stack file has a key for it, whose value no file can have."""
+        finding = self._found("asks", text, do)
+        named = [key.replace("*", runner.name) for key in keys for runner in self.runners]
+        finding.keys = tuple(dict.fromkeys(named))
+        return finding
+
+    def refuse(self, text: str, do: str = "") -> KeyFinding:
+        """Refuse it: why, and what to do."""
+        return self._found("refused", text, do)
+
+    def ignore(self, text: str) -> KeyFinding:
+        """Say that neither chart nor runner reads it, so that it had no effect."""
+        return self._found("unknown", text)
+
+    def _found(self, outcome: Outcome, text: str, do: str = "") -> KeyFinding:
+        finding = KeyFinding(file=self.file, path=self.path, outcome=outcome, text=text, do=do)
+        self.findings.append(finding)
+        return finding
+
+
+Take: TypeAlias = Callable[[KeyCase], object]
+Convert: TypeAlias = Callable[[Tree], JSON]
+
+
+class SiteRule(NamedTuple):
+    """A key of the chart (``values``) or of the runner (``config``), and what becomes of it.
+
+    ``path`` has ``*`` for any key; what lies below it belongs to it. ``keys`` are those of the
+    stack file that it may become, and ``says`` explains the rest.
+    """
+
+    path: str
+    outcome: Outcome
+    keys: tuple[str, ...]
+    says: str
+    take: Take
+
+
+def key(path: str, becomes: str, convert: Convert, says: str = "") -> SiteRule:
+    """A key that becomes one of the stack file."""
+
+    def take(case: KeyCase) -> None:
+        try:
+            value = convert(case.value)
+        except ValueError as error:
+            if case.is_template:
+                case.refuse(*_TEMPLATE)
+                return
+            case.refuse(f"{error}, so GitLab Runner or the chart cannot read it", "correct it")
+        else:
+            case.take(becomes, value, says)
+
+    return SiteRule(path, "taken", (becomes,), says, take)
+
+
+def keys(path: str, becomes: Sequence[str], take: Take, says: str = "") -> SiteRule:
+    """A key that becomes several of the stack file, or one in another form."""
+    return SiteRule(path, "taken", tuple(becomes), says, take)
+
+
+def done(path: str, says: str) -> SiteRule:
+    """A key for which the product has no use, since it does that itself."""
+    return SiteRule(path, "product", (), says, partial(KeyCase.product, text=says))
+
+
+def refused(path: str, says: str, do: str = "") -> SiteRule:
+    """A key that has no place here: why, and what to do."""
+    whole = f"{says}; {do}" if do else says
+    return SiteRule(path, "refused", (), whole, partial(KeyCase.refuse, text=says, do=do))
+
+
+def extra(path: str, says: str = "") -> SiteRule:
+    """A key of config.toml that has no key here, and moves to ``extra``."""
+    return SiteRule(path, "extra", (EXTRA,), says, partial(_to_extra, says=says))
+
+
+EXTRA = "runners.*.extra"
+
+
+def _to_extra(case: KeyCase, says: str) -> None:
+    parts = case.path.removeprefix("runners.").split(".")
+    value: JSON = typed(case.value)
+    for part in reversed(parts):
+        value = {part: value}
+    finding = case.take(EXTRA, value, says)
+    if finding.outcome == "taken":
+        finding.outcome = "extra"
+
+
+def typed(value: Tree) -> JSON:
+    """Return a value of TOML with its types, as far as a text gives them away."""
+    if isinstance(value, dict):
+        return {name: typed(below) for name, below in value.items()}
+    if isinstance(value, list):
+        return [typed(below) for below in value]
+    if value in {"true", "false"}:
+        return value == "true"
+    return int(value) if value and re.fullmatch(r"-?[0-9]{1,18}", value) else value
+
+
+def apply(rules: Mapping[str, SiteRule], case: KeyCase) -> None:
+    """Find the rules for a key and all below it, and follow them; a key without one is unknown."""
+    rule = rules.get(case.path.lower()) or _any(rules, case.path.lower())
+    if not is_set(case.value):
+        return
+    if rule:
+        rule.take(case)
+    elif isinstance(case.value, dict):
+        for name, below in case.value.items():
+            apply(rules, case.at(f".{name}", below) if case.path else _top(case, name, below))
+    elif isinstance(case.value, list) and any(isinstance(item, dict) for item in case.value):
+        for item in case.value:
+            apply(rules, dataclasses.replace(case, value=item))
+    else:
+        case.ignore("is not a key of the chart or of GitLab Runner")
+
+
+def _top(case: KeyCase, name: str, value: Tree) -> KeyCase:
+    return dataclasses.replace(case, path=name, value=value)
+
+
+def _any(rules: Mapping[str, SiteRule], path: str) -> SiteRule | None:
+    above, _, _ = path.rpartition(".")
+    return rules.get(f"{above}.*") if above else None
+
+
+def _texts(value: JSON) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for below in value.values() if isinstance(value, dict) else value:
+            yield from _texts(below)

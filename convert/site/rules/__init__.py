@@ -1,0 +1,35 @@
+"""The rules of the import: one for each key of the chart and of GitLab Runner for Kubernetes."""
+
+from collections.abc import Mapping, Sequence
+
+from convert.site.rule import SiteRule
+from convert.site.rules import (
+    cache,
+    chart,
+    config,
+    environment,
+    kubernetes,
+    legacy,
+    manager,
+    resources,
+    volumes,
+)
+
+
+def _by_path(rules: Sequence[SiteRule]) -> Mapping[str, SiteRule]:
+    return {rule.path.lower(): rule for rule in rules}
+
+
+_OLD_BLOCKS = [rule for rule in resources.RULES if "kubernetes" not in rule.path]
+_OF_PODS = [rule for rule in resources.RULES if "kubernetes" in rule.path]
+
+VALUES = _by_path(
+    (*chart.RULES, *manager.RULES, *environment.RULES, *cache.RULES, *_OLD_BLOCKS, *legacy.RULES)
+)
+"""What becomes of the values of the chart, by their path in lowercase."""
+
+GLOBAL = _by_path(config.GLOBAL)
+"""What becomes of the keys of config.toml that all of its runners share."""
+
+RUNNER = _by_path((*config.RUNNER, *cache.RULES, *kubernetes.RULES, *_OF_PODS, *volumes.RULES))
+"""What becomes of the keys of a runner in config.toml."""

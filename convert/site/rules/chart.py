@@ -1,0 +1,171 @@
+"""Values of the chart about the runner: where it registers, its accounts, its objects."""
+
+import re
+
+from convert.site.model import Tree, is_set, items, leaves, table, text
+from convert.site.rule import KeyCase, SiteRule, done, key, keys, refused
+from convert.site.values import as_text, identity, positive, words
+
+_OWN_ROLE = (
+    "the manager gets a Role of the verbs that it needs, in the job namespace alone, and jobs get "
+    "an account without a token"
+)
+_WITH_DEPLOY = (
+    "for jobs that deploy, add a runner with the strategy deploy and list their permissions"
+)
+_OBSOLETE = "GitLab 20.0 removes registration tokens"
+
+
+def _url(value: Tree) -> str:
+    return as_text(value).strip().rstrip("/")
+
+
+def token(case: KeyCase) -> None:
+    """Ask for the token of a runner, or name the Secret that has it."""
+    reference = table(table(table(case.value).get("valueFrom")).get("secretKeyRef"))
+    if name := text(reference.get("name")):
+        case.take("runners.*.registration", {"kind": "secret", "name": name})
+        return
+    for runner in case.runners:
+        case.draft.command(f"pulumi config set --secret --path 'runnerTokens.{runner.name}'")
+    case.ask(
+        "a token must be encrypted",
+        "store it by the command below; it stays valid",
+        "runnerTokens.*",
+    )
+
+
+def secret(case: KeyCase) -> None:
+    """Register with the Secret that has the token."""
+    case.take("runners.*.registration", {"kind": "secret", "name": text(case.value)})
+
+
+def certificates(case: KeyCase) -> None:
+    """Ask for the CA of GitLab, of which the file has only the place."""
+    case.ask(
+        "the file names only where the CA certificates are",
+        "paste them as a block scalar (|); they are not secret",
+        "gitlab.caCertificates",
+    )
+
+
+def tags(case: KeyCase) -> None:
+    """Set the tags of the runners."""
+    found = words(case.value)
+    if found:
+        case.take("runners.*.tags", found)
+
+
+def _in_gitlab(name: str) -> SiteRule:
+    return done(f"runners.{name}", "the runner has it in GitLab, where it stays as it is")
+
+
+def _wide_access(case: KeyCase) -> None:
+    case.refuse(f"gives the manager rights over the Secrets of the whole cluster; {_OWN_ROLE}")
+
+
+def _rules(case: KeyCase) -> None:
+    if "*" in leaves(case.value):
+        case.refuse(f"gives rights over everything of a kind; {_OWN_ROLE}", _WITH_DEPLOY)
+    else:
+        case.product(f"{_OWN_ROLE}; {_WITH_DEPLOY}")
+
+
+def _identity(case: KeyCase) -> None:
+    found = identity(case.value)
+    if found:
+        case.take("runners.*.identity.manager", found)
+    else:
+        case.product("the product makes the account; no cloud reads these annotations")
+
+
+def _objects(case: KeyCase) -> None:
+    """Take the name of a Secret with the token from an object that makes it."""
+    for item in items(case.value):
+        kind = text(table(item).get("kind"))
+        named = table(table(table(item).get("spec")).get("target")).get("name")
+        name = text(named) or text(table(table(item).get("metadata")).get("name"))
+        if kind in {"ExternalSecret", "SealedSecret"} and name and "{{" not in name:
+            says = f"the {kind} stays an object of yours, outside of the release"
+            case.take("runners.*.registration", {"kind": "secret", "name": name}, says)
+        elif is_set(item):
+            case.refuse(
+                "is another object, which does not belong to a runner",
+                "apply it beside the stack (kubectl apply)",
+            )
+
+
+def _volumes(case: KeyCase) -> None:
+    """Ask for CA certificates among the volumes of the manager; others reach no job."""
+    found = " ".join(leaves(case.value)).lower()
+    if re.search(r"\bcerts?\b|certificate|\bca\b|\.crt|\.pem", found):
+        certificates(case)
+    else:
+        case.product("the manager has what it needs, and its volumes reach no job")
+
+
+def _session_server(case: KeyCase) -> None:
+    if is_set(table(case.value).get("enabled")) or set(table(case.value)) - {"enabled"}:
+        case.refuse(
+            "the network policies of the stack let nobody connect to managers and jobs, so there "
+            "are no interactive web terminals"
+        )
+
+
+RULES = (
+    key("gitlabUrl", "gitlab.url", _url),
+    keys("runnerToken", ["runnerTokens.*"], token),
+    refused("runnerRegistrationToken", _OBSOLETE, "create the runner in GitLab, and use its token"),
+    keys("runners.secret", ["runners.*.registration"], secret),
+    keys("certsSecretName", ["gitlab.caCertificates"], certificates),
+    key("concurrent", "runners.*.concurrent", positive),
+    done("unregisterRunners", "a runner with a glrt- token stays in GitLab until you delete it"),
+    done("checkInterval", "the runner's default of 3 seconds serves"),
+    done("shutdown_timeout", "manager.terminationGracePeriod is the time that jobs have to end"),
+    done("connectionMaxAge", "the runner's default serves"),
+    refused("sentryDsn", "errors of the manager go to its log, which a collector can send on"),
+    refused("preEntrypointScript", "runs a script in the manager before it starts"),
+    SiteRule(
+        "sessionServer",
+        "refused",
+        (),
+        "network policies let nobody connect to managers and jobs",
+        _session_server,
+    ),
+    done("rbac.create", _OWN_ROLE),
+    done("rbac.generatedServiceAccountName", "the product names and makes the account"),
+    done("rbac.serviceAccountName", "the product names and makes the account"),
+    SiteRule("rbac.rules", "product", (), f"{_OWN_ROLE}; rules with * are refused", _rules),
+    done("rbac.resources", _OWN_ROLE),
+    done("rbac.verbs", _OWN_ROLE),
+    SiteRule(
+        "rbac.clusterWideAccess", "refused", (), "rights over all of the cluster", _wide_access
+    ),
+    keys("rbac.serviceAccountAnnotations", ["runners.*.identity.manager"], _identity),
+    refused("rbac.podSecurityPolicy", "Kubernetes 1.25 removed PodSecurityPolicy"),
+    done("serviceAccount.create", "the product makes the account"),
+    done("serviceAccount.name", "the product names the account"),
+    keys("serviceAccount.annotations", ["runners.*.identity.manager"], _identity),
+    done("automountServiceAccountToken", "managers get a token, jobs get none"),
+    done("runners.configPath", "the product writes config.toml"),
+    done("runners.config", "it is read as config.toml"),
+    done("config", "it is read as config.toml"),
+    done("runners.executor", "kubernetes is the only executor"),
+    done("runners.name", "the runner is named in the stack file"),
+    keys("runners.tags", ["runners.*.tags"], tags),
+    _in_gitlab("locked"),
+    _in_gitlab("protected"),
+    _in_gitlab("runUntagged"),
+    _in_gitlab("maximumTimeout"),
+    done("namespace", "the stack makes a namespace for managers, and one for each runner's jobs"),
+    done("runners.jobNamespace", "each runner gets a separate job namespace"),
+    done("runners.namespace", "each runner gets a separate job namespace"),
+    done("nameOverride", "the product names its objects"),
+    done("fullnameOverride", "the product names its objects"),
+    keys("extraObjects", ["runners.*.registration"], _objects),
+    keys("volumes", ["gitlab.caCertificates"], _volumes, "others reach no job"),
+    keys("volumeMounts", ["gitlab.caCertificates"], _volumes, "others reach no job"),
+    refused("secrets", "are files in the manager", "use the key of the stack file for them"),
+    done("configMaps", "the product writes the files of the manager"),
+    refused("extraContainers", "run beside the manager", "deploy them beside the stack"),
+)

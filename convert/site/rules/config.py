@@ -1,0 +1,178 @@
+"""Keys of config.toml: global ones, and those of a runner beside its executor's."""
+
+import re
+
+from components.types import JSON
+from convert.site.model import Tree, text
+from convert.site.rule import KeyCase, SiteRule, done, extra, key, keys, refused
+from convert.site.rules.chart import certificates, token
+from convert.site.rules.environment import feature_flags, job_environment
+from convert.site.values import as_text, log_level, lower, positive
+
+_LEGACY = "the runner's defaults serve"
+_HOSTS = re.compile(
+    r"(?P<ip>[0-9a-fA-F.:]{3,39})[ \t]+(?P<names>[\w.-]+(?:[ \t]+[\w.-]+)*)[\"']?\s*>>\s*/etc/hosts"
+)
+
+
+def _url(value: Tree) -> str:
+    return as_text(value).strip().rstrip("/")
+
+
+def clone_url(case: KeyCase) -> None:
+    """Take the address that jobs clone from, where it is another one than the manager's."""
+    found = _url(case.value)
+    if found == case.draft.get(("gitlab", "url")):
+        case.product("jobs clone from gitlab.url")
+    else:
+        case.take("gitlab.cloneUrl", found)
+
+
+def _limit(case: KeyCase) -> None:
+    """Take the limit of one runner among those of a manager as what the runner runs."""
+    try:
+        count = positive(case.value)
+    except ValueError as error:
+        case.refuse(str(error), "correct it")
+        return
+    for runner in case.runners:
+        path = ("runners", runner.name, "concurrent")
+        common = case.draft.get(path)
+        if not isinstance(common, int) or common > count:
+            case.draft.replace(path, count)
+    case.product("a runner has its own manager, whose concurrent is the lesser of both")
+
+
+def _output_limit(case: KeyCase) -> None:
+    try:
+        case.take("runners.*.logLimit", f"{positive(case.value)}Ki")
+    except ValueError as error:
+        case.refuse(str(error), "correct it")
+
+
+def _executor(case: KeyCase) -> None:
+    if text(case.value) == "kubernetes":
+        case.product("kubernetes is the only executor")
+    else:
+        case.refuse("only the executor kubernetes is deployed", "rewrite it for Kubernetes")
+
+
+def _shell(case: KeyCase) -> None:
+    if text(case.value) in {"bash", "sh"}:
+        case.product("jobs run in the shell of their image")
+    else:
+        case.refuse("is for Windows, and jobs build for Linux", "keep that runner apart")
+
+
+def _script(case: KeyCase) -> None:
+    """Take lines for /etc/hosts as host aliases; other scripts move to extra."""
+    script = as_text(case.value)
+    aliases: dict[str, JSON] = {
+        found["ip"]: [*found["names"].split()] for found in _HOSTS.finditer(script)
+    }
+    if aliases:
+        case.take("hostAliases", aliases)
+    rest = [
+        line
+        for line in script.splitlines()
+        if line.strip() and not _HOSTS.search(line) and not line.lstrip().startswith(("#", "set "))
+    ]
+    if rest or not aliases:
+        _EXTRA_SCRIPT.take(case)
+
+
+_EXTRA_SCRIPT = extra("runners.pre_get_sources_script")
+
+
+def _hook(name: str) -> SiteRule:
+    return keys(
+        f"runners.{name}",
+        ["hostAliases", "runners.*.extra"],
+        _script,
+        "lines that append to /etc/hosts become host aliases",
+    )
+
+
+def _other_executors(case: KeyCase) -> None:
+    case.ignore("belongs to another executor")
+
+
+def _listen(case: KeyCase) -> None:
+    case.take("runners.*.manager.metrics", "annotations", "on port 9252")
+
+
+GLOBAL = (
+    key("concurrent", "runners.*.concurrent", positive),
+    done("check_interval", _LEGACY),
+    key("log_level", "runners.*.manager.logLevel", log_level),
+    key("log_format", "runners.*.manager.logFormat", lower),
+    keys("listen_address", ["runners.*.manager.metrics"], _listen),
+    done("metrics", "metrics are served by manager.metrics"),
+    refused("sentry_dsn", "errors of the manager go to its log, which a collector can send on"),
+    done("connection_max_age", _LEGACY),
+    done("session_server", "network policies let nobody connect to managers"),
+    done("shutdown_timeout", "manager.terminationGracePeriod is the time that jobs have to end"),
+    refused("experimental", "is experimental in GitLab Runner"),
+    refused("labels", "are on metrics of every runner", "set labels in extra of each runner"),
+    done("user", "the manager runs as a user that is not root"),
+    refused("machine", "belongs to another executor"),
+)
+
+RUNNER = (
+    done("runners.name", "the runner is named in the stack file"),
+    key("runners.url", "gitlab.url", _url),
+    done("runners.id", "the runner learns it by its token"),
+    keys("runners.token", ["runnerTokens.*"], token),
+    done("runners.token_obtained_at", "the runner learns it by its token"),
+    done("runners.token_expires_at", "the stack keeps runners from replacing their tokens"),
+    keys("runners.tls-ca-file", ["gitlab.caCertificates"], certificates),
+    refused("runners.tls-cert-file", "is a client certificate for GitLab, which no key gives"),
+    refused("runners.tls-key-file", "is a client certificate for GitLab, which no key gives"),
+    keys("runners.limit", ["runners.*.concurrent"], _limit),
+    keys("runners.output_limit", ["runners.*.logLimit"], _output_limit),
+    done("runners.request_concurrency", "the stack sets it by concurrent"),
+    extra("runners.strict_check_interval"),
+    extra("runners.unhealthy_requests_limit"),
+    extra("runners.unhealthy_interval"),
+    extra("runners.job_status_final_update_retry_limit"),
+    SiteRule("runners.executor", "product", (), "kubernetes is the only executor", _executor),
+    done("runners.builds_dir", "the strategy sets it where it matters"),
+    done("runners.cache_dir", "is a folder in the job; cache keeps files between jobs"),
+    keys("runners.clone_url", ["gitlab.cloneUrl"], clone_url, "unless it is gitlab.url"),
+    keys("runners.environment", ["runners.*.environment", "proxy"], job_environment),
+    keys("runners.feature_flags", ["runners.*.environment"], feature_flags),
+    extra("runners.proxy_exec"),
+    _hook("pre_get_sources_script"),
+    _hook("pre_clone_script"),
+    _hook("pre_build_script"),
+    extra("runners.post_get_sources_script"),
+    extra("runners.post_clone_script"),
+    extra("runners.post_build_script"),
+    extra("runners.prepare_timeout"),
+    extra("runners.get_sources_timeout"),
+    extra("runners.debug_trace_disabled"),
+    extra("runners.safe_directory_checkout"),
+    extra("runners.clean_git_config"),
+    SiteRule("runners.shell", "product", (), "that of the job's image; pwsh is refused", _shell),
+    done("runners.custom_build_dir", "GIT_CLONE_PATH works in the folder of the runner's builds"),
+    refused("runners.referees", "was removed from GitLab Runner for Kubernetes"),
+    extra("runners.artifact"),
+    extra("runners.monitoring"),
+    extra("runners.labels"),
+    extra("runners.step_runner_image"),
+    *(
+        SiteRule(f"runners.{name}", "unknown", (), "belongs to another executor", _other_executors)
+        for name in (
+            "docker",
+            "ssh",
+            "parallels",
+            "virtualbox",
+            "machine",
+            "custom",
+            "autoscaler",
+            "instance",
+            "use_slot_cgroups",
+            "slot_cgroup_template",
+        )
+    ),
+)

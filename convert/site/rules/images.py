@@ -1,0 +1,107 @@
+"""The images of jobs and services: which they are, how they are pulled, and what they may do."""
+
+from components.image_reference import ImageReference
+from convert.site.model import Tree, items, leaves, table, text
+from convert.site.rule import KeyCase
+from convert.site.values import truth, words
+
+_POLICIES = {"always": "always", "ifnotpresent": "if-not-present", "never": "never"}
+
+
+def image(case: KeyCase) -> None:
+    """Take the image of jobs that name none, which must be pinned."""
+    given = text(case.value)
+    try:
+        reference = ImageReference.parse(given)
+    except ValueError as error:
+        case.refuse(str(error).partition(";")[0], "name an image with a tag or digest")
+        return
+    if not reference.digest and reference.tag in {"", "latest"}:
+        case.ask(
+            "the image of jobs that name none must be pinned; until then it is the strategy's",
+            "set it with a tag or digest",
+            "runners.*.strategy.image",
+        )
+        return
+    finding = case.take("runners.*.strategy", {})
+    finding.keys = tuple(f"runners.{runner.name}.strategy.image" for runner in case.runners)
+    for runner in case.runners:
+        if not runner.evidence.image:
+            runner.evidence.image, runner.evidence.image_finding = given, finding
+
+
+def privileged(case: KeyCase) -> None:
+    """Note that jobs are privileged, which says how they build."""
+    if not truth(case.value):
+        return
+    finding = case.take("runners.*.strategy", {})
+    for runner in case.runners:
+        runner.evidence.privileged = True
+        runner.evidence.findings.append(finding)
+
+
+def services(case: KeyCase) -> None:
+    """Note an engine that the runner starts beside each job."""
+    for item in items(case.value):
+        name = text(table(item).get("name"))
+        if "docker" in name or "dind" in name:
+            finding = case.take("runners.*.strategy", {}, "the runner starts the engine")
+            for runner in case.runners:
+                runner.evidence.services.append(name)
+                runner.evidence.findings.append(finding)
+        else:
+            case.refuse(
+                "starts a service beside every job",
+                "name it in the jobs that need it, by services:",
+            )
+
+
+def _policy(value: Tree) -> str:
+    found = words(value)
+    names = [str(name).lower().replace("-", "") for name in found]
+    known = [_POLICIES[name] for name in names if name in _POLICIES]
+    if not known:
+        message = "must be always, if-not-present or never"
+        raise ValueError(message)
+    return known[0]
+
+
+def pull_policy(case: KeyCase) -> None:
+    """Take the first pull policy; the others are what the runner tried next."""
+    try:
+        found = _policy(case.value)
+    except ValueError as error:
+        case.refuse(str(error), "correct it")
+        return
+    if found == "always":
+        case.take("runners.*.pullPolicy", found)
+    elif found == "never":
+        case.take("runners.*.allowedPullPolicies", ["always", "if-not-present", "never"])
+    else:
+        case.product("if-not-present is the default for images with a tag")
+
+
+def pull_secrets(case: KeyCase) -> None:
+    """Take the Secrets that pull the images of jobs; no file says for which registry each is."""
+    names = [name for name in leaves(case.value) if name != "name"]
+    for name in names:
+        host = _host(case)
+        finding = case.take(
+            "registries",
+            [{"host": host, "pullSecret": name}],
+            "",
+            "check the host: no file says for which registry the Secret is; it must be in the job "
+            "namespace",
+        )
+        if finding.outcome == "asks":
+            finding.keys = ("registries[].pullSecret",)
+
+
+def _host(case: KeyCase) -> str:
+    """Guess the registry of a pull Secret: that of the jobs' image, or GitLab's."""
+    for runner in case.runners:
+        first = runner.evidence.image.partition("/")[0]
+        if "/" in runner.evidence.image and ("." in first or ":" in first):
+            return first
+    url = str(case.draft.get(("gitlab", "url")) or "https://gitlab.com")
+    return f"registry.{url.partition('://')[2].partition('/')[0].partition(':')[0]}"

@@ -1,0 +1,220 @@
+"""Values of the chart about the pod of the manager, and the same keys of config.toml."""
+
+from components.image_reference import ImageReference
+from convert.site.model import Tree, is_set, leaves, table, text
+from convert.site.rule import KeyCase, SiteRule, done, key, keys, refused
+from convert.site.values import (
+    bounds,
+    identity,
+    log_level,
+    lower,
+    mapping,
+    node_affinity,
+    number,
+    positive,
+    spread,
+    tolerations,
+)
+
+_MANAGER = "runners.*.manager"
+_HARDENED = "managers run at Pod Security restricted, hardened further than the chart does"
+_VERSION = "manager and helper come with chart.version"
+_OFFICIAL = {"registry.gitlab.com", "docker.io", "index.docker.io", "registry-1.docker.io"}
+_PROBES = {
+    "initialDelaySeconds": "initialDelaySeconds",
+    "periodSeconds": "periodSeconds",
+    "failureThreshold": "failureThreshold",
+}
+_IMAGES = {"gitlab-runner", "gitlab-runner-helper"}
+
+
+def mirror(case: KeyCase, image: str) -> None:
+    """Take where an image of the runner comes from, unless that is GitLab's own place."""
+    try:
+        reference = ImageReference.parse(image)
+    except ValueError:
+        case.refuse("must be the name of an image", "correct it")
+        return
+    host, _, path = reference.name.partition("/")
+    named = "." in host or ":" in host or host == "localhost"
+    if not (named and path) or host in _OFFICIAL:
+        case.product(_VERSION)
+    else:
+        folder, _, name = reference.name.rpartition("/")
+        also = "" if name in _IMAGES else "; the mirror must have it as gitlab-runner there"
+        case.take("chart.images", {"registry": folder}, f"{_VERSION}{also}")
+
+
+def _image(case: KeyCase) -> None:
+    if isinstance(case.value, str):
+        mirror(case, case.value)
+        return
+    given = table(case.value)
+    registry = text(given.get("registry"))
+    name = text(given.get("image")) or text(given.get("repository")) or "gitlab-org/gitlab-runner"
+    for part in ("tag", "pullPolicy", "pullSecrets", "imagePullSecrets"):
+        if is_set(given.get(part)):
+            case.at(f".{part}", given[part]).product(_VERSION)
+    named = [part for part in ("registry", "image", "repository") if is_set(given.get(part))]
+    if registry and "." not in registry and registry not in _OFFICIAL:
+        # A name without a dot is a host only with a port, or in a cluster's DNS.
+        registry = registry if ":" in registry else f"{registry}:443"
+    for part in named:
+        below = case.at(f".{part}", given[part])
+        mirror(below, f"{registry}/{name}" if registry else name)
+
+
+def _registry(case: KeyCase) -> None:
+    mirror(case, f"{text(case.value)}/gitlab-org/gitlab-runner")
+
+
+def pull_secrets(case: KeyCase) -> None:
+    """Take the Secrets with which the manager's images are pulled."""
+    names = [name for name in leaves(case.value) if name != "name"]
+    case.take("chart.images", {"pull": names[0]} if names else {})
+
+
+def _probe(value: Tree) -> dict[str, int]:
+    given = table(value)
+    return {name: positive(given[old]) for old, name in _PROBES.items() if given.get(old)}
+
+
+def _one_probe(kind: str) -> SiteRule:
+    def take(case: KeyCase) -> None:
+        try:
+            found = _probe(case.value)
+        except ValueError as error:
+            case.refuse(f"{error}", "correct it")
+            return
+        if found:
+            case.take(f"{_MANAGER}.{kind}", dict(found))
+        else:
+            case.product("the thresholds of the chart serve")
+
+    return keys(kind, [f"{_MANAGER}.{kind}"], take)
+
+
+def _replicas(case: KeyCase) -> None:
+    try:
+        count = number(case.value)
+    except ValueError as error:
+        case.refuse(str(error), "correct it")
+        return
+    if count > 1:
+        case.take(f"{_MANAGER}.replicas", count)
+    else:
+        case.product("one manager is the default")
+
+
+def _scaled(case: KeyCase) -> None:
+    most = table(case.value).get("maxReplicas")
+    try:
+        count = positive(most or "1")
+    except ValueError as error:
+        case.refuse(str(error), "correct it")
+        return
+    case.take(
+        f"{_MANAGER}.replicas",
+        count,
+        "a fixed number, the most of the autoscaler: one that is "
+        "removed ends its jobs, and an idle manager costs next to nothing",
+    )
+
+
+def _metrics(case: KeyCase) -> None:
+    given = table(case.value)
+    monitor = any(is_set(table(given.get(kind)).get("enabled")) for kind in _MONITORS)
+    if monitor or is_set(given.get("enabled")):
+        kind = "podMonitor" if monitor else "annotations"
+        case.take(f"{_MANAGER}.metrics", kind, "on port 9252; a Service is not needed")
+    else:
+        case.product("metrics are off")
+
+
+_MONITORS = ("podMonitor", "serviceMonitor")
+
+
+def _service(case: KeyCase) -> None:
+    if is_set(table(case.value).get("enabled")):
+        case.product("metrics are read from the pods, so they need no Service")
+
+
+def _affinity(case: KeyCase) -> None:
+    """Take node affinity, and anti-affinity as spread."""
+    given = table(case.value)
+    for name, below in given.items():
+        part = case.at(f".{name}", below)
+        try:
+            if name == "nodeAffinity":
+                part.take(f"{_MANAGER}.nodeAffinity", node_affinity(below))
+            elif name == "podAntiAffinity":
+                part.take(f"{_MANAGER}.spread", spread(below))
+            else:
+                part.refuse("places the manager by other pods", "use nodeAffinity")
+        except ValueError as error:
+            part.refuse(str(error), "write it in the stack file by nodeSelector")
+
+
+def _spread(case: KeyCase) -> None:
+    try:
+        case.take(f"{_MANAGER}.spread", spread(case.value))
+    except ValueError as error:
+        case.refuse(str(error), "write spread: node or spread: zone")
+
+
+def _annotations(case: KeyCase) -> None:
+    """Take annotations of the manager's pod, some of which have a separate key."""
+    if found := identity(case.value):
+        case.take("runners.*.identity.manager", found)
+    rest: dict[str, Tree] = {}
+    for name, value in table(case.value).items():
+        if name.startswith("prometheus.io/"):
+            if name.endswith("/scrape"):
+                case.at(f".{name}", value).take(f"{_MANAGER}.metrics", "annotations")
+        elif not identity({name: value}):
+            rest[name] = value
+    if rest:
+        case.take(f"{_MANAGER}.annotations", mapping(rest))
+
+
+RULES = (
+    keys("image", ["chart.images.registry"], _image, "where it is not GitLab's own"),
+    keys("registry", ["chart.images.registry"], _registry, "where it is not GitLab's own"),
+    done("repository", _VERSION),
+    done("tag", _VERSION),
+    done("imagePullPolicy", "images have exact versions, so nodes pull them once"),
+    keys("imagePullSecrets", ["chart.images.pull"], pull_secrets),
+    keys("serviceAccount.imagePullSecrets", ["chart.images.pull"], pull_secrets),
+    keys("rbac.imagePullSecrets", ["chart.images.pull"], pull_secrets),
+    done("useTini", "the image of the runner brings its init"),
+    key("probeTimeoutSeconds", f"{_MANAGER}.probeTimeoutSeconds", positive),
+    _one_probe("livenessProbe"),
+    _one_probe("readinessProbe"),
+    keys("replicas", [f"{_MANAGER}.replicas"], _replicas),
+    keys("hpa", [f"{_MANAGER}.replicas"], _scaled, "the most of the autoscaler"),
+    done("revisionHistoryLimit", "the stack keeps the history"),
+    key("terminationGracePeriodSeconds", f"{_MANAGER}.terminationGracePeriod", positive),
+    key("logLevel", f"{_MANAGER}.logLevel", log_level),
+    key("logFormat", f"{_MANAGER}.logFormat", lower),
+    keys("metrics", [f"{_MANAGER}.metrics"], _metrics),
+    SiteRule("service", "product", (), "metrics need no Service", _service),
+    refused("schedulerName", "chooses another scheduler for the manager"),
+    done("securityContext", _HARDENED),
+    done("podSecurityContext", _HARDENED),
+    done("containerSecurityContext", _HARDENED),
+    done("capabilities", _HARDENED),
+    done("strategy", "a manager is replaced one by one"),
+    key("resources", f"{_MANAGER}.resources", bounds),
+    keys("affinity", [f"{_MANAGER}.nodeAffinity", f"{_MANAGER}.spread"], _affinity),
+    keys("topologySpreadConstraints", [f"{_MANAGER}.spread"], _spread),
+    refused("runtimeClassName", "the manager runs no code of jobs, so it needs no sandbox"),
+    key("nodeSelector", f"{_MANAGER}.nodeSelector", mapping),
+    key("tolerations", f"{_MANAGER}.tolerations", tolerations),
+    key("deploymentAnnotations", f"{_MANAGER}.annotations", mapping),
+    key("deploymentLabels", f"{_MANAGER}.labels", mapping),
+    refused("deploymentLifecycle", "the product ends managers so that jobs can finish"),
+    done("hostname", "the name of a manager's pod says which runner it is"),
+    keys("podAnnotations", [f"{_MANAGER}.annotations", f"{_MANAGER}.metrics"], _annotations),
+    key("podLabels", f"{_MANAGER}.labels", mapping),
+    key("priorityClassName", f"{_MANAGER}.priorityClassName", text),
+)

@@ -1,0 +1,136 @@
+"""Volumes of job pods."""
+
+from components.types import JSON
+from convert.site.model import Tree, is_set, items, table, text
+from convert.site.rule import KeyCase, SiteRule, keys
+from convert.site.values import quantity, truth
+
+_KEY = "runners.*.volumes"
+_SOCKET = "docker.sock"
+_OF_STRATEGY = (
+    "/certs",
+    "/var/lib/docker",
+    "/var/lib/containers",
+    "/var/run/docker",
+    "/run/docker",
+    "/home/rootless",
+    "/root/.docker",
+)
+_SIZE = "10Gi"
+
+
+def _volume(given: Tree, source: dict[str, JSON]) -> JSON:
+    below = table(given)
+    found: dict[str, JSON] = {"path": text(below.get("mount_path")).rstrip("/"), **source}
+    if is_set(below.get("read_only")) and truth(below["read_only"]) and "claim" in source:
+        found["readOnly"] = True
+    return [found]
+
+
+def _each(kind: str) -> SiteRule:
+    def take(case: KeyCase) -> None:
+        for item in items(case.value) or [case.value]:
+            try:
+                _TAKERS[kind](case.at("", item))
+            except ValueError as error:
+                case.refuse(str(error), "correct it")
+
+    return keys(f"runners.kubernetes.volumes.{kind}", [_KEY], take)
+
+
+def _of_engine(given: Tree) -> bool:
+    path = text(table(given).get("mount_path"))
+    return path.startswith(_OF_STRATEGY)
+
+
+def _claim(case: KeyCase) -> None:
+    name = text(table(case.value).get("name"))
+    if "$" in name:
+        case.refuse(
+            "has a variable in its name, and so a claim for each concurrent job",
+            "use perJob for room that is gone with the job, or one claim for all",
+        )
+        return
+    case.take(
+        _KEY,
+        _volume(case.value, {"claim": name}),
+        "the claim must be in the job namespace of the runner",
+    )
+
+
+def _secret(case: KeyCase) -> None:
+    given = table(case.value)
+    if "/etc/docker/certs.d" in text(given.get("mount_path")):
+        case.ask(
+            "CA certificates of a registry belong to its entry",
+            "paste them there as a block scalar (|)",
+            "registries[].caCertificates",
+        )
+        return
+    case.take(
+        _KEY,
+        _volume(given, {"secret": text(given.get("name"))}),
+        "anyone who can run a job can read it; the Secret must be in the job namespace",
+    )
+
+
+def _config_map(case: KeyCase) -> None:
+    given = table(case.value)
+    case.take(
+        _KEY,
+        _volume(given, {"configMap": text(given.get("name"))}),
+        "the ConfigMap must be in the job namespace",
+    )
+
+
+def _scratch(case: KeyCase) -> None:
+    given = table(case.value)
+    if _of_engine(given):
+        case.product("the strategy brings the folders of its engine")
+        return
+    scratch: dict[str, JSON] = {"size": _SIZE}
+    if is_set(given.get("size_limit")):
+        scratch["size"] = quantity(given["size_limit"])
+    if text(given.get("medium")).lower() == "memory":
+        scratch["memory"] = True
+    case.take(_KEY, _volume(given, {"scratch": scratch}))
+
+
+def _host_path(case: KeyCase) -> None:
+    given = table(case.value)
+    path = text(given.get("host_path")) or text(given.get("mount_path"))
+    if path.endswith(_SOCKET):
+        for runner in case.runners:
+            runner.evidence.socket = True
+        finding = case.take("runners.*.strategy", {})
+        for runner in case.runners:
+            runner.evidence.findings.append(finding)
+    elif _of_engine(given):
+        case.product("the strategy brings the folders of its engine")
+    else:
+        volume = _volume(given, {"claim": "cache"})
+        finding = case.take(
+            _KEY,
+            volume,
+            "a path of the node cannot be mounted, since a job could take over the node by it; a "
+            "claim keeps the files in its place",
+            "make the claim in the job namespace (kubectl apply), or remove the volume",
+        )
+        finding.keys = finding.keys or ()
+
+
+def _other(case: KeyCase) -> None:
+    case.refuse("mounts storage by a driver or over NFS", "make a claim for it, and name the claim")
+
+
+_TAKERS = {
+    "pvc": _claim,
+    "secret": _secret,
+    "config_map": _config_map,
+    "empty_dir": _scratch,
+    "host_path": _host_path,
+    "csi": _other,
+    "nfs": _other,
+}
+
+RULES = tuple(map(_each, _TAKERS))

@@ -1,0 +1,305 @@
+"""What becomes of a key: the value in the stack file, or why there is none."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from convert.site.importer import Imported
+from tests.support.sites import about, values
+
+RUNNER = ("runners", "builds")
+URL = "gitlabUrl: https://gitlab.example.com\n"
+
+
+def _values(folder: Path, text: str) -> Imported:
+    return values(folder, URL + text)
+
+
+def _config(folder: Path, text: str) -> Imported:
+    return values(folder, f"[[runners]]\n{text}\n", "config.toml")
+
+
+def _at(found: Imported, key: str) -> object:
+    path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+    place = path if path[0] in {"gitlab", "chart", "hostAliases", "proxy", "registries"} else None
+    return found.draft.get(place or (*RUNNER, *path))
+
+
+TAKEN = [
+    ("gitlabUrl: https://gitlab.example.com/\n", "gitlab.url", "https://gitlab.example.com"),
+    ("concurrent: '4'", "concurrent", 4),
+    ("runners: {tags: 'a, b'}", "tags", ["a", "b"]),
+    ("runners: {tags: [a, b]}", "tags", ["a", "b"]),
+    ("runners: {privileged: true}", "strategy", {"kind": "dind", "acceptPrivileged": True}),
+    ("runners: {image: 'alpine:3.20'}", "strategy.image", "alpine:3.20"),
+    ("runners: {env: {A: b}}", "environment", {"A": "b"}),
+    ("runners: {nodeSelector: {a: b}}", "nodeSelector", {"a": "b"}),
+    ("runners: {builds: {cpuLimit: 2}}", "resources.limits.cpu", "2"),
+    ("runners: {helpers: {memoryRequests: 1Gi}}", "resources.helper.requests.memory", "1Gi"),
+    (
+        "runners: {job: {registry: r.example.com, repository: a, tag: '1'}}",
+        "strategy.image",
+        "r.example.com/a:1",
+    ),
+    ("runners: {job: {repository: a, tag: '1'}}", "strategy.image", "a:1"),
+    ("gitlabDomain: other.example.com", "gitlab.url", "https://gitlab.example.com"),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "value"), TAKEN, ids=lambda value: str(value)[:40])
+def test_a_value_of_the_chart_is_taken(text: str, key: str, value: object, tmp_path: Path) -> None:
+    found = _values(tmp_path, text)
+
+    assert _at(found, key) == value
+    assert found.errors == []
+
+
+KUBERNETES = [
+    ('cpu_request = "1"', "resources.requests.cpu", "1"),
+    ("cpu_limit = 2", "resources.limits.cpu", "2"),
+    ('memory_limit = "1Gi"', "resources.limits.memory", "1Gi"),
+    ('memory = "512m"', "resources.limits.memory", "512Mi"),
+    ('service_cpus = "1"', "resources.service.limits.cpu", "1"),
+    ('helper_cpu_limit = "1"', "resources.helper.limits.cpu", "1"),
+    ('cpu_limit_overwrite_max_allowed = "4"', "resources.maximum.cpu", "4"),
+    (
+        'cpu_limit_overwrite_max_allowed = "4"\ncpu_request_overwrite_max_allowed = "500m"',
+        "resources.maximum.cpu",
+        "4",
+    ),
+    ('node_selector = {pool = "ci"}', "nodeSelector", {"pool": "ci"}),
+    (
+        'node_tolerations = {"a=b" = "NoSchedule", "c" = ""}',
+        "tolerations",
+        [{"key": "a", "value": "b", "effect": "NoSchedule"}, {"key": "c"}],
+    ),
+    ("pod_disruption_budget = true", "podDisruptionBudget", True),
+    ('priority_class_name = "low"', "priorityClassName", "low"),
+    ('runtime_class_name = "kata"', "runtimeClassName", "kata"),
+    ('pull_policy = ["always", "never"]', "pullPolicy", "always"),
+    ('pull_policy = "never"', "allowedPullPolicies", ["always", "if-not-present", "never"]),
+    ('allowed_pull_policies = ["always"]', "allowedPullPolicies", ["always"]),
+    (
+        'pod_security_context.seccomp_profile.type = "RuntimeDefault"',
+        "seccompProfile",
+        "RuntimeDefault",
+    ),
+    ('pod_annotations."karpenter.sh/do-not-disrupt" = "true"', "podDisruptionBudget", True),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "value"), KUBERNETES, ids=lambda value: str(value)[:40])
+def test_a_key_of_the_executor_is_taken(text: str, key: str, value: object, tmp_path: Path) -> None:
+    found = _config(tmp_path, f"[runners.kubernetes]\n{text}")
+
+    assert _at(found, key) == value
+    assert found.errors == []
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ('environment = ["A=b=c", "B="]', "environment", {"A": "b=c", "B": ""}),
+        ("[runners.feature_flags]\nFF_X = true", "environment", {"FF_X": "true"}),
+        ("limit = 3", "concurrent", 3),
+        ('url = "https://a.example.com/"', "gitlab.url", "https://a.example.com"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_key_of_a_runner_is_taken(text: str, key: str, value: object, tmp_path: Path) -> None:
+    found = _config(tmp_path, text)
+
+    assert _at(found, key) == value
+    assert found.errors == []
+
+
+REFUSED: list[tuple[str, str, str]] = [
+    ("rbac: {clusterWideAccess: true}", "rbac.clusterWideAccess", "the whole cluster"),
+    ("rbac: {rules: [{verbs: ['*']}]}", "rbac.rules", "rights over everything"),
+    ("runnerRegistrationToken: GR1348941Planted", "runnerRegistrationToken", "GitLab 20.0"),
+    ("sessionServer: {enabled: true}", "sessionServer", "nobody connect"),
+    ("concurrent: many", "concurrent", "must be a whole number"),
+    ("concurrent: 0", "concurrent", "must be 1 or more"),
+    ("concurrent: [1]", "concurrent", "must be a whole number"),
+    ("extraObjects: [{kind: Service, metadata: {name: a}}]", "extraObjects", "another object"),
+    ("extraEnvFrom: {A: {secretKeyRef: {name: a}}}", "extraEnvFrom", "comes from an object"),
+    ("extraEnvFromRefs: [{secretRef: {name: a}}]", "extraEnvFromRefs", "takes variables"),
+    ("runners: {env: {DB_PASSWORD: hunter2222}}", "runners.env", "looks like a secret"),
+    ("runners: {env: {A: glpat-PlantedToken0001}}", "runners.env", "looks like a secret"),
+    ("runners: {env: {A: 'https://a:b@example.com'}}", "runners.env", "looks like a secret"),
+    ("runners: {env: {A: '{{ .Values.a }}'}}", "runners.env", "is a template"),
+    (
+        "runners: {env: [{name: A, valueFrom: {secretKeyRef: {name: a}}}]}",
+        "runners.env",
+        "comes from an object of the cluster",
+    ),
+    ("envVars: [{name: KUBERNETES_CPU_LIMIT, value: '1'}]", "envVars", "an option of the runner"),
+    ("image: 'A B'", "image", "must be the name of an image"),
+    ("runners: {nodeSelector: {'a b': c}}", "runners.nodeSelector", "the program rejects it"),
+    ("runners: {nodeSelector: [a]}", "runners.nodeSelector", "must be a mapping"),
+    ("runners: {imagePullPolicy: maybe}", "runners.imagePullPolicy", "must be always"),
+    ("runners: {builds: {cpuLimit: much}}", "runners.builds", "must be an amount"),
+    ("runners: {image: 'A B'}", "runners.image", "must be an image reference"),
+]
+
+
+@pytest.mark.parametrize(("text", "path", "said"), REFUSED, ids=lambda value: value[:40])
+def test_a_value_is_refused_with_its_reason(
+    text: str, path: str, said: str, tmp_path: Path
+) -> None:
+    found = _values(tmp_path, text)
+
+    refused = [item for item in about(found, path) if item.outcome == "refused"]
+    assert [said in item.text for item in refused] == [True]
+    assert found.errors == []
+    assert "hunter2222" not in repr((found.findings, found.draft.settings))
+    assert "Planted" not in repr((found.findings, found.draft.settings))
+
+
+REFUSED_CONFIG: list[tuple[str, str, str]] = [
+    ('executor = "docker"', "executor", "only the executor kubernetes"),
+    ('shell = "pwsh"', "shell", "is for Windows"),
+    ('limit = "many"', "limit", "must be a whole number"),
+    ("output_limit = 0.5", "output_limit", "must be a whole number"),
+    (
+        "[runners.kubernetes]\nbearer_token_overwrite_allowed = true",
+        "kubernetes.bearer_token_overwrite_allowed",
+        "lets a job choose",
+    ),
+    ('[runners.kubernetes]\nhost = "https://a"', "kubernetes.host", "outside of the cluster"),
+    (
+        '[[runners.kubernetes.services]]\nname = "postgres:16"',
+        "kubernetes.services",
+        "starts a service beside every job",
+    ),
+    ('[[runners.kubernetes.pod_spec]]\npatch = "x"', "kubernetes.pod_spec", "past its plan"),
+    ('[[runners.kubernetes.volumes.csi]]\nname = "a"', "kubernetes.volumes.csi", "by a driver"),
+    (
+        '[[runners.kubernetes.volumes.pvc]]\nname = "a-$CI_CONCURRENT_ID"\nmount_path = "/a"',
+        "kubernetes.volumes.pvc",
+        "has a variable in its name",
+    ),
+    (
+        '[[runners.kubernetes.volumes.empty_dir]]\nname = "a"\nmount_path = "/a"\nsize_limit = "x"',
+        "kubernetes.volumes.empty_dir",
+        "must be an amount",
+    ),
+    (
+        '[runners.cache]\nType = "local"\n[runners.cache.s3]\nBucketName = "a"',
+        "cache",
+        "no such type of cache",
+    ),
+    ('[runners.cache]\nType = "s3"\nMaxUploadedArchiveSize = "much"', "cache", "must be a whole"),
+    (
+        '[runners.kubernetes]\ncpu_limit_overwrite_max_allowed = "x"',
+        "kubernetes.cpu_limit_overwrite_max_allowed",
+        "must be an amount",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "path", "said"), REFUSED_CONFIG, ids=lambda value: value[:40])
+def test_a_key_of_config_toml_is_refused_with_its_reason(
+    text: str, path: str, said: str, tmp_path: Path
+) -> None:
+    found = _config(tmp_path, text)
+
+    refused = [item for item in about(found, f"runners.{path}") if item.outcome == "refused"]
+    assert [said in item.text for item in refused] == [True]
+
+
+UNKNOWN = [
+    ("unknown: 1", "unknown"),
+    ("runners: {image: {arch: a}}", "runners.image"),
+    ("runners: {builds: {other: 1}}", "runners.builds"),
+    ("runners: {cache: {path: a}}", "runners.cache"),
+    ("more: [{a: b}]", "more"),
+]
+
+
+@pytest.mark.parametrize(("text", "path"), UNKNOWN, ids=lambda value: value[:30])
+def test_what_nothing_reads_had_no_effect(text: str, path: str, tmp_path: Path) -> None:
+    assert [item.outcome for item in about(_values(tmp_path, text), path)] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[runners.docker]\nimage = "a"',
+        '[runners.kubernetes]\npod_annotations = "a"',
+        '[runners.kubernetes]\nimagePullPolicy = "a"',
+    ],
+    ids=lambda value: value[-20:],
+)
+def test_keys_of_other_executors_had_no_effect(text: str, tmp_path: Path) -> None:
+    assert [item.outcome for item in _config(tmp_path, text).findings] == ["unknown"]
+
+
+ASKED = [
+    ("runnerToken: glrt-PlantedToken0001", "runnerToken", "runnerTokens.builds"),
+    ("certsSecretName: a", "certsSecretName", "gitlab.caCertificates"),
+    ("volumes: [{name: ca-certs}]", "volumes", "gitlab.caCertificates"),
+    ("runners: {image: 'alpine'}", "runners.image", "runners.builds.strategy.image"),
+    ("runners: {image: 'alpine:latest'}", "runners.image", "runners.builds.strategy.image"),
+    ("runners: {job: {tag: 'a'}}", "runners.job", "runners.builds.strategy.image"),
+    ("extraEnvFrom: {CACHE_S3_ACCESS_KEY: {a: b}}", "extraEnvFrom", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "path", "key"), ASKED, ids=lambda value: value[:30])
+def test_what_only_people_can_give_is_asked_for(
+    text: str, path: str, key: str, tmp_path: Path
+) -> None:
+    found = _values(tmp_path, text)
+
+    (asked,) = about(found, path)
+    assert (asked.outcome, bool(asked.do)) == ("asks", True)
+    assert key in (*asked.keys, "")
+    assert "Planted" not in repr((found.findings, found.draft.settings))
+
+
+OFF: list[Any] = [
+    "rbac: {clusterWideAccess: false}",
+    "sessionServer: {enabled: false}",
+    "runners: {privileged: false}",
+    "runnerToken: ''",
+    "resources: {}",
+    "hostAliases: []",
+    "unknown: null",
+]
+
+
+@pytest.mark.parametrize("text", OFF)
+def test_what_is_off_has_no_line(text: str, tmp_path: Path) -> None:
+    path = next(iter(yaml.safe_load(text)))
+
+    assert about(_values(tmp_path, text), path) == []
+
+
+@pytest.mark.parametrize("name", ["DOCKER_HOST", "DOCKER_TLS_CERTDIR", "DOCKER_DRIVER"])
+def test_variables_of_an_engine_are_the_strategys(name: str, tmp_path: Path) -> None:
+    found = _values(tmp_path, f"runners: {{env: {{{name}: a}}}}")
+
+    assert [item.outcome for item in about(found, "runners.env")] == ["product"]
+    assert _at(found, "environment") is None
+
+
+def test_two_values_of_one_key_are_named(tmp_path: Path) -> None:
+    found = values(tmp_path, URL + "concurrent: 3\nrunners:\n  config: concurrent = 4\n")
+
+    (second,) = (item for item in found.findings if "runners.config" in item.file)
+    assert second.outcome == "unknown"
+    assert "values.yaml: concurrent says otherwise" in second.text
+    assert _at(found, "concurrent") == 3
+
+
+def test_what_the_program_rejects_is_left_out(tmp_path: Path) -> None:
+    config = '[runners.kubernetes]\ncpu_request = "4"\ncpu_limit = "2"\n'
+
+    found = _config(tmp_path, config)
+
+    assert found.errors == []
+    outcomes = [item.outcome for item in found.findings]
+    assert "refused" in outcomes
