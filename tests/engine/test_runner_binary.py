@@ -12,13 +12,13 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from components.gitlab_runner.keys import as_numbers
 from components.plan import BuildPlan
 from components.resources.access import rules
 from components.settings.models import Settings
 from dev.toolchain.gitlab_runner import VARIABLE, used
 from tests.executor.binary import Manager, Outcome, find, take_job
 from tests.executor.job import Call, Job, Run
-from tests.executor.keys import as_numbers
 from tests.executor.pod import Request
 from tests.executor.promise import promised, seen
 from tests.support.cluster import AuditedCluster, account, as_manifest, deployed_manager, grant

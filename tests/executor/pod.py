@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
+from pydantic.alias_generators import to_camel
+
+from components.gitlab_runner.keys import as_numbers
 from components.quantity import amount
 from dev.toolchain.gitlab_runner import pinned
 from tests.executor.globs import matches
-from tests.executor.keys import as_numbers
 
 PROJECT, JOB = 1, 2
 NAME = f"runner-standin-project-{PROJECT}-concurrent-0"
@@ -75,9 +77,11 @@ def job_pod(
             {"name": name} for name in (*kubernetes.get("image_pull_secrets", []), credentials)
         ],
         "securityContext": _pod_context(kubernetes.get("pod_security_context", {})),
-        "hostAliases": _host_aliases(services.values()),
-        "affinity": {},
-        "volumes": _volumes(kubernetes),
+        "hostAliases": [*_host_aliases(services.values()), *kubernetes.get("host_aliases", [])],
+        "dnsPolicy": _DNS_POLICIES[kubernetes.get("dns_policy", "")],
+        "dnsConfig": kubernetes.get("dns_config"),
+        "affinity": _spelled(kubernetes.get("affinity", {})),
+        "volumes": _volumes(runner),
         # With the helper's resources (initContainerResources).
         "initContainers": [
             {
@@ -115,7 +119,35 @@ def job_pod(
     if runner["feature_flags"].get("FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"):
         for entry in kubernetes.get("pod_spec", []):
             spec = _merged(spec, json.loads(entry["patch"]))
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": LABELS}, "spec": spec}
+    metadata = {
+        "labels": {
+            **{
+                key: _LABEL.sub("_", value)
+                for key, value in _expanded(kubernetes.get("pod_labels", {}), request).items()
+            },
+            **LABELS,
+        },
+        "annotations": _expanded(kubernetes.get("pod_annotations", {}), request),
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _expanded(values: dict[str, str], request: Request) -> dict[str, str]:
+    """Return values with the variables of the job."""
+    return {
+        key: re.sub(r"\$\{?(\w+)\}?", lambda found: request.variables.get(found[1], ""), value)
+        for key, value in values.items()
+    }
+
+
+def _spelled(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Return a table in the spelling of the API, whose keys the runner's follow."""
+    if isinstance(value, list):
+        return [_spelled(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return {to_camel(key): _spelled(item) for key, item in table.items()}
+    return value
 
 
 def _ends_with_its_job(runner: dict[str, Any], request: Request) -> bool:
@@ -211,6 +243,8 @@ def _overwritten(kubernetes: dict[str, Any], key: str, request: Request) -> str:
     return asked
 
 
+_DNS_POLICIES = {"": "ClusterFirst", "none": "None"}
+_LABEL = re.compile(r"[^-A-Za-z0-9_.]")
 _POLICIES = {"always": "Always", "if-not-present": "IfNotPresent", "never": "Never"}
 
 
@@ -288,6 +322,23 @@ def _own_folders(runner: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _added_folders(runner: dict[str, Any]) -> dict[str, str]:
+    """Return them without the sources of a job where a volume is there already.
+
+    (isDefaultBuildsDirVolumeRequired)
+    """
+    taken = {
+        entry["mount_path"]
+        for entries in runner["kubernetes"].get("volumes", {}).values()
+        for entry in entries
+    }
+    return {
+        name: path
+        for name, path in _own_folders(runner).items()
+        if name != "repo" or path not in taken
+    }
+
+
 def _mounts(runner: dict[str, Any]) -> list[dict[str, Any]]:
     mounts = [
         {
@@ -298,17 +349,17 @@ def _mounts(runner: dict[str, Any]) -> list[dict[str, Any]]:
         for entries in runner["kubernetes"].get("volumes", {}).values()
         for entry in entries
     ]
-    own = [{"name": name, "mountPath": path} for name, path in _own_folders(runner).items()]
+    own = [{"name": name, "mountPath": path} for name, path in _added_folders(runner).items()]
     return mounts + own
 
 
-def _volumes(kubernetes: dict[str, Any]) -> list[dict[str, Any]]:
+def _volumes(runner: dict[str, Any]) -> list[dict[str, Any]]:
     volumes = [
         {"name": entry["name"], **_source(kind, entry)}
-        for kind, entries in kubernetes.get("volumes", {}).items()
+        for kind, entries in runner["kubernetes"].get("volumes", {}).items()
         for entry in entries
     ]
-    return volumes + [{"name": name, "emptyDir": {}} for name in ("repo", "scripts", "logs")]
+    return volumes + [{"name": name, "emptyDir": {}} for name in _added_folders(runner)]
 
 
 def _source(kind: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -316,7 +367,14 @@ def _source(kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     chosen = {"items": items} if items else {}
     sources: dict[str, dict[str, Any]] = {
         "host_path": {"hostPath": {"path": entry.get("host_path")}},
-        "empty_dir": {"emptyDir": {"medium": entry["medium"]} if "medium" in entry else {}},
+        "empty_dir": {
+            "emptyDir": {
+                field: entry[key]
+                for key, field in (("medium", "medium"), ("size_limit", "sizeLimit"))
+                if key in entry
+            }
+        },
+        "pvc": {"persistentVolumeClaim": {"claimName": entry["name"]}},
         "secret": {"secret": {"secretName": entry["name"], **chosen}},
         "config_map": {"configMap": {"name": entry["name"], **chosen}},
     }
@@ -328,10 +386,12 @@ def _merged(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any shape
     if isinstance(patch, dict):
         table = cast("dict[str, Any]", value or {})
         changes = cast("dict[str, Any]", patch)
-        return {**table, **{key: _merged(table.get(key), changes[key]) for key in changes}}
+        changed = {key: item for key, item in changes.items() if item is not None}
+        kept = {key: item for key, item in table.items() if key not in changes or key in changed}
+        return {**kept, **{key: _merged(table.get(key), item) for key, item in changed.items()}}
     if isinstance(patch, list):
         items = {item["name"]: item for item in cast("list[dict[str, Any]]", value or [])}
         changed = {item["name"]: item for item in cast("list[dict[str, Any]]", patch)}
-        merged: dict[str, Any] = _merged(items, changed)
-        return list(merged.values())
+        entries: dict[str, Any] = _merged(items, changed)
+        return list(entries.values())
     return patch

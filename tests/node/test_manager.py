@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator
 
 import pytest
 
+from components.gitlab_runner.keys import as_numbers
 from dev.node.node import Node
 from dev.toolchain.gitlab_runner import VARIABLE, used
 from tests.executor.binary import Managed
-from tests.executor.keys import as_numbers
 from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Control, Pipeline
 from tests.support.node.project import assert_explained
