@@ -117,9 +117,7 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
     }
     gitlab_certificates = _gitlab_certificates(settings)
     manager = _manager(names, gitlab_certificates)
-    config_toml = render(
-        plan, runner, names, _addresses(name, settings, plan), settings.chart.version
-    )
+    config_toml = render(plan, runner, names, _addresses(name, settings, plan), settings)
     return {
         "plan": plan,
         "names": names,
@@ -177,6 +175,7 @@ def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
             "daemon": plan.daemon,
             "egress": settings.network.egress,
             "environment": settings.proxy_variables(),
+            "host_aliases": settings.host_aliases,
             "job_namespaces": [
                 settings.job_namespace(runner)
                 for runner, other in stack.plans.items()

@@ -1,7 +1,6 @@
 """Domain types of the stack file: the grammar of each value, and what to write instead.
 
-Every grammar is ASCII, as those of Kubernetes and of registries are; Python's own classes for
-digits and letters also match other scripts.
+Every grammar is ASCII: Python's own classes for digits and letters also match other scripts.
 """
 
 import re
@@ -202,7 +201,8 @@ def _label_key(value: str) -> str:
     return value
 
 
-def _label_value(value: str) -> str:
+def label_value(value: str) -> str:
+    """Return the value of a label, if it is one."""
     if value and not re.fullmatch(_QUALIFIED, value):
         message = (
             "must be a Kubernetes label value: up to 63 letters, digits, '-', '_' and '.', "
@@ -229,7 +229,7 @@ ChartVersion = Annotated[str, AfterValidator(_chart_version)]
 Tag = Annotated[str, AfterValidator(_tag)]
 VariableName = Annotated[str, AfterValidator(_variable)]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
+LabelValue = Annotated[str, AfterValidator(label_value)]
 Reason = Annotated[str, Field(min_length=1), BeforeValidator(_reason)]
 
 

@@ -48,6 +48,16 @@ def _certificate(secret: dict[str, Any], key: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(base64.b64decode(plain(secret["data"])[key]))
 
 
+def test_managers_and_daemons_know_the_names_of_hosts() -> None:
+    registered = _deploy({"hostAliases": {"192.0.2.7": ["gitlab.example.com"]}})
+
+    aliases = [{"ip": "192.0.2.7", "hostnames": ["gitlab.example.com"]}]
+    release = _one(registered, "kubernetes:helm.sh/v3:Release", "main")
+    assert release["values"]["hostAliases"] == aliases
+    assert _pod(registered)["hostAliases"] == aliases
+    assert "hostAliases" not in _pod(_deploy())
+
+
 def test_only_the_daemons_namespace_admits_what_it_needs() -> None:
     registered = _deploy()
 

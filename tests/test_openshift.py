@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from components.gitlab_runner import charts
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
 from components.platforms import account_setup, refusals
@@ -22,6 +21,7 @@ from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from tests.executor.pod import Request, job_pod
 from tests.support.configured import FORMS
+from tests.support.runners import SETTINGS
 
 ROOT, ANY = (0, 65534), (0, 2**31)
 NAMESPACE = (1000650000, 1000659999)
@@ -122,7 +122,7 @@ def _spelled(profile: dict[str, str]) -> str:
 def _spec(plan: BuildPlan, **runner: object) -> dict[str, Any]:
     settings = RunnerSettings.model_validate({"tags": ["x"], **runner})
     names: RunnerNames = {**NAMES, "files": "files" if plan.files else None}
-    text = render(plan, settings, names, {}, charts.DEFAULT_VERSION)
+    text = render(plan, settings, names, {}, SETTINGS)
     (table,) = tomllib.loads(text)["runners"]
     return job_pod(table, Request(), "credentials")["spec"]
 
@@ -226,7 +226,7 @@ def test_a_restricted_job_in_a_user_namespace_needs_the_least() -> None:
 def test_the_daemon_and_the_pods_of_jobs_have_accounts_too() -> None:
     service = FORMS["buildkit-service"].plan(Site(cluster=CLUSTER))
     assert service.daemon
-    spec: Any = pod_spec(service.daemon, "certificates", {})
+    spec: Any = pod_spec(service.daemon, "certificates", {}, {})
     camel = {"runAsUser": "run_as_user", "privileged": "privileged"}
     context = spec["containers"][0]["security_context"]
     pod = {key: context[name] for key, name in camel.items()}

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.bounds import Resources
 from components.gitlab_runner import charts
@@ -23,7 +22,7 @@ from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from tests.support.configured import FORMS
 from tests.support.pipelines import against_shell
-from tests.support.runners import NAMES, rendered
+from tests.support.runners import NAMES, Toml, rendered
 
 CLUSTER = Cluster(kind="onPrem", nodes=Nodes(selector={"image-builds/docker-socket": "true"}))
 REGISTRIES = (
@@ -34,13 +33,6 @@ SITE = Site(cluster=CLUSTER, registries=REGISTRIES, mirrors=("mirror.example.com
 PLAN = Kaniko().plan(Site(cluster=CLUSTER, registries=REGISTRIES))
 _BOUNDS = ("_request", "_limit")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-
-
-class Toml(SingleFileSnapshotExtension):
-    """One readable TOML file for each snapshot."""
-
-    _write_mode = WriteMode.TEXT
-    file_extension = "toml"
 
 
 def _kubernetes(

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.bounds import Amounts
 from components.gitlab_runner import charts
+from components.gitlab_runner.pods import host_aliases
 from components.plan import ManagerNames
 from components.settings.models import Settings
 from components.settings.runners.manager import Manager, Probe
@@ -39,7 +40,7 @@ def chart_values(
             "privileged": False,
             "capabilities": {"drop": ["ALL"]},
         },
-        **_of_the_instance(names),
+        **_of_the_instance(settings, names),
         **_of_the_chart(settings),
         **_of_the_pod(manager),
         **_without_empty(
@@ -56,9 +57,12 @@ def chart_values(
     }
 
 
-def _of_the_instance(names: ManagerNames) -> dict[str, Any]:
-    certificates = names["gitlab_certificates"]
-    return {"certsSecretName": certificates} if certificates else {}
+def _of_the_instance(settings: Settings, names: ManagerNames) -> dict[str, Any]:
+    certificates, aliases = names["gitlab_certificates"], settings.host_aliases
+    return {
+        **({"certsSecretName": certificates} if certificates else {}),
+        **({"hostAliases": host_aliases(aliases)} if aliases else {}),
+    }
 
 
 def _proxy(settings: Settings) -> dict[str, str]:

@@ -4,20 +4,26 @@ Keys are those of gitlab-runner:common/config.go; GitLab Runner ignores an unkno
 error, so none is ever taken from a user. No credential is in the text: it names Secrets only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from math import ceil
 from typing import Any, cast
 
 import tomlkit
 
 from components.gitlab_runner import before_job
+from components.gitlab_runner.pods import pod_keys
 from components.gitlab_runner.security import security_keys
-from components.plan import BuildPlan, RunnerNames, Service, file_key
-from components.settings.runners.nodes import Toleration
+from components.gitlab_runner.volumes import volume_patches, volume_tables
+from components.plan import BuildPlan, RunnerNames, Service
+from components.quantity import amount
+from components.settings.models import Settings
 from components.settings.runners.runner import RunnerSettings
 
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
+_OF_PEOPLE = {"node_selector", "node_tolerations", "pod_annotations", "pod_labels"}
+"""The tables whose keys people choose."""
 _REQUESTS = 4
 """How many jobs a manager may ask for at once; it asks for as many as it gets.
 
@@ -31,12 +37,12 @@ def render(
     runner: RunnerSettings,
     names: RunnerNames,
     address: Mapping[str, str],
-    chart: str,
+    settings: Settings,
 ) -> str:
     """Return the TOML text; equal arguments give equal bytes.
 
-    ``address`` holds the variables by which jobs find their daemon and a proxy.
-    ``chart`` is the version that decides which keys the runner knows.
+    ``address`` holds the variables by which jobs find their daemon and a proxy. The version of the
+    chart in ``settings`` decides which keys the runner knows.
     """
     pushes = before_job.pushes(plan, names)
     folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes else {}
@@ -44,7 +50,7 @@ def render(
     home = {"HOME": _WRITABLE} if plan.restricted else {}
     environment = {**home, **folder, **plan.environment, **address, **runner.environment}
     script = before_job.script(plan, runner.resources, names, proxied="NO_PROXY" in environment)
-    kubernetes = _kubernetes(plan, runner, names, chart)
+    kubernetes = _kubernetes(plan, runner, names, settings)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
         # The runner's recipe for pods with a user namespace
@@ -60,6 +66,8 @@ def render(
             _DEADLINE: True,
             **patched,
         },
+        # The runner counts in KiB (gitlab-runner:network/trace.go).
+        "output_limit": ceil(amount(runner.log_limit) / 1024) if runner.log_limit else None,
         "request_concurrency": min(runner.concurrent, _REQUESTS),
         "pre_build_script": tomlkit.string(script, multiline=True) if script else None,
         "kubernetes": kubernetes,
@@ -68,8 +76,9 @@ def render(
 
 
 def _kubernetes(
-    plan: BuildPlan, runner: RunnerSettings, names: RunnerNames, chart: str
+    plan: BuildPlan, runner: RunnerSettings, names: RunnerNames, settings: Settings
 ) -> dict[str, Any]:
+    security = security_keys(plan, runner, settings.chart.version)
     return {
         "namespace": names["job_namespace"],
         "image": plan.image,
@@ -85,28 +94,19 @@ def _kubernetes(
         "privileged": False,
         "allow_privilege_escalation": plan.allow_privilege_escalation,
         "cap_drop": ["ALL"] if plan.restricted else [],
-        **security_keys(plan, runner, chart),
+        **security,
+        "pod_spec": [*security["pod_spec"], *volume_patches(runner.volumes)],
         "allowed_services": _allowed_services(plan),
         "image_pull_secrets": [names["pull_secret"]] if names["pull_secret"] else [],
         "pod_disruption_budget": runner.pod_disruption_budget or None,
         # The services of a plan do its work, so only the stack file knows what they need.
         **runner.resources.by_key(plan.resources, own_services=not plan.services),
-        "node_selector": dict(sorted({**plan.node_selector, **runner.node_selector}.items())),
-        "node_tolerations": {
-            _taint(toleration): toleration.effect or ""
-            for toleration in sorted(runner.tolerations, key=_taint)
-        },
-        "runtime_class_name": runner.runtime_class_name,
-        "priority_class_name": runner.priority_class_name,
+        **pod_keys(plan, runner, settings.host_aliases),
         "logs_base_dir": None if plan.host_users else _WRITABLE,
         "scripts_base_dir": None if plan.host_users else _WRITABLE,
         "services": [_service(service) for service in plan.services],
-        "volumes": _volumes(plan, names),
+        "volumes": volume_tables(plan, names, runner.volumes),
     }
-
-
-def _taint(toleration: Toleration) -> str:
-    return toleration.key if toleration.value is None else f"{toleration.key}={toleration.value}"
 
 
 def _allowed_services(plan: BuildPlan) -> list[str]:
@@ -114,45 +114,6 @@ def _allowed_services(plan: BuildPlan) -> list[str]:
     if not plan.service.privileged:
         return []
     return [*(service.image for service in plan.services), *plan.job_services]
-
-
-def _volumes(plan: BuildPlan, names: RunnerNames) -> dict[str, Any]:
-    config_map = {
-        "name": names["files"],
-        "mount_path": plan.files_folder,
-        "read_only": True,
-        "items": {file_key(path): path for path in sorted(plan.files)},
-    }
-    return {
-        "host_path": [
-            {
-                "name": host_path.name,
-                "mount_path": host_path.path,
-                "host_path": host_path.path,
-                "read_only": host_path.read_only,
-            }
-            for host_path in plan.host_paths
-        ],
-        "empty_dir": [
-            {"name": empty_dir.name, "mount_path": empty_dir.path, "medium": empty_dir.medium}
-            for empty_dir in plan.empty_dirs
-        ],
-        "secret": list(_secrets(plan, names)),
-        "config_map": [config_map] if names["files"] else [],
-    }
-
-
-def _secrets(plan: BuildPlan, names: RunnerNames) -> Iterator[dict[str, Any]]:
-    if before_job.pushes(plan, names):
-        yield {
-            "name": names["push_secret"],
-            "mount_path": before_job.LOGINS,
-            "read_only": True,
-            "items": {".dockerconfigjson": "config.json"},
-        }
-    if plan.daemon and names["daemon_secret"]:
-        folder = plan.daemon.certificates_folder
-        yield {"name": names["daemon_secret"], "mount_path": folder, "read_only": True}
 
 
 def _service(service: Service) -> dict[str, Any]:
@@ -169,14 +130,14 @@ def _service(service: Service) -> dict[str, Any]:
 def _without_empty(value: Any) -> Any:  # noqa: ANN401 - what TOML or JSON holds
     """Drop from tables what is unset: an empty list, table or text, or None; not False or 0.
 
-    Labels and taints of nodes stay as they are, since their values may be empty.
+    Labels, annotations and taints stay as they are, since their values may be empty.
     """
     if isinstance(value, list):
         return [_without_empty(item) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     table = {
-        key: item if key in {"node_selector", "node_tolerations"} else _without_empty(item)
+        key: item if key in _OF_PEOPLE else _without_empty(item)
         for key, item in cast("dict[str, Any]", value).items()
     }
     return {key: item for key, item in table.items() if item not in (None, [], {}, "")}

@@ -26,11 +26,17 @@ def security_keys(plan: BuildPlan, runner: RunnerSettings, chart: str) -> dict[s
         "service_container_security_context": _context(plan.service, profiles=native),
         "pod_security_context": {
             **(_one_user(plan) if plan.restricted else {}),
-            "fs_group": plan.group,
+            "fs_group": _group(plan, runner),
             "seccomp_profile": {"type": whole if native else None},
         },
         "pod_spec": _patches(plan, profiles=not native),
     }
+
+
+def _group(plan: BuildPlan, runner: RunnerSettings) -> int | None:
+    """A new volume belongs to root, and would be closed to the user of the build."""
+    own_disk = any(volume.per_job for volume in runner.volumes)
+    return plan.group or (plan.build.user if own_disk else None)
 
 
 def _one_user(plan: BuildPlan) -> dict[str, Any]:

@@ -37,13 +37,15 @@ _SAME_MANAGER = {"pulumi.com/patchFieldManager": "image-builds"}
 class DaemonArgs(TypedDict):
     """What runs, where, for the jobs of which namespaces, and the year of its certificates.
 
-    ``egress`` is what its builds may reach, and ``environment`` holds variables of the daemon.
+    ``egress`` is what its builds may reach, ``environment`` holds variables of the daemon, and
+    ``host_aliases`` are names by their address.
     """
 
     namespace: str
     daemon: DaemonPlan
     egress: Egress
     environment: Mapping[str, str]
+    host_aliases: Mapping[str, Sequence[str]]
     job_namespaces: Sequence[str]
     year: int
 
@@ -111,6 +113,7 @@ class Daemon(pulumi.ComponentResource):
                         daemon,
                         certificates.metadata.apply(lambda known: known.name or ""),
                         args["environment"],
+                        args["host_aliases"],
                     ),
                 },
             },

@@ -1,6 +1,6 @@
 """The pod of a daemon that all jobs of a runner share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import pulumi
@@ -20,7 +20,10 @@ _GRACE_SECONDS = 3600
 
 
 def pod_spec(
-    daemon: DaemonPlan, certificates: pulumi.Input[str], environment: Mapping[str, str]
+    daemon: DaemonPlan,
+    certificates: pulumi.Input[str],
+    environment: Mapping[str, str],
+    host_aliases: Mapping[str, Sequence[str]],
 ) -> PodSpecArgsDict:
     """Return the pod's spec; ``certificates`` names the Secret that holds the daemon's."""
     mounts: list[VolumeMountArgsDict] = [
@@ -55,7 +58,7 @@ def pod_spec(
             for folder in daemon.empty_dirs
         ),
     ]
-    return {
+    spec: PodSpecArgsDict = {
         "service_account_name": daemon.name,
         "automount_service_account_token": False,
         "enable_service_links": False,
@@ -63,6 +66,11 @@ def pod_spec(
         "containers": [{**_container(daemon, mounts), **_environment(environment)}],
         "volumes": volumes,
     }
+    if host_aliases:
+        spec["host_aliases"] = [
+            {"ip": address, "hostnames": list(names)} for address, names in host_aliases.items()
+        ]
+    return spec
 
 
 def _container(daemon: DaemonPlan, mounts: list[VolumeMountArgsDict]) -> ContainerArgsDict:

@@ -6,6 +6,7 @@ from components.gitlab_runner import charts
 from components.plan import BuildPlan
 from components.platforms import account_setup
 from components.settings.models import Chart, Plans, Settings
+from components.settings.runners.nodes import NodeAffinity
 from components.settings.runners.runner import RunnerSettings
 from components.workloads import CONTROL_PLANE
 
@@ -20,6 +21,7 @@ def advice(settings: Settings, plans: Plans) -> Iterator[str]:
                 f"runners.{name}: {key} puts jobs on nodes of the control plane, where anyone who "
                 "can run a job becomes root, and so takes over the cluster; use other nodes"
             )
+        yield from _dns(name, runner, plans[name])
 
 
 def _plain_http(settings: Settings) -> Iterator[str]:
@@ -60,6 +62,18 @@ def _control_plane(runner: RunnerSettings, plan: BuildPlan) -> Iterator[str]:
             yield "tolerations"
         if CONTROL_PLANE & {*runner.node_selector, *plan.node_selector}:
             yield "nodeSelector"
+        affinity = runner.node_affinity or NodeAffinity.model_construct()
+        for requirement in (*affinity.require, *affinity.prefer):
+            if requirement.key in CONTROL_PLANE and requirement.operator in {"In", "Exists"}:
+                yield "nodeAffinity"
+
+
+def _dns(name: str, runner: RunnerSettings, plan: BuildPlan) -> Iterator[str]:
+    if plan.daemon and runner.dns and runner.dns.servers:
+        yield (
+            f"runners.{name}: dns.servers replace the DNS of the cluster, by which jobs find "
+            f"{plan.daemon.name}; name servers that know Services, or remove them"
+        )
 
 
 def warnings_of_runners(settings: Settings, plans: Plans) -> Iterator[str]:

@@ -15,6 +15,7 @@ from components.settings.models import Plans, Settings
 from components.settings.namespaces import namespace_errors, own_namespaces
 from components.settings.runners.registration import UserRunner
 from components.settings.runners.runner import RunnerSettings
+from components.settings.runners.volumes import volume_errors
 from components.settings.variables import variable_errors
 from components.strategies.shared import FALLBACK
 
@@ -36,6 +37,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
             *_scheduling_errors(runner, plan),
             *_pull_errors(runner),
             *variable_errors(runner, plan),
+            *volume_errors(runner.volumes, plan),
             *_permission_errors(settings, plan, own),
             *_registration_errors(runner, plan),
             *_chart_errors(runner, settings.chart.version),
@@ -200,6 +202,12 @@ def _network_errors(settings: Settings) -> Iterator[tuple[str, str]]:
         **{
             f"proxy.{key}": urlsplit(url).hostname or ""
             for key, url in (settings.proxy.addresses() if settings.proxy else ())
+        },
+        **{f"hostAliases.{address}": address for address in settings.host_aliases},
+        **{
+            f"runners.{name}.dns.servers[{index}]": server
+            for name, runner in settings.runners.items()
+            for index, server in enumerate(runner.dns.servers if runner.dns else ())
         },
     }
     for path, host in hosts.items():

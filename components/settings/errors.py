@@ -52,6 +52,9 @@ _ADVICE = {
     "dict_type": "must be a mapping; write it as 'key: value' lines",
     "model_type": "must be a mapping; write it as 'key: value' lines",
     "model_attributes_type": "must be a mapping; write it as 'key: value' lines",
+    "greater_than_equal": "must be {ge} or more; raise it",
+    "less_than_equal": "must be {le} or less; lower it",
+    "too_long": "must have at most {max_length} entries; remove some",
     "too_short": "must not be empty; add at least one entry",
     "string_too_short": "must not be empty; give it a value or remove the key",
     "union_tag_not_found": "must have a kind; add 'kind: …'",
@@ -84,10 +87,8 @@ def explain(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:  # noq
             if renamed := _renamed((*error["loc"], context["tag"])):
                 return f"names {context['tag']}, which was renamed to {renamed}; write {renamed}"
             return f"must be a known kind; write one of {context['expected_tags']}"
-        case "greater_than_equal":
-            return f"must be {context['ge']} or more; raise it"
         case kind:
-            return _ADVICE[kind]
+            return _ADVICE[kind].format_map(context)
 
 
 def _renamed(location: Sequence[int | str]) -> str | None:

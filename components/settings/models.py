@@ -14,6 +14,7 @@ from components.gitlab_runner import charts
 from components.network.egress import Network
 from components.network.proxy import Proxy, is_near
 from components.plan import BuildPlan
+from components.settings.runners.pods import HostAliases
 from components.settings.runners.runner import RunnerSettings
 from components.site import Cluster, Registry, Site
 from components.types import (
@@ -104,6 +105,10 @@ class Settings(Model):
     proxy: Proxy | None = None
     """The HTTP proxy by which managers, jobs and BuildKit daemons reach what is outside. Builds get
     it as build arguments. Nodes pull images by their own setting."""
+    host_aliases: HostAliases = Field(default_factory=dict[str, list[str]])
+    """Names of hosts by their IP address, for sites without DNS: `192.0.2.7: [gitlab.example.com]`.
+    Managers, jobs and BuildKit daemons have them in `/etc/hosts`; nodes, which pull the images of
+    pods, and steps of a build in BuildKit or in a Docker engine do not."""
     network: Network = Network()
     """What network policies allow the pods of jobs, managers and BuildKit daemons."""
     target_namespaces: dict[DnsLabel, TargetNamespace] = Field(

@@ -152,7 +152,7 @@ def _runner(
     }
     names = cast("RunnerNames", {**dict.fromkeys(RunnerNames.__annotations__), **given})
     address = {plan.daemon.address: "tcp://daemon"} if plan.daemon else {}
-    text = render(plan, runner, names, address, settings.chart.version)
+    text = render(plan, runner, names, address, settings)
     (config,) = tomllib.loads(text)["runners"]
     return StackRunner(
         strategy=label(strategy),

@@ -83,6 +83,8 @@ def _scalar(schema: Schema) -> str:
     if "enum" in schema:
         return alternatives(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "integer":
+        if "maximum" in schema:
+            return f"a whole number from {schema['minimum']} to {schema['maximum']}"
         return f"a whole number, {schema['minimum']} or more"
     return _SCALARS[schema["type"]]
 

@@ -42,13 +42,20 @@ _MEANINGS = (
     (r"cpu_limit", "where a build is throttled"),
     (r"memory_limit", "where a build is killed, with exit code 137"),
     (r"ephemeral_storage_limit", "where a build's pod is evicted"),
-    (r"node_selector.*", "which nodes jobs run on"),
+    (r"node_selector.*|node_affinity.*", "which nodes jobs run on"),
+    (r"pod_anti_affinity.*", "over which nodes or zones jobs are spread"),
+    (r"poll_timeout", "the seconds that a job's pod may take to start"),
+    (r"output_limit", "the KiB of a job's log that are kept"),
+    (r"pod_labels.*|pod_annotations.*", "what other programs know of a job's pod"),
+    (r"host_aliases.*", "names in /etc/hosts of a job's containers"),
+    (r"dns_policy|dns_config.*", "how names are resolved in a job"),
     (r"pod_spec.*", "patches of a job's pod for fields without a key"),
     (r"services.*", "containers that run beside every job, such as a Docker daemon"),
     (r"volumes\.host_path.*", "paths of the node that jobs mount"),
     (r"volumes\.empty_dir.*", "folders that are empty when a job starts"),
     (r"volumes\.secret.*", "Secrets that jobs can read"),
-    (r"volumes\.config_map.*", "registry settings that the build tool reads"),
+    (r"volumes\.config_map.*", "files of ConfigMaps that jobs read, such as registry settings"),
+    (r"volumes\.pvc.*", "volumes that outlast a job"),
 )
 
 

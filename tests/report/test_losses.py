@@ -194,8 +194,8 @@ OBJECTS: dict[str, tuple[dict[str, Any] | None, dict[str, Any] | None, str]] = {
     ),
     "long-field": (
         pod(),
-        pod(affinity={"nodeAffinity": {"required": [{"key": "a" * 60}]}}),
-        "major: Pod ns/x has affinity = (digest ",
+        pod(affinity={"podAffinity": {"required": [{"key": "a" * 60}]}}),
+        "major: Pod ns/x has podAffinity = (digest ",
     ),
     "groups": (
         pod(),
@@ -215,12 +215,12 @@ OBJECTS: dict[str, tuple[dict[str, Any] | None, dict[str, Any] | None, str]] = {
     "name-server-of-the-node": (
         pod(dnsPolicy="ClusterFirst"),
         pod(dnsPolicy="Default"),
-        'major: Pod ns/x has dnsPolicy = "Default"',
+        "major: Pod ns/x resolves names by the resolvers of the node",
     ),
     "search-domain": (
         pod(),
         pod(dnsConfig={"nameservers": [], "searches": ["a.example"]}),
-        'major: Pod ns/x has searches = ["a.example"]',
+        "major: Pod ns/x resolves short names in a.example",
     ),
     "selector-of-nodes-gone": (
         pod(nodeSelector={"pool": "ci"}),

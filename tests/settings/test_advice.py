@@ -87,6 +87,7 @@ def test_root_on_nodes_of_the_control_plane_is_a_warning(strategy: str) -> None:
     places = {
         "tolerations": [{"key": ROLE}],
         "nodeSelector": {"node-role.kubernetes.io/master": ""},
+        "nodeAffinity": {"prefer": [{"key": ROLE, "operator": "Exists"}]},
     }
     runner = {"runners.main.strategy": STRATEGIES[strategy], **TLS}
     warned = {
@@ -98,3 +99,23 @@ def test_root_on_nodes_of_the_control_plane_is_a_warning(strategy: str) -> None:
         wanted = f"runners.main: {key} puts jobs on nodes of the control plane"
         assert [line for line in lines if line.startswith(wanted)] == lines
         assert len(lines) == (strategy in ROOT)
+
+
+def test_jobs_stay_off_the_control_plane_without_a_warning() -> None:
+    away = {"require": [{"key": ROLE, "operator": "DoesNotExist"}]}
+    runner = {"runners.main.strategy": STRATEGIES["dood"], "runners.main.nodeAffinity": away}
+
+    assert _advice(replace_values(SETTINGS, {**runner, **TLS})) == []
+
+
+def test_other_name_servers_may_not_know_the_daemon_of_jobs() -> None:
+    dns = {"runners.main.dns": {"servers": ["192.0.2.53"]}, **TLS}
+    shared = {"runners.main.strategy": "buildkit-service"}
+    wanted = (
+        "runners.main: dns.servers replace the DNS of the cluster, by which jobs find buildkitd"
+    )
+
+    (line,) = _advice(replace_values(SETTINGS, {**dns, **shared}))
+
+    assert line.startswith(wanted)
+    assert _advice(replace_values(SETTINGS, dns)) == []

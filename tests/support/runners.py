@@ -1,10 +1,14 @@
 """A runner without wishes and the names of its objects, for tests to replace parts of."""
 
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
 from components.bounds import Amounts, Resources
 from components.gitlab_runner import charts
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
+from components.settings.models import Chart, Settings
 from components.settings.runners.runner import RunnerSettings
+from tests.support.configured import SETTINGS as GOOD
 
 NAMES: RunnerNames = {
     "runner": "main",
@@ -16,11 +20,19 @@ NAMES: RunnerNames = {
     "daemon_secret": "daemon-certificates",
     "files": "registry-files",
 }
+SETTINGS = Settings.model_validate(GOOD)
 RUNNER = RunnerSettings(
     tags=["build"],
     environment={"GREETING": "hello"},
     resources=Resources(requests=Amounts(cpu="500m"), limits=Amounts(memory="1Gi")),
 )
+
+
+class Toml(SingleFileSnapshotExtension):
+    """One readable TOML file for each snapshot."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "toml"
 
 
 def rendered(
@@ -31,4 +43,5 @@ def rendered(
     **changes: object,
 ) -> str:
     """Return the config.toml of ``RUNNER`` with ``changes`` of its settings, unchecked."""
-    return render(plan, RUNNER.model_copy(update=changes), names, {}, chart)
+    settings = SETTINGS.model_copy(update={"chart": Chart(version=chart)})
+    return render(plan, RUNNER.model_copy(update=changes), names, {}, settings)

@@ -5,9 +5,12 @@ from typing import Literal
 from pydantic import Field
 
 from components.bounds import Resources
+from components.quantity import Quantity
 from components.settings.runners.manager import Manager
-from components.settings.runners.nodes import Toleration, Tolerations
+from components.settings.runners.nodes import NodeAffinity, Spread, Toleration, Tolerations
+from components.settings.runners.pods import Dns, JobAnnotations, JobLabels
 from components.settings.runners.registration import AnyRegistration, TokenRegistration
+from components.settings.runners.volumes import AnyVolume, Volume
 from components.strategies import DEFAULT, AnyStrategy
 from components.types import DnsLabel, DnsName, LabelKey, LabelValue, Model, Tag, VariableName
 
@@ -40,6 +43,27 @@ class RunnerSettings(Model):
     """Labels of the nodes that jobs run on, beside those that the strategy needs."""
     tolerations: Tolerations = Field(default_factory=list[Toleration])
     """Taints that jobs tolerate, for nodes that are set aside for builds."""
+    node_affinity: NodeAffinity | None = None
+    """Labels of nodes that jobs need or prefer, by expressions, for what `nodeSelector` cannot say:
+    several values, nodes without a label, or nodes that are only preferred."""
+    spread: Spread | None = None
+    """Set `node` or `zone` to start jobs of this runner on different nodes or zones while there is
+    room. By default the scheduler decides."""
+    pod_start_timeout: int = Field(default=600, ge=1)
+    """How long a job's pod may take to start, in seconds, before the job fails: time to make a
+    node and to pull the images. A waiting job counts as one of `concurrent`."""
+    labels: JobLabels = Field(default_factory=dict[str, str])
+    """Labels of the pods of jobs, for costs, logs and network policies. Values may have variables
+    of the job, such as `$CI_PROJECT_ID`, which a job can change, so policies must not trust them.
+    Those that change security are rejected."""
+    annotations: JobAnnotations = Field(default_factory=dict[str, str])
+    """Annotations of the pods of jobs, whose values may have variables of the job. Those that
+    change security, such as AppArmor profiles, cloud identities and sidecars, are rejected."""
+    volumes: list[AnyVolume] = Field(default_factory=list[Volume])
+    """Volumes that jobs get beside those of their strategy: claims, Secrets, ConfigMaps and room to
+    work in."""
+    dns: Dns | None = None
+    """How jobs resolve names, where the cluster's DNS does not do."""
     runtime_class_name: DnsName | None = None
     """The RuntimeClass of jobs, for example a sandbox such as gVisor or Kata. It cannot be set
     where jobs use the node's Docker daemon, which needs the node's own runtime."""
@@ -62,6 +86,9 @@ class RunnerSettings(Model):
     `if-not-present`, or `always` alone where that is `pullPolicy`. With `if-not-present` and
     `never`, a job can run private images that its node has pulled for others, without a login,
     unless kubelets check that, as they do from Kubernetes 1.35 on."""
+    log_limit: Quantity | None = None
+    """The most that GitLab Runner keeps of a job's log, such as `20Mi`; what follows is cut off,
+    and the job goes on. By default it is 4Mi. GitLab has its own limit of 100 MB."""
     seccomp_profile: Literal["RuntimeDefault"] | None = None
     """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
     kubelets leave it out. It needs chart 0.88.0 or later."""

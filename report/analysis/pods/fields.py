@@ -15,8 +15,10 @@ from report.tree import JSON, Tree, entries, inside
 # (kubernetes: staging/src/k8s.io/api/core/v1/types.go).
 _OF_PODS = {
     "activeDeadlineSeconds",
+    "affinity",
     "automountServiceAccountToken",
     "containers",
+    "dnsPolicy",
     "enableServiceLinks",
     "ephemeralContainers",
     "hostAliases",
@@ -96,14 +98,14 @@ _FLAGS = {
     "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION",
     "FF_USE_POD_ACTIVE_DEADLINE_SECONDS",
 }
-_DEFAULTS = {"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"}
+_DEFAULTS = {"schedulerName": "default-scheduler"}
 _JUDGED = re.compile(
     r"allow_privilege_escalation|allowed_\w+|automount_service_account_token|bearer_token|"
     r"ca_file|cap_(add|drop)|cert_file|container_lifecycle|context|helper_image|host|"
     r"host_aliases|image|image_pull_secrets|key_file|namespace|namespace_per_job|"
     r"node_(selector|tolerations)|pod_(annotations|labels|spec)|priority_class_name|privileged|"
     r"pull_policy|runtime_class_name|service_account|services|volumes|\w+_security_context|"
-    r"\w+_overwrite_(max_)?allowed|bearer_token_overwrite_allowed|dns_config|"
+    r"\w+_overwrite_(max_)?allowed|bearer_token_overwrite_allowed|affinity|dns_(config|policy)|"
     # How much, how long and how often, and where files are.
     r"\w*(cpu|memory|ephemeral_storage)_(limit|request)|poll_(interval|timeout)|\w+_grace_period\w*|"
     r"\w+_timeout(_seconds)?|cleanup_\w+|retry_\w+|request_retry_\w+|(logs|scripts)_base_dir|"
@@ -115,7 +117,8 @@ _JUDGED = re.compile(
 def unknown_in_pod(spec: Tree) -> Iterator[str]:
     """Yield the fields of a pod that no rule judges."""
     yield from _others(spec, {*_OF_PODS, "dnsConfig"})
-    yield from _others(inside(spec, "dnsConfig"), {"nameservers"})
+    yield from _others(inside(spec, "dnsConfig"), {"nameservers", "options", "searches"})
+    yield from _others(inside(spec, "affinity"), {"nodeAffinity", "podAntiAffinity"})
     yield from _others(inside(spec, "securityContext"), _OF_CONTEXTS)
 
 

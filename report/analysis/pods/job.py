@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from components.image_reference import ImageReference
 from report.analysis.pods.containers import RisksOf, digest
 from report.analysis.pods.labels import marks
+from report.analysis.pods.nodes import affinity_of, tolerations_of
 from report.analysis.pods.patches import PatchError, merge
 from report.analysis.pods.pod import containers, pod_risks
 from report.tree import JSON, Tree, entries, inside, texts
@@ -29,6 +30,7 @@ _CONTEXT = {
 }
 _PREFIXES = {"build": "", "helper": "helper_", "init-permissions": "helper_"}
 """Of the keys about a container's resources; all others have those of services."""
+_DNS = {"default": "Default", "none": "None"}
 _SPEC = {
     "automount_service_account_token": "automountServiceAccountToken",
     "priority_class_name": "priorityClassName",
@@ -130,9 +132,11 @@ def _spec(jobs: Tree) -> Tree:
         **{field: jobs[key] for key, field in _SPEC.items() if key in jobs},
         "securityContext": _context(inside(jobs, "pod_security_context")),
         "nodeSelector": inside(jobs, "node_selector"),
-        "tolerations": list(_tolerations(inside(jobs, "node_tolerations"))),
+        "tolerations": list(tolerations_of(inside(jobs, "node_tolerations"))),
         "hostAliases": entries(jobs, "host_aliases"),
         "dnsConfig": inside(jobs, "dns_config"),
+        "dnsPolicy": _DNS.get(str(jobs.get("dns_policy")), "ClusterFirst"),
+        "affinity": affinity_of(inside(jobs, "affinity")),
         "imagePullSecrets": [{"name": name} for name in texts(jobs, "image_pull_secrets")],
         "volumes": [volume for volume, _ in volumes],
         "initContainers": [_container(jobs, "init-permissions", "init_permissions", None)],
@@ -183,13 +187,6 @@ def _source(kind: str, item: Tree) -> Tree:
 def _environment(service: Tree) -> list[Tree]:
     pairs = (entry.partition("=") for entry in texts(service, "environment"))
     return [{"name": name, "value": value} for name, _, value in pairs]
-
-
-def _tolerations(table: Tree) -> Iterator[Tree]:
-    """Yield tolerations, whose keys in config.toml are a taint's ``key`` or ``key=value``."""
-    for taint, effect in table.items():
-        key, _, value = taint.partition("=")
-        yield {"key": key, "value": value, "effect": effect}
 
 
 def _container(jobs: Tree, name: str, kind: str, image: JSON) -> dict[str, JSON]:

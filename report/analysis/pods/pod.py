@@ -96,6 +96,10 @@ def _names(spec: Tree) -> Iterator[str]:
         yield from (f"{host} as {alias.get('ip')}" for host in texts(alias, "hostnames"))
     for server in texts(inside(spec, "dnsConfig"), "nameservers"):
         yield f"names by {server}"
+    for domain in texts(inside(spec, "dnsConfig"), "searches"):
+        yield f"short names in {domain}"
+    if spec.get("dnsPolicy") == "Default":
+        yield "names by the resolvers of the node"
 
 
 def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:

@@ -1,0 +1,102 @@
+"""What a report says where the keys of a runner about its jobs' pods change."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.risks import changes_of, changes_of_jobs, lines, pod, runner
+
+POD = "the job pod of runner main"
+ROLE = "node-role.kubernetes.io/control-plane"
+
+
+def _nodes(*expressions: dict[str, Any], preferred: bool = False) -> dict[str, Any]:
+    """Return a node affinity of config.toml."""
+    terms = [{"match_expressions": [expression]} for expression in expressions]
+    key = "ferred" if preferred else "quired"
+    rule: Any = {"node_selector_terms": terms}
+    if preferred:
+        rule = [{"weight": 1, "preference": term} for term in terms]
+    suffix = "during_scheduling_ignored_during_execution"
+    name = f"{'pre' if preferred else 're'}{key}_{suffix}"
+    return {"affinity": {"node_affinity": {name: rule}}}
+
+
+IN = {"key": "pool", "operator": "In", "values": ["ci", "spare"]}
+OFF = {"key": ROLE, "operator": "DoesNotExist"}
+ON = {"key": ROLE, "operator": "Exists"}
+SPREAD = {
+    "affinity": {
+        "pod_anti_affinity": {
+            "preferred_during_scheduling_ignored_during_execution": [
+                {"weight": 100, "pod_affinity_term": {"topology_key": "kubernetes.io/hostname"}}
+            ]
+        }
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        (_nodes(IN), {}, f"{POD} no longer runs on nodes with pool In ci,spare alone"),
+        (_nodes(OFF), {}, f"{POD} no longer runs on nodes with {ROLE} DoesNotExist alone"),
+        ({}, _nodes(ON), f"{POD} may run on nodes of the control plane ({ROLE})"),
+        ({}, _nodes(ON, preferred=True), f"{POD} may run on nodes of the control plane ({ROLE})"),
+        (
+            {},
+            {"dns_config": {"searches": ["a.example"], "options": [{"name": "use-vc"}]}},
+            f"{POD} resolves short names in a.example",
+        ),
+        (
+            {},
+            {"dns_policy": "none", "dns_config": {"nameservers": ["192.0.2.1"]}},
+            f"{POD} resolves names by 192.0.2.1",
+        ),
+        ({}, {"dns_policy": "default"}, f"{POD} resolves names by the resolvers of the node"),
+        (
+            {},
+            {"host_aliases": [{"ip": "192.0.2.7", "hostnames": ["git"]}]},
+            f"{POD} resolves git as 192.0.2.7",
+        ),
+        ({}, {"volumes": {"secret": [{"name": "s"}]}}, f"{POD} can read the Secret s"),
+        (
+            {},
+            {"volumes": {"pvc": [{"name": "c"}]}},
+            f"{POD} mounts persistentVolumeClaim claimName: c",
+        ),
+    ],
+)
+def test_what_jobs_gain_is_a_raised_risk(
+    before: dict[str, Any], after: dict[str, Any], line: str
+) -> None:
+    found = changes_of_jobs(runner(**before), runner(**after))
+
+    assert lines(found) == [f"raised: {line}"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        SPREAD,
+        {"poll_timeout": 60},
+        _nodes(IN, OFF),
+        _nodes(IN, preferred=True),
+        {"dns_config": {"options": [{"name": "ndots", "value": "1"}]}},
+    ],
+)
+def test_what_gives_jobs_nothing_is_no_risk(after: dict[str, Any]) -> None:
+    assert changes_of_jobs(runner(), runner(**after)) == ()
+
+
+def test_another_log_limit_is_no_risk() -> None:
+    assert changes_of_jobs(runner(), runner({"output_limit": 20480})) == ()
+
+
+def test_a_pod_beside_others_is_not_known() -> None:
+    """Only what draws it to nodes, and away from other pods, is."""
+    beside = {"podAffinity": {"x": 1}}
+
+    (found,) = changes_of(pod(), pod(affinity=beside))
+
+    assert found.what == 'Pod ns/x has podAffinity = {"x": 1}, of which no rule knows'

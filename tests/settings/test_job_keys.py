@@ -1,0 +1,170 @@
+"""Keys of a runner about the pods of its jobs that cannot or must not be as they are."""
+
+from typing import Any
+
+import pytest
+
+from components.settings.load import load
+from tests.support.configured import SECRETS, configure
+from tests.support.rejections import assert_rejected, change
+
+MAIN = "runners.main"
+VOLUMES = f"{MAIN}.volumes"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "advice"),
+    [
+        ("podStartTimeout: 0", "podStartTimeout", "must be 1 or more; raise it"),
+        ("logLimit: 0", "logLimit", "must be above zero"),
+        ("spread: rack", "spread", "must be 'node' or 'zone'"),
+        ("dns: {}", "dns", "must have servers, searches or options"),
+        ("dns: {servers: [dns.example.com]}", "dns.servers[0]", "must be an IPv4 or IPv6 address"),
+        (
+            "dns: {servers: [192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4]}",
+            "dns.servers",
+            "must have at most 3 entries; remove some",
+        ),
+        ("nodeAffinity: {}", "nodeAffinity", "must have require or prefer"),
+        (
+            "nodeAffinity: {require: [{key: a, operator: In}]}",
+            "nodeAffinity.require[0]",
+            "must have values with the operator In; add them",
+        ),
+        (
+            "nodeAffinity: {require: [{key: a, operator: Exists, values: [b]}]}",
+            "nodeAffinity.require[0]",
+            "must not have values with the operator Exists; remove them",
+        ),
+        (
+            "nodeAffinity: {require: [{key: a, operator: Gt, values: [many]}]}",
+            "nodeAffinity.require[0]",
+            "must have one value, a whole number, with the operator Gt",
+        ),
+        (
+            "nodeAffinity: {prefer: [{key: a, operator: Exists, weight: 101}]}",
+            "nodeAffinity.prefer[0].weight",
+            "must be 100 or less; lower it",
+        ),
+    ],
+)
+def test_what_a_pod_could_not_have_is_rejected(text: str, key: str, advice: str) -> None:
+    name, _, value = text.partition(": ")
+
+    assert_rejected(change(f"{MAIN}.{name}: {value}"), f"{MAIN}.{key}", advice)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "advice"),
+    [
+        ("job.runner.gitlab.com/pod", "x", "is set by GitLab Runner or by the stack"),
+        ("pod", "x", "is set by GitLab Runner or by the stack"),
+        ("azure.workload.identity/use", "true", "use identity.jobs"),
+        ("sidecar.istio.io/inject", "true", "can put another container into the pods"),
+        ("istio.io/rev", "stable", "can put another container into the pods"),
+    ],
+)
+def test_a_label_that_changes_security_is_rejected(key: str, value: str, advice: str) -> None:
+    assert_rejected(change(f"{MAIN}.labels: {{{key}: '{value}'}}"), f"{MAIN}.labels", advice)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "advice"),
+    [
+        (
+            "container.apparmor.security.beta.kubernetes.io/build",
+            "unconfined",
+            "changes what confines the pod",
+        ),
+        ("io.kubernetes.cri-o.userns-mode", "auto", "changes what confines the pod"),
+        ("k8s.v1.cni.cncf.io/networks", "other", "changes what confines the pod"),
+        ("iam.amazonaws.com/role", "builder", "use identity.jobs"),
+        ("vault.hashicorp.com/agent-inject", "true", "can put another container into the pods"),
+    ],
+)
+def test_an_annotation_that_changes_security_is_rejected(key: str, value: str, advice: str) -> None:
+    text = f"{MAIN}.annotations: {{{key}: '{value}'}}"
+
+    assert_rejected(change(text), f"{MAIN}.annotations", advice)
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("a b", "must be a Kubernetes label value"),
+        ("$CI_PROJECT_PATH/x", "must consist of letters, digits"),
+    ],
+)
+def test_a_label_has_a_value_that_kubernetes_takes(value: str, advice: str) -> None:
+    assert_rejected(change(f"{MAIN}.labels: {{a: '{value}'}}"), f"{MAIN}.labels.a", advice)
+
+
+def test_what_keeps_a_sidecar_out_is_allowed() -> None:
+    allowed = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
+    settings: Any = change(f"{MAIN}.labels: {{a: '${{CI_PROJECT_ID}}-x'}}")
+    settings["runners"]["main"]["annotations"] = allowed
+    configure(settings, SECRETS)
+
+    assert load().settings.runners["main"].annotations == allowed
+
+
+@pytest.mark.parametrize(
+    ("volume", "key", "advice"),
+    [
+        (
+            "{path: /a, hostPath: /var/cache}",
+            "",
+            "use claim for files that stay, perJob or scratch",
+        ),
+        ("{path: /a}", "", "must have exactly one of claim, secret, configMap, scratch, perJob"),
+        ("{path: /a, claim: a, secret: b}", "", "must have exactly one of"),
+        ("{path: /a, scratch: {size: 1Gi}, readOnly: true}", "", "must not be readOnly"),
+        ("{path: /a, scratch: {}}", ".scratch.size", "is required; add it"),
+        ("{path: a, claim: a}", ".path", "must be an absolute path"),
+        ("{path: /a/../b, claim: a}", ".path", "must be an absolute path"),
+        ("{path: /proc/x, claim: a}", ".path", "must not be below /proc"),
+        ("{path: /a, secret: A_b}", ".secret", "must be a DNS label"),
+        ("{path: /builds, claim: a}", ".path", "has its own files at /builds"),
+        ("{path: /builds/x, scratch: {size: 1Gi}}", ".path", "has its own files at /builds"),
+        ("{path: /kaniko/.docker, claim: a}", ".path", "has its own files at /kaniko/.docker"),
+        ("{path: /etc/image-builds/docker/x, claim: a}", ".path", "has its own files at /etc"),
+        ("{path: /a, secret: registry-pull}", "", "which the stack makes for its own use"),
+        ("nothing", "", "must be a mapping"),
+    ],
+)
+def test_a_volume_that_a_pod_cannot_have_is_rejected(volume: str, key: str, advice: str) -> None:
+    assert_rejected(change(f"{VOLUMES}: [{volume}]"), f"{VOLUMES}[0]{key}", advice)
+
+
+def test_a_path_and_an_object_are_mounted_once() -> None:
+    """GitLab Runner names volumes after their objects."""
+    twice = "{path: /a, claim: one}, {path: /a, claim: two}"
+    again = "{path: /a, claim: one}, {path: /b, secret: one}"
+
+    assert_rejected(change(f"{VOLUMES}: [{twice}]"), f"{VOLUMES}[1].path", "is /a a second time")
+    assert_rejected(change(f"{VOLUMES}: [{again}]"), f"{VOLUMES}[1]", "mounts one a second time")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "advice"),
+    [
+        ("{gitlab: [a.b]}", "hostAliases.gitlab", "must be an IPv4 or IPv6 address"),
+        ("{192.0.2.7: []}", "hostAliases['192.0.2.7']", "must not be empty"),
+        ("{192.0.2.7: [a_b]}", "hostAliases['192.0.2.7'][0]", "must be a DNS name"),
+        ("{192.0.2.7: [a, a]}", "hostAliases['192.0.2.7']", "must name each host once"),
+        ("{192.0.2.7: [a], 192.0.2.8: [a]}", "hostAliases", "must give a one address"),
+    ],
+)
+def test_a_host_alias_that_resolves_nothing_is_rejected(text: str, key: str, advice: str) -> None:
+    assert_rejected(
+        change(f"hostAliases: {text}"), key.replace("['", ".").replace("']", ""), advice
+    )
+
+
+def test_addresses_that_network_policies_close_are_rejected() -> None:
+    closed = "network.egress: {private: false}"
+    alias = "hostAliases: {10.1.2.3: [a]}"
+    dns = f"{MAIN}.dns: {{servers: [10.1.2.4]}}"
+
+    assert_rejected(change(f"{alias}, {closed}"), "hostAliases.10.1.2.3", "network.egress keeps")
+    assert_rejected(change(f"{dns}, {closed}"), f"{MAIN}.dns.servers[0]", "network.egress keeps")
