@@ -176,7 +176,7 @@ def _placeholders(settings: object) -> dict[str, Any]:
         valid = Settings.model_validate(settings)
     except pydantic.ValidationError:
         return {}
-    logins = {name for item in valid.registries for name in (item.pull, item.push) if name}
+    logins = {name for _, name in valid.logins()}
     return {
         _TOKENS: {
             name: f"{_PLACEHOLDER}-{name}"  # no two runners may have the same one

@@ -19,7 +19,7 @@ from components.resources.runner import ChartArgs, RunnerSpec
 from components.settings.advice import advice, node_setup, warnings_of_runners
 from components.settings.load import Stack
 from components.settings.models import Settings
-from components.settings.runners.registration import TokenRegistration
+from components.settings.runners.registration import SecretRegistration, TokenRegistration
 from components.settings.secrets import Secrets
 from components.site import TARGET_LEVEL
 
@@ -50,6 +50,7 @@ def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
         },
         "pull_secret": _PULL_SECRET,
         "pull_logins": _logins(settings, secrets, "pull"),
+        "image_logins": _image_logins(settings, secrets),
         "daemons": _daemons(stack, year),
         "runners": {
             name: _runner(name, settings, secrets, plan) for name, plan in stack.plans.items()
@@ -88,22 +89,27 @@ def warnings(stack: Stack) -> list[str]:
 def _logins(settings: Settings, secrets: Secrets, use: str) -> dict[str, Login]:
     """The login of each registry that has one for ``use``, which is ``pull`` or ``push``."""
     names = {registry.host: getattr(registry, use) for registry in settings.registries}
+    return {host: _login(secrets, name) for host, name in names.items() if name}
+
+
+def _image_logins(settings: Settings, secrets: Secrets) -> dict[str, Login]:
+    """The logins for the images of managers and of the helper, none where they need none."""
+    name = settings.chart.images.pull
+    return {host: _login(secrets, name) for host in settings.chart.image_hosts()} if name else {}
+
+
+def _login(secrets: Secrets, name: str) -> Login:
+    login = secrets.registry_credentials[name]
     return {
-        host: {
-            "name": name,
-            "username": secrets.registry_credentials[name].username,
-            "password": pulumi.Output.secret(
-                secrets.registry_credentials[name].password.get_secret_value()
-            ),
-        }
-        for host, name in names.items()
-        if name
+        "name": name,
+        "username": login.username,
+        "password": pulumi.Output.secret(login.password.get_secret_value()),
     }
 
 
 def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) -> RunnerSpec:
     runner = settings.runners[name]
-    pull_logins = _logins(settings, secrets, "pull")
+    pull_logins = {**_image_logins(settings, secrets), **_logins(settings, secrets, "pull")}
     push_logins = _logins(settings, secrets, "push") if plan.builds else {}
     names: RunnerNames = {
         "runner": name,
@@ -111,12 +117,12 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "manager_account": f"gitlab-runner-{name}",
         "job_account": f"gitlab-job-{name}",
         "pull_secret": _PULL_SECRET if pull_logins else None,
-        "push_secret": _PUSH_SECRET if push_logins else None,
+        "push_secret": _push_secret(settings, push_logins) if plan.builds else None,
         "daemon_secret": _DAEMON_SECRET if plan.daemon else None,
         "files": _FILES if plan.files else None,
     }
     gitlab_certificates = _gitlab_certificates(settings)
-    manager = _manager(names, gitlab_certificates)
+    manager = _manager(names, settings, gitlab_certificates)
     config_toml = render(plan, runner, names, _addresses(name, settings, plan), settings)
     return {
         "plan": plan,
@@ -140,12 +146,21 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
     }
 
 
-def _manager(names: RunnerNames, gitlab_certificates: Mapping[str, str]) -> ManagerNames:
+def _push_secret(settings: Settings, logins: Mapping[str, Login]) -> str | None:
+    others = (registry.push_secret for registry in settings.registries if registry.push_secret)
+    return _PUSH_SECRET if logins else next(others, None)
+
+
+def _manager(
+    names: RunnerNames, settings: Settings, gitlab_certificates: Mapping[str, str]
+) -> ManagerNames:
     release = f"gitlab-runner-{names['runner']}"
+    wanted = settings.runners[names["runner"]].registration
     return {
         "release": release,
         "account": names["manager_account"],
-        "token_secret": f"{release}-token",
+        "token_secret": wanted.name if wanted.kind == "secret" else f"{release}-token",
+        "pull_secret": _PULL_SECRET if settings.chart.images.pull else None,
         "gitlab_certificates": f"{release}-gitlab-certificates" if gitlab_certificates else None,
     }
 
@@ -188,9 +203,11 @@ def _daemons(stack: Stack, year: int) -> dict[str, DaemonArgs]:
     }
 
 
-def _registration(name: str, settings: Settings, secrets: Secrets) -> RegistrationArgs:
+def _registration(name: str, settings: Settings, secrets: Secrets) -> RegistrationArgs | None:
     runner = settings.runners[name]
     wanted = runner.registration
+    if isinstance(wanted, SecretRegistration):
+        return None
     if isinstance(wanted, TokenRegistration):
         token = secrets.runner_tokens[name].get_secret_value()
         return {"token": pulumi.Output.secret(token), "user_runner": None}

@@ -203,6 +203,7 @@ class ManagerNames(TypedDict):
     release: str
     account: str
     token_secret: str
+    pull_secret: str | None
     gitlab_certificates: str | None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from components.image_reference import DOCKER_HUB
-from components.types import CaCertificates, LabelKey, LabelValue, Model, bare_host
+from components.types import CaCertificates, DnsName, LabelKey, LabelValue, Model, bare_host
 
 _NAME = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
 
@@ -120,6 +120,21 @@ class Registry(Model):
     push: str | None = None
     """The name of the login in `image-builds:registryCredentials` that pushes. Jobs that build can
     read it, so it should reach only the repositories of this environment."""
+    pull_secret: DnsName | None = None
+    """The name of a Secret of the type `kubernetes.io/dockerconfigjson` that others keep, in place
+    of `pull`. They put it into each job namespace; pods of `targetNamespaces` name one there
+    themselves."""
+    push_secret: DnsName | None = None
+    """The same in place of `push`. Jobs that build can read all logins in it. One Secret serves all
+    registries that jobs push to."""
+
+    @model_validator(mode="after")
+    def _one_login_each(self) -> Self:
+        for use in ("pull", "push"):
+            if getattr(self, use) and getattr(self, f"{use}_secret"):
+                message = f"must not have both {use} and {use}Secret; remove one"
+                raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_trust(self) -> Self:

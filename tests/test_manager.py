@@ -6,6 +6,33 @@ import pytest
 
 from tests.support.managers import MANAGER, deployed, of_kind, values_of
 
+AFFINITY = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {
+                    "matchExpressions": [
+                        {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}
+                    ]
+                }
+            ]
+        },
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {
+                "weight": 50,
+                "preference": {"matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}]},
+            }
+        ],
+    }
+}
+SPREAD = [
+    {
+        "maxSkew": 1,
+        "topologyKey": "topology.kubernetes.io/zone",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"release": "gitlab-runner-main"}},
+    }
+]
 BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
 
 
@@ -47,6 +74,8 @@ def test_each_key_of_a_manager_is_a_value_of_the_chart() -> None:
     assert found == {
         "replicas": 2,
         "nodeSelector": {"pool": "infra"},
+        "affinity": AFFINITY,
+        "topologySpreadConstraints": SPREAD,
         "tolerations": [
             {"key": "dedicated", "value": "infra", "effect": "NoSchedule"},
             {"key": "spot", "operator": "Exists"},
@@ -61,6 +90,14 @@ def test_each_key_of_a_manager_is_a_value_of_the_chart() -> None:
         "probeTimeoutSeconds": 8,
         "podLabels": {"team": "ci"},
     }
+
+
+def test_a_preference_alone_requires_nothing() -> None:
+    wanted = {"prefer": [{"key": "spot", "operator": "Exists"}]}
+
+    affinity = values_of({"runners.main.manager": {"nodeAffinity": wanted}})["affinity"]
+
+    assert affinity["nodeAffinity"].keys() == {"preferredDuringSchedulingIgnoredDuringExecution"}
 
 
 @pytest.mark.parametrize(
@@ -134,3 +171,12 @@ class TestMetrics:
         changes = {"runners.main.manager": {"metrics": "annotations"}}
 
         assert values_of(changes)["metrics"] == {"enabled": True}
+
+
+def test_jobs_clone_from_another_address_where_it_is_given() -> None:
+    url = "http://gitlab.gitlab.svc:8181"
+
+    text = values_of({"gitlab.cloneUrl": url})["runners"]["config"]
+
+    assert f'clone_url = "{url}"' in text
+    assert "clone_url" not in values_of({})["runners"]["config"]

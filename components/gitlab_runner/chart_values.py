@@ -8,13 +8,16 @@ from typing import Any
 
 from components.bounds import Amounts
 from components.gitlab_runner import charts
-from components.gitlab_runner.pods import host_aliases
+from components.gitlab_runner.pods import TOPOLOGY, host_aliases
+from components.image_reference import ImageReference
 from components.plan import ManagerNames
-from components.settings.models import Settings
+from components.settings.models import Chart, Settings
 from components.settings.runners.manager import Manager, Probe
-from components.settings.runners.nodes import Toleration
+from components.settings.runners.nodes import NodeAffinity, Requirement, Spread, Toleration
 from components.settings.runners.runner import RunnerSettings
 from components.workloads import CHART_DIGEST
+
+_RELOAD = "secret.reloader.stakater.com/reload"
 
 
 def chart_values(
@@ -41,10 +44,14 @@ def chart_values(
             "capabilities": {"drop": ["ALL"]},
         },
         **_of_the_instance(settings, names),
-        **_of_the_chart(settings),
-        **_of_the_pod(manager),
+        **_of_the_chart(settings.chart),
+        **_of_the_pod(manager, names),
         **_without_empty(
             {
+                "deploymentAnnotations": _annotations(settings, runner),
+                "imagePullSecrets": (
+                    [{"name": names["pull_secret"]}] if names["pull_secret"] else []
+                ),
                 "metrics": _metrics(manager),
                 "livenessProbe": _liveness(manager.liveness_probe, settings.chart.version),
                 "readinessProbe": _probe(manager.readiness_probe),
@@ -70,13 +77,33 @@ def _proxy(settings: Settings) -> dict[str, str]:
     return settings.proxy_variables("$(KUBERNETES_SERVICE_HOST)")
 
 
-def _of_the_chart(settings: Settings) -> dict[str, Any]:
-    digest = settings.chart.digest
-    # Its pods need not restart for it.
-    return {"deploymentAnnotations": {CHART_DIGEST: digest}} if digest else {}
+def _of_the_chart(chart: Chart) -> dict[str, Any]:
+    return {"image": _image(chart)} if chart.images.registry or chart.manager_image else {}
 
 
-def _of_the_pod(manager: Manager) -> dict[str, Any]:
+def _image(chart: Chart) -> dict[str, str]:
+    """Write an image as the chart takes it, which always puts a colon before the tag."""
+    if not chart.manager_image:
+        return {"registry": str(chart.images.registry), "image": "gitlab-runner"}
+    image = ImageReference.parse(chart.manager_image)
+    digest = image.digest.partition(":")
+    name, tag = (image.name, image.tag) if image.tag else (f"{image.name}@{digest[0]}", digest[2])
+    pinned = f"{tag}@{image.digest}" if image.tag and image.digest else tag
+    return {"registry": "", "image": name, "tag": pinned}
+
+
+def _annotations(settings: Settings, runner: RunnerSettings) -> dict[str, str]:
+    """Annotate the Deployment, whose pods need not restart for it."""
+    wanted, digest = runner.registration, settings.chart.digest
+    return {
+        **({CHART_DIGEST: digest} if digest else {}),
+        # A token that the stack does not read is none of its annotations. Stakater's Reloader
+        # restarts managers when it changes, and not at the next deployment.
+        **({_RELOAD: wanted.name} if wanted.kind == "secret" else {}),
+    }
+
+
+def _of_the_pod(manager: Manager, names: ManagerNames) -> dict[str, Any]:
     resources = {
         "requests": _quantities(manager.resources.requests),
         "limits": _quantities(manager.resources.limits),
@@ -86,6 +113,8 @@ def _of_the_pod(manager: Manager) -> dict[str, Any]:
             "resources": _without_empty(resources),
             "replicas": manager.replicas if manager.replicas > 1 else None,
             "nodeSelector": manager.node_selector,
+            "affinity": _affinity(manager.node_affinity),
+            "topologySpreadConstraints": _spread(manager.spread, names),
             "tolerations": list(_tolerations(manager.tolerations)),
             "priorityClassName": manager.priority_class_name,
             "terminationGracePeriodSeconds": manager.termination_grace_period,
@@ -103,6 +132,44 @@ def _tolerations(tolerations: Iterable[Toleration]) -> Iterable[dict[str, str]]:
     for item in tolerations:
         how = {"operator": "Exists"} if item.value is None else {"value": item.value}
         yield {"key": item.key, **how, **({"effect": item.effect} if item.effect else {})}
+
+
+def _affinity(affinity: NodeAffinity | None) -> dict[str, Any]:
+    if affinity is None:
+        return {}
+    required = [_expression(item) for item in affinity.require]
+    preferred = [
+        {"weight": item.weight, "preference": {"matchExpressions": [_expression(item)]}}
+        for item in affinity.prefer
+    ]
+    terms = {"nodeSelectorTerms": [{"matchExpressions": required}]} if required else {}
+    return {
+        "nodeAffinity": _without_empty(
+            {
+                "requiredDuringSchedulingIgnoredDuringExecution": terms,
+                "preferredDuringSchedulingIgnoredDuringExecution": preferred,
+            }
+        )
+    }
+
+
+def _expression(requirement: Requirement) -> dict[str, Any]:
+    expression = {"key": requirement.key, "operator": requirement.operator}
+    return _without_empty({**expression, "values": requirement.values})
+
+
+def _spread(spread: Spread | None, names: ManagerNames) -> list[dict[str, Any]]:
+    if spread is None:
+        return []
+    selected = {"matchLabels": {"release": names["release"]}}
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": TOPOLOGY[spread],
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": selected,
+        }
+    ]
 
 
 def _metrics(manager: Manager) -> dict[str, Any]:

@@ -60,6 +60,11 @@ def has(chart: str, feature: Feature) -> bool:
     return Version.parse(chart) >= Version.parse(_SINCE[feature])
 
 
+def is_known(chart: str) -> bool:
+    """Whether the runner that a chart deploys is known."""
+    return Version.parse(chart).minor in _RUNNERS
+
+
 def runner_of(chart: str) -> str:
     """Return the version of the runner that a chart deploys.
 

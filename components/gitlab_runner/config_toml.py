@@ -4,13 +4,13 @@ Keys are those of gitlab-runner:common/config.go; GitLab Runner ignores an unkno
 error, so none is ever taken from a user. No credential is in the text: it names Secrets only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any, cast
 
 import tomlkit
 
-from components.gitlab_runner import before_job
+from components.gitlab_runner import before_job, charts
 from components.gitlab_runner.pods import pod_keys
 from components.gitlab_runner.security import security_keys
 from components.gitlab_runner.volumes import volume_patches, volume_tables
@@ -24,6 +24,8 @@ _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
 _OF_PEOPLE = {"node_selector", "node_tolerations", "pod_annotations", "pod_labels"}
 """The tables whose keys people choose."""
+_PROCESSORS = {"amd64": "x86_64"}
+"""What helper images call processors, where it is not Kubernetes' name for them."""
 _REQUESTS = 4
 """How many jobs a manager may ask for at once; it asks for as many as it gets.
 
@@ -53,6 +55,7 @@ def render(
     kubernetes = _kubernetes(plan, runner, names, settings)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
+        "clone_url": settings.gitlab.clone_url,
         # The runner's recipe for pods with a user namespace
         # (gitlab-runner:docs/executors/kubernetes/_index.md).
         "builds_dir": None if plan.host_users else f"{_WRITABLE}/builds",
@@ -97,7 +100,8 @@ def _kubernetes(
         **security,
         "pod_spec": [*security["pod_spec"], *volume_patches(runner.volumes)],
         "allowed_services": _allowed_services(plan),
-        "image_pull_secrets": [names["pull_secret"]] if names["pull_secret"] else [],
+        "helper_image": _helper_image(settings, runner),
+        "image_pull_secrets": list(_pull_secrets(names, settings)),
         "pod_disruption_budget": runner.pod_disruption_budget or None,
         # The services of a plan do its work, so only the stack file knows what they need.
         **runner.resources.by_key(plan.resources, own_services=not plan.services),
@@ -107,6 +111,23 @@ def _kubernetes(
         "services": [_service(service) for service in plan.services],
         "volumes": volume_tables(plan, names, runner.volumes),
     }
+
+
+def _helper_image(settings: Settings, runner: RunnerSettings) -> str | None:
+    """Name the helper as the runner does, by the processors of the nodes (helperimage.Get)."""
+    chart = settings.chart
+    if chart.helper_image or not chart.images.registry:
+        return chart.helper_image
+    processors = runner.node_selector.get("kubernetes.io/arch", "amd64")
+    tag = f"{_PROCESSORS.get(processors, processors)}-v{charts.runner_of(chart.version)}"
+    return f"{chart.images.registry}/gitlab-runner/gitlab-runner-helper:{tag}"
+
+
+def _pull_secrets(names: RunnerNames, settings: Settings) -> Iterator[str]:
+    if names["pull_secret"]:
+        yield names["pull_secret"]
+    of_others = (item.pull_secret for item in settings.registries if item.pull_secret)
+    yield from dict.fromkeys(of_others)
 
 
 def _allowed_services(plan: BuildPlan) -> list[str]:

@@ -27,8 +27,8 @@ class EnvironmentArgs(TypedDict):
     """What the stack holds, each mapping by the user's own name; ``daemons`` by their runners'.
 
     ``metrics_hidden_from`` are the namespaces that may not read the metrics of managers, None where
-    nobody serves any, and ``preview_account`` is the account of previews, None where there is to be
-    none.
+    nobody serves any. ``image_logins`` pull the images of managers. ``preview_account`` is the
+    account of previews, None where there is to be none.
     """
 
     namespace: str
@@ -38,6 +38,7 @@ class EnvironmentArgs(TypedDict):
     targets: Mapping[str, TargetArgs]
     pull_secret: str
     pull_logins: Mapping[str, Login]
+    image_logins: Mapping[str, Login]
     daemons: Mapping[str, DaemonArgs]
     runners: Mapping[str, RunnerSpec]
 
@@ -63,6 +64,17 @@ class Environment(pulumi.ComponentResource):
             child,
             ingress=metrics_ingress(args["metrics_hidden_from"]),
         )
+        if args["image_logins"]:
+            RegistryLogin(
+                "managers-pull",
+                {
+                    "namespace": managers.namespace,
+                    "secret": args["pull_secret"],
+                    "logins": args["image_logins"],
+                    "adopt": False,
+                },
+                child,
+            )
         targets: dict[str, pulumi.Input[str]] = {}
         for target, wanted in args["targets"].items():
             namespace: pulumi.Input[str] = target

@@ -37,7 +37,8 @@ class RunnerSpec(TypedDict):
     """What a stack file decides of one runner, and the plan of its jobs.
 
     ``egress`` is what its jobs may reach, with the daemon in ``daemon_namespace`` if they use one.
-    ``levels`` are the Pod Security levels of the target namespaces that the stack creates.
+    ``levels`` are the Pod Security levels of the target namespaces that the stack creates, and
+    ``registration`` is None where others keep the token's Secret.
     """
 
     plan: BuildPlan
@@ -48,7 +49,7 @@ class RunnerSpec(TypedDict):
     levels: Mapping[str, PodSecurity]
     pull_logins: Mapping[str, Login]
     push_logins: Mapping[str, Login]
-    registration: RegistrationArgs
+    registration: RegistrationArgs | None
     gitlab_certificates: Mapping[str, str]
     chart: ChartArgs
     values: Mapping[str, Any]
@@ -107,8 +108,9 @@ class Runner(pulumi.ComponentResource):
         place, daemon = jobs.namespace, spec["daemon_namespace"]
         policy = network_policy(f"{name}-jobs", "jobs", place, spec["egress"], child, daemon=daemon)
         needed = [policy, *self._registries(name, args, place)]
-        registration = Registration(name, spec["registration"], child)
-        self._release(name, args, access, registration.token, needed)
+        wanted = spec["registration"]
+        token = Registration(name, wanted, child).token if wanted else None
+        self._release(name, args, [access, *needed], token)
         self.job_namespace = jobs.namespace
         self.register_outputs({"job_namespace": self.job_namespace})
 
@@ -129,7 +131,7 @@ class Runner(pulumi.ComponentResource):
                 child,
             )
             for use, secret, login in logins
-            if secret
+            if secret and login
         ]
         if names["files"]:
             files: RegistryFiles = RegistryFiles(
@@ -152,20 +154,24 @@ class Runner(pulumi.ComponentResource):
         self,
         name: str,
         args: RunnerArgs,
-        access: Access,
-        token: pulumi.Output[str],
         needed: list[pulumi.Resource],
+        token: pulumi.Output[str] | None,
     ) -> None:
         child = pulumi.ResourceOptions(parent=self)
         spec, names = args["spec"], args["spec"]["manager"]
-        token_secret = k8s.core.v1.Secret(
-            f"{name}-token",
-            metadata={"name": names["token_secret"], "namespace": args["manager_namespace"]},
-            # The chart mounts both keys, so both must be there (chart: templates/deployment.yaml).
-            string_data={"runner-token": token, "runner-registration-token": ""},
-            opts=child,
-        )
-        after: list[pulumi.Resource] = [access, token_secret, *needed]
+        after = list(needed)
+        digest: dict[str, pulumi.Output[str]] = {}
+        if token is not None:
+            # Nothing in the chart restarts the manager when only the token changes.
+            digest = {"image-builds/token-digest": _visible_digest(token)}
+            token_secret = k8s.core.v1.Secret(
+                f"{name}-token",
+                metadata={"name": names["token_secret"], "namespace": args["manager_namespace"]},
+                # The chart mounts both keys, so both must be there (templates/deployment.yaml).
+                string_data={"runner-token": token, "runner-registration-token": ""},
+                opts=child,
+            )
+            after.append(token_secret)
         if names["gitlab_certificates"]:
             gitlab_certificates = k8s.core.v1.Secret(
                 f"{name}-gitlab-certificates",
@@ -203,11 +209,7 @@ class Runner(pulumi.ComponentResource):
             timeout=600,
             values={
                 **spec["values"],
-                "podAnnotations": {
-                    **spec["values"].get("podAnnotations", {}),
-                    # Nothing in the chart restarts the manager when only the token changes.
-                    "image-builds/token-digest": _visible_digest(token),
-                },
+                "podAnnotations": {**spec["values"].get("podAnnotations", {}), **digest},
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )

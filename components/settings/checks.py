@@ -177,10 +177,10 @@ def _group_login_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str,
     """
     others = [name for name, plan in plans.items() if plan.builds and not plan.group_logins]
     for index, registry in enumerate(settings.registries):
-        if "/" in registry.host and registry.push and others:
+        if "/" in registry.host and (registry.push or registry.push_secret) and others:
             plan = plans[others[0]]
             yield (
-                f"registries[{index}].push",
+                f"registries[{index}].{'push' if registry.push else 'pushSecret'}",
                 f"is a login for {registry.host} alone, and runners.{others[0]} builds with "
                 f"{plan.strategy}, which finds logins by host alone; use a login for the host, or "
                 "let jobs log in with a variable of their group (docs/how-to/registries.md)",

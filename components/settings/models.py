@@ -5,12 +5,14 @@ in ``components/gitlab_runner/charts.py``.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Self
 
 import pydantic
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.gitlab_runner import charts
+from components.image_reference import ImageReference
 from components.network.egress import Network
 from components.network.proxy import Proxy, is_near
 from components.plan import BuildPlan
@@ -22,9 +24,11 @@ from components.types import (
     ChartDigest,
     ChartVersion,
     DnsLabel,
+    Image,
     Model,
     Reason,
     RegistryHost,
+    Repository,
     Url,
 )
 from components.workloads import creates_pods
@@ -38,9 +42,25 @@ class GitLab(Model):
 
     url: Url
     """The address that managers and jobs use, with its path: `https://gitlab.example.com`."""
+    clone_url: Url | None = None
+    """The address from which jobs clone, where it differs from that of the managers: its public one
+    where managers reach GitLab by a Service of the cluster, or the other way round. Jobs send their
+    token there."""
     ca_certificates: CaCertificates | None = None
     """The CA certificates of an instance with a private CA, in PEM, as a block scalar (`|`). Set it
     where jobs fail with `x509: certificate signed by unknown authority`."""
+
+
+class ChartImages(Model):
+    """A mirror of GitLab's images for managers and for the helper container of jobs."""
+
+    registry: Repository | None = None
+    """Where the mirror keeps what is `registry.gitlab.com/gitlab-org` there:
+    `mirror.example.com/gitlab-org` has the images `gitlab-runner` and
+    `gitlab-runner/gitlab-runner-helper` below it, with GitLab's tags."""
+    pull: str | None = None
+    """The name of the login in `image-builds:registryCredentials` that pulls them. It goes as the
+    Secret `registry-pull` to the managers' namespace and to job namespaces."""
 
 
 class Chart(Model):
@@ -60,6 +80,34 @@ class Chart(Model):
     """The SHA-256 of the chart's archive, as `sha256sum` prints it, or of the list of files in a
     folder: `find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum`. An archive
     with another digest is rejected; a preview checks what a repository has."""
+    images: ChartImages = ChartImages()
+    """Where the images of managers and of the helper come from; by default from GitLab."""
+    manager_image: Image | None = None
+    """The image of managers in place of GitLab's, of the version that the chart deploys."""
+    helper_image: Image | None = None
+    """The image of the helper container in place of GitLab's, of the runner's version. It handles
+    the token and the sources of every job, so pin it by a digest."""
+
+    @model_validator(mode="after")
+    def _images_are_there(self) -> Self:
+        if self.images.pull and not self.image_hosts():
+            message = (
+                "must not have images.pull without an image of a mirror; remove it, or set "
+                "images.registry"
+            )
+            raise ValueError(message)
+        if self.images.registry and not self.helper_image and not charts.is_known(self.version):
+            message = (
+                "must have helperImage with images.registry, since the runner that chart "
+                f"{self.version} deploys is not known here; set it to the helper of that version"
+            )
+            raise ValueError(message)
+        return self
+
+    def image_hosts(self) -> set[str]:
+        """Return the registries of the images that are not GitLab's own."""
+        given = (self.images.registry, self.manager_image, self.helper_image)
+        return {ImageReference.parse(name).registry for name in given if name}
 
 
 class TargetNamespace(Model):
@@ -133,6 +181,16 @@ class Settings(Model):
             name: dataclasses.replace(plan, daemon=plans.get(plan.daemon_of, plan).daemon)
             for name, plan in plans.items()
         }
+
+    def logins(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each login in ``registryCredentials`` by the key that names it."""
+        for index, registry in enumerate(self.registries):
+            if registry.pull:
+                yield f"registries[{index}].pull", registry.pull
+            if registry.push:
+                yield f"registries[{index}].push", registry.push
+        if self.chart.images.pull:
+            yield "chart.images.pull", self.chart.images.pull
 
     def proxy_variables(self, *direct: str) -> dict[str, str]:
         """Return the variables by which programs find the proxy, none where there is none.

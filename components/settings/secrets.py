@@ -10,6 +10,8 @@ from components.settings.models import Settings
 from components.settings.runners.registration import TokenRegistration
 from components.types import PROJECT, Model
 
+_SETTINGS = f"{PROJECT}:settings"
+
 
 class Credentials(Model):
     """The login of a registry."""
@@ -64,19 +66,19 @@ def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, s
             message = "belongs to no runner of image-builds:settings.runners; remove or rename"
             yield f"{PROJECT}:runnerTokens.{name}", f"{message} it"
         elif not isinstance(settings.runners[name].registration, TokenRegistration):
-            message = "is never used, since the stack creates that runner in GitLab; remove it"
+            kind = settings.runners[name].registration.kind
+            message = f"is never used, since registration of that runner is {kind}; remove it"
             yield f"{PROJECT}:runnerTokens.{name}", f"{message}, or set registration: token"
     yield from _shared_tokens(secrets, settings)
-    for index, registry in enumerate(settings.registries):
-        for use in ("pull", "push"):
-            name = getattr(registry, use)
-            if name and name not in secrets.registry_credentials:
-                yield (
-                    f"{PROJECT}:registryCredentials.{name}",
-                    f"is missing, and settings.registries[{index}].{use} names it; run: pulumi "
-                    f"config set --path 'registryCredentials.{name}.username' NAME and pulumi "
-                    f"config set --secret --path 'registryCredentials.{name}.password'",
-                )
+    yield from _secrets_of_others(settings)
+    for path, name in settings.logins():
+        if name not in secrets.registry_credentials:
+            yield (
+                f"{PROJECT}:registryCredentials.{name}",
+                f"is missing, and settings.{path} names it; run: pulumi "
+                f"config set --path 'registryCredentials.{name}.username' NAME and pulumi "
+                f"config set --secret --path 'registryCredentials.{name}.password'",
+            )
 
 
 def _shared_tokens(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -90,4 +92,27 @@ def _shared_tokens(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, 
                 f"is the token of runners.{owner} too, so GitLab would take both for one runner, "
                 "and either would run the other's jobs; create another runner in GitLab, and run: "
                 f"pulumi config set --secret --path 'runnerTokens.{name}' (and paste its token)",
+            )
+
+
+def _secrets_of_others(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each Secret of others that cannot serve for what it is named for."""
+    owners: dict[str, str] = {}
+    for name, runner in settings.runners.items():
+        wanted = runner.registration
+        owner = owners.setdefault(wanted.name, name) if wanted.kind == "secret" else name
+        if owner != name:
+            yield (
+                f"{_SETTINGS}.runners.{name}.registration.name",
+                f"is that of runners.{owner} too, so GitLab would take both for one runner; create "
+                "another runner in GitLab, with its own Secret",
+            )
+    first = next((item.push_secret for item in settings.registries if item.push_secret), None)
+    for index, registry in enumerate(settings.registries):
+        if first and (registry.push or (registry.push_secret or first) != first):
+            key = "push" if registry.push else "pushSecret"
+            yield (
+                f"{_SETTINGS}.registries[{index}].{key}",
+                f"is not {first}, and tools read one file of logins; put all logins that push into "
+                "that Secret, and name it here as pushSecret",
             )

@@ -52,6 +52,12 @@ def test_a_manager_runs_where_the_stack_file_says(objects: dict[str, Any]) -> No
         {"key": "dedicated", "value": "infra", "effect": "NoSchedule"},
         {"key": "spot", "operator": "Exists"},
     ]
+    assert pod["spec"]["affinity"]["nodeAffinity"].keys() == {
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "preferredDuringSchedulingIgnoredDuringExecution",
+    }
+    (constraint,) = pod["spec"]["topologySpreadConstraints"]
+    assert constraint["topologyKey"] == "topology.kubernetes.io/zone"
     assert pod["spec"]["priorityClassName"] == "high"
     assert pod["spec"]["terminationGracePeriodSeconds"] == 7200
     assert pod["metadata"]["labels"]["team"] == "ci"

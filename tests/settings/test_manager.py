@@ -55,6 +55,10 @@ def test_a_budget_needs_a_second_manager() -> None:
     assert_rejected(settings, MANAGER, "would stop every drain of its node")
 
 
+def test_one_manager_cannot_be_spread() -> None:
+    assert_rejected(change(f"{MANAGER}: {{spread: node}}"), MANAGER, "which is on one node")
+
+
 @pytest.mark.parametrize(
     ("text", "key", "advice"),
     [

@@ -13,6 +13,11 @@ MANAGER: dict[str, Any] = {
     "resources": {"limits": {"memory": "256Mi", "ephemeralStorage": "1Gi"}},
     "replicas": 2,
     "nodeSelector": {"pool": "infra"},
+    "nodeAffinity": {
+        "require": [{"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}],
+        "prefer": [{"key": "spot", "operator": "DoesNotExist", "weight": 50}],
+    },
+    "spread": "zone",
     "tolerations": [
         {"key": "dedicated", "value": "infra", "effect": "NoSchedule"},
         {"key": "spot"},
@@ -32,9 +37,11 @@ MANAGER: dict[str, Any] = {
 }
 
 
-def deployed(changes: dict[str, Any]) -> list[RegisteredResource]:
+def deployed(
+    changes: dict[str, Any], secrets: dict[str, Any] = SECRETS
+) -> list[RegisteredResource]:
     """Return what the program registers for the good settings with changes."""
-    configure(replace_values(SETTINGS, changes), SECRETS)
+    configure(replace_values(SETTINGS, changes), secrets)
     stack = load()
     return deploy(lambda: Environment("test", environment_args(stack, YEAR)))
 
@@ -44,7 +51,7 @@ def of_kind(registered: list[RegisteredResource], kind: str) -> list[dict[str, A
     return [item.inputs for item in registered if item.type == kind]
 
 
-def values_of(changes: dict[str, Any]) -> dict[str, Any]:
+def values_of(changes: dict[str, Any], secrets: dict[str, Any] = SECRETS) -> dict[str, Any]:
     """Return the values of the release of a stack file with changes."""
-    (release,) = of_kind(deployed(changes), RELEASE)
+    (release,) = of_kind(deployed(changes, secrets), RELEASE)
     return cast("dict[str, Any]", release["values"])

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from components.bounds import CLIENT, Amounts, Bounds
-from components.settings.runners.nodes import Toleration
+from components.settings.runners.nodes import NodeAffinity, Spread, Toleration
 from components.types import DnsName, LabelKey, LabelValue, Model, VariableName
 
 # The flags of `gitlab-runner register` and `run` are variables too, and `LOG_LEVEL` hides the line
@@ -97,6 +97,12 @@ class Manager(Model):
     """Labels of the nodes that managers run on."""
     tolerations: list[Toleration] = Field(default_factory=list[Toleration])
     """Taints that managers tolerate."""
+    node_affinity: NodeAffinity | None = None
+    """Which nodes managers may run on, or run on rather than on others, where labels with one value
+    do not say it."""
+    spread: Spread | None = None
+    """Spreads managers over nodes or zones, as far as there is room. It needs two `replicas` or
+    more."""
     priority_class_name: DnsName | None = None
     """The PriorityClass of managers. A manager that is evicted ends its running jobs."""
     disruption_budget: bool = False
@@ -135,11 +141,17 @@ class Manager(Model):
     """Annotations of the pods of managers. Those that change security are rejected."""
 
     @model_validator(mode="after")
-    def _budget_leaves_one(self) -> Self:
+    def _fits_replicas(self) -> Self:
         if self.disruption_budget and self.replicas == 1:
             message = (
                 "must not have disruptionBudget with one replica, which would stop every drain of "
                 "its node; remove it, or set replicas to 2 or more"
+            )
+            raise ValueError(message)
+        if self.spread and self.replicas == 1:
+            message = (
+                "must not have spread with one replica, which is on one node; remove it, or set "
+                "replicas to 2 or more"
             )
             raise ValueError(message)
         return self

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from components.types import Model, named_kind
+from components.types import DnsName, Model, named_kind
 
 
 class TokenRegistration(Model):
@@ -13,6 +13,22 @@ class TokenRegistration(Model):
 
     kind: Literal["token"] = "token"
     """Selects this registration. The token begins with `glrt-`."""
+
+
+class SecretRegistration(Model):
+    """Register a runner that exists in GitLab, with its token in a Secret that others keep.
+
+    External Secrets, Sealed Secrets or Vault write it to the managers' namespace, with the keys
+    `runner-token` and `runner-registration-token`, of which the second is empty. Managers wait for
+    it, and a deployment for ten minutes. The stack neither reads nor changes it, so that its token
+    is in no state.
+    """
+
+    kind: Literal["secret"]
+    """Selects this registration."""
+    name: DnsName
+    """The name of the Secret. Managers read it when they start; they restart when it changes if
+    the cluster has Stakater's Reloader, and otherwise by `kubectl rollout restart`."""
 
 
 class UserRunner(Model):
@@ -61,7 +77,7 @@ class UserRunner(Model):
         return self
 
 
-_Given = Annotated[TokenRegistration | UserRunner, Field(discriminator="kind")]
+_Given = Annotated[TokenRegistration | SecretRegistration | UserRunner, Field(discriminator="kind")]
 AnyRegistration = Annotated[
     _Given, BeforeValidator(named_kind, json_schema_input_type=_Given | Literal["token"])
 ]

@@ -25,8 +25,9 @@ class RunnerSettings(Model):
     """How jobs build images: a strategy by name, or a mapping with `kind` and its options. `auto`
     chooses the one that needs the least and works on the cluster."""
     registration: AnyRegistration = TokenRegistration()
-    """How the runner comes into GitLab: `token` for one that exists there, or a mapping with `kind:
-    userRunner` for one that the stack creates."""
+    """How the runner comes into GitLab: `token` for one that exists there, a mapping with `kind:
+    secret` where others keep its token, or one with `kind: userRunner` for a runner that the stack
+    creates."""
     manager: Manager = Manager()
     """The runner's manager: what its pod gets, where it runs, and how it is watched."""
     job_namespace: DnsLabel | None = None
