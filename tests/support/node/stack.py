@@ -58,6 +58,8 @@ def stack_settings(node: Node) -> dict[str, Any]:
     little: dict[str, Any] = {"requests": {"cpu": "50m"}}
     for runner in runners.values():
         runner["resources"] = {**little, "service": little}
+        # By default all of them would ask for more than two processors.
+        runner["manager"] = {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}
     runners["small"]["resources"]["limits"] = {"memory": "128Mi"}
     return {
         "gitlab": {"url": "https://gitlab.example.com"},
