@@ -148,6 +148,33 @@ def explain(
 
 
 @app.command()
+def doctor(
+    *,
+    stack: _Stack = "dev",
+    output: _Output = Path("build/doctor"),
+    repository: Annotated[
+        str,
+        typer.Option(help="A repository that builds push to, with its registry, to try that out."),
+    ] = "",
+    what_if: Annotated[
+        str, typer.Option(help="In YAML: a strategy to look for in place of that of every runner.")
+    ] = "",
+) -> int:
+    """Look for what keeps a stack from working on its cluster, before a job meets it.
+
+    It only reads: what it tries out at the API server is a dry run, and what it begins at a
+    registry it gives up. GITLAB_TOKEN lets it see the runners in GitLab.
+    """
+    from commands import doctor
+    from commands.shared.stacks import on_stack
+
+    return on_stack(
+        stack,
+        lambda opened: doctor.run(opened, output=output, repository=repository, what_if=what_if),
+    )
+
+
+@app.command()
 def pipeline(
     files: Annotated[list[Path], typer.Argument(help="The files of pipelines.")],
     *,

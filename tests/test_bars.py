@@ -7,7 +7,7 @@ import pytest
 
 from dev.paths import CHECKOUT
 
-PACKAGES = ("components", "report", "convert", "commands", "dev")
+PACKAGES = ("components", "report", "convert", "doctor", "commands", "dev")
 LINES, MODULES = 250, 12
 
 

@@ -93,7 +93,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-FOLDERS = r"\.ci|commands|components|convert|dev|policy|report|schema|templates|tests"
+FOLDERS = r"\.ci|commands|components|convert|dev|doctor|policy|report|schema|templates|tests"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

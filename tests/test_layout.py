@@ -61,7 +61,7 @@ def test_the_program_is_short_and_decides_nothing() -> None:
 def test_each_class_name_has_one_meaning() -> None:
     names = [
         node.name
-        for package in ("components", "report", "convert", "commands", "dev")
+        for package in ("components", "report", "convert", "doctor", "commands", "dev")
         for file in (CHECKOUT / package).rglob("*.py")
         for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)

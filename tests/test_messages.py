@@ -31,7 +31,7 @@ def _text(node: ast.AST) -> str | None:
 
 def _strings() -> Iterator[str]:
     """Yield every string of the product, and each pair of a key and what is wrong with it."""
-    for folder in ("components", "report", "convert", "commands", "dev"):
+    for folder in ("components", "report", "convert", "doctor", "commands", "dev"):
         for file in (CHECKOUT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 pair = map(_text, node.elts) if isinstance(node, ast.Tuple) else [_text(node)]

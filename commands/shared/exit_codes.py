@@ -22,11 +22,13 @@ class ExitCode(enum.IntEnum):
 
 _MEANINGS = {
     ExitCode.NO_CHANGE: (
-        "no change, no drift, no mandatory policy is violated, all jobs run unchanged, or deployed "
-        "as previewed"
+        "no change, no drift, no fault, no mandatory policy is violated, all jobs run unchanged, "
+        "or deployed as previewed"
     ),
     ExitCode.FAILED: "the command failed; the message says why and what to do",
-    ExitCode.CHANGES: "something changes or has drifted, or a job does not run unchanged",
+    ExitCode.CHANGES: (
+        "something changes or has drifted, a job does not run unchanged, or doctor found a fault"
+    ),
     ExitCode.RISK_RAISED: (
         "a risk rises or a mandatory policy is violated, and the stack file does not accept it"
     ),

@@ -11,7 +11,7 @@ from components.plan import BuildPlan, Security
 from components.resources import access
 from components.site import Cluster, Site
 from components.strategies import STRATEGIES, Strategy, forms
-from dev.generate import commands, keys, rules, site, templates, variables
+from dev.generate import checks, commands, keys, rules, site, templates, variables
 from dev.generate.keys import table
 from report.analysis.risk_kinds import KINDS
 from report.analysis.risks import SEVERITIES
@@ -189,6 +189,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rules with their jobs": rules.sections,
     "imported values": site.values,
     "imported config": site.config,
+    "checks": checks.sections,
 }
 """The tables, by the name that pages give them."""
 

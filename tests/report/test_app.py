@@ -11,7 +11,7 @@ from commands.app import main
 from commands.shared.checkout import CHECKOUT
 from commands.shared.exit_codes import ExitCode
 
-COMMANDS = ["preview", "deploy", "drift", "compare", "explain", "pipeline", "policies"]
+COMMANDS = ["preview", "deploy", "drift", "compare", "explain", "doctor", "pipeline", "policies"]
 
 
 def test_the_help_lists_every_command_and_exit_code(

@@ -1,0 +1,51 @@
+"""Looks for what keeps a stack from working on its cluster, before a job meets it."""
+
+from pathlib import Path
+
+from pulumi import automation as auto
+from rich.console import Console
+
+from commands.shared.exit_codes import ExitCode
+from commands.shared.recorded import wanted_stack
+from commands.shared.stacks import located
+from doctor.diagnosis import Diagnosis, UnseenError
+from doctor.every import EVERY
+from doctor.examine import Visit, examine
+from doctor.kubernetes_api import KubernetesApi
+from doctor.observed import Observed
+from doctor.outputs import data, markdown, terminal
+from report.errors import ReportError
+from report.redact import Scrubber, config_secrets
+
+
+def run(stack: auto.Stack, *, output: Path, repository: str = "", what_if: str = "") -> ExitCode:
+    """Look, write what was found, and judge."""
+    found = diagnose(stack, repository=repository, what_if=what_if)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "doctor.json").write_text(data.write(found), encoding="utf-8")
+    (output / "doctor.md").write_text(markdown.write(found), encoding="utf-8")
+    terminal.write(found, Console())
+    return ExitCode.CHANGES if found.faults else ExitCode.NO_CHANGE
+
+
+def diagnose(stack: auto.Stack, *, repository: str = "", what_if: str = "") -> Diagnosis:
+    """Return what is found on the cluster that the stack names, without secrets.
+
+    Raises:
+        ReportError: the config has errors, or the kubeconfig cannot be used.
+    """
+    config = stack.get_all_config()
+    values = {key: entry.value for key, entry in config.items()}
+    secret = [key for key, entry in config.items() if entry.secret]
+    wanted = wanted_stack(stack.name, values, secret, what_if)
+    with located(stack, config) as where:
+        try:
+            api = KubernetesApi(where)
+        except UnseenError as error:
+            message = f"{error}; check its path and kubernetes:context"
+            raise ReportError(message) from None
+        context = where.context or "the current context of kubernetes:kubeconfig"
+        visit = Visit(stack=wanted, seen=Observed(api), context=context, repository=repository)
+        found = examine(EVERY, visit)
+    scrub = Scrubber(text for key in secret for text in config_secrets(values[key]))
+    return found.scrubbed(scrub)

@@ -1,0 +1,1 @@
+"""What keeps a stack from working on its cluster, found before a job meets it."""

@@ -1,0 +1,134 @@
+"""What the API server would refuse of the stack's pods and objects, as namespaces are now."""
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from components.quantity import amount
+from doctor.amounts import requests_of
+from doctor.diagnosis import Fault, UnseenError, fault
+from doctor.examine import NotRun, Visit, of_runner, of_stack
+from doctor.pods import daemon_pods, job_pod, manager_pod
+from doctor.wanted import Manifest, inside
+
+LEVEL = "pod-security.kubernetes.io/enforce"
+
+_REFUSALS = (
+    ("pod-security", r"violates PodSecurity"),
+    ("webhook-down", r"failed calling webhook"),
+    ("webhook-denies", r"admission webhook .* denied|ValidatingAdmissionPolicy"),
+    ("security-context-constraint", r"security context constraint"),
+    ("quota", r"exceeded quota|failed quota|insufficient quota"),
+    ("limit-range", r"(maximum|minimum) .* usage per|limit to request ratio"),
+    ("priority-class", r"no PriorityClass"),
+    ("runtime-class", r"RuntimeClass .* not found"),
+    ("account-missing", r"serviceaccount .* not found|error looking up service account"),
+)
+_NAMES = tuple(name for name, _ in _REFUSALS)
+# Other checks name these: of the account of the kubeconfig, and of the namespace.
+_ELSEWHERE = re.compile(
+    r"is forbidden: User |attempting to grant RBAC|being terminated|namespaces .* not found"
+)
+
+
+@of_runner(*_NAMES, "admission")
+def pods_of_runner(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Try out the pods of a runner's manager and of its jobs."""
+    runner, managers = visit.of, visit.stack.settings.namespace
+    for what, pod in (
+        (f"the pod of the manager of {runner.name}", manager_pod(runner, managers)),
+        (f"the pod of a job of {runner.name}", job_pod(runner)),
+    ):
+        yield from _tried(visit, what, pod, runner.name)
+
+
+@of_stack(*_NAMES, "admission")
+def objects(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Try out the pods of daemons, and all other objects whose namespace exists."""
+    for pod in daemon_pods(visit.stack.of_kind("Deployment")):
+        yield from _tried(visit, f"the daemon of {pod['metadata']['namespace']}", pod, "")
+    missing: list[str] = []
+    for item in visit.stack.manifests:
+        metadata = item["metadata"]
+        namespace = metadata.get("namespace")
+        if namespace and visit.seen.namespace(namespace) is None:
+            missing.append(namespace)
+            continue
+        what = " ".join(filter(None, (item["kind"], namespace, metadata["name"])))
+        yield from _tried(visit, what, _without_secrets(item), "")
+    if missing:
+        names = ", ".join(sorted({*missing}))
+        message = f"before pulumi up these namespaces do not exist: {names}"
+        raise UnseenError(message)
+
+
+def _tried(visit: Visit, what: str, item: Manifest, runner: str) -> Iterator[Fault]:
+    namespace = item["metadata"].get("namespace")
+    if namespace:
+        visit.seen.existing(namespace)
+    answer = visit.seen.try_out(item)
+    if answer is None or _is_of_the_level(visit, namespace, answer):
+        return
+    if _ELSEWHERE.search(answer):
+        if "is forbidden: User " in answer:
+            message = f"the account of the kubeconfig may not try out {what}"
+            raise UnseenError(message)
+        return
+    name = next((name for name, found in _REFUSALS if re.search(found, answer)), "admission")
+    yield fault(name, runner, what=what, answer=answer)
+
+
+def _is_of_the_level(visit: Visit, namespace: str | None, answer: str) -> bool:
+    """Whether the level of the namespace is not the stack's, which another check says."""
+    wanted = visit.stack.namespaces.get(namespace or "")
+    if wanted is None or "violates PodSecurity" not in answer:
+        return False
+    labels = inside(visit.seen.existing(str(namespace)), "metadata", "labels")
+    return labels.get(LEVEL) != wanted["metadata"]["labels"][LEVEL]
+
+
+def _without_secrets(item: Manifest) -> Manifest:
+    """Return an object without the values of a Secret, which admission need not see."""
+    if item["kind"] != "Secret":
+        return item
+    keys = {**item.get("data", {}), **item.get("stringData", {})}
+    rest = {key: value for key, value in item.items() if key not in {"data", "stringData"}}
+    return {**rest, "stringData": dict.fromkeys(keys, '{"auths": {}}')}
+
+
+@of_runner("quota-for-all")
+def quotas(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Count the jobs for which each quota of the job namespace has room."""
+    runner = visit.of
+    namespace = runner.names["job_namespace"]
+    if visit.seen.namespace(namespace) is None:
+        message = f"the namespace {namespace} does not exist before pulumi up"
+        raise UnseenError(message)
+    wanted = requests_of(job_pod(runner))
+    for quota in visit.seen.list("v1", "ResourceQuota", namespace):
+        room = dict(_room(inside(quota, "spec", "hard"), wanted))
+        short = {name: fits for name, fits in room.items() if fits < runner.settings.concurrent}
+        # Where not even one fits, a dry run says so.
+        if short and min(room.values()) >= 1:
+            resource = min(short, key=lambda name: short[name])
+            yield fault(
+                "quota-for-all",
+                runner.name,
+                quota=quota["metadata"]["name"],
+                namespace=namespace,
+                fits=short[resource],
+                resource=resource,
+                concurrent=runner.settings.concurrent,
+            )
+
+
+def _room(hard: Mapping[str, Any], wanted: Mapping[str, Decimal]) -> Iterator[tuple[str, int]]:
+    for name, most in hard.items():
+        if name in {"pods", "count/pods"}:
+            yield name, int(amount(str(most)))
+            continue
+        bound, _, resource = name.rpartition(".")
+        key = f"{bound or 'requests'}.{resource}"
+        if wanted.get(key):
+            yield name, int(amount(str(most)) / wanted[key])

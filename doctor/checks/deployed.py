@@ -1,0 +1,158 @@
+"""What is deployed, against what the stack would deploy."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from doctor.checks.admission import LEVEL
+from doctor.diagnosis import Fault, fault
+from doctor.examine import NotRun, Visit, of_runner, of_stack
+from doctor.observed import Observed
+from doctor.wanted import Manifest, entries, inside
+
+_VERSION = f"{LEVEL}-version"
+_OWNER = "image-builds/owner"
+_CONFIG = ".dockerconfigjson"
+
+
+@of_stack("namespace-foreign", "namespace-terminating", "namespace-level", "target-missing")
+def namespaces(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Compare namespaces with those that the stack makes, and look for the targets."""
+    for name, wanted in visit.stack.namespaces.items():
+        found = visit.seen.namespace(name)
+        if found is None:
+            continue
+        if found["metadata"].get("deletionTimestamp"):
+            yield fault("namespace-terminating", namespace=name)
+        elif _OWNER not in inside(found, "metadata", "annotations"):
+            yield fault("namespace-foreign", namespace=name)
+        elif not visit.stack.what_if:
+            yield from _level(name, wanted, found)
+    for name, target in visit.stack.settings.target_namespaces.items():
+        if not target.create and visit.seen.namespace(name) is None:
+            yield fault("target-missing", namespace=name)
+
+
+def _level(name: str, wanted: Manifest, found: Manifest) -> Iterator[Fault]:
+    labels = inside(found, "metadata", "labels")
+    for label in (LEVEL, _VERSION):
+        want, have = wanted["metadata"]["labels"].get(label, ""), labels.get(label, "")
+        if want != have:
+            yield fault(
+                "namespace-level",
+                namespace=name,
+                label=label,
+                found=have or "nothing",
+                wanted=want or "nothing",
+            )
+
+
+@of_stack("secret-missing", "secret-foreign", "secret-stale")
+def secrets(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Compare the Secrets of logins and tokens with the config; no value is shown."""
+    seen, stack = visit.seen, visit.stack
+    _deployed(visit)
+    for item in stack.of_kind("Secret"):
+        name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
+        if seen.namespace(namespace) is None:
+            continue
+        found = seen.get("v1", "Secret", name, namespace)
+        if found is None:
+            yield fault("secret-missing", secret=name, namespace=namespace)
+            continue
+        target = stack.settings.target_namespaces.get(namespace)
+        ours = _OWNER in inside(found, "metadata", "annotations")
+        if target and not ours and not target.adopt_pull_secret:
+            yield fault("secret-foreign", secret=name, namespace=namespace)
+        elif what := _differs(item, found):
+            yield fault("secret-stale", secret=name, namespace=namespace, what=what)
+
+
+def _deployed(visit: Visit) -> None:
+    """See that the stack has been deployed: the managers' namespace is its first object."""
+    visit.seen.existing(visit.stack.settings.namespace)
+
+
+def _differs(wanted: Manifest, found: Manifest) -> str:
+    """Name what is not as in the config; what the stack makes up itself is not compared."""
+    data: Mapping[str, str] = inside(found, "data")
+    known = {key: base64.b64decode(text).decode(errors="replace") for key, text in data.items()}
+    for key, text in wanted.get("stringData", {}).items():
+        if key == _CONFIG:
+            if _logins(text) != _logins(known.get(key, "")):
+                return "logins"
+        elif text != known.get(key):
+            return "certificates" if key.endswith(".crt") else "token"
+    return ""
+
+
+def _logins(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Return the user name and password of each registry, None where it is not such a file."""
+    try:
+        auths = json.loads(text)["auths"]
+        return {
+            host: base64.b64decode(entry["auth"])
+            if "auth" in entry
+            else f"{entry['username']}:{entry['password']}".encode()
+            for host, entry in auths.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@of_runner("release-failed", "manager-missing", "manager-not-ready")
+def managers(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Look at the release of a runner and at the Deployment that it made."""
+    _deployed(visit)
+    runner, namespace = visit.of.name, visit.stack.settings.namespace
+    release = visit.of.names["manager_account"]
+    deployment = visit.seen.get("apps/v1", "Deployment", release, namespace)
+    if deployment is None:
+        yield fault("manager-missing", runner, deployment=release, namespace=namespace)
+    elif reason := _unavailable(deployment):
+        yield fault("manager-not-ready", runner, deployment=release, reason=reason)
+    status = _status_of_release(visit.seen, release, namespace)
+    if status not in {"", "deployed", "superseded"}:
+        yield fault("release-failed", runner, release=release, status=status)
+
+
+def _status_of_release(seen: Observed, release: str, namespace: str) -> str:
+    """Return what Helm says of the last revision, by the labels of its Secrets."""
+    found = [
+        inside(item, "metadata", "labels")
+        for item in seen.list("v1", "Secret", namespace)
+        if item.get("type") == "helm.sh/release.v1"
+        and inside(item, "metadata", "labels").get("name") == release
+    ]
+    if not found:
+        return ""
+    return max(found, key=lambda labels: int(labels["version"]))["status"]
+
+
+def _unavailable(deployment: Manifest) -> str:
+    """Say why a Deployment has no pod that serves, or nothing."""
+    if deployment["spec"].get("replicas") == 0:
+        return "it was scaled to zero"
+    if inside(deployment, "status").get("availableReplicas"):
+        return ""
+    conditions = entries(deployment, "status", "conditions")
+    reasons = [
+        str(item.get("message"))
+        for kind in ("ReplicaFailure", "Available", "Progressing")
+        for item in conditions
+        if item["type"] == kind and (item["status"] == "True") == (kind == "ReplicaFailure")
+    ]
+    return (reasons or ["it has no pod that is ready"])[0].rstrip(".")
+
+
+@of_stack("daemon-not-ready")
+def daemons(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Look at the Deployments of BuildKit daemons."""
+    for item in visit.stack.of_kind("Deployment"):
+        name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
+        visit.seen.existing(namespace)
+        found = visit.seen.get("apps/v1", "Deployment", name, namespace)
+        reason = "it does not exist" if found is None else _unavailable(found)
+        if reason:
+            yield fault("daemon-not-ready", deployment=name, namespace=namespace, reason=reason)

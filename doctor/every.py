@@ -1,0 +1,49 @@
+"""All checks that only look."""
+
+from collections.abc import Sequence
+
+from doctor.checks import (
+    admission,
+    cluster,
+    declared,
+    deployed,
+    gitlab,
+    network,
+    nodes,
+    pods,
+    registries,
+    rights,
+)
+from doctor.examine import Examination
+
+DECLARED: Sequence[Examination] = (declared.declarations, declared.user_namespaces)
+"""Those of what the stack file declares of the cluster."""
+
+EVERY: Sequence[Examination] = (
+    cluster.answers,
+    cluster.version,
+    cluster.kubelets,
+    cluster.clock,
+    cluster.groups,
+    # What waits longest begins first.
+    gitlab.address,
+    gitlab.version,
+    gitlab.runner,
+    registries.registries,
+    admission.pods_of_runner,
+    admission.objects,
+    admission.quotas,
+    rights.deployer,
+    rights.managers,
+    rights.jobs,
+    nodes.nodes,
+    *DECLARED,
+    network.policies,
+    network.plugin,
+    network.egress,
+    deployed.namespaces,
+    deployed.secrets,
+    deployed.managers,
+    deployed.daemons,
+    pods.pods,
+)

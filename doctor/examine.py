@@ -1,0 +1,111 @@
+"""Runs the checks at the same time, and collects what they find."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from doctor.catalogue import catalogue
+from doctor.diagnosis import WHOLE_STACK, Diagnosis, Fault, NotRun, UnseenError
+from doctor.observed import Observed
+from doctor.wanted import WantedRunner, WantedStack
+
+_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a check looks at; ``runner`` is None for a check of the whole stack.
+
+    ``repository`` is one that the push logins may write, empty where nobody named one.
+    """
+
+    stack: WantedStack
+    seen: Observed
+    context: str = ""
+    repository: str = ""
+    runner: WantedRunner | None = None
+
+    @property
+    def of(self) -> WantedRunner:
+        """The runner of a check that has one."""
+        assert self.runner  # noqa: S101 - examine gives it to each check of a runner
+        return self.runner
+
+
+Look = Callable[[Visit], Iterator[Fault | NotRun]]
+
+
+class Examination(NamedTuple):
+    """A function with the names of the checks that it does."""
+
+    look: Look
+    names: tuple[str, ...]
+    per_runner: bool
+
+
+def of_stack(*names: str) -> Callable[[Look], Examination]:
+    """Declare checks that are done once."""
+    return lambda look: Examination(look, names, per_runner=False)
+
+
+def of_runner(*names: str) -> Callable[[Look], Examination]:
+    """Declare checks that are done for each runner."""
+    return lambda look: Examination(look, names, per_runner=True)
+
+
+def not_run(name: str, runner: str, reason: str) -> NotRun:
+    """Return a check that did not run, with the reason."""
+    return NotRun(catalogue()[name], runner, reason)
+
+
+def examine(
+    examinations: Iterable[Examination], visit: Visit, given: Sequence[Fault] = ()
+) -> Diagnosis:
+    """Do all checks; ``given`` is what is known before."""
+    runners = visit.stack.runners
+    todo = [
+        (item, dataclasses.replace(visit, runner=runner))
+        for item in examinations
+        for runner in (runners.values() if item.per_runner else (None,))
+    ]
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
+        results = list(threads.map(_look, *zip(*todo, strict=True)))
+    found = [item for result in results for item in result]
+    gaps = [item for item in found if isinstance(item, NotRun)]
+    missing = {(item.check.name, item.runner) for item in gaps}
+    ran: dict[str, set[str]] = {}
+    for item, one in todo:
+        runner = one.runner.name if one.runner else WHOLE_STACK
+        ran.setdefault(runner, set()).update(
+            name for name in item.names if (name, runner) not in missing
+        )
+    return Diagnosis(
+        stack=visit.stack.name,
+        context=visit.context,
+        runners=[*runners],
+        faults=_in_order([*given, *(item for item in found if isinstance(item, Fault))]),
+        not_run=gaps,
+        ran=ran,
+    )
+
+
+def _in_order(faults: list[Fault]) -> list[Fault]:
+    """Put errors first, in the order of the catalogue; the same fault counts once."""
+    order = [*catalogue()]
+    return sorted(
+        dict.fromkeys(faults),
+        key=lambda item: (item.check.severity, item.runner, order.index(item.check.name)),
+    )
+
+
+def _look(item: Examination, visit: Visit) -> list[Fault | NotRun]:
+    runner = visit.runner.name if visit.runner else WHOLE_STACK
+    found: list[Fault | NotRun] = []
+    try:
+        found.extend(item.look(visit))
+    except UnseenError as error:
+        # What was found before it counts, and the rest is not known.
+        named = {entry.check.name for entry in found}
+        found += [not_run(name, runner, str(error)) for name in item.names if name not in named]
+    return found

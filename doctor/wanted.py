@@ -1,0 +1,75 @@
+"""What a stack is to be on its cluster: its settings, plans, and the objects that it registers."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.plan import BuildPlan, RunnerNames
+from components.settings.models import RunnerSettings, Settings
+
+Manifest = Mapping[str, Any]
+"""An object as the API server takes it, or a part of one."""
+
+
+def inside(item: Manifest, *path: str) -> Manifest:
+    """Return a mapping in an object, empty where there is none."""
+    found: Any = item
+    for key in path:
+        found = found.get(key) or {}
+    return found
+
+
+def entries(item: Manifest, *path: str) -> list[Manifest]:
+    """Return a list in an object, empty where there is none."""
+    found: Any = inside(item, *path)
+    return list(found)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WantedRunner:
+    """One runner; ``toml`` is its table of config.toml, and ``values`` those of its chart.
+
+    ``token`` is None where the stack file has none.
+    """
+
+    name: str
+    settings: RunnerSettings
+    plan: BuildPlan
+    names: RunnerNames
+    toml: Mapping[str, Any]
+    values: Mapping[str, Any]
+    token: str | None = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WantedStack:
+    """All of a stack; ``manifests`` are what it registers beside the releases of the chart.
+
+    ``pull`` and ``push`` are logins by registry, each a user name and a password. ``production``
+    says that it is a stack of production, and ``what_if`` that a strategy is tried that the stack
+    file does not have, so another one may be deployed.
+    """
+
+    name: str
+    settings: Settings
+    runners: Mapping[str, WantedRunner]
+    manifests: Sequence[Manifest] = dataclasses.field(repr=False)
+    pull: Mapping[str, tuple[str, str]] = dataclasses.field(repr=False)
+    push: Mapping[str, tuple[str, str]] = dataclasses.field(repr=False)
+    production: bool = False
+    what_if: bool = False
+
+    @property
+    def namespaces(self) -> Mapping[str, Manifest]:
+        """The namespaces that the stack creates, by name."""
+        return {
+            item["metadata"]["name"]: item for item in self.manifests if item["kind"] == "Namespace"
+        }
+
+    def of_kind(self, kind: str, namespace: str | None = None) -> list[Manifest]:
+        """Return the manifests of a kind, in one namespace if it is given."""
+        return [
+            item
+            for item in self.manifests
+            if item["kind"] == kind and namespace in (None, item["metadata"].get("namespace"))
+        ]

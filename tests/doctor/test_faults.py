@@ -1,0 +1,717 @@
+"""Each fault alone is named by its check, and by no other one."""
+
+import dataclasses
+import datetime as dt
+import email.utils
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doctor.catalogue import catalogue
+from doctor.checks.gitlab import TOKEN as USERS_TOKEN
+from tests.support.clinic import Adjust, Changes, Object, World, node, world
+from tests.support.configured import STRATEGIES, TOKEN
+from tests.support.servers import EXPIRED, GitLabDouble, Reply, new_ca, serving
+
+MANAGERS, JOBS = "builds", "builds-main"
+LEVEL = "pod-security.kubernetes.io/enforce"
+
+
+@dataclasses.dataclass(frozen=True)
+class Provoked:
+    """What is changed of a healthy world, and what a message about it has to say."""
+
+    check: str
+    then: Adjust = lambda _: None
+    says: str = ""
+    changes: Changes | Callable[[Changes], Changes] | None = None
+    how: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+
+def _refuse(part: str, message: str) -> Adjust:
+    return lambda at: at.api.refusals.update({part: message})
+
+
+def _of_the_node(change: Callable[[Object], object]) -> Adjust:
+    return lambda at: change(at.api.find("Node", "worker"))
+
+
+def _info(**said: str) -> Adjust:
+    return _of_the_node(lambda found: found["status"]["nodeInfo"].update(said))
+
+
+def _offers(**amounts: str) -> Adjust:
+    return _of_the_node(
+        lambda found: found["status"]["allocatable"].update(
+            {key.replace("_", "-"): value for key, value in amounts.items()}
+        )
+    )
+
+
+def _pod(status: Object, namespace: str = JOBS, *events: Object) -> Adjust:
+    def then(at: World) -> None:
+        metadata = {"name": "runner-1", "namespace": namespace}
+        at.api.add({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status})
+        for number, event in enumerate(events):
+            about = {"involvedObject": {"kind": "Pod", "name": "runner-1"}}
+            named = {"name": f"event-{number}", "namespace": namespace}
+            at.api.add({"apiVersion": "v1", "kind": "Event", "metadata": named, **about, **event})
+
+    return then
+
+
+def _waits(reason: str, message: str = "why") -> Adjust:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return _pod({"phase": "Pending", "containerStatuses": [{"state": state}]})
+
+
+def _second_node(**said: str) -> Adjust:
+    def then(at: World) -> None:
+        other = node("other")
+        other["status"]["nodeInfo"].update(said)
+        at.api.add(other)
+
+    return then
+
+
+def _level(level: str) -> Adjust:
+    """Change it, so that the API server refuses what the stack's level would admit."""
+
+    def then(at: World) -> None:
+        at.api.find("Namespace", JOBS)["metadata"]["labels"][LEVEL] = level
+        _refuse("/api/v1/namespaces/builds-main/pods", "violates PodSecurity restricted")(at)
+
+    return then
+
+
+def _runner(**known: Any) -> Adjust:  # noqa: ANN401 - JSON
+    return lambda at: at.gitlab.runners[TOKEN].update(known)
+
+
+def _quota(**hard: str) -> Adjust:
+    metadata = {"name": "most", "namespace": JOBS}
+    spec = {"hard": {key.replace("_", "."): value for key, value in hard.items()}}
+    item = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": spec}
+    return lambda at: at.api.add(item)
+
+
+def _policy(at: World) -> None:
+    metadata = {"name": "open", "namespace": JOBS}
+    item = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+    at.api.add({**item, "spec": {"egress": [{}]}})
+
+
+def _helm(status: str) -> Adjust:
+    def then(at: World) -> None:
+        for version, said in (("1", "superseded"), ("2", status)):
+            labels = {"name": "gitlab-runner-main", "status": said, "version": version}
+            metadata = {"name": f"sh.helm.{version}", "namespace": MANAGERS, "labels": labels}
+            item = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+            at.api.add({**item, "type": "helm.sh/release.v1"})
+
+    return then
+
+
+def _deployment(name: str, namespace: str, **status: Any) -> Adjust:  # noqa: ANN401 - JSON
+    def then(at: World) -> None:
+        found = at.api.find("Deployment", name, namespace)
+        found["spec"] |= status.pop("spec", {})
+        found["status"] = status
+
+    return then
+
+
+def _plugin(at: World) -> None:
+    at.api.find("DaemonSet", "calico-node", "kube-system")["metadata"]["name"] = "kube-flannel-ds"
+
+
+def _stale(key: str, name: str, namespace: str, value: str = "bm8=") -> Adjust:
+    return lambda at: at.api.find("Secret", name, namespace)["data"].update({key: value})
+
+
+def _nowhere(addresses: Changes) -> Changes:
+    """A port of loopback on which nothing listens."""
+    with serving(GitLabDouble()) as host:
+        del addresses
+        return {"gitlab.url": f"http://{host}"}
+
+
+def _no_registry(addresses: Changes) -> Changes:
+    with serving(GitLabDouble()) as host:
+        del addresses
+        return {"registries.0.host": host}
+
+
+CA = new_ca()
+DIND: Changes = {"runners.main.strategy": STRATEGIES["dind"]}
+TRUSTED_REGISTRY: Changes = {"registries.0.caCertificates": CA.certificate}
+UNTRUSTED: Changes = {"registries.0.caCertificates": new_ca().certificate}
+
+FAULTS: dict[str, Provoked] = {
+    "the API server is down": Provoked(
+        "api-server", lambda at: setattr(at.api, "down", "refused"), "refused"
+    ),
+    "the account is not accepted": Provoked(
+        "api-account", lambda at: at.api.denied.update({"/": HTTPStatus.UNAUTHORIZED})
+    ),
+    "old Kubernetes": Provoked(
+        "kubernetes-version",
+        lambda at: [setattr(at.api, "version", "v1.29.9"), _info(kubeletVersion="v1.29.1")(at)],
+        "v1.29.9",
+        {"cluster.nodes.userNamespaces": False},
+    ),
+    "an old kubelet": Provoked(
+        "kubelet-version", _info(kubeletVersion="v1.31.4"), "worker has version v1.31.4"
+    ),
+    "a kubelet that is newer": Provoked("kubelet-version", _info(kubeletVersion="v1.36.0")),
+    "an API that is off": Provoked(
+        "api-group", lambda at: at.api.missing_apis.add("networking.k8s.io/v1"), "NetworkPolicy"
+    ),
+    "a clock that is slow": Provoked(
+        "clock",
+        lambda at: setattr(at.api, "date", email.utils.formatdate(time.time() - 600, usegmt=True)),
+        "differ by",
+    ),
+    "a webhook that denies jobs": Provoked(
+        "webhook-denies",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'admission webhook "validate.kyverno.svc-fail" denied the request: no root',
+        ),
+        "no root",
+    ),
+    "a policy of the API server that denies": Provoked(
+        "webhook-denies",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        ),
+    ),
+    "a webhook that is down": Provoked(
+        "webhook-down",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'Internal error occurred: failed calling webhook "w": connection refused',
+        ),
+    ),
+    "a job that is not admitted at its own level": Provoked(
+        "pod-security",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'pods "x" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes',
+        ),
+        "hostPath",
+    ),
+    "no SCC of OpenShift": Provoked(
+        "security-context-constraint",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'pods "x" is forbidden: unable to validate against any security context constraint',
+        ),
+    ),
+    "a quota that a job exceeds": Provoked(
+        "quota",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'pods "x" is forbidden: exceeded quota: most, requested: pods=1, used: 0, limited: 0',
+        ),
+        "most",
+    ),
+    "a LimitRange that a job exceeds": Provoked(
+        "limit-range",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'pods "x" is forbidden: maximum memory usage per Container is 512Mi, but limit is 1Gi',
+        ),
+    ),
+    "no such PriorityClass": Provoked(
+        "priority-class",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'pods "x" is forbidden: no PriorityClass with name builds was found',
+        ),
+    ),
+    "no such RuntimeClass": Provoked(
+        "runtime-class",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'pods "x" is forbidden: pod rejected: RuntimeClass "kata" not found',
+        ),
+    ),
+    "no account of jobs": Provoked(
+        "account-missing",
+        _refuse(
+            "/api/v1/namespaces/builds-main/pods",
+            'pods "x" is forbidden: error looking up service account builds-main/gitlab-job-main: '
+            'serviceaccount "gitlab-job-main" not found',
+        ),
+    ),
+    "a manager that is refused": Provoked(
+        "admission", _refuse("/api/v1/namespaces/builds/pods", "something else"), "of the manager"
+    ),
+    "an object that is refused": Provoked(
+        "admission",
+        _refuse("/api/v1/namespaces/apps/secrets", "not here"),
+        "Secret apps registry-pull: not here",
+    ),
+    "a quota for fewer jobs": Provoked("quota-for-all", _quota(pods="3"), "room for 3 jobs"),
+    "a quota of memory for fewer jobs": Provoked(
+        "quota-for-all", _quota(requests_memory="4Gi", cpu="900"), "memory"
+    ),
+    "a deployer without a right": Provoked(
+        "deployer-rights",
+        lambda at: at.api.lacking.add(("create", "networkpolicies")),
+        "create networkpolicies in builds",
+    ),
+    "a deployer that may not grant": Provoked(
+        "deployer-grants",
+        lambda at: at.api.lacking.update({("create", "pods/exec"), ("escalate", "roles")}),
+        "create pods/exec in builds-main",
+    ),
+    "a manager without its Role": Provoked(
+        "manager-rights",
+        lambda at: at.api.remove("RoleBinding", "gitlab-runner-main", JOBS),
+        "create, delete, get, list, watch pods in builds-main",
+    ),
+    "a manager that reads all Secrets": Provoked(
+        "manager-rights-beyond",
+        lambda at: at.api.granted.add(("gitlab-runner-main", "list", "secrets", "")),
+        "list secrets in the whole cluster",
+    ),
+    "jobs that run commands elsewhere": Provoked(
+        "job-rights-beyond",
+        lambda at: at.api.granted.add(("gitlab-job-main", "create", "pods/exec", "kube-system")),
+        "create pods/exec in kube-system",
+    ),
+    "jobs that read Secrets of managers": Provoked(
+        "job-rights-beyond",
+        lambda at: at.api.granted.add(("gitlab-job-main", "get", "secrets", MANAGERS)),
+    ),
+    "jobs without their Role": Provoked(
+        "job-rights",
+        lambda at: at.api.remove("RoleBinding", "gitlab-job-main", JOBS),
+        changes={"runners.main.strategy": STRATEGIES["buildx"]},
+    ),
+    "a selector of no node": Provoked(
+        "node-selector", says="disk=fast", changes={"runners.main.nodeSelector": {"disk": "fast"}}
+    ),
+    "a taint": Provoked(
+        "node-taint",
+        _of_the_node(
+            lambda found: found["spec"].update(
+                taints=[{"key": "only", "value": "gpu", "effect": "NoSchedule"}]
+            )
+        ),
+        "only=gpu:NoSchedule",
+    ),
+    "a node that is cordoned": Provoked(
+        "node-not-ready",
+        _of_the_node(
+            lambda found: found["spec"].update(
+                unschedulable=True,
+                taints=[{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}],
+            )
+        ),
+    ),
+    "a node that is not ready": Provoked(
+        "node-not-ready",
+        _of_the_node(
+            lambda found: found["status"].update(conditions=[{"type": "Ready", "status": "False"}])
+        ),
+    ),
+    "a full disk": Provoked(
+        "node-pressure",
+        _of_the_node(
+            lambda found: found["status"]["conditions"].append(
+                {"type": "DiskPressure", "status": "True"}
+            )
+        ),
+        "DiskPressure",
+    ),
+    "a node with Windows": Provoked("node-os", _info(operatingSystem="windows"), "windows"),
+    "a wrong architecture": Provoked("node-architecture", _info(architecture="s390x"), "s390x"),
+    "two architectures": Provoked(
+        "node-architectures", _second_node(architecture="arm64"), "amd64, arm64"
+    ),
+    "a node that is too small": Provoked(
+        "node-room", _offers(memory="512Mi"), "1Gi memory; the largest offers 512Mi"
+    ),
+    "a node with too little CPU": Provoked("node-room", _offers(cpu="250m"), "0.5 cpu"),
+    "a node too small for the helper": Provoked(
+        "node-room",
+        _offers(memory="4Gi"),
+        "6Gi memory",
+        {"runners.main.resources.helper.requests.memory": "5Gi"},
+    ),
+    "too few nodes": Provoked("node-room-for-all", _offers(cpu="2"), "4 jobs"),
+    "cgroup v1": Provoked(
+        "node-cgroup",
+        _info(osImage="Red Hat Enterprise Linux 8.10 (Ootpa)"),
+        "Red Hat",
+        {"runners.main.strategy": STRATEGIES["buildah"], "cluster.nodes.os": "other"},
+    ),
+    "no AppArmor": Provoked(
+        "app-armor",
+        _info(osImage="Amazon Linux 2023"),
+        changes={
+            "cluster.nodes.os": "other",
+            "runners.main.strategy": {
+                "kind": "buildkit",
+                "nodeProfiles": {"seccomp": "build.json", "appArmor": "build"},
+            },
+        },
+    ),
+    "another operating system": Provoked("declared-os", _info(osImage="Talos (v1.11)"), "Talos"),
+    "another runtime": Provoked(
+        "declared-runtime", _info(containerRuntimeVersion="cri-o://1.34.0"), "cri-o"
+    ),
+    "a socket that RKE2 does not have": Provoked(
+        "declared-socket", _info(kubeletVersion="v1.35.1+rke2r1"), "rke2"
+    ),
+    "a platform that is not declared": Provoked(
+        "declared-platform",
+        _info(kubeletVersion="v1.35.1+rke2r1"),
+        "rke2",
+        {"cluster.nodes.dockerSocket": False},
+    ),
+    "a managed cluster": Provoked(
+        "declared-kind",
+        _info(kubeletVersion="v1.35.1-eks-99aa11"),
+        "eks",
+        {"cluster.nodes.dockerSocket": False},
+    ),
+    "no user namespaces by the kernel": Provoked(
+        "declared-user-namespaces", _info(kernelVersion="5.15.0-161-generic"), "Linux 6.3"
+    ),
+    "no user namespaces by containerd": Provoked(
+        "declared-user-namespaces", _info(containerRuntimeVersion="containerd://1.7.28"), "1.7.28"
+    ),
+    "no user namespaces by Kubernetes": Provoked(
+        "declared-user-namespaces",
+        lambda at: [setattr(at.api, "version", "v1.32.9"), _info(kubeletVersion="v1.32.1")(at)],
+        "1.33",
+    ),
+    "no user namespaces by Docker": Provoked(
+        "declared-user-namespaces",
+        _info(containerRuntimeVersion="docker://29.7.2"),
+        changes={"cluster.nodes.runtime": "docker"},
+    ),
+    "no network policy": Provoked(
+        "network-policy-missing", lambda at: at.api.remove("NetworkPolicy", "jobs", JOBS), JOBS
+    ),
+    "a policy of others that opens": Provoked("network-policy-foreign", _policy, "open"),
+    "a plugin that enforces nothing": Provoked("network-unenforced", _plugin, "flannel"),
+    "egress that is closed": Provoked(
+        "egress-closed",
+        says="localhost",
+        changes={
+            "network.egress": {
+                "private": False,
+                "public": False,
+                "allow": [{"cidr": "192.0.2.0/24"}],
+            }
+        },
+    ),
+    "a namespace of others": Provoked(
+        "namespace-foreign",
+        lambda at: at.api.find("Namespace", JOBS)["metadata"].pop("annotations"),
+    ),
+    "a namespace that is being deleted": Provoked(
+        "namespace-terminating",
+        lambda at: at.api.find("Namespace", JOBS)["metadata"].update(deletionTimestamp="now"),
+    ),
+    "a Pod Security label that was changed": Provoked(
+        "namespace-level", _level("restricted"), "enforce=restricted, and the stack sets baseline"
+    ),
+    "no target namespace": Provoked(
+        "target-missing", says="shop", changes={"targetNamespaces": {"shop": {}}}
+    ),
+    "no pull Secret": Provoked(
+        "secret-missing", lambda at: at.api.remove("Secret", "registry-pull", "apps"), "apps"
+    ),
+    "a pull Secret of others": Provoked(
+        "secret-foreign",
+        lambda at: at.api.find("Secret", "registry-pull", "apps")["metadata"].pop("annotations"),
+        "apps",
+    ),
+    "a stale pull Secret": Provoked(
+        "secret-stale", _stale(".dockerconfigjson", "registry-pull", "apps", "e30="), "logins"
+    ),
+    "a stale token": Provoked(
+        "secret-stale", _stale("runner-token", "gitlab-runner-main-token", MANAGERS), "token"
+    ),
+    "a failed release": Provoked("release-failed", _helm("failed"), "failed"),
+    "an update that was killed": Provoked("release-failed", _helm("pending-upgrade"), "pending"),
+    "no manager": Provoked(
+        "manager-missing", lambda at: at.api.remove("Deployment", "gitlab-runner-main", MANAGERS)
+    ),
+    "a manager that is not ready": Provoked(
+        "manager-not-ready", _deployment("gitlab-runner-main", MANAGERS), "no pod that is ready"
+    ),
+    "a manager whose pods are refused": Provoked(
+        "manager-not-ready",
+        _deployment(
+            "gitlab-runner-main",
+            MANAGERS,
+            conditions=[{"type": "ReplicaFailure", "status": "True", "message": "quota."}],
+        ),
+        "quota.",
+    ),
+    "a manager that was scaled to zero": Provoked(
+        "manager-not-ready",
+        _deployment("gitlab-runner-main", MANAGERS, spec={"replicas": 0}),
+        "scaled to zero",
+    ),
+    "a daemon that is not ready": Provoked(
+        "daemon-not-ready",
+        _deployment("buildkitd", "builds-main-buildkitd"),
+        changes={"runners.main.strategy": STRATEGIES["buildkit-service"]},
+    ),
+    "an image that cannot be pulled": Provoked(
+        "image-pull", _waits("ImagePullBackOff", "not found"), "not found"
+    ),
+    "a container without its Secret": Provoked(
+        "container-config", _waits("CreateContainerConfigError", 'secret "x" not found')
+    ),
+    "a container that crashes": Provoked("container-crash", _waits("CrashLoopBackOff", "")),
+    "a container without memory": Provoked(
+        "out-of-memory",
+        _pod({"containerStatuses": [{"lastState": {"terminated": {"reason": "OOMKilled"}}}]}),
+    ),
+    "a pod that was evicted": Provoked(
+        "evicted", _pod({"phase": "Failed", "reason": "Evicted", "message": "low on disk"}), "disk"
+    ),
+    "a pod without a node": Provoked(
+        "unschedulable",
+        _pod(
+            {
+                "phase": "Pending",
+                "conditions": [
+                    {"type": "Ready", "status": "False"},
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "0/1 nodes are available",
+                    },
+                ],
+            }
+        ),
+        "0/1",
+    ),
+    "a volume that is not there": Provoked(
+        "mount",
+        _pod(
+            {"phase": "Pending"},
+            JOBS,
+            {"reason": "Scheduled", "message": "assigned"},
+            {"reason": "FailedMount", "message": "/var/run/docker.sock is not a socket file"},
+        ),
+        "not a socket file",
+    ),
+    "a sandbox that fails": Provoked(
+        "sandbox",
+        _pod({"phase": "Pending"}, JOBS, {"reason": "FailedCreatePodSandBox", "message": "cni"}),
+    ),
+    "a GitLab that nobody knows": Provoked(
+        "gitlab-name", says="gitlab.invalid", changes={"gitlab.url": "http://gitlab.invalid"}
+    ),
+    "a GitLab that is down": Provoked("gitlab-unreachable", says="refused", changes=_nowhere),
+    "a GitLab with another CA": Provoked("gitlab-certificate", how={"gitlab_ca": CA}),
+    "a GitLab whose certificate has expired": Provoked(
+        "gitlab-certificate",
+        says="expired",
+        changes={"gitlab.caCertificates": CA.certificate},
+        how={"gitlab_ca": CA, "validity": EXPIRED},
+    ),
+    "a GitLab with plain HTTP": Provoked(
+        "gitlab-plain",
+        changes=lambda given: {"gitlab.url": given["gitlab.url"].replace("http:", "https:")},
+    ),
+    "another server than GitLab": Provoked(
+        "gitlab-answer",
+        says="401",
+        changes=lambda given: {"gitlab.url": f"{given['gitlab.url']}/other"},
+    ),
+    "an older GitLab": Provoked(
+        "gitlab-version", lambda at: setattr(at.gitlab, "version", "18.11.3-ee"), "18.11.3-ee"
+    ),
+    "a token that was revoked": Provoked("token-refused", lambda at: at.gitlab.runners.clear()),
+    "a token that ends soon": Provoked(
+        "token-expires",
+        _runner(token_expires_at=(dt.datetime.now(dt.UTC) + dt.timedelta(days=3)).isoformat()),
+    ),
+    "a paused runner": Provoked("runner-paused", _runner(paused=True)),
+    "a tag that GitLab does not have": Provoked(
+        "runner-tags", _runner(tag_list=["linux"]), "build in GitLab, where it has linux"
+    ),
+    "a runner for every branch": Provoked(
+        "runner-protected",
+        _runner(access_level="not_protected"),
+        changes=DIND,
+        how={"name": "prod"},
+    ),
+    "a registry that nobody knows": Provoked(
+        "registry-name", says="registry.invalid", changes={"registries.0.host": "registry.invalid"}
+    ),
+    "a registry that is down": Provoked("registry-unreachable", changes=_no_registry),
+    "a mirror that is down": Provoked(
+        "registry-unreachable", says="localhost:9", changes={"registryMirrors": ["localhost:9"]}
+    ),
+    "a registry with another CA": Provoked(
+        "registry-certificate", changes=UNTRUSTED, how={"registry_ca": CA}
+    ),
+    "a registry with plain HTTP": Provoked(
+        "registry-plain", changes={"registries.0.insecure": False}
+    ),
+    "a registry with TLS": Provoked(
+        "registry-tls", changes={"registries.0.insecure": True}, how={"registry_ca": CA}
+    ),
+    "another server than a registry": Provoked(
+        "registry-answer",
+        says="401",
+        changes=lambda given: {"registries.0.host": given["gitlab.url"].removeprefix("http://")},
+    ),
+    "a login that is refused": Provoked(
+        "registry-login", lambda at: at.registry.logins.update(reader="new"), "pull login in"
+    ),
+    "a login that may not pull": Provoked(
+        "registry-pull", lambda at: setattr(at.registry, "readers", ("writer",)), "pull login in"
+    ),
+    "a login that may not push": Provoked(
+        "registry-push", lambda at: setattr(at.registry, "writers", ()), "push login out"
+    ),
+    "a registry that is read-only": Provoked(
+        "registry-push",
+        lambda at: setattr(at.registry, "upload_status", HTTPStatus.METHOD_NOT_ALLOWED),
+        "405",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_by_its_check_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    provoked = FAULTS[name]
+    with world(provoked.changes, **provoked.how) as at:
+        monkeypatch.setenv(USERS_TOKEN, at.gitlab.users_token)
+        provoked.then(at)
+        found = at.examined()
+
+    assert [item.check.name for item in found.faults] == [provoked.check], found.faults
+    assert provoked.says in found.faults[0].message
+
+
+def test_a_registry_with_tls_and_a_known_ca_is_not_plain(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(CA.certificate, encoding="ascii")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with world({"registries.0.insecure": True}, registry_ca=CA) as at:
+        found = at.examined()
+
+    assert [item.check.name for item in found.faults] == ["registry-tls"]
+
+
+def test_a_healthy_stack_with_certificates_has_no_fault() -> None:
+    trusted = TRUSTED_REGISTRY | {"gitlab.caCertificates": CA.certificate}
+    with world(trusted, gitlab_ca=CA, registry_ca=CA) as at:
+        assert at.examined().faults == []
+
+
+def test_a_registry_that_leads_to_https_has_tls() -> None:
+    def leading(*_: object) -> Reply:
+        return Reply(HTTPStatus.MOVED_PERMANENTLY, headers={"Location": "https://localhost/v2/"})
+
+    with serving(leading) as host, world({"registries.0.host": host}) as at:
+        found = at.examined()
+
+    assert [item.check.name for item in found.faults] == ["registry-tls"]
+
+
+def test_a_monitor_of_managers_needs_its_api() -> None:
+    with world() as at:
+        runner = at.wanted.runners["main"]
+        values = {**runner.values, "metrics": {"podMonitor": {"enabled": True}}}
+        at.wanted = dataclasses.replace(
+            at.wanted, runners={"main": dataclasses.replace(runner, values=values)}
+        )
+        at.api.missing_apis.add("monitoring.coreos.com/v1")
+        found = at.examined()
+
+    assert [item.check.name for item in found.faults] == ["api-group"]
+
+
+HARMLESS: dict[str, Adjust] = {
+    "a quota with room": _quota(pods="10", services="1"),
+    "a pod that starts": _waits("ContainerCreating"),
+    "a policy that closes": lambda at: at.api.add(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "close", "namespace": JOBS},
+            "spec": {"policyTypes": ["Egress"]},
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_harmless_is_no_fault(name: str) -> None:
+    with world() as at:
+        HARMLESS[name](at)
+        assert at.examined().faults == []
+
+
+def test_a_node_is_left_by_affinity_and_tolerations() -> None:
+    taints = [
+        {"key": "builds", "value": "yes", "effect": "NoSchedule"},
+        {"key": "spot", "effect": "PreferNoSchedule"},
+    ]
+    tolerations = [{"key": "builds", "value": "yes", "effect": "NoSchedule"}]
+    with world({"runners.main.tolerations": tolerations}) as at:
+        at.api.find("Node", "worker")["spec"]["taints"] = taints
+        at.api.find("Node", "worker")["metadata"]["labels"]["cores"] = "8"
+        found: list[list[str]] = []
+        for key, operator, values in (
+            ("cores", "In", ["8"]),
+            ("cores", "NotIn", ["8"]),
+            ("spot", "Exists", []),
+            ("spot", "DoesNotExist", []),
+            ("cores", "Gt", ["4"]),
+            ("cores", "Lt", ["4"]),
+        ):
+            expression = {"key": key, "operator": operator, "values": values}
+            affinity = {"node_selector_terms": [{"match_expressions": [expression]}]}
+            required = {"required_during_scheduling_ignored_during_execution": affinity}
+            table: dict[str, Any] = dict(at.wanted.runners["main"].toml["kubernetes"])
+            runner = dataclasses.replace(
+                at.wanted.runners["main"],
+                toml={
+                    **at.wanted.runners["main"].toml,
+                    "kubernetes": {**table, "affinity": {"node_affinity": required}},
+                },
+            )
+            at.wanted = dataclasses.replace(at.wanted, runners={"main": runner})
+            found.append([item.check.name for item in at.examined().faults])
+
+    none = ["node-selector"]
+    assert found == [[], none, none, [], [], none]
+
+
+def test_every_check_of_the_catalogue_is_provoked() -> None:
+    assert {item.check for item in FAULTS.values()} == {*catalogue()}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_healthy_stack_has_no_fault(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world({"runners.main.strategy": STRATEGIES[strategy]}) as at:
+        monkeypatch.setenv(USERS_TOKEN, at.gitlab.users_token)
+        found = at.examined()
+
+    assert [item.message for item in found.faults] == []
+    assert [(item.check.name, item.reason) for item in found.not_run] == []

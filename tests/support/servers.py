@@ -1,0 +1,168 @@
+"""Servers that tests make up: a GitLab and registries, over plain HTTP or TLS on loopback."""
+
+import base64
+import contextlib
+import datetime as dt
+import http.server
+import json
+import ssl
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from components.resources.certificates import KeyPair, Validity, authority, issue
+
+Headers = Mapping[str, str]
+
+
+class Reply(NamedTuple):
+    status: int
+    body: object = None
+    headers: Headers = MappingProxyType({})
+
+
+Answers = Callable[[str, str, Headers, bytes], Reply]
+"""From a method, a path, headers and a body to a reply."""
+
+VALIDITY = Validity(dt.datetime.now(dt.UTC) - dt.timedelta(hours=1), dt.timedelta(hours=2))
+EXPIRED = Validity(dt.datetime.now(dt.UTC) - dt.timedelta(hours=2), dt.timedelta(hours=1))
+
+
+def new_ca() -> KeyPair:
+    return authority("a CA of tests", VALIDITY)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    answers: Answers
+
+    def _any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        reply = self.answers(self.command, self.path, dict(self.headers), body)
+        text = b"" if reply.body is None else _encoded(reply.body)
+        self.send_response(reply.status)
+        for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815 - the base's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Print nothing."""
+
+
+def _encoded(body: object) -> bytes:
+    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base's
+        """Say nothing of a client that did not trust the certificate."""
+
+
+@contextlib.contextmanager
+def serving(
+    answers: Answers, ca: KeyPair | None = None, validity: Validity = VALIDITY
+) -> Generator[str]:
+    """Yield ``localhost:port`` of a server, with TLS if there is a CA."""
+    handler = type("_Answers", (_Handler,), {"answers": staticmethod(answers)})
+    with _Server(("127.0.0.1", 0), handler) as server, tempfile.TemporaryDirectory() as folder:
+        if ca:
+            pair = issue(ca, "localhost", validity, hosts=["localhost"])
+            file = Path(folder) / "pair.pem"
+            file.write_text(pair.certificate + pair.key, encoding="ascii")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(file)
+            # The handshake is the handler's, so that a client that fails stops no other.
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"localhost:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class GitLabDouble:
+    """A GitLab that knows runners by their tokens, and shows them to a user's token."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.runners: dict[str, dict[str, Any]] = {
+            token: {
+                "id": number,
+                "paused": False,
+                "tag_list": ["build"],
+                "access_level": "ref_protected",
+                "token_expires_at": None,
+            }
+            for number, token in enumerate(tokens, start=1)
+        }
+        self.version = "19.5.0"
+        self.users_token = "glpat-OfTheUser0001"
+
+    def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+        if (method, path) == ("POST", "/api/v4/runners/verify"):
+            known = self.runners.get(json.loads(body)["token"])
+            if not known:
+                return Reply(HTTPStatus.FORBIDDEN, {"message": "403 Forbidden"})
+            answer = {key: known[key] for key in ("id", "token_expires_at")}
+            return Reply(HTTPStatus.OK, answer)
+        if headers.get("PRIVATE-TOKEN") != self.users_token:
+            return Reply(HTTPStatus.UNAUTHORIZED, {"message": "401 Unauthorized"})
+        if path == "/api/v4/version":
+            return Reply(HTTPStatus.OK, {"version": self.version})
+        for runner in self.runners.values():
+            if path == f"/api/v4/runners/{runner['id']}":
+                return Reply(HTTPStatus.OK, runner)
+        return Reply(HTTPStatus.NOT_FOUND, {"message": "404 Not Found"})
+
+
+class RegistryDouble:
+    """A registry with logins, some of which may write; with ``realm`` it hands out tokens."""
+
+    def __init__(self, logins: Mapping[str, str], writers: tuple[str, ...]) -> None:
+        self.logins = dict(logins)
+        self.writers = writers
+        self.readers: tuple[str, ...] = (*logins,)
+        self.realm = ""
+        self.uploads: list[str] = []
+        self.given_up: list[str] = []
+        self.upload_status = HTTPStatus.ACCEPTED
+
+    def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+        del body
+        given = headers.get("Authorization", "")
+        if path.startswith("/token"):
+            user = self._user(given)
+            return Reply(HTTPStatus.OK if user else HTTPStatus.UNAUTHORIZED, {"token": user})
+        user = given.removeprefix("Bearer ") if self.realm else self._user(given)
+        if not user:
+            kind = f'Bearer realm="{self.realm}",service="it"' if self.realm else 'Basic realm=""'
+            return Reply(HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": kind})
+        if method == "GET":
+            reads = path == "/v2/" or user in self.readers
+            return Reply(HTTPStatus.OK if reads else HTTPStatus.FORBIDDEN, {})
+        return self._written(method, path) if user in self.writers else Reply(HTTPStatus.FORBIDDEN)
+
+    def _written(self, method: str, path: str) -> Reply:
+        if method == "DELETE":
+            self.given_up.append(path)
+            return Reply(HTTPStatus.NO_CONTENT)
+        if self.upload_status == HTTPStatus.ACCEPTED:
+            self.uploads.append(f"{path}1")
+        return Reply(self.upload_status, headers={"Location": f"{path}1"})
+
+    def _user(self, given: str) -> str:
+        kind, _, encoded = given.partition(" ")
+        user, _, password = (
+            base64.b64decode(encoded).decode().partition(":") if kind == "Basic" else ("", "", "")
+        )
+        return user if user and self.logins.get(user) == password else ""
