@@ -16,7 +16,6 @@ from components.settings.load import Stack, load
 from doctor.wanted import WantedRunner, WantedStack
 from report.analysis.rule import is_production
 from report.errors import ReportError
-from report.inputs.events import RELEASE
 from report.inputs.recorder import Recorder, plain
 from report.stack_file import SETTINGS
 
@@ -49,18 +48,10 @@ def wanted_stack(
     except pulumi.RunError as error:
         raise ReportError(str(error)) from None
     (stack,) = loaded
-    releases = {
-        item.inputs["name"]: plain(item.inputs["values"])
-        for item in recorder.registered
-        if item.type == RELEASE
-    }
     return WantedStack(
         name=name,
         settings=stack.settings,
-        runners={
-            runner: _runner(runner, stack, spec, releases[spec["release"]])
-            for runner, spec in specs.items()
-        },
+        runners={runner: _runner(runner, stack, spec) for runner, spec in specs.items()},
         manifests=[plain(item.inputs) for item in recorder.registered if "kind" in item.inputs],
         pull=_logins(stack, "pull"),
         push=_logins(stack, "push"),
@@ -81,15 +72,15 @@ def _with_strategy(settings: str, what_if: str) -> str:
     return json.dumps(content)
 
 
-def _runner(name: str, stack: Stack, spec: RunnerSpec, values: Mapping[str, Any]) -> WantedRunner:
+def _runner(name: str, stack: Stack, spec: RunnerSpec) -> WantedRunner:
     token = stack.secrets.runner_tokens.get(name)
     return WantedRunner(
         name=name,
         settings=stack.settings.runners[name],
         plan=spec["plan"],
         names=spec["names"],
-        toml=tomllib.loads(spec["config_toml"])["runners"][0],
-        values=values,
+        toml=tomllib.loads(spec["values"]["runners"]["config"])["runners"][0],
+        values=spec["values"],
         token=token.get_secret_value() if token else None,
     )
 

@@ -9,7 +9,8 @@ from components.quantity import amount
 from doctor.amounts import requests_of
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_runner, of_stack
-from doctor.pods import daemon_pods, job_pod, manager_pod
+from doctor.job_pod import job_pod
+from doctor.other_pods import daemon_pods, manager_pod
 from doctor.wanted import Manifest, inside
 
 LEVEL = "pod-security.kubernetes.io/enforce"

@@ -10,7 +10,7 @@ from doctor.checks.cluster import minor, server_version
 from doctor.checks.nodes import info, name_of, selected
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_stack
-from doctor.pods import job_pod
+from doctor.job_pod import job_pod
 from doctor.wanted import Manifest
 
 _RUNTIMES = {"containerd": "containerd", "cri-o": "crio", "docker": "docker"}

@@ -8,7 +8,7 @@ from components.quantity import amount
 from doctor.amounts import requests_of
 from doctor.diagnosis import Fault, fault
 from doctor.examine import NotRun, Visit, of_runner
-from doctor.pods import job_pod
+from doctor.job_pod import job_pod
 from doctor.wanted import Manifest, entries, inside
 
 ARCHITECTURES = {"amd64", "arm64"}

@@ -15,7 +15,7 @@ from components.site import Registry
 from doctor.checks.network import of_the_cluster
 from doctor.diagnosis import WHOLE_STACK, Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_stack
-from doctor.web import FailedError, WebLogin, Server, server
+from doctor.web import FailedError, Server, WebLogin, server
 
 _HUB = "registry-1.docker.io"
 _REPOSITORY = "image-builds-doctor"

@@ -381,6 +381,11 @@ def _source(kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     return sources[kind]
 
 
+def _has_names(entries: list[Any]) -> bool:
+    """Whether a list is merged by name; one of texts is replaced."""
+    return all(isinstance(item, dict) for item in entries)
+
+
 def _merged(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any shape
     """Merge strategically: mappings by key, lists by name, and the rest replaced."""
     if isinstance(patch, dict):
@@ -389,9 +394,9 @@ def _merged(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any shape
         changed = {key: item for key, item in changes.items() if item is not None}
         kept = {key: item for key, item in table.items() if key not in changes or key in changed}
         return {**kept, **{key: _merged(table.get(key), item) for key, item in changed.items()}}
-    if isinstance(patch, list):
+    if isinstance(patch, list) and _has_names(cast("list[Any]", patch)):
         items = {item["name"]: item for item in cast("list[dict[str, Any]]", value or [])}
         changed = {item["name"]: item for item in cast("list[dict[str, Any]]", patch)}
         entries: dict[str, Any] = _merged(items, changed)
         return list(entries.values())
-    return patch
+    return cast("Any", patch)

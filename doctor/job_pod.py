@@ -1,4 +1,4 @@
-"""The pods of a stack: of a job, as GitLab Runner makes it of config.toml, and of a manager.
+"""The pod of a job, as GitLab Runner makes it of config.toml.
 
 It follows gitlab-runner:executors/kubernetes/kubernetes.go (setupBuildPod and what it calls) as of
 18.9.0 to 19.5.0, as far as an API server and a scheduler read it.
@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from doctor.wanted import Manifest, WantedRunner
+from doctor.wanted import WantedRunner
 
 JOB = "image-builds-doctor"
 """The name of a job's pod that is tried out."""
 _HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_64-latest"
-_MANAGER = "registry.gitlab.com/gitlab-org/gitlab-runner:alpine"
 _POLICIES = {"always": "Always", "if-not-present": "IfNotPresent", "never": "Never"}
-_OWN_VOLUMES = ("repo", "scripts", "logs")
+_DNS_POLICIES = {"": "ClusterFirst", "none": "None"}
+_NOT_IN_LABELS = re.compile(r"[^-A-Za-z0-9_.]")
 
 
 def job_pod(runner: WantedRunner) -> dict[str, Any]:
@@ -42,7 +42,10 @@ def job_pod(runner: WantedRunner) -> dict[str, Any]:
         "imagePullSecrets": [{"name": name} for name in table.get("image_pull_secrets", [])],
         "securityContext": _camel(table.get("pod_security_context", {})),
         "affinity": _camel(table.get("affinity", {})),
-        "volumes": _volumes(table),
+        "hostAliases": table.get("host_aliases", []),
+        "dnsPolicy": _DNS_POLICIES[table.get("dns_policy", "")],
+        "dnsConfig": table.get("dns_config"),
+        "volumes": _volumes(runner),
         "initContainers": [_container(runner, "init-permissions", helper, "helper_")],
         "containers": [
             {
@@ -55,14 +58,22 @@ def job_pod(runner: WantedRunner) -> dict[str, Any]:
     }
     for entry in table.get("pod_spec", []):
         spec = _merged(spec, json.loads(entry["patch"]))
-    labels = {**table.get("pod_labels", {}), "pod": JOB}
+    labels = _expanded(table.get("pod_labels", {}))
     metadata = {
         "name": JOB,
         "namespace": table["namespace"],
-        "labels": labels,
-        "annotations": dict(table.get("pod_annotations", {})),
+        "labels": {
+            **{key: _NOT_IN_LABELS.sub("_", value) for key, value in labels.items()},
+            "pod": JOB,
+        },
+        "annotations": _expanded(table.get("pod_annotations", {})),
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _expanded(values: Mapping[str, str]) -> dict[str, str]:
+    """Leave out variables, whose values only a job has."""
+    return {key: re.sub(r"\$\{?\w+\}?", "", value) for key, value in values.items()}
 
 
 def _service(runner: WantedRunner, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,22 +135,31 @@ def _mounts(runner: WantedRunner) -> Iterator[dict[str, Any]]:
     for entry in itertools.chain.from_iterable(table.get("volumes", {}).values()):
         mount = {"name": entry["name"], "mountPath": entry["mount_path"]}
         yield {**mount, "readOnly": True} if entry.get("read_only") else mount
-    folders = (
-        runner.toml.get("builds_dir", "/builds"),
-        f"{table.get('scripts_base_dir', '')}/scripts-1-2",
-        f"{table.get('logs_base_dir', '')}/logs-1-2",
-    )
-    for name, folder in zip(_OWN_VOLUMES, folders, strict=True):
+    for name, folder in _own_folders(runner).items():
         yield {"name": name, "mountPath": folder}
 
 
-def _volumes(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _own_folders(runner: WantedRunner) -> dict[str, str]:
+    """Return what the runner mounts itself; a volume may have the place of the sources."""
+    table: Mapping[str, Any] = runner.toml["kubernetes"]
+    volumes = itertools.chain.from_iterable(table.get("volumes", {}).values())
+    sources = runner.toml.get("builds_dir", "/builds")
+    taken = any(entry["mount_path"] == sources for entry in volumes)
+    return {
+        **({} if taken else {"repo": sources}),
+        "scripts": f"{table.get('scripts_base_dir', '')}/scripts-1-2",
+        "logs": f"{table.get('logs_base_dir', '')}/logs-1-2",
+    }
+
+
+def _volumes(runner: WantedRunner) -> list[dict[str, Any]]:
+    table: Mapping[str, Any] = runner.toml["kubernetes"]
     volumes = [
         {"name": entry["name"], **_source(kind, entry)}
         for kind, entries in table.get("volumes", {}).items()
         for entry in entries
     ]
-    return volumes + [{"name": name, "emptyDir": {}} for name in _OWN_VOLUMES]
+    return volumes + [{"name": name, "emptyDir": {}} for name in _own_folders(runner)]
 
 
 def _source(kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,55 +200,23 @@ def _camel(value: Any) -> Any:  # noqa: ANN401 - TOML of any shape
     }
 
 
+def _has_names(entries: list[Any]) -> bool:
+    """Whether a list is merged by name; one of texts is replaced."""
+    return all(isinstance(item, dict) for item in entries)
+
+
 def _merged(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any shape
     """Merge strategically: mappings by key, lists by name, and the rest replaced."""
     if isinstance(patch, dict):
         table = cast("dict[str, Any]", value or {})
         changes = cast("dict[str, Any]", patch)
-        return {**table, **{key: _merged(table.get(key), changes[key]) for key in changes}}
-    if isinstance(patch, list):
+        kept = {key: item for key, item in table.items() if key not in changes}
+        new = {key: _merged(table.get(key), item) for key, item in changes.items()}
+        # Null removes what was there.
+        return {**kept, **{key: item for key, item in new.items() if item is not None}}
+    if isinstance(patch, list) and _has_names(cast("list[Any]", patch)):
         items = {item["name"]: item for item in cast("list[dict[str, Any]]", value or [])}
         changed = {item["name"]: item for item in cast("list[dict[str, Any]]", patch)}
         merged: dict[str, Any] = _merged(items, changed)
         return list(merged.values())
-    return patch
-
-
-def manager_pod(runner: WantedRunner, namespace: str) -> dict[str, Any]:
-    """Return the pod of a runner's manager, as the chart makes it of its values."""
-    values = runner.values
-    container = {
-        "name": "gitlab-runner",
-        "image": _MANAGER,
-        "resources": values.get("resources", {}),
-        "securityContext": values["securityContext"],
-    }
-    spec = {
-        "serviceAccountName": runner.names["manager_account"],
-        "securityContext": values["podSecurityContext"],
-        "containers": [container],
-        **{
-            key: values[key]
-            for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName")
-            if values.get(key)
-        },
-    }
-    metadata = {"name": f"{JOB}-{runner.name}", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def daemon_pods(deployments: list[Manifest]) -> list[dict[str, Any]]:
-    """Return the pod of each Deployment of a daemon."""
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                **item["spec"]["template"]["metadata"],
-                "name": JOB,
-                "namespace": item["metadata"]["namespace"],
-            },
-            "spec": item["spec"]["template"]["spec"],
-        }
-        for item in deployments
-    ]
+    return cast("Any", patch)
