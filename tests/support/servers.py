@@ -61,6 +61,8 @@ def _encoded(body: object) -> bytes:
 
 
 class _Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 64  # doctor asks for many things at once
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base's
         """Say nothing of a client that did not trust the certificate."""
 
