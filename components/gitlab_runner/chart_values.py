@@ -45,7 +45,7 @@ def chart_values(
         },
         **_of_the_instance(settings, names),
         **_of_the_chart(settings.chart),
-        **_of_the_pod(manager, names),
+        **_of_the_pod(runner, names),
         **_without_empty(
             {
                 "deploymentAnnotations": _annotations(settings, runner),
@@ -103,7 +103,8 @@ def _annotations(settings: Settings, runner: RunnerSettings) -> dict[str, str]:
     }
 
 
-def _of_the_pod(manager: Manager, names: ManagerNames) -> dict[str, Any]:
+def _of_the_pod(runner: RunnerSettings, names: ManagerNames) -> dict[str, Any]:
+    manager, identity = runner.manager, runner.identity.manager
     resources = {
         "requests": _quantities(manager.resources.requests),
         "limits": _quantities(manager.resources.limits),
@@ -118,7 +119,7 @@ def _of_the_pod(manager: Manager, names: ManagerNames) -> dict[str, Any]:
             "tolerations": list(_tolerations(manager.tolerations)),
             "priorityClassName": manager.priority_class_name,
             "terminationGracePeriodSeconds": manager.termination_grace_period,
-            "podLabels": manager.labels,
+            "podLabels": {**manager.labels, **(identity.labels if identity else {})},
             "podAnnotations": manager.annotations,
         }
     )

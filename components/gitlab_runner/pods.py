@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.plan import BuildPlan
+from components.settings.runners.identity import CloudIdentity
 from components.settings.runners.nodes import NodeAffinity, Requirement, Spread, Toleration
 from components.settings.runners.pods import Dns
 from components.settings.runners.runner import RunnerSettings
@@ -35,7 +36,7 @@ def pod_keys(
         "runtime_class_name": runner.runtime_class_name,
         "priority_class_name": runner.priority_class_name,
         "poll_timeout": runner.pod_start_timeout,
-        "pod_labels": dict(sorted(runner.labels.items())),
+        "pod_labels": dict(sorted({**runner.labels, **_marks(runner.identity.jobs)}.items())),
         "pod_annotations": dict(sorted(runner.annotations.items())),
         "host_aliases": host_aliases(aliases),
         **_dns(runner.dns),
@@ -45,6 +46,10 @@ def pod_keys(
 def host_aliases(aliases: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """Write host aliases as Kubernetes and GitLab Runner do, who agree on the keys."""
     return [{"ip": address, "hostnames": list(names)} for address, names in aliases.items()]
+
+
+def _marks(identity: CloudIdentity | None) -> Mapping[str, str]:
+    return identity.labels if identity else {}
 
 
 def _taint(toleration: Toleration) -> str:

@@ -47,13 +47,15 @@ class AccessArgs(TypedDict):
     """Where the manager and the jobs run, which features the manager uses, and the jobs' plan.
 
     ``targets`` holds the target namespaces by the names that the plan has for them, and ``levels``
-    the Pod Security level of each that the stack creates.
+    the Pod Security level of each that the stack creates. The annotations are of the accounts.
     """
 
     manager_namespace: pulumi.Input[str]
     job_namespace: pulumi.Input[str]
     manager_account: str
     job_account: str
+    manager_annotations: Mapping[str, str]
+    job_annotations: Mapping[str, str]
     pod_disruption_budget: bool
     plan: BuildPlan
     targets: Mapping[str, pulumi.Input[str]]
@@ -73,12 +75,20 @@ class Access(pulumi.ComponentResource):
         job = (args["job_account"], namespace)
         k8s.core.v1.ServiceAccount(
             f"{name}-manager",
-            metadata={"name": args["manager_account"], "namespace": args["manager_namespace"]},
+            metadata={
+                "name": args["manager_account"],
+                "namespace": args["manager_namespace"],
+                **_annotated(args["manager_annotations"]),
+            },
             opts=child,
         )
         k8s.core.v1.ServiceAccount(
             f"{name}-job",
-            metadata={"name": args["job_account"], "namespace": namespace},
+            metadata={
+                "name": args["job_account"],
+                "namespace": namespace,
+                **_annotated(args["job_annotations"]),
+            },
             automount_service_account_token=False,
             opts=child,
         )
@@ -93,6 +103,10 @@ class Access(pulumi.ComponentResource):
             # Neither name has a dot, so no two pairs share this one.
             grant(f"{name}.{target}", job, place, listed, self)
         self.register_outputs({})
+
+
+def _annotated(annotations: Mapping[str, str]) -> ObjectMetaArgsDict:
+    return {"annotations": annotations} if annotations else {}
 
 
 class Place(NamedTuple):

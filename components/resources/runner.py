@@ -38,13 +38,16 @@ class RunnerSpec(TypedDict):
 
     ``egress`` is what its jobs may reach, with the daemon in ``daemon_namespace`` if they use one.
     ``levels`` are the Pod Security levels of the target namespaces that the stack creates, and
-    ``registration`` is None where others keep the token's Secret.
+    ``registration`` is None where others keep the token's Secret. Identities are annotations of
+    the accounts.
     """
 
     plan: BuildPlan
     names: RunnerNames
     manager: ManagerNames
     manager_disruption_budget: bool
+    manager_identity: Mapping[str, str]
+    job_identity: Mapping[str, str]
     pod_disruption_budget: bool
     levels: Mapping[str, PodSecurity]
     pull_logins: Mapping[str, Login]
@@ -98,6 +101,8 @@ class Runner(pulumi.ComponentResource):
                 "job_namespace": jobs.namespace,
                 "manager_account": names["manager_account"],
                 "job_account": names["job_account"],
+                "manager_annotations": spec["manager_identity"],
+                "job_annotations": spec["job_identity"],
                 "pod_disruption_budget": spec["pod_disruption_budget"],
                 "plan": spec["plan"],
                 "targets": args["targets"],

@@ -7,6 +7,7 @@ from components.plan import BuildPlan
 from components.platforms import account_setup
 from components.settings.models import Chart, Plans, Settings
 from components.settings.runners.nodes import NodeAffinity
+from components.settings.runners.registration import UserRunner
 from components.settings.runners.runner import RunnerSettings
 from components.workloads import CONTROL_PLANE
 
@@ -83,6 +84,7 @@ def warnings_of_runners(settings: Settings, plans: Plans) -> Iterator[str]:
             *plan.warnings,
             *_target_warnings(plan, settings),
             *_sandbox_warnings(plan, settings.runners[name]),
+            *_identity_warnings(settings.runners[name]),
             *node_setup(settings, name, plan),
         ):
             yield f"runners.{name}: {line}"
@@ -107,6 +109,17 @@ def _target_warnings(plan: BuildPlan, settings: Settings) -> list[str]:
         "restricted; ask its owner, or set targetNamespaces."
         f"{target}.create: true for a new one"
         for target in settings.unknown_levels(plan)
+    ]
+
+
+def _identity_warnings(runner: RunnerSettings) -> list[str]:
+    identity, registration = runner.identity.jobs, runner.registration
+    if not identity or (isinstance(registration, UserRunner) and registration.protected):
+        return []
+    (whose,) = identity.annotations.values()
+    return [
+        f"anyone who can run a job acts in the cloud as {whose}; let the runner take jobs of "
+        "protected branches only, by registration.protected or in GitLab"
     ]
 
 

@@ -52,6 +52,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
         )
     yield from _daemon_errors(plans)
     yield from _tag_errors(settings)
+    yield from _identity_errors(settings)
     yield from namespace_errors(settings, own)
     yield from _registry_errors(settings)
     yield from _group_login_errors(settings, plans)
@@ -147,6 +148,18 @@ def _registration_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tu
             "would let any job of its projects deploy, since it takes jobs without tags too; "
             "remove it, and give the deploy job the runner's tag",
         )
+
+
+def _identity_errors(settings: Settings) -> Iterator[tuple[str, str]]:
+    for name, runner in settings.runners.items():
+        identities = {"manager": runner.identity.manager, "jobs": runner.identity.jobs}
+        for key, identity in identities.items():
+            if identity and identity.google and not settings.network.egress.metadata:
+                yield (
+                    f"runners.{name}.identity.{key}.google",
+                    "needs the metadata server, which network policies close; set "
+                    "network.egress.metadata: true, where each pod has its own identity",
+                )
 
 
 def _tag_errors(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from components.bounds import CLIENT, Amounts, Bounds
 from components.settings.runners.nodes import NodeAffinity, Spread, Toleration
+from components.settings.runners.pods import SECURITY
 from components.types import DnsName, LabelKey, LabelValue, Model, VariableName
 
 # The flags of `gitlab-runner register` and `run` are variables too, and `LOG_LEVEL` hides the line
@@ -19,11 +20,6 @@ _SECRET = re.compile(r".*(ACCESS_KEY|CREDENTIALS|PASSWORD|PASSWD|PRIVATE_KEY|SEC
 _PROXY = re.compile(r"(ALL|HTTPS?|NO)_PROXY", re.IGNORECASE)
 _OF_THE_CHART = {"app", "chart", "heritage", "release"}
 _OF_THE_STACK = re.compile(r"(image-builds|checksum|prometheus\.io)/.*")
-# What gives a pod another identity, or takes a safeguard from it.
-_OF_SECURITY = re.compile(
-    r"(container\.(apparmor|seccomp)\.security|seccomp\.security)\..*|"
-    r"(.*\.)?(iam\.amazonaws|eks\.amazonaws)\.com/.*|(iam\.gke\.io|azure\.workload\.identity)/.*"
-)
 
 
 def _variable(name: str) -> str:
@@ -55,7 +51,7 @@ def _free(key: str) -> str:
     if _OF_THE_STACK.fullmatch(key):
         message = "is set by the stack or the chart; remove it"
         raise ValueError(message)
-    if _OF_SECURITY.fullmatch(key):
+    if SECURITY.fullmatch(key):
         message = "changes what the pod may do, past the plan; remove it, and use the key for it"
         raise ValueError(message)
     return key

@@ -11,7 +11,7 @@ from components.types import DnsName, LabelKey, Model, label_value
 _VARIABLE = re.compile(r"\$(\{[A-Za-z_]\w*\}|[A-Za-z_]\w*)", re.ASCII)
 _OF_RUNNER = re.compile(r"pod|([a-z]+\.)?runner\.gitlab\.com/.*|image-builds/.*")
 """Labels of the runner and of the stack (gitlab-runner:executors/kubernetes/kubernetes.go)."""
-_SECURITY = re.compile(
+SECURITY = re.compile(
     # Profiles, and what a runtime reads beside the pod's spec.
     r"container\.(apparmor|seccomp)\.security\.(alpha|beta)\.kubernetes\.io/.*|"
     r"seccomp\.security\.alpha\.kubernetes\.io/.*|io\.kubernetes\.cri-o\..*|"
@@ -21,6 +21,7 @@ _SECURITY = re.compile(
     # Other networks.
     r"k8s\.v1\.cni\.cncf\.io/.*|v1\.multus-cni\.io/.*"
 )
+"""Annotations by which a pod escapes what confines it, or becomes somebody else."""
 _INJECTION = re.compile(r".*(inject|sidecar).*|istio\.io/.*|dapr\.io/.*", re.IGNORECASE)
 """What makes a webhook put another container, or a Secret, into the pod."""
 _OFF = {"false", "disabled", "no", "off"}
@@ -35,7 +36,7 @@ def _refused(key: str, value: str) -> str | None:
             "lets jobs act in the cloud with the permissions of an identity, past what the stack "
             "file says of it; remove it, and use identity.jobs"
         )
-    if _SECURITY.fullmatch(key):
+    if SECURITY.fullmatch(key):
         return (
             "changes what confines the pod, past the level of its strategy; remove it, and choose "
             "a strategy or variant that needs it"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from components.bounds import Resources
 from components.quantity import Quantity
+from components.settings.runners.identity import Identity
 from components.settings.runners.manager import Manager
 from components.settings.runners.nodes import NodeAffinity, Spread, Toleration, Tolerations
 from components.settings.runners.pods import Dns, JobAnnotations, JobLabels
@@ -28,6 +29,9 @@ class RunnerSettings(Model):
     """How the runner comes into GitLab: `token` for one that exists there, a mapping with `kind:
     secret` where others keep its token, or one with `kind: userRunner` for a runner that the stack
     creates."""
+    identity: Identity = Identity()
+    """As whom managers and jobs act in the cloud of the cluster. By default they have no identity
+    there but that of their node, which network policies keep from them."""
     manager: Manager = Manager()
     """The runner's manager: what its pod gets, where it runs, and how it is watched."""
     job_namespace: DnsLabel | None = None
