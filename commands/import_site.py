@@ -14,7 +14,7 @@ from components.ownership.cluster import Kubeconfig, LiveCluster, UnreadableErro
 from components.settings.models import Settings
 from components.types import JSON
 from convert.items import SourceError
-from convert.pipeline.check import check
+from convert.pipeline.check import Result, check
 from convert.pipeline.outputs import terminal as pipelines
 from convert.pipeline.runner import candidates, runners
 from convert.site import cluster
@@ -67,8 +67,17 @@ def run(
         settings = Settings.model_validate(imported.draft.settings)
         found = check(gitlab_ci, runners(settings), candidates(settings))
         pipelines.write(found, console)
+        _propose(found, console)
     failed = imported.errors or any(problem.fatal for problem in sources.problems)
     return ExitCode.FAILED if failed else ExitCode.NO_CHANGE
+
+
+def _propose(found: Result, console: Console) -> None:
+    """Say which strategy with less privilege runs all jobs of the pipelines."""
+    suits = {verdict.suits for verdict in found.verdicts}
+    if len(suits) == 1 and suits != {verdict.strategy for verdict in found.verdicts}:
+        line = f"least privilege for all of these jobs: strategy {suits.pop()}"
+        console.print(line, soft_wrap=True)
 
 
 def _read_cluster(

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pulumi
 
 from components.settings.load import load
-from components.types import JSON, PROJECT
+from components.types import PROJECT
 from convert.site.draft import Draft
 
+_SETTINGS = f"{PROJECT}:settings."
 _ROUNDS = 20
 """How often values are removed and the rest is checked again, since one error can hide others."""
 
@@ -31,28 +32,15 @@ def prune(draft: Draft) -> list[str]:
 
 
 def _errors(draft: Draft) -> Iterator[tuple[str, str]]:
-    """Yield (path, message) of each error of the program, as if all secrets were stored."""
-    config: dict[str, JSON] = {"settings": draft.settings, **_secrets(draft)}
-    values = {f"{PROJECT}:{key}": json.dumps(value) for key, value in config.items()}
-    secret = [f"{PROJECT}:{key}" for key in config if key != "settings"]
-    pulumi.runtime.set_all_config({**values, "kubernetes:context": "import"}, secret)
+    """Yield (path, message) of each error of the program, but for secrets that are to be stored."""
+    settings = json.dumps(draft.settings)
+    pulumi.runtime.set_all_config({f"{PROJECT}:settings": settings, "kubernetes:context": "import"})
     try:
         load()
     except pulumi.RunError as error:
         for line in str(error).splitlines()[1:]:
             where, _, text = line.partition(": ")
-            yield where.removeprefix(f"{PROJECT}:settings.").removeprefix(f"{PROJECT}:"), text
+            if where.startswith(_SETTINGS):
+                yield where.removeprefix(_SETTINGS), text
     finally:
         pulumi.runtime.set_all_config({})
-
-
-def _secrets(draft: Draft) -> dict[str, JSON]:
-    """Return secrets in the form of those that the settings need."""
-    runners = draft.settings["runners"]
-    tokens: dict[str, JSON] = {}
-    logins: dict[str, JSON] = {}
-    for index, (name, runner) in enumerate(runners.items() if isinstance(runners, dict) else ()):
-        if isinstance(runner, dict) and "registration" not in runner:
-            tokens[name] = f"glrt-{index:020}"
-    del logins
-    return {"runnerTokens": tokens}

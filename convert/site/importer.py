@@ -8,8 +8,10 @@ from components.types import JSON
 from convert.site.checks import prune
 from convert.site.draft import Draft
 from convert.site.model import ChartRelease, Config, KeyFinding, Tree, items, table, text
-from convert.site.rule import DraftRunner, KeyCase, SiteRule, apply
-from convert.site.rules import GLOBAL, RUNNER, VALUES
+from convert.site.rule import DraftRunner, Find, KeyCase, SiteRule, apply
+from convert.site.rules import GLOBAL, RUNNER, of_values
+from convert.site.rules.environment import options
+from convert.site.rules.mirror import settle_pull
 from convert.site.strategy import choose
 from convert.site.values import table_of
 
@@ -59,6 +61,7 @@ def import_releases(
         path = ("runners", runner.name)
         found = table_of(draft.get(path))
         draft.replace(path, {name: found[name] for name in sorted(found, key=_place)})
+    settle_pull(draft)
     return Imported(draft=draft, runners=runners, findings=findings, errors=prune(draft))
 
 
@@ -85,22 +88,32 @@ def _release(
             findings=findings,
         )
 
-    def walk(rules: Mapping[str, SiteRule], found: KeyCase, values: Mapping[str, Tree]) -> None:
+    def walk(find: Find, found: KeyCase, values: Mapping[str, Tree]) -> None:
         for name, value in values.items():
             path = f"{found.path}.{name}".lstrip(".")
-            apply(rules, dataclasses.replace(found, path=path, value=value))
+            apply(find, dataclasses.replace(found, path=path, value=value))
 
     first = {name: value for name, value in release.values.items() if name in _FIRST}
-    walk(VALUES, case(release.file, runners), first)
+    walk(of_values, case(release.file, runners), first)
     for config in release.configs:
         rest = {name: value for name, value in config.tables.items() if name != "runners"}
-        walk(GLOBAL, case(config.file, runners), rest)
+        walk(_global, case(config.file, runners), rest)
     for (config, entry), runner in zip(tables, runners, strict=False):
         found = dataclasses.replace(case(config.file, [runner]), path="runners")
-        walk(RUNNER, found, _in_order(entry))
+        walk(_of_runner, found, _in_order(entry))
+    said = dataclasses.replace(case(f"{release.file}: variables", runners), path="runners")
+    walk(_of_runner, said, options(release.values))
     rest = {name: value for name, value in release.values.items() if name not in _FIRST}
-    walk(VALUES, case(release.file, runners), rest)
+    walk(of_values, case(release.file, runners), rest)
     return runners
+
+
+def _global(path: str) -> SiteRule | None:
+    return GLOBAL.get(path.lower())
+
+
+def _of_runner(path: str) -> SiteRule | None:
+    return RUNNER.get(path.lower())
 
 
 def _runners(config: Config) -> Iterator[dict[str, Tree]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -182,30 +182,24 @@ def typed(value: Tree) -> JSON:
     return int(value) if value and re.fullmatch(r"-?[0-9]{1,18}", value) else value
 
 
-def apply(rules: Mapping[str, SiteRule], case: KeyCase) -> None:
-    """Find the rules for a key and all below it, and follow them; a key without one is unknown."""
-    rule = rules.get(case.path.lower()) or _any(rules, case.path.lower())
+Find: TypeAlias = Callable[[str], SiteRule | None]
+"""Finds the rule for a path."""
+
+
+def apply(find: Find, case: KeyCase) -> None:
+    """Follow the rules for a key and all below it; a key without one is unknown."""
     if not is_set(case.value):
         return
-    if rule:
+    if rule := find(case.path):
         rule.take(case)
     elif isinstance(case.value, dict):
         for name, below in case.value.items():
-            apply(rules, case.at(f".{name}", below) if case.path else _top(case, name, below))
+            apply(find, case.at(f".{name}", below))
     elif isinstance(case.value, list) and any(isinstance(item, dict) for item in case.value):
         for item in case.value:
-            apply(rules, dataclasses.replace(case, value=item))
+            apply(find, dataclasses.replace(case, value=item))
     else:
         case.ignore("is not a key of the chart or of GitLab Runner")
-
-
-def _top(case: KeyCase, name: str, value: Tree) -> KeyCase:
-    return dataclasses.replace(case, path=name, value=value)
-
-
-def _any(rules: Mapping[str, SiteRule], path: str) -> SiteRule | None:
-    above, _, _ = path.rpartition(".")
-    return rules.get(f"{above}.*") if above else None
 
 
 def _texts(value: JSON) -> Iterator[str]:

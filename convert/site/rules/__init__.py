@@ -1,5 +1,6 @@
 """The rules of the import: one for each key of the chart and of GitLab Runner for Kubernetes."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from convert.site.rule import SiteRule
@@ -23,13 +24,32 @@ def _by_path(rules: Sequence[SiteRule]) -> Mapping[str, SiteRule]:
 _OLD_BLOCKS = [rule for rule in resources.RULES if "kubernetes" not in rule.path]
 _OF_PODS = [rule for rule in resources.RULES if "kubernetes" in rule.path]
 
-VALUES = _by_path(
-    (*chart.RULES, *manager.RULES, *environment.RULES, *cache.RULES, *_OLD_BLOCKS, *legacy.RULES)
-)
-"""What becomes of the values of the chart, by their path in lowercase."""
-
 GLOBAL = _by_path(config.GLOBAL)
 """What becomes of the keys of config.toml that all of its runners share."""
 
 RUNNER = _by_path((*config.RUNNER, *cache.RULES, *kubernetes.RULES, *_OF_PODS, *volumes.RULES))
 """What becomes of the keys of a runner in config.toml."""
+
+VALUES = _by_path(
+    (*chart.RULES, *manager.RULES, *environment.RULES, *cache.RULES, *_OLD_BLOCKS, *legacy.RULES)
+)
+"""What becomes of the values of the chart, by their path in lowercase."""
+
+
+def of_values(path: str) -> SiteRule | None:
+    """Return the rule for a value.
+
+    Charts around the official one have values that are named like keys of config.toml, and mean
+    these: ``pollTimeout`` or ``runner.poll_timeout``.
+    """
+    if rule := VALUES.get(path.lower()):
+        return rule
+    parent, _, name = path.rpartition(".")
+    if parent.lower() not in _WRAPPERS:
+        return None
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    places = (f"runners.kubernetes.{snake}", f"runners.{snake}")
+    return next((RUNNER[place] for place in places if place in RUNNER), None)
+
+
+_WRAPPERS = {"", "runner", "runners", "runners.kubernetes", "kubernetes", "gitlabrunner"}

@@ -1,5 +1,7 @@
 """The distributed cache."""
 
+from collections.abc import Mapping
+
 from components.types import JSON
 from convert.site.model import Tree, is_set, table, text
 from convert.site.rule import KeyCase, SiteRule, keys
@@ -7,23 +9,20 @@ from convert.site.values import number, truth
 
 _KEY = "runners.*.cache"
 _KINDS = {"s3": "s3", "s3v2": "s3", "gcs": "gcs", "azure": "azure"}
-_FIELDS = {
+_AWS = "s3.amazonaws.com"
+_FIELDS: Mapping[str, Mapping[str, str]] = {
     "s3": {
-        "serveraddress": "endpoint",
         "bucketname": "bucket",
         "bucketlocation": "region",
-        "insecure": "insecure",
-        "pathstyle": "pathStyle",
         "serversideencryption": "encryption",
         "serversideencryptionkeyid": "encryptionKey",
-        "rolearn": "roleArn",
-        "uploadrolearn": "roleArn",
-        "dualstack": "dualStack",
-        "accelerate": "accelerate",
     },
     "gcs": {"bucketname": "bucket"},
     "azure": {"accountname": "account", "containername": "container", "storagedomain": "domain"},
 }
+_REQUIRED = {"s3": ("bucket",), "gcs": ("bucket",), "azure": ("account", "container")}
+_LOGINS = {"s3": ("accessKey", "secretKey"), "gcs": ("keyFile",), "azure": ("accountKey",)}
+"""What the login of each kind has in ``cacheCredentials``."""
 _OLD = {
     "cacheType": "type",
     "cachePath": "path",
@@ -37,7 +36,6 @@ _OLD = {
     "azureAccountName": "azure.accountname",
     "azureContainerName": "azure.containername",
     "azureStorageDomain": "azure.storagedomain",
-    "secretName": "secretname",
 }
 _SECRETS = {
     "accesskey",
@@ -48,6 +46,7 @@ _SECRETS = {
     "credentialsfile",
     "secretname",
 }
+_PLAIN = {*_OLD.values(), "s3.pathstyle", "s3.authenticationtype", "maxuploadedarchivesize"}
 _NOT_KNOWN = "no such type of cache exists, so each job had an empty one"
 
 
@@ -60,51 +59,68 @@ def _flat(value: Tree) -> dict[str, Tree]:
             found |= {f"{spelled}.{inner.lower()}": item for inner, item in below.items()}
         else:
             found[spelled] = below
-    return found
+    return {name: below for name, below in found.items() if is_set(below)}
 
 
 def _cache(case: KeyCase) -> None:
     """Take the cache as a whole, since its keys mean nothing alone."""
     given = _flat(case.value)
     said = text(given.get("type")).lower()
+    known = case.draft.get(("runners", case.runners[0].name, "cache", "kind"))
     kind = _KINDS.get(said) or next(
-        (kind for kind in _FIELDS if any(name.startswith(f"{kind}.") for name in given)), ""
+        (kind for kind in _FIELDS if any(name.startswith(f"{kind}.") for name in given)),
+        str(known or ""),
     )
+    login = any(name.rpartition(".")[2] in _SECRETS for name in given)
     if said and said not in _KINDS:
         case.refuse(_NOT_KNOWN, "choose s3, gcs or azure")
-        return
-    if not kind and given.keys() & {"secretname"}:
-        kind = "s3"
-    if not kind:
+    elif not kind and not login:
         case.ignore("says no type, so there was no cache")
-        return
+    else:
+        _take(case, kind or "s3", given, login=login)
+
+
+def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -> None:
     try:
         found = _fields(kind, given)
     except ValueError as error:
         case.refuse(str(error), "correct it")
         return
-    login = bool(given.keys() & _SECRETS or {name.rpartition(".")[2] for name in given} & _SECRETS)
+    names = [runner.name for runner in case.runners]
+    known = case.draft.get(("runners", names[0], "cache"))
+    have = {*found, *(known if isinstance(known, dict) else ())}
+    if not have.issuperset(_REQUIRED[kind]):
+        case.ask("no file says where the cache is", "set its kind and its bucket", _KEY)
+        return
     if login:
-        for runner in case.runners:
-            case.draft.command(
-                f"pulumi config set --secret --path 'cacheCredentials.{runner.name}'"
-            )
-        found["credentials"] = case.runners[0].name
-    case.take(_KEY, found, "", "store the login by the command below" if login else "")
+        for part in _LOGINS[kind]:
+            path = f"cacheCredentials.{names[0]}.{part}"
+            case.draft.command(f"pulumi config set --secret --path '{path}'")
+        found["credentials"] = names[0]
+    case.take(_KEY, found, "", "store the login by the commands below" if login else "")
+    for name, value in given.items():
+        place, _, inner = name.rpartition(".")
+        unknown = place == kind and inner not in _FIELDS[kind] and name not in _PLAIN
+        if unknown and inner not in _SECRETS:
+            case.at(f".{name}", value).refuse("has no key here", "set it on the bucket")
 
 
-def _fields(kind: str, given: dict[str, Tree]) -> dict[str, JSON]:
+def _fields(kind: str, given: Mapping[str, Tree]) -> dict[str, JSON]:
     found: dict[str, JSON] = {"kind": kind}
     for name, target in _FIELDS[kind].items():
-        value = given.get(f"{kind}.{name}")
-        if is_set(value):
-            flag = target in {"insecure", "pathStyle", "dualStack", "accelerate"}
-            found[target] = truth(value) if flag else text(value)
-    if is_set(given.get("path")):
-        found["path"] = text(given["path"])
-    if is_set(given.get("shared")):
+        if value := text(given.get(f"{kind}.{name}")):
+            found[target] = value
+    address = text(given.get("s3.serveraddress")).rstrip("/")
+    if kind == "s3" and address and not address.endswith(_AWS):
+        scheme = "http" if is_set(given.get("s3.insecure")) else "https"
+        found["endpoint"] = address if "://" in address else f"{scheme}://{address}"
+    if "s3.pathstyle" in given:
+        found["pathStyle"] = truth(given["s3.pathstyle"])
+    if path := text(given.get("path")).strip("/"):
+        found["path"] = path
+    if "shared" in given:
         found["shared"] = truth(given["shared"])
-    if is_set(given.get("maxuploadedarchivesize")):
+    if "maxuploadedarchivesize" in given:
         found["maxArchiveSize"] = str(number(given["maxuploadedarchivesize"]))
     return found
 

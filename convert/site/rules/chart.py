@@ -2,6 +2,7 @@
 
 import re
 
+from components.types import JSON
 from convert.site.model import Tree, is_set, items, leaves, table, text
 from convert.site.rule import KeyCase, SiteRule, done, key, keys, refused
 from convert.site.values import as_text, identity, positive, words
@@ -74,9 +75,18 @@ def _rules(case: KeyCase) -> None:
 def _identity(case: KeyCase) -> None:
     found = identity(case.value)
     if found:
-        case.take("runners.*.identity.manager", found)
+        take_identity(case, "manager", found)
     else:
         case.product("the product makes the account; no cloud reads these annotations")
+
+
+def take_identity(case: KeyCase, whose: str, found: dict[str, JSON]) -> None:
+    """Take an identity in a cloud, with the way to Google's metadata server where it needs one."""
+    finding = case.take(f"runners.*.identity.{whose}", found)
+    if "google" in found and finding.outcome == "taken":
+        path = ("network", "egress", "metadata")
+        case.draft.put(path, value=True)
+        case.draft.remarks[path] = "an identity of Google comes from the metadata server"
 
 
 def _objects(case: KeyCase) -> None:

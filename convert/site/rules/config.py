@@ -5,7 +5,7 @@ import re
 from components.types import JSON
 from convert.site.model import Tree, text
 from convert.site.rule import KeyCase, SiteRule, done, extra, key, keys, refused
-from convert.site.rules.chart import certificates, token
+from convert.site.rules.chart import certificates, tags, token
 from convert.site.rules.environment import feature_flags, job_environment
 from convert.site.values import as_text, log_level, lower, positive
 
@@ -136,6 +136,9 @@ RUNNER = (
     extra("runners.unhealthy_interval"),
     extra("runners.job_status_final_update_retry_limit"),
     SiteRule("runners.executor", "product", (), "kubernetes is the only executor", _executor),
+    keys("runners.tags", ["runners.*.tags"], tags, "GitLab Runner itself does not read it"),
+    keys("runners.tag_list", ["runners.*.tags"], tags, "GitLab Runner itself does not read it"),
+    done("runners.run_untagged", "the runner has it in GitLab, where it stays as it is"),
     done("runners.builds_dir", "the strategy sets it where it matters"),
     done("runners.cache_dir", "is a folder in the job; cache keeps files between jobs"),
     keys("runners.clone_url", ["gitlab.cloneUrl"], clone_url, "unless it is gitlab.url"),

@@ -1,6 +1,7 @@
 """Variables of jobs and of the manager, some of which have a separate key."""
 
 import re
+from collections.abc import Mapping
 
 from components.workloads import DAEMON_VARIABLES
 from convert.site.model import Tree, is_set, items, table, text
@@ -16,6 +17,7 @@ _OF_STRATEGY = {
     "DOCKER_TLS_VERIFY",
 }
 _PROXIES = {"HTTP_PROXY": "http", "HTTPS_PROXY": "https", "NO_PROXY": "except"}
+_OPTIONS = ("KUBERNETES_", "CACHE_")
 _REGISTER = re.compile(r"(RUNNER|REGISTER|CI_SERVER|REGISTRATION)_\w+|(TEMPLATE_)?CONFIG_FILE")
 
 
@@ -24,7 +26,7 @@ def pairs(value: Tree) -> dict[str, Tree]:
     if isinstance(value, dict):
         return value
     found: dict[str, Tree] = {}
-    for item in items(value):
+    for item in items(value) or [value]:
         if isinstance(item, str):
             name, _, content = item.partition("=")
             found[name] = content
@@ -45,18 +47,36 @@ def job_environment(case: KeyCase) -> None:
 
 
 def manager_environment(case: KeyCase) -> None:
-    """Take variables of the manager, one by one."""
+    """Take variables of the manager, one by one, but for those that are options of the runner."""
     for name, value in pairs(case.value).items():
         part = case.at(f"[{name}]", value)
         if _REGISTER.fullmatch(name):
             part.product("registers the runner, which the product does")
-        elif name.startswith(("KUBERNETES_", "CACHE_")):
-            part.refuse(
-                "is an option of the runner, written as a variable",
-                "import it as a key of config.toml",
-            )
-        elif not _common(part, name):
+        elif not name.startswith(_OPTIONS) and not _common(part, name):
             part.take("runners.*.manager.environment", {name: text(value)})
+
+
+def options(values: Mapping[str, Tree]) -> dict[str, Tree]:
+    """Return what variables of the manager say of a runner, as tables of config.toml.
+
+    The chart registers the runner, and each option of that is a variable too
+    (gitlab-runner: commands/register.go).
+    """
+    kubernetes: dict[str, Tree] = {}
+    cache: dict[str, Tree] = {}
+    given = {**pairs(values.get("envVars")), **pairs(values.get("extraEnv"))}
+    secret = pairs(values.get("extraEnvFrom"))
+    for name, value in (*given.items(), *secret.items()):
+        prefix, _, rest = name.partition("_")
+        if prefix == "KUBERNETES":
+            kubernetes[rest.lower()] = value
+        elif prefix == "CACHE":
+            kind, _, inner = rest.lower().partition("_")
+            whole = f"{kind}.{inner}" if kind in {"s3", "gcs", "azure"} else rest.lower()
+            # The name of an object says as much as what is in it: that there is a login.
+            cache[whole.replace("_", "")] = value if isinstance(value, str) else "secret"
+    found: dict[str, Tree] = {"kubernetes": kubernetes, "cache": cache}
+    return {name: below for name, below in found.items() if below}
 
 
 def feature_flags(case: KeyCase) -> None:
@@ -82,15 +102,8 @@ def _common(case: KeyCase, name: str) -> bool:
 
 def _from_objects(case: KeyCase) -> None:
     for name, value in table(case.value).items():
-        part = case.at(f".{name}", value)
-        if name.startswith("CACHE_"):
-            part.ask(
-                "a login of the cache must be encrypted",
-                "store it by the command below",
-                "cacheCredentials",
-            )
-        else:
-            part.refuse("comes from an object of the cluster, which no key names")
+        if not name.startswith(_OPTIONS):
+            case.at(f".{name}", value).refuse("comes from an object, which no key names")
 
 
 def _references(case: KeyCase) -> None:
@@ -105,6 +118,11 @@ RULES = (
     keys("envVars", ["runners.*.manager.environment", "proxy"], manager_environment),
     keys("extraEnv", ["runners.*.manager.environment", "proxy"], manager_environment),
     keys("runners.env", ["runners.*.environment", "proxy"], job_environment),
-    keys("extraEnvFrom", ["cacheCredentials"], _from_objects),
+    keys(
+        "extraEnvFrom",
+        ["runners.*.cache"],
+        _from_objects,
+        "a login of the cache; others are refused",
+    ),
     SiteRule("extraEnvFromRefs", "refused", (), "no key names such objects", _references),
 )

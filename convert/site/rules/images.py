@@ -10,7 +10,10 @@ _POLICIES = {"always": "always", "ifnotpresent": "if-not-present", "never": "nev
 
 def image(case: KeyCase) -> None:
     """Take the image of jobs that name none, which must be pinned."""
-    given = text(case.value)
+    if not isinstance(case.value, str):
+        case.ignore("is not the name of an image")
+        return
+    given = case.value
     try:
         reference = ImageReference.parse(given)
     except ValueError as error:

@@ -3,12 +3,14 @@
 from components.types import JSON
 from convert.site.model import Tree, items, table, text
 from convert.site.rule import KeyCase, done, extra, key, keys, refused
+from convert.site.rules.chart import take_identity
 from convert.site.rules.images import image, privileged, pull_policy, pull_secrets, services
-from convert.site.rules.manager import mirror
+from convert.site.rules.mirror import mirror
 from convert.site.values import duration, identity, mapping, node_affinity, spread, truth, words
 
 _K = "runners.kubernetes"
 _LEVEL = "the strategy sets what its containers may do, and the namespace enforces it"
+_OTHERS = "where it is not GitLab's own"
 _OUTSIDE = "is for a manager outside of the cluster, and the stack runs it inside"
 _CHOICE = "lets a job choose what its rights come from"
 _EVICT = {
@@ -45,7 +47,7 @@ def _annotations(case: KeyCase) -> None:
         elif name.startswith(_PROFILES):
             part.product("the strategy sets the profiles that its tool needs")
         elif cloud := identity({name: value}):
-            part.take("runners.*.identity.jobs", cloud)
+            take_identity(part, "jobs", cloud)
         else:
             rest[name] = value
     if rest:
@@ -101,7 +103,7 @@ def _dns_search(case: KeyCase) -> None:
 
 
 def _helper(case: KeyCase) -> None:
-    mirror(case, text(case.value))
+    mirror(case, text(case.value), "helperImage")
 
 
 def _seccomp(case: KeyCase) -> None:
@@ -146,7 +148,12 @@ RULES = (
     keys(f"{_K}.affinity", ["runners.*.nodeAffinity", "runners.*.spread"], _affinity),
     keys(f"{_K}.image_pull_secrets", ["registries[].pullSecret"], pull_secrets),
     done(f"{_K}.use_service_account_image_pull_secrets", "logins are in registries"),
-    keys(f"{_K}.helper_image", ["chart.images.registry"], _helper, "where it is not GitLab's own"),
+    keys(
+        f"{_K}.helper_image",
+        ["chart.images.registry", "chart.helperImage"],
+        _helper,
+        "where it is not GitLab's own",
+    ),
     extra(f"{_K}.helper_image_flavor"),
     done(f"{_K}.helper_image_autoset_arch_and_os", "the runner chooses the helper of the node"),
     extra(f"{_K}.pod_termination_grace_period_seconds"),

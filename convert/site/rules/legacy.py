@@ -6,14 +6,17 @@ from convert.site.rules.chart import certificates, secret, tags, token
 from convert.site.rules.config import clone_url
 from convert.site.rules.images import image, privileged, pull_policy, pull_secrets
 from convert.site.rules.kubernetes import aliases
-from convert.site.rules.manager import mirror
+from convert.site.rules.mirror import mirror
 from convert.site.values import as_text, duration, mapping
 
 _VERSION = "the image comes with chart.version"
 
 
 def _place(case: KeyCase) -> None:
-    mirror(case, f"{text(case.value)}/gitlab-org/gitlab-runner-helper")
+    given = table(case.release.values.get("runners")).get("helper")
+    name = text(table(given).get("repository")) or "gitlab-org/gitlab-runner/gitlab-runner-helper"
+    tag = text(table(given).get("tag"))
+    mirror(case, f"{text(case.value)}/{name}" + (f":{tag}" if tag else ""), "helperImage")
 
 
 def _job(case: KeyCase) -> None:
@@ -31,15 +34,8 @@ def _job(case: KeyCase) -> None:
         )
 
 
-def _image(case: KeyCase) -> None:
-    if isinstance(case.value, str):
-        image(case)
-    else:
-        case.ignore("is not a key of the chart")
-
-
 RULES = (
-    keys("runners.image", ["runners.*.strategy.image"], _image),
+    keys("runners.image", ["runners.*.strategy.image"], image),
     keys("runners.privileged", ["runners.*.strategy"], privileged),
     keys("runners.imagePullPolicy", ["runners.*.pullPolicy"], pull_policy),
     keys("runners.imagePullSecrets", ["registries[].pullSecret"], pull_secrets),
@@ -54,9 +50,8 @@ RULES = (
     refused("runners.namespaceOverwriteAllowed", "lets a job choose its namespace"),
     done("runners.requestConcurrency", "the stack sets it by concurrent"),
     done("runners.buildsDir", "the strategy sets it where it matters"),
-    done("runners.outputLimit", "set runners.*.logLimit"),
     done("runners.securityContext", "the strategy sets what its containers may do"),
-    keys("runners.helper.registry", ["chart.images.registry"], _place),
+    keys("runners.helper.registry", ["chart.images.registry", "chart.helperImage"], _place),
     done("runners.helper.repository", _VERSION),
     done("runners.helper.tag", _VERSION),
     keys("runners.job", ["runners.*.strategy.image"], _job),

@@ -1,8 +1,9 @@
 """Values of the chart about the pod of the manager, and the same keys of config.toml."""
 
-from components.image_reference import ImageReference
-from convert.site.model import Tree, is_set, leaves, table, text
+from convert.site.model import Tree, is_set, table, text
 from convert.site.rule import KeyCase, SiteRule, done, key, keys, refused
+from convert.site.rules.chart import take_identity
+from convert.site.rules.mirror import VERSION, mirror, pull_secrets
 from convert.site.values import (
     bounds,
     identity,
@@ -18,31 +19,11 @@ from convert.site.values import (
 
 _MANAGER = "runners.*.manager"
 _HARDENED = "managers run at Pod Security restricted, hardened further than the chart does"
-_VERSION = "manager and helper come with chart.version"
-_OFFICIAL = {"registry.gitlab.com", "docker.io", "index.docker.io", "registry-1.docker.io"}
 _PROBES = {
     "initialDelaySeconds": "initialDelaySeconds",
     "periodSeconds": "periodSeconds",
     "failureThreshold": "failureThreshold",
 }
-_IMAGES = {"gitlab-runner", "gitlab-runner-helper"}
-
-
-def mirror(case: KeyCase, image: str) -> None:
-    """Take where an image of the runner comes from, unless that is GitLab's own place."""
-    try:
-        reference = ImageReference.parse(image)
-    except ValueError:
-        case.refuse("must be the name of an image", "correct it")
-        return
-    host, _, path = reference.name.partition("/")
-    named = "." in host or ":" in host or host == "localhost"
-    if not (named and path) or host in _OFFICIAL:
-        case.product(_VERSION)
-    else:
-        folder, _, name = reference.name.rpartition("/")
-        also = "" if name in _IMAGES else "; the mirror must have it as gitlab-runner there"
-        case.take("chart.images", {"registry": folder}, f"{_VERSION}{also}")
 
 
 def _image(case: KeyCase) -> None:
@@ -54,24 +35,16 @@ def _image(case: KeyCase) -> None:
     name = text(given.get("image")) or text(given.get("repository")) or "gitlab-org/gitlab-runner"
     for part in ("tag", "pullPolicy", "pullSecrets", "imagePullSecrets"):
         if is_set(given.get(part)):
-            case.at(f".{part}", given[part]).product(_VERSION)
+            case.at(f".{part}", given[part]).product(VERSION)
     named = [part for part in ("registry", "image", "repository") if is_set(given.get(part))]
-    if registry and "." not in registry and registry not in _OFFICIAL:
-        # A name without a dot is a host only with a port, or in a cluster's DNS.
-        registry = registry if ":" in registry else f"{registry}:443"
+    tag = text(given.get("tag"))
+    whole = "/".join(filter(None, (registry, name))) + (f":{tag}" if tag else "")
     for part in named:
-        below = case.at(f".{part}", given[part])
-        mirror(below, f"{registry}/{name}" if registry else name)
+        mirror(case.at(f".{part}", given[part]), whole)
 
 
 def _registry(case: KeyCase) -> None:
     mirror(case, f"{text(case.value)}/gitlab-org/gitlab-runner")
-
-
-def pull_secrets(case: KeyCase) -> None:
-    """Take the Secrets with which the manager's images are pulled."""
-    names = [name for name in leaves(case.value) if name != "name"]
-    case.take("chart.images", {"pull": names[0]} if names else {})
 
 
 def _probe(value: Tree) -> dict[str, int]:
@@ -165,7 +138,7 @@ def _spread(case: KeyCase) -> None:
 def _annotations(case: KeyCase) -> None:
     """Take annotations of the manager's pod, some of which have a separate key."""
     if found := identity(case.value):
-        case.take("runners.*.identity.manager", found)
+        take_identity(case, "manager", found)
     rest: dict[str, Tree] = {}
     for name, value in table(case.value).items():
         if name.startswith("prometheus.io/"):
@@ -177,11 +150,18 @@ def _annotations(case: KeyCase) -> None:
         case.take(f"{_MANAGER}.annotations", mapping(rest))
 
 
+_OTHERS = "where it is not GitLab's own"
+
 RULES = (
-    keys("image", ["chart.images.registry"], _image, "where it is not GitLab's own"),
-    keys("registry", ["chart.images.registry"], _registry, "where it is not GitLab's own"),
-    done("repository", _VERSION),
-    done("tag", _VERSION),
+    keys(
+        "image",
+        ["chart.images.registry", "chart.managerImage"],
+        _image,
+        "where it is not GitLab's own",
+    ),
+    keys("registry", ["chart.images.registry"], _registry, _OTHERS),
+    done("repository", VERSION),
+    done("tag", VERSION),
     done("imagePullPolicy", "images have exact versions, so nodes pull them once"),
     keys("imagePullSecrets", ["chart.images.pull"], pull_secrets),
     keys("serviceAccount.imagePullSecrets", ["chart.images.pull"], pull_secrets),

@@ -6,7 +6,7 @@ from components import quantity as quantities
 from components.types import JSON
 from convert.site.model import Tree, table, text
 from convert.site.rule import KeyCase, SiteRule, key, keys
-from convert.site.rules.manager import mirror
+from convert.site.rules.mirror import mirror
 from convert.site.values import quantity
 
 _BLOCKS = {"": "", "service_": ".service", "helper_": ".helper", "pod_": ".pod"}
@@ -64,7 +64,7 @@ def _old(block: str) -> SiteRule:
         for name, value in table(case.value).items():
             part = case.at(f".{name}", value)
             if name == "image" and block == "helpers":
-                mirror(part, text(value))
+                mirror(part, text(value), "helperImage")
             elif place := _OLD_KEYS.get(name):
                 try:
                     amount = _converter(place[1])(value)

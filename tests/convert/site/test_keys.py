@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 import pytest
 
+from components.gitlab_runner.keys import known_keys
 from convert.site.rules import GLOBAL, RUNNER, VALUES
 from dev.paths import CHECKOUT
 
 FOLDER = CHECKOUT / "tests/convert/site"
 CHART = (FOLDER / "chart_keys.txt").read_text(encoding="utf-8").split()
 """The values of chart 0.86.0, those in comments too."""
-CONFIG = (FOLDER / "runner_keys.txt").read_text(encoding="utf-8").split()
-"""The keys of config.toml (gitlab-runner: common/config.go, main branch of 2026-08-22), without
-those of other executors; what lies deeper belongs to the key that has it."""
+CONFIG = sorted(known_keys("99.0.0"))
+"""The keys of config.toml for jobs in Kubernetes."""
 
 
 def _is_covered(key: str, known: Collection[str]) -> bool:

@@ -135,7 +135,6 @@ REFUSED: list[tuple[str, str, str]] = [
         "runners.env",
         "comes from an object of the cluster",
     ),
-    ("envVars: [{name: KUBERNETES_CPU_LIMIT, value: '1'}]", "envVars", "an option of the runner"),
     ("image: 'A B'", "image", "must be the name of an image"),
     ("runners: {nodeSelector: {'a b': c}}", "runners.nodeSelector", "the program rejects it"),
     ("runners: {nodeSelector: [a]}", "runners.nodeSelector", "must be a mapping"),
@@ -244,7 +243,6 @@ ASKED = [
     ("runners: {image: 'alpine'}", "runners.image", "runners.builds.strategy.image"),
     ("runners: {image: 'alpine:latest'}", "runners.image", "runners.builds.strategy.image"),
     ("runners: {job: {tag: 'a'}}", "runners.job", "runners.builds.strategy.image"),
-    ("extraEnvFrom: {CACHE_S3_ACCESS_KEY: {a: b}}", "extraEnvFrom", ""),
 ]
 
 
@@ -284,6 +282,16 @@ def test_variables_of_an_engine_are_the_strategys(name: str, tmp_path: Path) -> 
 
     assert [item.outcome for item in about(found, "runners.env")] == ["product"]
     assert _at(found, "environment") is None
+
+
+def test_options_of_the_runner_in_variables_are_keys(tmp_path: Path) -> None:
+    variables = "{KUBERNETES_CPU_LIMIT: '2', KUBERNETES_PRIVILEGED: 'true', KUBERNETES_X: a}"
+
+    found = _values(tmp_path, f"extraEnv: {variables}")
+
+    assert _at(found, "resources.limits.cpu") == "2"
+    assert _at(found, "strategy.kind") == "dind"
+    assert [item.outcome for item in found.findings] == ["taken", "taken", "taken", "unknown"]
 
 
 def test_two_values_of_one_key_are_named(tmp_path: Path) -> None:
