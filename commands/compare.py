@@ -24,6 +24,7 @@ from commands.shared.exit_codes import ExitCode, exit_code
 from components.gitlab_runner.archive import as_stated
 from components.settings.models import Settings
 from components.settings.plain_text import SECRET_KEYS, plain_secrets
+from components.settings.runners.cache import LOGINS
 from components.settings.runners.registration import TokenRegistration
 from components.types import ACCEPTED_RISKS, PROJECT
 from report.analysis import assemble
@@ -37,15 +38,18 @@ from report.stack_file import SETTINGS, StackFile, parse_config, read_config
 
 _TOKENS = f"{PROJECT}:runnerTokens"
 _CREDENTIALS = f"{PROJECT}:registryCredentials"
+_CACHES = f"{PROJECT}:cacheCredentials"
 _CONTEXT = "kubernetes:context"
 _KUBECONFIG = "kubernetes:kubeconfig"
 _EMPTY = {
     **dict.fromkeys((*SECRET_KEYS, _CONTEXT), ""),
-    **dict.fromkeys((SETTINGS, ACCEPTED_RISKS, _TOKENS, _CREDENTIALS), "null"),
+    **dict.fromkeys((SETTINGS, ACCEPTED_RISKS, _TOKENS, _CREDENTIALS, _CACHES), "null"),
 }
 """Every key of the program, since the SDK looks for a missing one in the environment."""
 _PLACEHOLDER = "glrt-placeholder"
 """What stands in for each secret; it has the form of a token, which the program checks."""
+_KEY = '{"private_key": ""}'
+"""The same for the login of a cache, which can be the JSON key of a service account."""
 _PROGRAM_FILE = CHECKOUT / "__main__.py"
 _PROGRAM = ("__main__.py", "components", "requirements.lock")
 """What decides which resources follow from a stack file."""
@@ -185,5 +189,10 @@ def _placeholders(settings: object) -> dict[str, Any]:
         },
         _CREDENTIALS: {
             name: {"username": _PLACEHOLDER, "password": _PLACEHOLDER} for name in sorted(logins)
+        },
+        _CACHES: {
+            cache.credentials: dict.fromkeys(LOGINS[cache.kind], _KEY)
+            for runner in valid.runners.values()
+            if (cache := runner.cache) and cache.credentials
         },
     }

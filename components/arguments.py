@@ -142,6 +142,9 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "push_logins": push_logins,
         "registration": _registration(name, settings, secrets),
         "gitlab_certificates": gitlab_certificates,
+        "cache_login": {
+            key: pulumi.Output.secret(text) for key, text in secrets.of_cache(runner.cache).items()
+        },
         "chart": _chart(settings),
         "values": chart_values(settings, runner, manager, config_toml),
         "egress": settings.network.egress,
@@ -158,11 +161,13 @@ def _manager(
     names: RunnerNames, settings: Settings, gitlab_certificates: Mapping[str, str]
 ) -> ManagerNames:
     release = f"gitlab-runner-{names['runner']}"
-    wanted = settings.runners[names["runner"]].registration
+    runner = settings.runners[names["runner"]]
+    wanted, cache = runner.registration, runner.cache
     return {
         "release": release,
         "account": names["manager_account"],
         "token_secret": wanted.name if wanted.kind == "secret" else f"{release}-token",
+        "cache_secret": f"{release}-cache" if cache and cache.credentials else None,
         "pull_secret": _PULL_SECRET if settings.chart.images.pull else None,
         "gitlab_certificates": f"{release}-gitlab-certificates" if gitlab_certificates else None,
     }

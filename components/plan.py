@@ -204,6 +204,7 @@ class ManagerNames(TypedDict):
     account: str
     token_secret: str
     pull_secret: str | None
+    cache_secret: str | None
     gitlab_certificates: str | None
 
 

@@ -12,7 +12,7 @@ from dev.app import main
 from dev.cluster.control_plane import ControlPlane
 from dev.errors import DevError
 from dev.local.stack import LocalStack
-from dev.local.stack_file import CHART_VARIABLE, chart_of, local_config
+from dev.local.stack_file import CHART_VARIABLE, chart_of, local_config, made_up_secrets
 from dev.paths import CHECKOUT, STAND_IN_CHART, STATE_VARIABLE
 from dev.toolchain.cache import CACHE_VARIABLE
 from dev.toolchain.ensure import SOURCE_VARIABLE
@@ -143,3 +143,12 @@ def test_a_chart_that_is_not_there_ends_a_local_run(
 
     with pytest.raises(DevError, match=r"gone\.tgz: must name a chart that can be read"):
         _chart(tmp_path, "{}")
+
+
+def test_a_local_run_makes_up_the_login_of_a_cache(tmp_path: Path) -> None:
+    runner = {"tags": ["a"], "cache": {"kind": "s3", "bucket": "a", "credentials": "minio"}}
+    config = {"image-builds:settings": {"runners": {"main": runner}}}
+
+    made = made_up_secrets(config, tmp_path / "secrets.json")
+
+    assert {key.rpartition(".")[0] for key in made} == {"runnerTokens", "cacheCredentials.minio"}

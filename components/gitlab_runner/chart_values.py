@@ -30,7 +30,11 @@ def chart_values(
         "concurrent": runner.concurrent,
         "rbac": {"create": False},
         "serviceAccount": {"create": False, "name": names["account"]},
-        "runners": {"secret": names["token_secret"], "config": config_toml},
+        "runners": {
+            "secret": names["token_secret"],
+            "config": config_toml,
+            **({"cache": {"secretName": names["cache_secret"]}} if names["cache_secret"] else {}),
+        },
         "podSecurityContext": {
             "runAsUser": 100,
             "fsGroup": 65533,

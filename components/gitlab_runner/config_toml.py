@@ -11,6 +11,7 @@ from typing import Any, cast
 import tomlkit
 
 from components.gitlab_runner import before_job, charts
+from components.gitlab_runner.cache import cache_table
 from components.gitlab_runner.pods import pod_keys
 from components.gitlab_runner.security import security_keys
 from components.gitlab_runner.volumes import volume_patches, volume_tables
@@ -73,6 +74,7 @@ def render(
         "output_limit": ceil(amount(runner.log_limit) / 1024) if runner.log_limit else None,
         "request_concurrency": min(runner.concurrent, _REQUESTS),
         "pre_build_script": tomlkit.string(script, multiline=True) if script else None,
+        "cache": cache_table(runner.cache),
         "kubernetes": kubernetes,
     }
     return tomlkit.dumps({"runners": [_without_empty(content)]})

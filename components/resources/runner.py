@@ -5,6 +5,7 @@ hold no secret, so that a preview stays readable. They come in ready, with confi
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -37,6 +38,7 @@ class RunnerSpec(TypedDict):
     """What a stack file decides of one runner, and the plan of its jobs.
 
     ``egress`` is what its jobs may reach, with the daemon in ``daemon_namespace`` if they use one.
+    ``cache_login`` has the keys of a Secret by which the manager signs addresses of caches.
     ``levels`` are the Pod Security levels of the target namespaces that the stack creates, and
     ``registration`` is None where others keep the token's Secret. Identities are annotations of
     the accounts.
@@ -54,6 +56,7 @@ class RunnerSpec(TypedDict):
     push_logins: Mapping[str, Login]
     registration: RegistrationArgs | None
     gitlab_certificates: Mapping[str, str]
+    cache_login: Mapping[str, pulumi.Input[str]]
     chart: ChartArgs
     values: Mapping[str, Any]
     egress: Egress
@@ -165,10 +168,10 @@ class Runner(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         spec, names = args["spec"], args["spec"]["manager"]
         after = list(needed)
-        digest: dict[str, pulumi.Output[str]] = {}
+        digests: dict[str, pulumi.Output[str]] = {}
         if token is not None:
             # Nothing in the chart restarts the manager when only the token changes.
-            digest = {"image-builds/token-digest": _visible_digest(token)}
+            digests = {"image-builds/token-digest": _visible_digest(token)}
             token_secret = k8s.core.v1.Secret(
                 f"{name}-token",
                 metadata={"name": names["token_secret"], "namespace": args["manager_namespace"]},
@@ -191,6 +194,15 @@ class Runner(pulumi.ComponentResource):
                 opts=child,
             )
             after.append(gitlab_certificates)
+        if names["cache_secret"]:
+            digests |= {"image-builds/cache-digest": _cache_digest(token, spec["cache_login"])}
+            cache_secret = k8s.core.v1.Secret(
+                f"{name}-cache",
+                metadata={"name": names["cache_secret"], "namespace": args["manager_namespace"]},
+                string_data=spec["cache_login"],
+                opts=child,
+            )
+            after.append(cache_secret)
         if spec["manager_disruption_budget"]:
             k8s.policy.v1.PodDisruptionBudget(
                 f"{name}-manager",
@@ -214,7 +226,7 @@ class Runner(pulumi.ComponentResource):
             timeout=600,
             values={
                 **spec["values"],
-                "podAnnotations": {**spec["values"].get("podAnnotations", {}), **digest},
+                "podAnnotations": {**spec["values"].get("podAnnotations", {}), **digests},
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
@@ -223,6 +235,14 @@ class Runner(pulumi.ComponentResource):
 def _visible_digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
     """A digest that differs between tokens and reveals none; a secret would hide all values."""
     return pulumi.Output.unsecret(token.apply(_digest))
+
+
+def _cache_digest(
+    token: pulumi.Output[str] | None, login: Mapping[str, pulumi.Input[str]]
+) -> pulumi.Output[str]:
+    """The same for a login, which can be short: a token beside it keeps people from guessing it."""
+    known = pulumi.Output.all(token=token, **login)
+    return _visible_digest(known.apply(lambda values: json.dumps(values, sort_keys=True)))
 
 
 def _digest(text: str) -> str:

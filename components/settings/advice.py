@@ -6,6 +6,7 @@ from components.gitlab_runner import charts
 from components.plan import BuildPlan
 from components.platforms import account_setup
 from components.settings.models import Chart, Plans, Settings
+from components.settings.runners.cache import S3Cache
 from components.settings.runners.nodes import NodeAffinity
 from components.settings.runners.registration import UserRunner
 from components.settings.runners.runner import RunnerSettings
@@ -36,6 +37,14 @@ def _plain_http(settings: Settings) -> Iterator[str]:
             "chart.repository: is plain HTTP, so the chart that is installed can be changed on the "
             "network; use https://"
         )
+    for name, runner in settings.runners.items():
+        if isinstance(runner.cache, S3Cache) and (runner.cache.endpoint or "").startswith(
+            "http://"
+        ):
+            yield (
+                f"runners.{name}.cache.endpoint: is plain HTTP, so caches can be read and changed "
+                "on the network; use https://"
+            )
     for index, registry in enumerate(settings.registries):
         if registry.insecure and (registry.pull or registry.push):
             yield (

@@ -13,6 +13,7 @@ from components.plan import BuildPlan
 from components.platforms import keeper
 from components.settings.models import Plans, Settings
 from components.settings.namespaces import namespace_errors, own_namespaces
+from components.settings.runners.cache import S3Cache
 from components.settings.runners.registration import UserRunner
 from components.settings.runners.runner import RunnerSettings
 from components.settings.runners.volumes import volume_errors
@@ -221,6 +222,11 @@ def _network_errors(settings: Settings) -> Iterator[tuple[str, str]]:
             f"runners.{name}.dns.servers[{index}]": server
             for name, runner in settings.runners.items()
             for index, server in enumerate(runner.dns.servers if runner.dns else ())
+        },
+        **{
+            f"runners.{name}.cache.endpoint": urlsplit(runner.cache.endpoint).hostname or ""
+            for name, runner in settings.runners.items()
+            if isinstance(runner.cache, S3Cache) and runner.cache.endpoint
         },
     }
     for path, host in hosts.items():

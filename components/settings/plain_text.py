@@ -14,12 +14,15 @@ from components.types import JSON, PROJECT
 SECRET_KEYS = (
     f"{PROJECT}:runnerTokens",
     f"{PROJECT}:registryCredentials",
+    f"{PROJECT}:cacheCredentials",
     "gitlab:token",
     "kubernetes:kubeconfig",
 )
 """The keys of the config that hold secrets."""
 
-_PUBLIC = re.compile(rf"{PROJECT}:registryCredentials(\.|\[).*\Wusername\"?\]?")
+_PUBLIC = re.compile(
+    rf"{PROJECT}:(registryCredentials(\.|\[).*\Wusername|cacheCredentials(\.|\[).*\WaccessKey)\"?\]?"
+)
 """The path of a leaf that is not secret."""
 _CIPHERTEXT = re.compile(r"v[0-9]+:.+|[A-Za-z0-9+/]{16,}=*")
 """What Pulumi writes below ``secure`` (pulumi: sdk/go/common/resource/config/crypt.go)."""

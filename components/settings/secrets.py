@@ -1,12 +1,15 @@
 """The secret keys of the config: tokens of runners, and logins of registries."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
+from pydantic.alias_generators import to_camel
 
 from components.settings.models import Settings
+from components.settings.runners.cache import LOGINS, Cache, secret_data
 from components.settings.runners.registration import TokenRegistration
 from components.types import PROJECT, Model
 
@@ -20,6 +23,42 @@ class Credentials(Model):
     """The user's name, which is not secret."""
     password: SecretStr = Field(min_length=1)
     """The password, or a token."""
+
+
+def _key_file(value: SecretStr) -> SecretStr:
+    try:
+        content = json.loads(value.get_secret_value())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or "private_key" not in content:
+        message = (
+            "must be the key of a service account as Google writes it, a JSON object with "
+            "private_key; store the whole file"
+        )
+        raise ValueError(message)
+    return value
+
+
+class CacheLogin(Model):
+    """The login of the storage of caches: the fields of one kind of cache."""
+
+    access_key: str | None = Field(default=None, min_length=1)
+    """For `s3`: the ID of the access key, which is not secret."""
+    secret_key: SecretStr | None = Field(default=None, min_length=1)
+    """For `s3`: the access key itself."""
+    key_file: Annotated[SecretStr, AfterValidator(_key_file)] | None = None
+    """For `gcs`: the key of a service account, as JSON."""
+    account_key: SecretStr | None = Field(default=None, min_length=1)
+    """For `azure`: a key of the storage account."""
+
+    def fields(self) -> dict[str, str]:
+        """Return what is given, in plain, by its key."""
+        given = {to_camel(name): getattr(self, name) for name in self.model_fields_set}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in given.items()
+            if value is not None
+        }
 
 
 def _runner_token(value: SecretStr) -> SecretStr:
@@ -48,6 +87,14 @@ class Secrets(Model):
     """The authentication token of each runner that exists in GitLab, by the runner's name."""
     registry_credentials: dict[str, Credentials] = Field(default_factory=dict[str, Credentials])
     """The logins, by the names that ``pull`` and ``push`` of registries give them."""
+    cache_credentials: dict[str, CacheLogin] = Field(default_factory=dict[str, CacheLogin])
+    """The logins of caches, by the names that ``cache.credentials`` of runners give them."""
+
+    def of_cache(self, cache: Cache | None) -> dict[str, str]:
+        """Return the keys of the Secret that the manager gets for a cache, in plain."""
+        if cache is None or cache.credentials is None:
+            return {}
+        return secret_data(cache, self.cache_credentials[cache.credentials].fields())
 
 
 def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -70,6 +117,7 @@ def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, s
             message = f"is never used, since registration of that runner is {kind}; remove it"
             yield f"{PROJECT}:runnerTokens.{name}", f"{message}, or set registration: token"
     yield from _shared_tokens(secrets, settings)
+    yield from _cache_errors(secrets, settings)
     yield from _secrets_of_others(settings)
     for path, name in settings.logins():
         if name not in secrets.registry_credentials:
@@ -78,6 +126,29 @@ def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, s
                 f"is missing, and settings.{path} names it; run: pulumi "
                 f"config set --path 'registryCredentials.{name}.username' NAME and pulumi "
                 f"config set --secret --path 'registryCredentials.{name}.password'",
+            )
+
+
+def _cache_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:
+    for name, runner in settings.runners.items():
+        cache = runner.cache
+        if cache is None or cache.credentials is None:
+            continue
+        path, wanted = f"cacheCredentials.{cache.credentials}", LOGINS[cache.kind]
+        login = secrets.cache_credentials.get(cache.credentials)
+        if login is None:
+            commands = " and ".join(
+                f"pulumi config set --secret --path '{path}.{key}'" for key in wanted
+            )
+            yield (
+                f"{PROJECT}:{path}",
+                f"is missing, and settings.runners.{name}.cache names it; run: {commands}",
+            )
+        elif login.fields().keys() != {*wanted}:
+            yield (
+                f"{PROJECT}:{path}",
+                f"must have {' and '.join(wanted)} and nothing else for settings.runners.{name}."
+                f"cache, whose kind is {cache.kind}; add what is missing, and remove the rest",
             )
 
 

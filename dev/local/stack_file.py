@@ -12,6 +12,7 @@ import yaml
 
 from components.gitlab_runner.archive import ArchiveError, digest_of, version_of
 from components.settings.plain_text import plain_secrets
+from components.settings.runners.cache import LOGINS
 from components.types import PROJECT
 from dev.cluster.kubeconfig import NAME
 from dev.errors import DevError
@@ -136,9 +137,13 @@ def _wanted_secrets(settings: object) -> Iterator[tuple[str, str]]:
         for name, runner in cast("dict[str, dict[str, Any]]", content["runners"]).items():
             if runner.get("registration", "token") in ("token", {"kind": "token"}):
                 yield f"runnerTokens.{name}", f"glrt-{secrets.token_urlsafe(15)}"
+            cache = cast("dict[str, str]", runner.get("cache") or {})
+            if login := cache.get("credentials"):
+                for key in LOGINS[cache["kind"]]:
+                    made = json.dumps({"private_key": secrets.token_urlsafe(15)})
+                    yield f"cacheCredentials.{login}.{key}", made
         for registry in cast("list[dict[str, Any]]", content.get("registries") or []):
             for use in ("pull", "push"):
-                login = cast("str", registry.get(use))
-                if login:
+                if login := cast("str", registry.get(use)):
                     yield f"registryCredentials.{login}.username", USERNAME
                     yield f"registryCredentials.{login}.password", secrets.token_urlsafe(15)

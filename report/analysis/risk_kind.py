@@ -32,6 +32,8 @@ RiskName: TypeAlias = Literal[
     "lastingToken",
     "account",
     "cloudIdentity",
+    "cacheStore",
+    "sharedCache",
     "permission",
     "podCreator",
     "holder",

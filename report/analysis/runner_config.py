@@ -16,6 +16,7 @@ _MEANINGS = (
     (r"environment.*", "variables of every job"),
     (r"feature_flags\..*", "a feature flag of GitLab Runner"),
     (r"request_concurrency", "how many jobs the manager may request from GitLab at once"),
+    (r"cache\..*", "where the caches of jobs are kept"),
     (r"kubernetes\.namespace", "the namespace in which jobs run"),
     (r"kubernetes\.image", "the image of jobs that name none"),
     (r"kubernetes\.service_account", "the service account of jobs"),

@@ -18,7 +18,8 @@ from components.types import ACCEPTED_RISKS, JSON, PROJECT
 from report.errors import ReportError
 from report.stack_file import SETTINGS, read_config
 
-_TAKEN = (SETTINGS, ACCEPTED_RISKS, f"{PROJECT}:runnerTokens", f"{PROJECT}:registryCredentials")
+_SECRETS = ("cacheCredentials", "registryCredentials", "runnerTokens")
+_TAKEN = (SETTINGS, ACCEPTED_RISKS, *(f"{PROJECT}:{key}" for key in _SECRETS))
 _PROGRAM = (
     "changes of the program: that of the default branch ran; `python -m commands compare`, which "
     "needs no secret, shows what the changed program makes of the stack files"

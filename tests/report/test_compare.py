@@ -266,6 +266,21 @@ class TestReport:
         assert ("create", "UserRunner", "main") in _resources(report)
         assert "(known after the update)" in markdown.write(report)
 
+    @pytest.mark.parametrize(
+        "cache",
+        [
+            {"kind": "s3", "bucket": "a"},
+            {"kind": "gcs", "bucket": "a"},
+            {"kind": "azure", "account": "a", "container": "b"},
+        ],
+    )
+    def test_the_login_of_a_cache_has_a_placeholder(
+        self, cache: dict[str, str], clone: Clone
+    ) -> None:
+        clone.write({"runners.main.cache": {**cache, "credentials": "a"}})
+
+        assert ("create", "Secret", "main-cache") in _resources(_report())
+
     def test_the_context_may_come_with_a_kubeconfig(self, clone: Clone) -> None:
         secret = {"secure": "v1:PlantedCiphertext"}
         clone.write(config={"kubernetes:context": None, "kubernetes:kubeconfig": secret})

@@ -89,6 +89,57 @@ def test_what_gives_jobs_nothing_is_no_risk(after: dict[str, Any]) -> None:
     assert changes_of_jobs(runner(), runner(**after)) == ()
 
 
+S3: dict[str, Any] = {"Type": "s3", "s3": {"BucketName": "a"}}
+MINIO: dict[str, Any] = {"Type": "s3", "s3": {"BucketName": "a", "ServerAddress": "minio:9000"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        (S3, MINIO, "raised: runner main keeps the caches of jobs in minio:9000/a"),
+        (MINIO, S3, "raised: runner main keeps the caches of jobs in s3.amazonaws.com/a"),
+        (
+            S3,
+            {"Type": "gcs", "Path": "b", "gcs": {"BucketName": "a"}},
+            "raised: runner main keeps the caches of jobs in gs://a/b",
+        ),
+        (
+            S3,
+            {"Type": "azure", "azure": {"AccountName": "a", "ContainerName": "b"}},
+            "raised: runner main keeps the caches of jobs in a/b in Azure",
+        ),
+        (S3, {"Type": "swift"}, "raised: runner main keeps the caches of jobs in swift"),
+        (
+            S3,
+            {**S3, "Shared": True},
+            "raised: runner main shares its caches with others of the same bucket",
+        ),
+        (
+            {**S3, "Shared": True},
+            S3,
+            "lowered: runner main no longer shares its caches with others of the same bucket",
+        ),
+        (
+            S3,
+            {"Type": "s3", "s3": {"BucketName": "a", "RoleARN": "x"}},
+            'raised: config.toml of runner main has RoleARN = "x", of which no rule knows',
+        ),
+    ],
+)
+def test_where_caches_are_kept_is_a_risk(
+    before: dict[str, Any], after: dict[str, Any], line: str
+) -> None:
+    assert lines(changes_of_jobs(runner({"cache": before}), runner({"cache": after}))) == [line]
+
+
+def test_a_first_cache_is_a_risk_and_its_end_is_not() -> None:
+    """Without one, nobody changes what jobs take."""
+    (found,) = changes_of_jobs(runner(), runner({"cache": S3}))
+
+    assert found.what == "runner main keeps the caches of jobs in s3.amazonaws.com/a"
+    assert changes_of_jobs(runner({"cache": S3}), runner()) == ()
+
+
 def test_another_log_limit_is_no_risk() -> None:
     assert changes_of_jobs(runner(), runner({"output_limit": 20480})) == ()
 

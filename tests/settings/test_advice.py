@@ -22,6 +22,10 @@ def _advice(settings: dict[str, Any]) -> list[str]:
     [
         ("gitlab.url: 'http://gitlab.example.com'", "gitlab.url: is plain HTTP"),
         ("chart.repository: 'http://charts.example.com'", "chart.repository: is plain HTTP"),
+        (
+            "runners.main.cache: {kind: s3, bucket: a, endpoint: 'http://minio.example.com'}",
+            "runners.main.cache.endpoint: is plain HTTP",
+        ),
         ("registries.0.insecure: true", "registries[0]: is plain HTTP, so the logins of registry"),
     ],
 )

@@ -25,6 +25,15 @@ VOLUMES = f"{MAIN}.volumes"
             "dns.servers",
             "must have at most 3 entries; remove some",
         ),
+        ("cache: {kind: local}", "cache", "must be a known kind; write one of 's3'"),
+        ("cache: {kind: s3}", "cache.bucket", "is required; add it"),
+        ("cache: {kind: s3, bucket: a, path: /a}", "cache.path", "must be a folder in the bucket"),
+        (
+            "cache: {kind: s3, bucket: a, endpoint: 'https://s3.example.com/a'}",
+            "cache.endpoint",
+            "must end after the host",
+        ),
+        ("cache: {kind: s3, bucket: a, encryption: KMS}", "cache", "must have encryptionKey with"),
         ("nodeAffinity: {}", "nodeAffinity", "must have require or prefer"),
         (
             "nodeAffinity: {require: [{key: a, operator: In}]}",
@@ -165,6 +174,8 @@ def test_addresses_that_network_policies_close_are_rejected() -> None:
     closed = "network.egress: {private: false}"
     alias = "hostAliases: {10.1.2.3: [a]}"
     dns = f"{MAIN}.dns: {{servers: [10.1.2.4]}}"
+    cache = f"{MAIN}.cache: {{kind: s3, bucket: a, endpoint: 'https://10.1.2.5'}}"
 
+    assert_rejected(change(f"{cache}, {closed}"), f"{MAIN}.cache.endpoint", "network.egress keeps")
     assert_rejected(change(f"{alias}, {closed}"), "hostAliases.10.1.2.3", "network.egress keeps")
     assert_rejected(change(f"{dns}, {closed}"), f"{MAIN}.dns.servers[0]", "network.egress keeps")

@@ -9,6 +9,13 @@ from tests.support.rejections import assert_rejected, assert_says, change, rejec
 
 TOKENS = "image-builds:runnerTokens"
 LOGINS = "image-builds:registryCredentials"
+CACHE_LOGINS = "image-builds:cacheCredentials"
+CACHES: dict[str, Any] = {
+    "minio": {"accessKey": "an-id", "secretKey": "PlantedCacheKey"},
+    "google": {"keyFile": '{"private_key": "PlantedCacheKey"}'},
+    "azure": {"accountKey": "PlantedCacheKey"},
+}
+S3 = "kind: s3, bucket: a"
 
 
 @pytest.mark.parametrize(
@@ -64,3 +71,40 @@ def test_each_runner_has_its_own_token() -> None:
 
     assert_says(lines, f"{TOKENS}.third", "is the token of runners.main too")
     assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("cache", "key", "advice"),
+    [
+        (f"{S3}, credentials: gone", "gone", "'cacheCredentials.gone.accessKey' and pulumi config"),
+        (f"{S3}, credentials: azure", "azure", "must have accessKey and secretKey and nothing"),
+        ("kind: gcs, bucket: a, credentials: minio", "minio", "must have keyFile and nothing else"),
+    ],
+)
+def test_a_cache_has_the_login_of_its_kind(cache: str, key: str, advice: str) -> None:
+    secrets = {**SECRETS, "cacheCredentials": CACHES}
+    configure(change(f"runners.main.cache: {{{cache}}}"), secrets)
+
+    lines = reject()
+
+    assert_says(lines, f"{CACHE_LOGINS}.{key}", advice)
+    assert "PlantedCacheKey" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("text", ["PlantedCacheKey", "[]", '{"key": "PlantedCacheKey"}'])
+def test_googles_key_is_the_file_that_google_writes(text: str) -> None:
+    configure(SETTINGS, {**SECRETS, "cacheCredentials": {"google": {"keyFile": text}}})
+
+    lines = reject()
+
+    assert_says(lines, f"{CACHE_LOGINS}.google.keyFile", "must be the key of a service account")
+    assert "PlantedCacheKey" not in "\n".join(lines)
+
+
+def test_the_login_of_a_cache_is_encrypted_but_for_its_name() -> None:
+    configure(SETTINGS, {**SECRETS, "cacheCredentials": CACHES}, plain=("cacheCredentials",))
+
+    lines = reject()
+
+    assert_says(lines, f"{CACHE_LOGINS}.minio.secretKey", "is in plain text")
+    assert not [line for line in lines if "accessKey" in line]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from components.bounds import Resources
 from components.quantity import Quantity
+from components.settings.runners.cache import Cache
 from components.settings.runners.identity import Identity
 from components.settings.runners.manager import Manager
 from components.settings.runners.nodes import NodeAffinity, Spread, Toleration, Tolerations
@@ -67,6 +68,9 @@ class RunnerSettings(Model):
     volumes: list[AnyVolume] = Field(default_factory=list[Volume])
     """Volumes that jobs get beside those of their strategy: claims, Secrets, ConfigMaps and room to
     work in."""
+    cache: Cache | None = None
+    """Storage for the caches of pipelines (`cache:` in `.gitlab-ci.yml`). Without it a cache is
+    gone with its job, and the job that wants it goes on without."""
     dns: Dns | None = None
     """How jobs resolve names, where the cluster's DNS does not do."""
     runtime_class_name: DnsName | None = None

@@ -90,9 +90,22 @@ _OF_CONTEXTS = {
 # Keys of ``[[runners]]`` and of its table ``kubernetes``
 # (gitlab-runner:docs/configuration/advanced-configuration.md, docs/executors/kubernetes/_index.md).
 _OF_RUNNERS = re.compile(
-    r"builds_dir|clone_url|environment|executor|feature_flags|kubernetes|limit|name|output_limit|"
+    r"builds_dir|cache|clone_url|environment|executor|feature_flags|kubernetes|limit|name|output_limit|"
     r"request_concurrency|(pre|post)_(build|clone|get_sources)_script"
 )
+_OF_CACHES = {
+    "AccountName",
+    "AuthenticationType",
+    "BucketLocation",
+    "BucketName",
+    "ContainerName",
+    "Insecure",
+    "PathStyle",
+    "ServerAddress",
+    "ServerSideEncryption",
+    "ServerSideEncryptionKeyID",
+    "StorageDomain",
+}
 _FLAGS = {
     "FF_DISABLE_AUTOMATIC_TOKEN_ROTATION",
     "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION",
@@ -137,6 +150,8 @@ def unknown_in_config(entry: Tree) -> Iterator[str]:
     """Yield the keys of a ``[[runners]]`` entry that no rule judges."""
     yield from _others(entry, {key for key in entry if _OF_RUNNERS.fullmatch(key)})
     yield from _others(inside(entry, "feature_flags"), _FLAGS)
+    for storage in ("azure", "gcs", "s3"):
+        yield from _others(inside(entry, "cache", storage), _OF_CACHES)
     jobs = inside(entry, "kubernetes")
     yield from _others(jobs, {key for key in jobs if _JUDGED.fullmatch(key)})
 

@@ -109,6 +109,21 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         "it has the permissions of that identity",
         of_the_job=False,
     ),
+    "cacheStore": RiskKind(
+        "major",
+        "{name} keeps the caches of jobs in {risk}",
+        "",
+        "the owner of that storage can change what jobs take from their caches",
+        of_the_job=False,
+        fresh="always",
+    ),
+    "sharedCache": RiskKind(
+        "major",
+        "{name} shares its caches with {risk}",
+        "{name} no longer shares its caches with {risk}",
+        "a job of any of them can change what jobs of protected branches take from a cache",
+        of_the_job=False,
+    ),
     "anyImage": RiskKind(
         "major",
         "{name} may run {risk}",

@@ -36,6 +36,10 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     yield ("plainVariable", f"runner {runner}"), plain(environment)
     yield ("unknown", f"config.toml of runner {runner}"), set(unknown_in_config(entry))
     yield ("elsewhere", f"runner {runner}"), set(_elsewhere(entry))
+    cache = inside(entry, "cache")
+    yield ("cacheStore", f"runner {runner}"), set(_stores(cache))
+    shared = cache.get("Shared") is True
+    yield ("sharedCache", f"runner {runner}"), {"others of the same bucket"} if shared else ()
 
 
 def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
@@ -55,6 +59,23 @@ def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
         **{f"with the tag {tag}": True for tag in texts(inputs, "tagLists")},
     }
     yield ("openTo", runner), {jobs for jobs, takes in taken.items() if takes}
+
+
+def _stores(cache: Tree) -> Iterator[str]:
+    """Yield the storage of caches, by the keys of each kind (gitlab-runner:cache/cacheconfig)."""
+    s3, azure = inside(cache, "s3"), inside(cache, "azure")
+    match cache.get("Type"):
+        case None | "":
+            return
+        case "s3":
+            where = f"{s3.get('ServerAddress') or 's3.amazonaws.com'}/{s3.get('BucketName')}"
+        case "gcs":
+            where = f"gs://{inside(cache, 'gcs').get('BucketName')}"
+        case "azure":
+            where = f"{azure.get('AccountName')}/{azure.get('ContainerName')} in Azure"
+        case other:
+            where = str(other)
+    yield f"{where}/{cache['Path']}" if cache.get("Path") else where
 
 
 def _overrides(jobs: Tree) -> Iterator[str]:
