@@ -24,8 +24,8 @@ from commands.shared.exit_codes import ExitCode, exit_code
 from components.gitlab_runner.archive import as_stated
 from components.settings.models import Settings
 from components.settings.plain_text import SECRET_KEYS, plain_secrets
-from components.settings.runners.cache import LOGINS
 from components.settings.runners.registration import TokenRegistration
+from components.settings.secrets import placeholders_of_caches
 from components.types import ACCEPTED_RISKS, PROJECT
 from report.analysis import assemble
 from report.errors import ReportError
@@ -48,8 +48,6 @@ _EMPTY = {
 """Every key of the program, since the SDK looks for a missing one in the environment."""
 _PLACEHOLDER = "glrt-placeholder"
 """What stands in for each secret; it has the form of a token, which the program checks."""
-_KEY = '{"private_key": ""}'
-"""The same for the login of a cache, which can be the JSON key of a service account."""
 _PROGRAM_FILE = CHECKOUT / "__main__.py"
 _PROGRAM = ("__main__.py", "components", "requirements.lock")
 """What decides which resources follow from a stack file."""
@@ -190,9 +188,5 @@ def _placeholders(settings: object) -> dict[str, Any]:
         _CREDENTIALS: {
             name: {"username": _PLACEHOLDER, "password": _PLACEHOLDER} for name in sorted(logins)
         },
-        _CACHES: {
-            cache.credentials: dict.fromkeys(LOGINS[cache.kind], _KEY)
-            for runner in valid.runners.values()
-            if (cache := runner.cache) and cache.credentials
-        },
+        _CACHES: placeholders_of_caches(valid),
     }

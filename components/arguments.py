@@ -4,7 +4,6 @@ It stands between the two so that a component need not know where its arguments 
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import pulumi
 
@@ -122,7 +121,7 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "files": _FILES if plan.files else None,
     }
     manager_identity, job_identity = runner.identity.manager, runner.identity.jobs
-    gitlab_certificates = _gitlab_certificates(settings)
+    gitlab_certificates = settings.gitlab.certificates
     manager = _manager(names, settings, gitlab_certificates)
     config_toml = render(plan, runner, names, _addresses(name, settings, plan), settings)
     return {
@@ -230,16 +229,6 @@ def _registration(name: str, settings: Settings, secrets: Secrets) -> Registrati
         "tag_lists": runner.tags,
     }
     return {"token": None, "user_runner": user_runner}
-
-
-def _gitlab_certificates(settings: Settings) -> dict[str, str]:
-    """The manager reads ``<host>.crt`` (gitlab-runner: network/client.go, newClient).
-
-    It takes the host in the URL's own case, which ``hostname`` would lower.
-    """
-    host = urlsplit(settings.gitlab.url).netloc.split(":")[0]
-    text = settings.gitlab.ca_certificates
-    return {f"{host}.crt": text} if text else {}
 
 
 def _chart(settings: Settings) -> ChartArgs:

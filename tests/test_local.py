@@ -151,4 +151,5 @@ def test_a_local_run_makes_up_the_login_of_a_cache(tmp_path: Path) -> None:
 
     made = made_up_secrets(config, tmp_path / "secrets.json")
 
-    assert {key.rpartition(".")[0] for key in made} == {"runnerTokens", "cacheCredentials.minio"}
+    keys = {key.partition(":")[2].rpartition(".")[0] for key in made}
+    assert keys == {"runnerTokens", "cacheCredentials.minio"}

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.quantity import amount
-from components.settings.runners.cache import AzureCache, Cache, GcsCache, S3Cache
+from components.settings.runners.cache import Cache, GcsCache, S3Cache
 
 
 def cache_table(cache: Cache | None) -> dict[str, Any]:
@@ -23,17 +23,15 @@ def cache_table(cache: Cache | None) -> dict[str, Any]:
 
 
 def _storage(cache: Cache) -> tuple[str, dict[str, Any]]:
-    match cache:
-        case S3Cache():
-            return "s3", _s3(cache)
-        case GcsCache():
-            return "gcs", {"BucketName": cache.bucket}
-        case AzureCache():
-            return "azure", {
-                "AccountName": cache.account,
-                "ContainerName": cache.container,
-                "StorageDomain": cache.domain,
-            }
+    if isinstance(cache, S3Cache):
+        return "s3", _s3(cache)
+    if isinstance(cache, GcsCache):
+        return "gcs", {"BucketName": cache.bucket}
+    return "azure", {
+        "AccountName": cache.account,
+        "ContainerName": cache.container,
+        "StorageDomain": cache.domain,
+    }
 
 
 def _s3(cache: S3Cache) -> dict[str, Any]:

@@ -7,6 +7,7 @@ in ``components/gitlab_runner/charts.py``.
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Self
+from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import Field, model_validator
@@ -49,6 +50,16 @@ class GitLab(Model):
     ca_certificates: CaCertificates | None = None
     """The CA certificates of an instance with a private CA, in PEM, as a block scalar (`|`). Set it
     where jobs fail with `x509: certificate signed by unknown authority`."""
+
+    @property
+    def certificates(self) -> dict[str, str]:
+        """The CA certificates as the manager reads them, from ``<host>.crt``.
+
+        It takes the host in the URL's own case, which ``hostname`` would lower
+        (gitlab-runner: network/client.go, newClient).
+        """
+        host = urlsplit(self.url).netloc.split(":")[0]
+        return {f"{host}.crt": self.ca_certificates} if self.ca_certificates else {}
 
 
 class ChartImages(Model):

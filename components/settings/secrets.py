@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from components.settings.models import Settings
 from components.settings.runners.cache import LOGINS, Cache, secret_data
 from components.settings.runners.registration import TokenRegistration
-from components.types import PROJECT, Model
+from components.types import JSON, PROJECT, Model
 
 _SETTINGS = f"{PROJECT}:settings"
 
@@ -95,6 +95,15 @@ class Secrets(Model):
         if cache is None or cache.credentials is None:
             return {}
         return secret_data(cache, self.cache_credentials[cache.credentials].fields())
+
+
+def placeholders_of_caches(settings: Settings) -> dict[str, JSON]:
+    """Return made-up logins that pass the checks, where secrets must not be read."""
+    return {
+        cache.credentials: dict.fromkeys(LOGINS[cache.kind], '{"private_key": ""}')
+        for runner in settings.runners.values()
+        if (cache := runner.cache) and cache.credentials
+    }
 
 
 def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:

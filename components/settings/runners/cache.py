@@ -109,10 +109,8 @@ Cache = Annotated[S3Cache | GcsCache | AzureCache, Field(discriminator="kind")]
 
 def secret_data(cache: Cache, login: Mapping[str, str]) -> dict[str, str]:
     """Return the keys of a Secret as the chart reads them (chart: templates/configmap.yaml)."""
-    match cache:
-        case S3Cache():
-            return {"accesskey": login["accessKey"], "secretkey": login["secretKey"]}
-        case GcsCache():
-            return {"gcs-application-credentials-file": login["keyFile"]}
-        case AzureCache():
-            return {"azure-account-name": cache.account, "azure-account-key": login["accountKey"]}
+    if isinstance(cache, S3Cache):
+        return {"accesskey": login["accessKey"], "secretkey": login["secretKey"]}
+    if isinstance(cache, GcsCache):
+        return {"gcs-application-credentials-file": login["keyFile"]}
+    return {"azure-account-name": cache.account, "azure-account-key": login["accountKey"]}
