@@ -53,11 +53,8 @@ class GitLab(Model):
 
     @property
     def certificates(self) -> dict[str, str]:
-        """The CA certificates as the manager reads them, from ``<host>.crt``.
-
-        It takes the host in the URL's own case, which ``hostname`` would lower
-        (gitlab-runner: network/client.go, newClient).
-        """
+        """The CA certificates by ``<host>.crt``, which the manager reads (network/client.go)."""
+        # In the URL's own case, which ``hostname`` would lower.
         host = urlsplit(self.url).netloc.split(":")[0]
         return {f"{host}.crt": self.ca_certificates} if self.ca_certificates else {}
 
