@@ -13,7 +13,6 @@ from commands.shared.exit_codes import ExitCode
 from components.ownership.cluster import Kubeconfig, LiveCluster, UnreadableError
 from components.settings.models import Settings
 from components.types import JSON
-from convert.items import SourceError
 from convert.pipeline.check import Result, check
 from convert.pipeline.outputs import terminal as pipelines
 from convert.pipeline.runner import candidates, runners
@@ -74,10 +73,11 @@ def run(
 
 def _propose(found: Result, console: Console) -> None:
     """Say which strategy with less privilege runs all jobs of the pipelines."""
-    suits = {verdict.suits for verdict in found.verdicts}
-    if len(suits) == 1 and suits != {verdict.strategy for verdict in found.verdicts}:
-        line = f"least privilege for all of these jobs: strategy {suits.pop()}"
-        console.print(line, soft_wrap=True)
+    suits = {(verdict.suits, verdict.suits_as) for verdict in found.verdicts}
+    own = {verdict.strategy for verdict in found.verdicts}
+    if len(suits) == 1 and not own & {suit for suit, _ in suits}:
+        (suit, how) = suits.pop()
+        console.print(f"all of these jobs run with {suit}, {how}", soft_wrap=True)
 
 
 def _read_cluster(
@@ -118,5 +118,3 @@ def _read_releases(context: str, sources: Sources) -> None:
     except helm.HelmError:
         message = f"--cluster {context}: helm cannot read the releases; run helm list to see why"
         raise ReportError(message) from None
-    except SourceError as error:
-        raise ReportError(str(error)) from None

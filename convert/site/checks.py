@@ -10,8 +10,6 @@ from components.types import PROJECT
 from convert.site.draft import Draft
 
 _SETTINGS = f"{PROJECT}:settings."
-_ROUNDS = 20
-"""How often values are removed and the rest is checked again, since one error can hide others."""
 
 
 def prune(draft: Draft) -> list[str]:
@@ -19,16 +17,15 @@ def prune(draft: Draft) -> list[str]:
 
     What is left are errors in no value of the site, such as one that is missing.
     """
-    for _ in range(_ROUNDS):
+    while True:
         errors = list(_errors(draft))
         reasons = {path: text for where, text in errors if (path := draft.origin(where))}
         if not reasons:
             return [f"{where}: {text}" for where, text in errors]
         for path, text in reasons.items():
-            if draft.get(path) is not None:
+            if finding := draft.remove(path):
                 reason, _, do = text.partition("; ")
-                draft.remove(path).refuse(f"the program rejects it: it {reason}", do)
-    return [f"{where}: {text}" for where, text in _errors(draft)]
+                finding.refuse(f"the program rejects it: it {reason}", do)
 
 
 def _errors(draft: Draft) -> Iterator[tuple[str, str]]:

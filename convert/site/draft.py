@@ -83,27 +83,19 @@ class Draft:
         below = [key for key in self._origins if len(path) > 2 and key[: len(path)] == path]
         return below[-1] if below else None
 
-    def remove(self, path: Path) -> KeyFinding:
-        """Remove a value that a finding has put there, and return the finding."""
-        *parents, last = path
-        place: Any = self.settings
-        for part in parents:
-            place = place[part]
-        del place[last]
-        finding = self._origins[path]
-        self._origins = {
-            key: item for key, item in self._origins.items() if key[: len(path)] != path
-        }
+    def remove(self, path: Path) -> KeyFinding | None:
+        """Remove a value that a finding has put there, and return the finding, if it is there."""
+        finding = self._origins.get(path)
+        if finding:
+            *parents, last = path
+            place: Any = self.settings
+            for part in parents:
+                place = place[part]
+            del place[last]
+            self._origins = {
+                key: item for key, item in self._origins.items() if key[: len(path)] != path
+            }
         return finding
-
-    def registry(self, host: str) -> Path:
-        """Return the path of the entry of a registry, made where there is none."""
-        entries = cast("list[dict[str, JSON]]", self.settings.setdefault("registries", []))
-        for index, entry in enumerate(entries):
-            if entry["host"] == host:
-                return ("registries", index)
-        entries.append({"host": host})
-        return ("registries", len(entries) - 1)
 
     def command(self, line: str) -> None:
         """Add a command, once."""

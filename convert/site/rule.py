@@ -124,15 +124,7 @@ def key(path: str, becomes: str, convert: Convert, says: str = "") -> SiteRule:
     """A key that becomes one of the stack file."""
 
     def take(case: KeyCase) -> None:
-        try:
-            value = convert(case.value)
-        except ValueError as error:
-            if case.is_template:
-                case.refuse(*_TEMPLATE)
-                return
-            case.refuse(f"{error}, so GitLab Runner or the chart cannot read it", "correct it")
-        else:
-            case.take(becomes, value, says)
+        case.take(becomes, convert(case.value), says)
 
     return SiteRule(path, "taken", (becomes,), says, take)
 
@@ -191,7 +183,10 @@ def apply(find: Find, case: KeyCase) -> None:
     if not is_set(case.value):
         return
     if rule := find(case.path):
-        rule.take(case)
+        try:
+            rule.take(case)
+        except ValueError as error:
+            case.refuse(*(_TEMPLATE if case.is_template else _mistake(error)))
     elif isinstance(case.value, dict):
         for name, below in case.value.items():
             apply(find, case.at(f".{name}", below))
@@ -200,6 +195,11 @@ def apply(find: Find, case: KeyCase) -> None:
             apply(find, dataclasses.replace(case, value=item))
     else:
         case.ignore("is not a key of the chart or of GitLab Runner")
+
+
+def _mistake(error: ValueError) -> tuple[str, str]:
+    text, _, do = str(error).partition("; ")
+    return text, do or "correct it"
 
 
 def _texts(value: JSON) -> Iterator[str]:

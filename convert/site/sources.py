@@ -65,11 +65,7 @@ class Sources:
             raise SourceError(name, 1, message)
 
     def live(self, name: str, namespace: str, chart: str, values: object) -> None:
-        """Add a release of a cluster, whose values helm has printed.
-
-        Raises:
-            SourceError: its config.toml cannot be read.
-        """
+        """Add a release of a cluster, whose values helm has printed."""
         found = _of_chart(table(from_object(values)))
         self._add(ChartRelease(file=f"{namespace}/{name}", name=name, chart=chart, values=found))
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from dev.cluster.control_plane import ControlPlane
+from tests.support.kubernetes import core_v1
 from tests.support.sites import DEPLOYMENTS, Deployment, imported, write
 from tests.support.stacks import Site, fresh_site
 
@@ -42,6 +43,14 @@ def _settings(folder: Path, deployments: Sequence[Deployment]) -> dict[str, Any]
     return found
 
 
+def _label_nodes(control_plane: ControlPlane) -> None:
+    """Give nodes the label by which the sites choose those of their managers."""
+    with control_plane.api() as api:
+        core = core_v1(api)
+        for node in core.list_node().items:
+            core.patch_node(node.metadata.name, {"metadata": {"labels": {"pool": "ci"}}})
+
+
 def _write(site: Site, settings: Mapping[str, Any]) -> None:
     tokens = {
         f"runnerTokens__{name}": f"glrt-PlantedToken-{name}"
@@ -57,6 +66,7 @@ def site(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
     """One stack for all batches, since previews change nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
+        _label_nodes(control_plane)
         with fresh_site(control_plane, tmp_path_factory.mktemp("import")) as found:
             yield found
 

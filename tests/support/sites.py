@@ -122,6 +122,8 @@ VALUE: Mapping[str, Any] = {
     "concurrent": 10,
     f"{_OF_JOBS}pull_policy": "always",
     f"{_OF_JOBS}poll_timeout": 600,
+    f"{_OF_JOBS}cpu_request": "500m",
+    f"{_OF_JOBS}memory_request": "1Gi",
     f"{_OF_JOBS}image_pull_secrets": ["registry-login"],
     f"{_OF_JOBS}allowed_pull_policies": ["always", "if-not-present"],
     f"{_OF_JOBS}allowed_images": ["registry.example.com/*"],

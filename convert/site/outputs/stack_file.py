@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
+from typing import cast
 
 import yaml
 
@@ -52,9 +53,7 @@ def _nearest(draft: Draft, key: str) -> Path:
 
 
 def _lines(text: str) -> Iterator[tuple[Path, int]]:
-    node = yaml.compose(text, yaml.SafeLoader)
-    if node:
-        yield from _below(node, ())
+    yield from _below(cast("yaml.Node", yaml.compose(text, yaml.SafeLoader)), ())
 
 
 def _below(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:

@@ -39,12 +39,10 @@ def _lines(imported: Imported) -> Iterator[tuple[str, str]]:
     for finding in imported.findings:
         yield _line(finding), _STYLES[finding.outcome]
     outcomes = [finding.outcome for finding in imported.findings]
-    counts = [
-        f"{outcomes.count(outcome)} {name}"
-        for outcome, name in OUTCOMES.items()
-        if outcome in outcomes
-    ]
-    yield f"{len(outcomes)} keys: {', '.join(counts)}", ""
+    counted = {name: outcomes.count(outcome) for outcome, name in OUTCOMES.items()}
+    counts = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
+    keys = "1 key" if len(outcomes) == 1 else f"{len(outcomes) or 'no'} keys"
+    yield ": ".join(filter(None, (keys, counts))), ""
     for error in imported.errors:
         yield f"to correct: {error}", "red"
     for said in security.better(imported):

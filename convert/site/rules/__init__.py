@@ -45,7 +45,9 @@ def of_values(path: str) -> SiteRule | None:
     if rule := VALUES.get(path.lower()):
         return rule
     parent, _, name = path.rpartition(".")
-    if parent.lower() not in _WRAPPERS:
+    if parent.lower() not in _WRAPPERS or any(
+        rule.startswith(f"{path.lower()}.") for rule in VALUES
+    ):
         return None
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     places = (f"runners.kubernetes.{snake}", f"runners.{snake}")

@@ -81,11 +81,7 @@ def _cache(case: KeyCase) -> None:
 
 
 def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -> None:
-    try:
-        found = _fields(kind, given)
-    except ValueError as error:
-        case.refuse(str(error), "correct it")
-        return
+    found = _fields(kind, given)
     names = [runner.name for runner in case.runners]
     known = case.draft.get(("runners", names[0], "cache"))
     have = {*found, *(known if isinstance(known, dict) else ())}

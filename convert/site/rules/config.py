@@ -30,11 +30,7 @@ def clone_url(case: KeyCase) -> None:
 
 def _limit(case: KeyCase) -> None:
     """Take the limit of one runner among those of a manager as what the runner runs."""
-    try:
-        count = positive(case.value)
-    except ValueError as error:
-        case.refuse(str(error), "correct it")
-        return
+    count = positive(case.value)
     for runner in case.runners:
         path = ("runners", runner.name, "concurrent")
         common = case.draft.get(path)
@@ -44,10 +40,7 @@ def _limit(case: KeyCase) -> None:
 
 
 def _output_limit(case: KeyCase) -> None:
-    try:
-        case.take("runners.*.logLimit", f"{positive(case.value)}Ki")
-    except ValueError as error:
-        case.refuse(str(error), "correct it")
+    case.take("runners.*.logLimit", f"{positive(case.value)}Ki")
 
 
 def _executor(case: KeyCase) -> None:

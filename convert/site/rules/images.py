@@ -14,11 +14,7 @@ def image(case: KeyCase) -> None:
         case.ignore("is not the name of an image")
         return
     given = case.value
-    try:
-        reference = ImageReference.parse(given)
-    except ValueError as error:
-        case.refuse(str(error).partition(";")[0], "name an image with a tag or digest")
-        return
+    reference = ImageReference.parse(given)
     if not reference.digest and reference.tag in {"", "latest"}:
         case.ask(
             "the image of jobs that name none must be pinned; until then it is the strategy's",
@@ -71,11 +67,7 @@ def _policy(value: Tree) -> str:
 
 def pull_policy(case: KeyCase) -> None:
     """Take the first pull policy; the others are what the runner tried next."""
-    try:
-        found = _policy(case.value)
-    except ValueError as error:
-        case.refuse(str(error), "correct it")
-        return
+    found = _policy(case.value)
     if found == "always":
         case.take("runners.*.pullPolicy", found)
     elif found == "never":

@@ -54,11 +54,7 @@ def _probe(value: Tree) -> dict[str, int]:
 
 def _one_probe(kind: str) -> SiteRule:
     def take(case: KeyCase) -> None:
-        try:
-            found = _probe(case.value)
-        except ValueError as error:
-            case.refuse(f"{error}", "correct it")
-            return
+        found = _probe(case.value)
         if found:
             case.take(f"{_MANAGER}.{kind}", dict(found))
         else:
@@ -68,11 +64,7 @@ def _one_probe(kind: str) -> SiteRule:
 
 
 def _replicas(case: KeyCase) -> None:
-    try:
-        count = number(case.value)
-    except ValueError as error:
-        case.refuse(str(error), "correct it")
-        return
+    count = number(case.value)
     if count > 1:
         case.take(f"{_MANAGER}.replicas", count)
     else:
@@ -81,11 +73,7 @@ def _replicas(case: KeyCase) -> None:
 
 def _scaled(case: KeyCase) -> None:
     most = table(case.value).get("maxReplicas")
-    try:
-        count = positive(most or "1")
-    except ValueError as error:
-        case.refuse(str(error), "correct it")
-        return
+    count = positive(most or "1")
     case.take(
         f"{_MANAGER}.replicas",
         count,
@@ -129,10 +117,7 @@ def _affinity(case: KeyCase) -> None:
 
 
 def _spread(case: KeyCase) -> None:
-    try:
-        case.take(f"{_MANAGER}.spread", spread(case.value))
-    except ValueError as error:
-        case.refuse(str(error), "write spread: node or spread: zone")
+    case.take(f"{_MANAGER}.spread", spread(case.value))
 
 
 def _annotations(case: KeyCase) -> None:

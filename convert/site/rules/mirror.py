@@ -21,11 +21,7 @@ _MIRRORED = {
 
 def mirror(case: KeyCase, image: str, kind: str = "managerImage") -> None:
     """Take where an image of the runner comes from, unless that is GitLab's own place."""
-    try:
-        reference = ImageReference.parse(image)
-    except ValueError:
-        case.refuse("must be the name of an image", "correct it")
-        return
+    reference = ImageReference.parse(image)
     host, _, path = reference.name.partition("/")
     named = "." in host or ":" in host or host == "localhost"
     if not (named and path) or host in _OFFICIAL:
@@ -69,6 +65,6 @@ def settle_pull(draft: Draft) -> None:
         draft.command(f"pulumi config set --path '{at}.username'")
         draft.command(f"pulumi config set --secret --path '{at}.password'")
         return
-    finding = draft.remove(draft.origin("chart.images.pull") or path)
-    finding.outcome, finding.keys, finding.do = "product", (), ""
-    finding.text = "the images of the chart come from GitLab's registry, which needs no login"
+    if finding := draft.remove(draft.origin("chart.images.pull") or path):
+        finding.outcome, finding.keys, finding.do = "product", (), ""
+        finding.text = "the images of the chart come from GitLab's registry, which needs no login"

@@ -89,10 +89,7 @@ def _rules() -> Iterator[SiteRule]:
                 maximum = f"{_ROOT}{block}.maximum.{amount}"
 
                 def most(case: KeyCase, maximum: str = maximum, amount: str = amount) -> None:
-                    try:
-                        _maximum(case, maximum, amount)
-                    except ValueError as error:
-                        case.refuse(str(error), "correct it")
+                    _maximum(case, maximum, amount)
 
                 yield keys(f"{path}{suffix}_overwrite_max_allowed", [maximum], most, _MAXIMUM)
     for old, amount in _OLD.items():

@@ -94,16 +94,21 @@ def test_nothing_to_import_is_one_line(site: Path, capsys: pytest.CaptureFixture
     assert not (site / "Pulumi.moved.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("script", "proposed"), [("docker run a", False), ("docker build a", True)]
+)
 def test_pipelines_are_checked_on_the_new_runners(
-    site: Path, capsys: pytest.CaptureFixture[str]
+    script: str, *, proposed: bool, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (site / ".git").mkdir()
     pipeline = site / ".gitlab-ci.yml"
-    job = {"tags": ["ci"], "image": "docker:27", "script": ["docker build ."]}
+    job = {"tags": ["ci"], "image": "docker:27", "script": [script]}
     pipeline.write_text(yaml.safe_dump({"build": job}), encoding="utf-8")
 
     assert _run(site, "--gitlab-ci", str(pipeline)) == ExitCode.NO_CHANGE
-    assert "build: runs unchanged on runners.builds, dind (socket)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "build: runs unchanged on runners.builds, dind (socket)" in printed
+    assert ("all of these jobs run with kaniko, by its template" in printed) is proposed
 
 
 def test_what_is_left_to_set_is_a_comment_above_its_place(site: Path) -> None:
@@ -192,7 +197,12 @@ def live(monkeypatch: pytest.MonkeyPatch) -> None:
         {"name": "fast", "namespace": "ci", "chart": "gitlab-runner-0.86.0"},
         {"name": "db", "namespace": "ci", "chart": "postgresql-1.0.0"},
     ]
-    got = {"gitlabUrl": "https://gitlab.example.com", "concurrent": 3, "runnerToken": TOKEN}
+    got: dict[str, Any] = {
+        "gitlabUrl": "https://gitlab.example.com",
+        "concurrent": 3,
+        "runnerToken": TOKEN,
+    }
+    got |= {"image": None, "rbac": {"create": True}, "tolerations": []}
 
     def run(_: Path, arguments: Sequence[str]) -> list[Any]:
         return [listed if arguments[0] == "list" else got]

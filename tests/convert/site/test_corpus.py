@@ -66,7 +66,6 @@ def test_what_is_written_passes_the_programs_own_checks(
     assert results[deployment.id].errors == []
 
 
-@pytest.mark.xfail(reason="keys are missing")
 def test_97_of_100_deployments_can_move(results: Mapping[str, Imported]) -> None:
     blocked = {
         deployment.id
@@ -77,7 +76,6 @@ def test_97_of_100_deployments_can_move(results: Mapping[str, Imported]) -> None
     assert len(blocked) <= 0.03 * len(DEPLOYMENTS)
 
 
-@pytest.mark.xfail(reason="keys are missing")
 def test_95_of_100_deployments_lose_nothing(results: Mapping[str, Imported]) -> None:
     losing = {
         deployment.id: found

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
-from convert.site.importer import Imported
-from tests.support.sites import about, values
+from convert.site.importer import Imported, import_releases
+from convert.site.outputs import terminal
+from convert.site.sources import Sources
+from tests.support.sites import about, imported, values
 
 RUNNER = ("runners", "builds")
 URL = "gitlabUrl: https://gitlab.example.com\n"
@@ -135,7 +138,7 @@ REFUSED: list[tuple[str, str, str]] = [
         "runners.env",
         "comes from an object of the cluster",
     ),
-    ("image: 'A B'", "image", "must be the name of an image"),
+    ("image: 'A B'", "image", "must be an image reference"),
     ("runners: {nodeSelector: {'a b': c}}", "runners.nodeSelector", "the program rejects it"),
     ("runners: {nodeSelector: [a]}", "runners.nodeSelector", "must be a mapping"),
     ("runners: {imagePullPolicy: maybe}", "runners.imagePullPolicy", "must be always"),
@@ -311,3 +314,41 @@ def test_what_the_program_rejects_is_left_out(tmp_path: Path) -> None:
     assert found.errors == []
     outcomes = [item.outcome for item in found.findings]
     assert "refused" in outcomes
+
+
+def test_errors_that_are_left_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("runners: {secret: token}\n", encoding="utf-8")
+    sources = Sources()
+    sources.read(file)
+
+    found = import_releases(sources.releases, "site", {"kind": "other"})
+
+    assert [error.partition(":")[0] for error in found.errors] == ["cluster.kind"]
+    terminal.write(found, Console())
+    printed = capsys.readouterr().out
+    assert "to correct: cluster.kind: must be" in printed
+    assert "store each secret" not in printed
+
+
+def test_a_site_without_keys_has_a_runner_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = values(tmp_path, "{}\n")
+
+    assert [runner.name for runner in found.runners] == ["builds"]
+    terminal.write(found, Console())
+    assert capsys.readouterr().out.startswith("no keys\n")
+
+
+def test_two_releases_for_different_gitlabs_need_two_stacks(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    for file in (first, second):
+        file.write_text(f'[[runners]]\nurl = "https://{file.stem}.example.com"\n', "utf-8")
+
+    _, found = imported(first, second)
+
+    assert [item.outcome for item in found.findings] == ["taken", "refused"]
+    assert "make another stack" in found.findings[1].do

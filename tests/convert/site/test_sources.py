@@ -54,6 +54,7 @@ FORMS = {
                 {"name": "gitlabUrl", "value": URL},
                 {"name": "concurrent", "value": "7"},
                 {"name": "rbac.create", "value": "true"},
+                {"name": "rbac.serviceAccountName", "value": "a"},
             ]
         }
     ),
@@ -77,7 +78,12 @@ FORMS = {
     "kustomization": {"helmCharts": [{"name": "gitlab-runner", "valuesInline": VALUES}]},
     "List": {"apiVersion": "v1", "kind": "List", "items": [_flux(VALUES)]},
     "ConfigMap": _config_map(config_toml=TOML),
-    "values in a ConfigMap": _config_map(values_yaml=TEXT),
+    "values in a ConfigMap": _config_map(values_yaml=TEXT, entrypoint="a"),
+    "sources": {
+        **_argo({}),
+        "spec": {"sources": [{"ref": "values"}, {"helm": {"valuesObject": VALUES}}]},
+    },
+    "within a wrapper": {"helm": VALUES, "other": {"a": "b"}},
 }
 
 
