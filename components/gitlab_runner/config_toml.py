@@ -77,7 +77,7 @@ def render(
         "cache": cache_table(runner.cache),
         "kubernetes": kubernetes,
     }
-    return tomlkit.dumps({"runners": [_without_empty(content)]})
+    return tomlkit.dumps({"runners": [_joined(_without_empty(content), runner.extra)]})
 
 
 def _kubernetes(
@@ -137,6 +137,12 @@ def _allowed_services(plan: BuildPlan) -> list[str]:
     if not plan.service.privileged:
         return []
     return [*(service.image for service in plan.services), *plan.job_services]
+
+
+def _joined(table: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Add keys to a table and to the tables in it; none is in both (``extra_errors``)."""
+    both = {key: _joined(table[key], extra[key]) if key in table else extra[key] for key in extra}
+    return {**table, **both}
 
 
 def _service(service: Service) -> dict[str, Any]:

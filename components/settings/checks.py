@@ -14,6 +14,7 @@ from components.platforms import keeper
 from components.settings.models import Plans, Settings
 from components.settings.namespaces import namespace_errors, own_namespaces
 from components.settings.runners.cache import S3Cache
+from components.settings.runners.extra import extra_errors
 from components.settings.runners.registration import UserRunner
 from components.settings.runners.runner import RunnerSettings
 from components.settings.runners.volumes import volume_errors
@@ -39,6 +40,7 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
             *_pull_errors(runner),
             *variable_errors(runner, plan),
             *volume_errors(runner.volumes, plan),
+            *extra_errors(runner.extra, settings.chart.version, plan),
             *_permission_errors(settings, plan, own),
             *_registration_errors(runner, plan),
             *_chart_errors(runner, settings.chart.version),

@@ -47,8 +47,10 @@ class _Page:
                 yield text(description)
             yield from self.write(model, where)
 
-    def _value(self, path: str, schema: Schema) -> str:
+    def _value(self, path: str, schema: Schema) -> str:  # noqa: PLR0911 - one for each kind
         """Return the phrase that says what a key takes."""
+        if not schema:
+            return "any value"
         if "oneOf" in schema:
             return alternatives(self._link(choice, path) for choice in schema["oneOf"])
         if choices := [item for item in schema.get("anyOf", ()) if item.get("type") != "null"]:

@@ -34,6 +34,7 @@ RiskName: TypeAlias = Literal[
     "cloudIdentity",
     "cacheStore",
     "sharedCache",
+    "extra",
     "permission",
     "podCreator",
     "holder",

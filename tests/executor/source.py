@@ -43,6 +43,8 @@ def read_keys(config: str, flags: str) -> dict[str, str]:
     structs = dict(_STRUCT.findall(config))
     named = {name: f"{of}{kind}" for name, of, kind in _NAMED.findall(config)}
     found = dict(_paths("RunnerConfig", structs, named, "runners"))
+    # A map to the runner, which knows the flags of another file.
+    found.pop("runners.feature_flags.*", None)
     return found | {f"runners.feature_flags.{name}": "boolean" for name in _FLAG.findall(flags)}
 
 

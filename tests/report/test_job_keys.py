@@ -122,7 +122,8 @@ MINIO: dict[str, Any] = {"Type": "s3", "s3": {"BucketName": "a", "ServerAddress"
         (
             S3,
             {"Type": "s3", "s3": {"BucketName": "a", "RoleARN": "x"}},
-            'raised: config.toml of runner main has RoleARN = "x", of which no rule knows',
+            'raised: config.toml of runner main has the extra key RoleARN = "x", which may change '
+            "what jobs may do in the cloud",
         ),
     ],
 )
@@ -151,3 +152,44 @@ def test_a_pod_beside_others_is_not_known() -> None:
     (found,) = changes_of(pod(), pod(affinity=beside))
 
     assert found.what == 'Pod ns/x has podAffinity = {"x": 1}, of which no rule knows'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        (
+            runner(),
+            runner(scheduler_name="mine"),
+            'has the extra key scheduler_name = "mine", which may change which nodes jobs get',
+        ),
+        (
+            runner(),
+            runner({"feature_flags": {"FF_TIMESTAMPS": True}}),
+            "has the extra key FF_TIMESTAMPS = true, which may change how jobs run, and what",
+        ),
+        (
+            runner(),
+            runner({"shell": "pwsh"}),
+            'has the extra key shell = "pwsh", which may change how the scripts of jobs run',
+        ),
+        (
+            runner(),
+            runner(poll_interval=5),
+            "has the extra key poll_interval = 5, which may change how long requests and pods last",
+        ),
+        (runner(), runner(new_key=5), "has new_key = 5, of which no rule knows"),
+        (runner({"new_key": 1}), runner({"new_key": 2}), "has new_key = 2, of which no rule knows"),
+    ],
+)
+def test_an_extra_key_is_a_risk_with_what_it_may_weaken(
+    before: dict[str, Any], after: dict[str, Any], line: str
+) -> None:
+    (found,) = changes_of_jobs(before, after)
+
+    assert found.what.startswith(f"config.toml of runner main {line}")
+
+
+def test_an_extra_key_that_goes_lowers_the_risk() -> None:
+    (found,) = changes_of_jobs(runner(poll_interval=5), runner())
+
+    assert (found.direction, found.severity) == ("lowered", "major")

@@ -2,11 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from components.bounds import Resources
 from components.quantity import Quantity
 from components.settings.runners.cache import Cache
+from components.settings.runners.extra import Extra
 from components.settings.runners.identity import Identity
 from components.settings.runners.manager import Manager
 from components.settings.runners.nodes import NodeAffinity, Spread, Toleration, Tolerations
@@ -98,6 +99,11 @@ class RunnerSettings(Model):
     log_limit: Quantity | None = None
     """The most that GitLab Runner keeps of a job's log, such as `20Mi`; what follows is cut off,
     and the job goes on. By default it is 4Mi. GitLab has its own limit of 100 MB."""
+    extra: Extra = Field(default_factory=dict[str, JsonValue])
+    """Keys of `config.toml` that have none here, as they are below `[[runners]]`:
+    `kubernetes: {poll_interval: 5}`. The runner of the chart must know them; those that would undo
+    the plan, such as `privileged`, paths of the node and other accounts, are rejected. What they do
+    is not checked further, so a report names each as a risk."""
     seccomp_profile: Literal["RuntimeDefault"] | None = None
     """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
     kubelets leave it out. It needs chart 0.88.0 or later."""

@@ -93,24 +93,34 @@ _OF_RUNNERS = re.compile(
     r"builds_dir|cache|clone_url|environment|executor|feature_flags|kubernetes|limit|name|output_limit|"
     r"request_concurrency|(pre|post)_(build|clone|get_sources)_script"
 )
-_OF_CACHES = {
-    "AccountName",
-    "AuthenticationType",
-    "BucketLocation",
-    "BucketName",
-    "ContainerName",
-    "Insecure",
-    "PathStyle",
-    "ServerAddress",
-    "ServerSideEncryption",
-    "ServerSideEncryptionKeyID",
-    "StorageDomain",
-}
-_FLAGS = {
-    "FF_DISABLE_AUTOMATIC_TOKEN_ROTATION",
-    "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION",
-    "FF_USE_POD_ACTIVE_DEADLINE_SECONDS",
-}
+_OF_CACHES = re.compile(
+    r"(Account|Bucket|Container)Name|AuthenticationType|BucketLocation|Insecure|PathStyle|"
+    r"ServerAddress|ServerSideEncryption(KeyID)?|StorageDomain"
+)
+_FLAGS = re.compile(
+    r"FF_(DISABLE_AUTOMATIC_TOKEN_ROTATION|USE_ADVANCED_POD_SPEC_CONFIGURATION|"
+    r"USE_POD_ACTIVE_DEADLINE_SECONDS)"
+)
+_EXTRA = (
+    (r"(Upload)?RoleARN", "what jobs may do in the cloud"),
+    (r"AssumeRole\w+|DisableAssumeRole\w+|DualStack|Accelerate|UniverseDomain", "how caches move"),
+    (r"FF_\w+", "how jobs run, and what their logs show"),
+    (r"scheduler_name", "which nodes jobs get"),
+    (
+        r"shell|proxy_exec|clean_git_config|safe_directory_checkout|debug_trace_disabled|"
+        r"step_runner_image|custom_build_dir|cache_dir|use_slot_cgroups|slot_cgroup_template",
+        "how the scripts of jobs run, and what their logs show",
+    ),
+    (
+        r"poll_interval|prepare_timeout|get_sources_timeout|cleanup_\w+|retry_\w+|"
+        r"pod_termination_\w+|print_pod_warning_events|resource_availability_\w+|"
+        r"job_status_\w+|unhealthy_\w+|strict_check_interval|artifact|suspend_pvc_\w+",
+        "how long requests and pods last",
+    ),
+    (r"helper_image_(flavor|autoset_arch_and_os)", "the image that handles the sources of jobs"),
+    (r"use_service_account_image_pull_secrets", "which images jobs may pull"),
+)
+"""What may become weaker by a key that a stack file has only in ``extra``."""
 _DEFAULTS = {"schedulerName": "default-scheduler"}
 _JUDGED = re.compile(
     r"allow_privilege_escalation|allowed_\w+|automount_service_account_token|bearer_token|"
@@ -120,10 +130,8 @@ _JUDGED = re.compile(
     r"pull_policy|runtime_class_name|service_account|services|volumes|\w+_security_context|"
     r"\w+_overwrite_(max_)?allowed|bearer_token_overwrite_allowed|affinity|dns_(config|policy)|"
     # How much, how long and how often, and where files are.
-    r"\w*(cpu|memory|ephemeral_storage)_(limit|request)|poll_(interval|timeout)|\w+_grace_period\w*|"
-    r"\w+_timeout(_seconds)?|cleanup_\w+|retry_\w+|request_retry_\w+|(logs|scripts)_base_dir|"
-    r"pod_disruption_budget|pod_termination_\w+|print_pod_warning_events|"
-    r"resource_availability_\w+"
+    r"\w*(cpu|memory|ephemeral_storage)_(limit|request)|poll_timeout|(logs|scripts)_base_dir|"
+    r"pod_disruption_budget"
 )
 
 
@@ -148,12 +156,34 @@ def unknown_in_container(container: Tree) -> Iterator[str]:
 
 def unknown_in_config(entry: Tree) -> Iterator[str]:
     """Yield the keys of a ``[[runners]]`` entry that no rule judges."""
-    yield from _others(entry, {key for key in entry if _OF_RUNNERS.fullmatch(key)})
-    yield from _others(inside(entry, "feature_flags"), _FLAGS)
-    for storage in ("azure", "gcs", "s3"):
-        yield from _others(inside(entry, "cache", storage), _OF_CACHES)
-    jobs = inside(entry, "kubernetes")
-    yield from _others(jobs, {key for key in jobs if _JUDGED.fullmatch(key)})
+    for key, value in _unjudged(entry):
+        if not _weakens(key):
+            yield f"{key} = {_short(value)}"
+
+
+def extra_in_config(entry: Tree) -> Iterator[str]:
+    """Yield the keys that a stack file has only as extra ones, with what they may weaken."""
+    for key, value in _unjudged(entry):
+        if what := _weakens(key):
+            yield f"{key} = {_short(value)}, which may change {what}"
+
+
+def _weakens(key: str) -> str:
+    return next((what for rule, what in _EXTRA if re.fullmatch(rule, key)), "")
+
+
+def _unjudged(entry: Tree) -> Iterator[tuple[str, JSON]]:
+    """Yield the keys that no other rule judges, without the tables that they are in."""
+    tables = [
+        (entry, _OF_RUNNERS),
+        (inside(entry, "feature_flags"), _FLAGS),
+        (inside(entry, "kubernetes"), _JUDGED),
+        *((inside(entry, "cache", storage), _OF_CACHES) for storage in ("azure", "gcs", "s3")),
+    ]
+    for table, judged in tables:
+        for key in sorted(table):
+            if table[key] and not judged.fullmatch(key):
+                yield key, table[key]
 
 
 def _others(table: Tree, known: set[str]) -> Iterator[str]:

@@ -124,6 +124,13 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         "a job of any of them can change what jobs of protected branches take from a cache",
         of_the_job=False,
     ),
+    "extra": RiskKind(
+        "major",
+        "{name} has the extra key {risk}",
+        "{name} no longer has the extra key {risk}",
+        "GitLab Runner does what it says, past the checks of the stack file",
+        of_the_job=False,
+    ),
     "anyImage": RiskKind(
         "major",
         "{name} may run {risk}",

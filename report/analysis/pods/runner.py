@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from report.analysis.pods.containers import RisksOf, digest
-from report.analysis.pods.fields import unknown_in_config
+from report.analysis.pods.fields import extra_in_config, unknown_in_config
 from report.analysis.pods.variables import daemons, plain, risky
 from report.tree import JSON, Tree, inside, texts
 
@@ -35,6 +35,7 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     yield ("daemonAddress", f"each job of runner {runner}"), daemons(environment)
     yield ("plainVariable", f"runner {runner}"), plain(environment)
     yield ("unknown", f"config.toml of runner {runner}"), set(unknown_in_config(entry))
+    yield ("extra", f"config.toml of runner {runner}"), set(extra_in_config(entry))
     yield ("elsewhere", f"runner {runner}"), set(_elsewhere(entry))
     cache = inside(entry, "cache")
     yield ("cacheStore", f"runner {runner}"), set(_stores(cache))
