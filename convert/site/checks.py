@@ -19,13 +19,13 @@ def prune(draft: Draft) -> list[str]:
     """
     while True:
         errors = list(_errors(draft))
-        reasons = {path: text for where, text in errors if (path := draft.origin(where))}
-        if not reasons:
+        found = [(finding, text) for where, text in errors if (finding := draft.origin(where))]
+        if not found:
             return [f"{where}: {text}" for where, text in errors]
-        for path, text in reasons.items():
-            if finding := draft.remove(path):
-                reason, _, do = text.partition("; ")
-                finding.refuse(f"the program rejects it: it {reason}", do)
+        for finding, text in found:
+            draft.remove(finding)
+            reason, _, do = text.partition("; ")
+            finding.refuse(f"the program rejects it: it {reason}", do)
 
 
 def _errors(draft: Draft) -> Iterator[tuple[str, str]]:

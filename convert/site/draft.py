@@ -35,17 +35,18 @@ class Draft:
         *parents, last = path
         place: Any = self.settings
         for part in parents:
-            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+            place = place.setdefault(part, {})
         known: JSON = cast("dict[str | int, JSON]", place).get(last)
-        if known is None:
-            place[last] = value
-        elif isinstance(known, dict) and isinstance(value, dict):
+        if isinstance(value, dict) and value:
             for key, below in value.items():
                 if standing := self.put((*path, key), below, finding):
                     return standing
+            return None
+        if known is None:
+            place[last] = value
         elif isinstance(known, list) and isinstance(value, list):
             place[last] = [*known, *(item for item in value if item not in known)]
-        elif known != value:
+        elif value not in (known, {}):
             return self._origins.get(self._nearest(path), _BY_ITSELF)
         if finding:
             self._origins.setdefault(path, finding)
@@ -63,39 +64,31 @@ class Draft:
 
     def get(self, path: Path) -> JSON:
         """Return what stands at a path, None where nothing does."""
-        found: Any = self.settings
+        found: JSON = self.settings
         for part in path:
-            if isinstance(found, list):
-                entries = cast("list[Any]", found)
-                found = entries[part] if isinstance(part, int) and part < len(entries) else None
-            else:
-                found = cast("dict[str, Any]", found).get(str(part)) if found else None
-            if found is None:
-                return None
+            found = found.get(str(part)) if isinstance(found, dict) else None
         return found
 
-    def origin(self, where: str) -> Path | None:
-        """Return the path of the value that a finding has put where an error is."""
+    def origin(self, where: str) -> KeyFinding | None:
+        """Return the finding from which the value comes where an error is."""
         path = self._path(where)
         if above := self._nearest(path):
-            return above
+            return self._origins[above]
         # What several keys make together is wrong, so one of them has to go.
         below = [key for key in self._origins if len(path) > 2 and key[: len(path)] == path]
-        return below[-1] if below else None
+        return self._origins[below[-1]] if below else None
 
-    def remove(self, path: Path) -> KeyFinding | None:
-        """Remove a value that a finding has put there, and return the finding, if it is there."""
-        finding = self._origins.get(path)
-        if finding:
-            *parents, last = path
-            place: Any = self.settings
-            for part in parents:
-                place = place[part]
-            del place[last]
-            self._origins = {
-                key: item for key, item in self._origins.items() if key[: len(path)] != path
-            }
-        return finding
+    def remove(self, finding: KeyFinding) -> None:
+        """Remove all values that come from a finding, and the maps that they leave empty."""
+        for path in [path for path, origin in self._origins.items() if origin is finding]:
+            del self._origins[path]
+            for length in range(len(path), 0, -1):
+                *parents, last = path[:length]
+                place: Any = self.settings
+                for part in parents:
+                    place = place[part]
+                if length == len(path) or place[last] == {}:
+                    del place[last]
 
     def command(self, line: str) -> None:
         """Add a command, once."""
@@ -111,23 +104,20 @@ class Draft:
         """Return the path of an error, as far as the settings have it."""
         place: Any = self.settings
         path: list[str | int] = []
-        while where:
-            if isinstance(place, list):
-                index = re.match(r"\[(\d+)\]", where)
-                if not index:
-                    break
+        while True:
+            index = re.match(r"\[(\d+)\]", where)
+            keys = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
+            fitting = [key for key in keys if re.match(rf"{re.escape(key)}(?=[.\[]|$)", where)]
+            if index and isinstance(place, list):
                 path.append(int(index[1]))
                 place = cast("list[Any]", place)[int(index[1])]
                 where = where[index.end() :].removeprefix(".")
-                continue
-            keys = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
-            fitting = [key for key in keys if re.match(rf"{re.escape(key)}(?=[.\[]|$)", where)]
-            if not fitting:
-                break
-            key = max(fitting, key=len)
-            path.append(key)
-            place, where = keys[key], where[len(key) :].removeprefix(".")
-        return tuple(path)
+            elif fitting:
+                key = max(fitting, key=len)
+                path.append(key)
+                place, where = keys[key], where[len(key) :].removeprefix(".")
+            else:
+                return tuple(path)
 
 
 def known(key: str) -> bool:

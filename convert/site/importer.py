@@ -11,6 +11,7 @@ from convert.site.model import ChartRelease, Config, KeyFinding, Tree, items, ta
 from convert.site.rule import DraftRunner, Find, KeyCase, SiteRule, apply
 from convert.site.rules import GLOBAL, RUNNER, of_values
 from convert.site.rules.environment import options
+from convert.site.rules.manager import settle_spread
 from convert.site.rules.mirror import settle_pull
 from convert.site.strategy import choose
 from convert.site.values import table_of
@@ -58,6 +59,7 @@ def import_releases(
     for runner in runners:
         choose(draft, runner, managed=managed)
         _complete(draft, runner)
+        settle_spread(draft, runner.name)
         path = ("runners", runner.name)
         found = table_of(draft.get(path))
         draft.replace(path, {name: found[name] for name in sorted(found, key=_place)})

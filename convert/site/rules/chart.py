@@ -52,9 +52,7 @@ def certificates(case: KeyCase) -> None:
 
 def tags(case: KeyCase) -> None:
     """Set the tags of the runners."""
-    found = words(case.value)
-    if found:
-        case.take("runners.*.tags", found)
+    case.take("runners.*.tags", words(case.value))
 
 
 def _in_gitlab(name: str) -> SiteRule:
@@ -115,7 +113,8 @@ def _volumes(case: KeyCase) -> None:
 
 
 def _session_server(case: KeyCase) -> None:
-    if is_set(table(case.value).get("enabled")) or set(table(case.value)) - {"enabled"}:
+    # Charts before 0.43 have no switch.
+    if is_set(table(case.value).get("enabled", "true")):
         case.refuse(
             "the network policies of the stack let nobody connect to managers and jobs, so there "
             "are no interactive web terminals"
@@ -152,7 +151,8 @@ RULES = (
         "rbac.clusterWideAccess", "refused", (), "rights over all of the cluster", _wide_access
     ),
     keys("rbac.serviceAccountAnnotations", ["runners.*.identity.manager"], _identity),
-    refused("rbac.podSecurityPolicy", "Kubernetes 1.25 removed PodSecurityPolicy"),
+    refused("rbac.podSecurityPolicy.enabled", "Kubernetes 1.25 removed PodSecurityPolicy"),
+    done("rbac.podSecurityPolicy.resourceNames", "Kubernetes 1.25 removed PodSecurityPolicy"),
     done("serviceAccount.create", "the product makes the account"),
     done("serviceAccount.name", "the product names the account"),
     keys("serviceAccount.annotations", ["runners.*.identity.manager"], _identity),

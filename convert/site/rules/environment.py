@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from components.workloads import DAEMON_VARIABLES
-from convert.site.model import Tree, is_set, items, table, text
+from convert.site.model import Tree, items, table, text
 from convert.site.rule import CONFIDENTIAL, KeyCase, SiteRule, keys
 from convert.site.secrets import is_secret, is_secret_name
 
@@ -107,11 +107,10 @@ def _from_objects(case: KeyCase) -> None:
 
 
 def _references(case: KeyCase) -> None:
-    if is_set(case.value):
-        case.refuse(
-            "takes variables of the manager from an object, which no key names",
-            "write those that it needs in manager.environment, or give it an identity",
-        )
+    case.refuse(
+        "takes variables of the manager from an object, which no key names",
+        "write those that it needs in manager.environment, or give it an identity",
+    )
 
 
 RULES = (

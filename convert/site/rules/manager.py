@@ -1,5 +1,6 @@
 """Values of the chart about the pod of the manager, and the same keys of config.toml."""
 
+from convert.site.draft import Draft
 from convert.site.model import Tree, is_set, table, text
 from convert.site.rule import KeyCase, SiteRule, done, key, keys, refused
 from convert.site.rules.chart import take_identity
@@ -118,6 +119,16 @@ def _affinity(case: KeyCase) -> None:
 
 def _spread(case: KeyCase) -> None:
     case.take(f"{_MANAGER}.spread", spread(case.value))
+
+
+def settle_spread(draft: Draft, runner: str) -> None:
+    """Leave out the spread of a single manager, which has nothing to be apart from."""
+    path = ("runners", runner, "manager")
+    finding = draft.origin(".".join((*path, "spread")))
+    if finding and draft.get((*path, "spread")) and not draft.get((*path, "replicas")):
+        draft.remove(finding)
+        finding.outcome, finding.keys = "product", ()
+        finding.text = "one manager has no other to be apart from; set it with manager.replicas"
 
 
 def _annotations(case: KeyCase) -> None:

@@ -55,9 +55,9 @@ def pull_secrets(case: KeyCase) -> None:
 
 def settle_pull(draft: Draft) -> None:
     """Leave out the login of a mirror where there is none, and say how others are stored."""
-    path = ("chart", "images", "pull")
-    name = draft.get(path)
-    if not name:
+    name = draft.get(("chart", "images", "pull"))
+    finding = draft.origin("chart.images.pull") if name else None
+    if not finding:
         return
     places = (("chart", "images", "registry"), ("chart", "managerImage"), ("chart", "helperImage"))
     if any(map(draft.get, places)):
@@ -65,6 +65,6 @@ def settle_pull(draft: Draft) -> None:
         draft.command(f"pulumi config set --path '{at}.username'")
         draft.command(f"pulumi config set --secret --path '{at}.password'")
         return
-    if finding := draft.remove(draft.origin("chart.images.pull") or path):
-        finding.outcome, finding.keys, finding.do = "product", (), ""
-        finding.text = "the images of the chart come from GitLab's registry, which needs no login"
+    draft.remove(finding)
+    finding.outcome, finding.keys, finding.do = "product", (), ""
+    finding.text = "the images of the chart come from GitLab's registry, which needs no login"

@@ -65,6 +65,14 @@ def test_the_stack_file_has_comments_and_no_secret(
     assert lines[-1] == "Pulumi.moved.yaml is written; preview it before you deploy"
 
 
+def test_what_is_as_weak_as_it_was_is_said(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = "cache: {cacheType: s3, s3BucketName: b, cacheShared: true}"
+    (site / "values.yaml").write_text(f"runners: {{{cache}}}\n", encoding="utf-8")
+    _run(site)
+
+    assert "security, as it was: runners.builds.cache.shared" in capsys.readouterr().out
+
+
 def test_a_stack_file_that_exists_is_kept(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = site / "Pulumi.moved.yaml"
     file.write_text("mine", encoding="utf-8")

@@ -8,6 +8,8 @@ from convert.site.importer import Imported
 from tests.support.sites import about, values
 
 URL = "gitlabUrl: https://gitlab.example.com\n"
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+APART = "affinity: {podAntiAffinity: {topologyKey: kubernetes.io/hostname}}"
 TERM = "{matchExpressions: [{key: pool, operator: In, values: [ci]}]}"
 
 
@@ -29,7 +31,18 @@ def _at(found: Imported, key: str) -> object:
         ("metrics: {enabled: true}", "metrics", "annotations"),
         ("metrics: {enabled: true, podMonitor: {enabled: true}}", "metrics", "podMonitor"),
         ("metrics: {serviceMonitor: {enabled: true}}", "metrics", "podMonitor"),
-        ("podAnnotations: {prometheus.io/scrape: 'true'}", "metrics", "annotations"),
+        (
+            "podAnnotations: {prometheus.io/scrape: 'true', prometheus.io/port: '1'}",
+            "metrics",
+            "annotations",
+        ),
+        (
+            f"affinity: {{nodeAffinity: {{{REQUIRED}: {{nodeSelectorTerms: [{TERM}]}}}}}}",
+            "nodeAffinity",
+            {"require": [{"key": "pool", "operator": "In", "values": ["ci"]}]},
+        ),
+        (f"replicas: 2\n{APART}", "spread", "node"),
+        ("replicas: 2\ntopologySpreadConstraints: [{topologyKey: zone}]", "spread", "zone"),
         ("podAnnotations: {a: b}", "annotations", {"a": "b"}),
         ("deploymentAnnotations: {a: b}", "annotations", {"a": "b"}),
         ("podLabels: {a: b}", "labels", {"a": "b"}),
@@ -113,6 +126,7 @@ def test_a_value_of_the_manager_is_refused(text: str, path: str, said: str, tmp_
     "text",
     [
         "replicas: 1",
+        APART,
         "livenessProbe: {successThreshold: 1}",
         "metrics: {port: 9252}",
         "service: {enabled: true}",

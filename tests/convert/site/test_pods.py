@@ -71,6 +71,7 @@ KEYS: list[tuple[str, str, Any]] = [
             "options": {"ndots": 1, "use-vc": None},
         },
     ),
+    ('dns_config = {options = [{name = "ndots", value = "1"}]}', "dns", {"options": {"ndots": 1}}),
     ('dns_search = ["a.example.com"]', "dns", {"searches": ["a.example.com"]}),
     (
         f"affinity.node_affinity.{REQUIRED} = {{node_selector_terms = [{TERM}]}}",

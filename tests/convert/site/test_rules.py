@@ -143,6 +143,11 @@ REFUSED: list[tuple[str, str, str]] = [
     ("runners: {nodeSelector: [a]}", "runners.nodeSelector", "must be a mapping"),
     ("runners: {imagePullPolicy: maybe}", "runners.imagePullPolicy", "must be always"),
     ("runners: {builds: {cpuLimit: much}}", "runners.builds", "must be an amount"),
+    ("runners: {podLabels: {a: glpat-PlantedToken0001}}", "runners.podLabels", "looks like"),
+    ("tolerations: [{key: 'a b'}]", "tolerations", "the program rejects it"),
+    ("runners: {imagePullSecrets: ['{{ x }}']}", "runners.imagePullSecrets", "is a template"),
+    ("rbac: {podSecurityPolicy: {enabled: true}}", "rbac.podSecurityPolicy", "removed"),
+    ("sessionServer: {publicIP: a}", "sessionServer", "nobody connect"),
     ("runners: {image: 'A B'}", "runners.image", "must be an image reference"),
 ]
 
@@ -246,6 +251,7 @@ ASKED = [
     ("runners: {image: 'alpine'}", "runners.image", "runners.builds.strategy.image"),
     ("runners: {image: 'alpine:latest'}", "runners.image", "runners.builds.strategy.image"),
     ("runners: {job: {tag: 'a'}}", "runners.job", "runners.builds.strategy.image"),
+    ("extraEnv: {CACHE_S3_ACCESS_KEY: a}", "runners.cache", "runners.builds.cache"),
 ]
 
 
@@ -263,6 +269,7 @@ def test_what_only_people_can_give_is_asked_for(
 
 OFF: list[Any] = [
     "rbac: {clusterWideAccess: false}",
+    "sessionServer: {enabled: false, serviceType: LoadBalancer}",
     "sessionServer: {enabled: false}",
     "runners: {privileged: false}",
     "runnerToken: ''",

@@ -83,6 +83,7 @@ FORMS = {
         **_argo({}),
         "spec": {"sources": [{"ref": "values"}, {"helm": {"valuesObject": VALUES}}]},
     },
+    "within a platform": {"platform": {"gitlab-runner": VALUES}},
     "within a wrapper": {"helm": VALUES, "other": {"a": "b"}},
 }
 

@@ -25,10 +25,11 @@ def _config(folder: Path, text: str) -> Imported:
         ("", {"kind": "kaniko"}, None),
         ("privileged = true", DIND, True),
         ("privileged = false", {"kind": "kaniko"}, None),
+        ("privileged = 0", {"kind": "kaniko"}, None),
         (ENGINE, DIND, True),
         (SOCKET.format("/var/run/docker.sock"), {"kind": "dood", "acceptNodeRoot": True}, True),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_a_strategy_follows_from_what_jobs_use(
     text: str, strategy: object, trusted: object, tmp_path: Path
