@@ -1,11 +1,13 @@
 """What a rule of the import is: a key of a site's files, and what becomes of it."""
 
 import dataclasses
+import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+from components.gitlab_runner import charts
+from components.gitlab_runner.keys import known_keys
 from components.types import JSON
 from convert.site.draft import Draft, known
 from convert.site.model import ChartRelease, Evidence, KeyFinding, Outcome, Tree, is_set, leaves
@@ -136,42 +138,48 @@ def keys(path: str, becomes: Sequence[str], take: Take, says: str = "") -> SiteR
 
 def done(path: str, says: str) -> SiteRule:
     """A key for which the product has no use, since it does that itself."""
-    return SiteRule(path, "product", (), says, partial(KeyCase.product, text=says))
+    return SiteRule(path, "product", (), says, functools.partial(KeyCase.product, text=says))
 
 
 def refused(path: str, says: str, do: str = "") -> SiteRule:
     """A key that has no place here: why, and what to do."""
     whole = f"{says}; {do}" if do else says
-    return SiteRule(path, "refused", (), whole, partial(KeyCase.refuse, text=says, do=do))
+    return SiteRule(path, "refused", (), whole, functools.partial(KeyCase.refuse, text=says, do=do))
 
 
 def extra(path: str, says: str = "") -> SiteRule:
     """A key of config.toml that has no key here, and moves to ``extra``."""
-    return SiteRule(path, "extra", (EXTRA,), says, partial(_to_extra, says=says))
+    return SiteRule(path, "extra", (EXTRA,), says, functools.partial(_to_extra, says=says))
 
 
 EXTRA = "runners.*.extra"
 
 
 def _to_extra(case: KeyCase, says: str) -> None:
-    parts = case.path.removeprefix("runners.").split(".")
-    value: JSON = typed(case.value)
-    for part in reversed(parts):
+    value = typed(case.value, case.path)
+    for part in reversed(case.path.removeprefix("runners.").split(".")):
         value = {part: value}
     finding = case.take(EXTRA, value, says)
     if finding.outcome == "taken":
         finding.outcome = "extra"
 
 
-def typed(value: Tree) -> JSON:
-    """Return a value of TOML with its types, as far as a text gives them away."""
+def typed(value: Tree, path: str) -> JSON:
+    """Return a value of a key of config.toml with the types that GitLab Runner knows."""
     if isinstance(value, dict):
-        return {name: typed(below) for name, below in value.items()}
+        return {name: typed(below, f"{path}.{name}") for name, below in value.items()}
     if isinstance(value, list):
-        return [typed(below) for below in value]
-    if value in {"true", "false"}:
+        return [typed(below, path) for below in value]
+    kind = _types().get(path) or _types().get(f"{path.rpartition('.')[0]}.*", "")
+    if kind.startswith("boolean") and value in {"true", "false"}:
         return value == "true"
-    return int(value) if value and re.fullmatch(r"-?[0-9]{1,18}", value) else value
+    is_number = kind.startswith("integer") and re.fullmatch(r"-?[0-9]{1,18}", value or "")
+    return int(value or "") if is_number else value
+
+
+@functools.cache
+def _types() -> Mapping[str, str]:
+    return known_keys(charts.runner_of(charts.DEFAULT_VERSION))
 
 
 Find: TypeAlias = Callable[[str], SiteRule | None]

@@ -20,8 +20,8 @@ Extra = Annotated[
 """Tables and keys of config.toml below ``[[runners]]``."""
 
 _TYPED = (
-    (r"kubernetes\.node_selector.*", "nodeSelector"),
-    (r"kubernetes\.node_tolerations.*", "tolerations"),
+    (r"kubernetes\.node_selector\b.*", "nodeSelector"),
+    (r"kubernetes\.node_tolerations\b.*", "tolerations"),
     (r"kubernetes\.affinity\.node_affinity.*", "nodeAffinity"),
     (r"kubernetes\.affinity\.pod_anti_affinity.*", "spread"),
     (r"kubernetes\.poll_timeout", "podStartTimeout"),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from components.types import JSON
 from convert.site.model import Tree, is_set, table, text
-from convert.site.rule import KeyCase, SiteRule, keys
+from convert.site.rule import KeyCase, SiteRule, extra, keys
 from convert.site.values import number, truth
 
 _KEY = "runners.*.cache"
@@ -46,7 +46,7 @@ _SECRETS = {
     "credentialsfile",
     "secretname",
 }
-_PLAIN = {*_OLD.values(), "s3.pathstyle", "s3.authenticationtype", "maxuploadedarchivesize"}
+_PLAIN = {"serveraddress", "insecure", "pathstyle", "authenticationtype"}
 _NOT_KNOWN = "no such type of cache exists, so each job had an empty one"
 
 
@@ -94,11 +94,12 @@ def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -
             case.draft.command(f"pulumi config set --secret --path '{path}'")
         found["credentials"] = names[0]
     case.take(_KEY, found, "", "store the login by the commands below" if login else "")
-    for name, value in given.items():
-        place, _, inner = name.rpartition(".")
-        unknown = place == kind and inner not in _FIELDS[kind] and name not in _PLAIN
-        if unknown and inner not in _SECRETS:
-            case.at(f".{name}", value).refuse("has no key here", "set it on the bucket")
+    for name, below in table(case.value).items():
+        for inner, value in table(below).items():
+            known = {*_FIELDS[kind], *_SECRETS, *_PLAIN}
+            if name.lower() == kind and inner.lower() not in known and is_set(value):
+                part = case.at(f".{name}.{inner}", value)
+                extra(part.path).take(part)
 
 
 def _fields(kind: str, given: Mapping[str, Tree]) -> dict[str, JSON]:

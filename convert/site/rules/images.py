@@ -2,7 +2,7 @@
 
 from components.image_reference import ImageReference
 from convert.site.model import Tree, items, leaves, table, text
-from convert.site.rule import KeyCase
+from convert.site.rule import KeyCase, extra
 from convert.site.values import truth, words
 
 _POLICIES = {"always": "always", "ifnotpresent": "if-not-present", "never": "never"}
@@ -39,6 +39,9 @@ def privileged(case: KeyCase) -> None:
         runner.evidence.findings.append(finding)
 
 
+_SERVICE = extra("runners.kubernetes.services", "jobs that need it can name it themselves")
+
+
 def services(case: KeyCase) -> None:
     """Note an engine that the runner starts beside each job."""
     for item in items(case.value):
@@ -49,10 +52,7 @@ def services(case: KeyCase) -> None:
                 runner.evidence.services.append(name)
                 runner.evidence.findings.append(finding)
         else:
-            case.refuse(
-                "starts a service beside every job",
-                "name it in the jobs that need it, by services:",
-            )
+            _SERVICE.take(case.at("", [item]))
 
 
 def _policy(value: Tree) -> str:

@@ -2,7 +2,7 @@
 
 from components.types import JSON
 from convert.site.model import Tree, is_set, items, table, text
-from convert.site.rule import KeyCase, SiteRule, keys
+from convert.site.rule import KeyCase, SiteRule, extra, keys
 from convert.site.values import quantity, truth
 
 _KEY = "runners.*.volumes"
@@ -119,18 +119,16 @@ def _host_path(case: KeyCase) -> None:
         finding.keys = finding.keys or ()
 
 
-def _other(case: KeyCase) -> None:
-    case.refuse("mounts storage by a driver or over NFS", "make a claim for it, and name the claim")
-
-
 _TAKERS = {
     "pvc": _claim,
     "secret": _secret,
     "config_map": _config_map,
     "empty_dir": _scratch,
     "host_path": _host_path,
-    "csi": _other,
-    "nfs": _other,
 }
 
-RULES = tuple(map(_each, _TAKERS))
+RULES = (
+    *map(_each, _TAKERS),
+    extra("runners.kubernetes.volumes.csi"),
+    extra("runners.kubernetes.volumes.nfs"),
+)

@@ -118,10 +118,13 @@ def test_variables_say_where_the_cache_is(tmp_path: Path) -> None:
     assert found.errors == []
 
 
-def test_what_has_no_key_is_refused_by_name(tmp_path: Path) -> None:
-    found = _config(tmp_path, f"{S3}Accelerate = true")
+def test_what_has_no_key_moves_to_extra(tmp_path: Path) -> None:
+    found = _config(tmp_path, f"{S3}Accelerate = true\nDualStack = false")
 
     assert [(item.path, item.outcome) for item in found.findings] == [
         ("runners.cache", "taken"),
-        ("runners.cache.s3.accelerate", "refused"),
+        ("runners.cache.s3.Accelerate", "extra"),
     ]
+    extra = found.draft.get(("runners", "builds", "extra"))
+    assert extra == {"cache": {"s3": {"Accelerate": True}}}
+    assert found.errors == []

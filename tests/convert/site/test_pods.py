@@ -330,3 +330,66 @@ def test_a_second_release_for_another_gitlab_needs_another_stack(tmp_path: Path)
     found = values(tmp_path, file.read_text("utf-8"), "config.toml")
 
     assert [item.outcome for item in found.findings] == ["taken", "unknown"]
+
+
+EXTRA: list[tuple[str, dict[str, Any]]] = [
+    ('node_selector_overwrite_allowed = "pool=.*"', {"node_selector_overwrite_allowed": "pool=.*"}),
+    ('allowed_users = ["1000"]', {"allowed_users": ["1000"]}),
+    ("retry_limit = 7", {"retry_limit": 7}),
+    ("print_pod_warning_events = false", {}),
+    ('helper_image_flavor = "ubuntu"', {"helper_image_flavor": "ubuntu"}),
+    (
+        '[[runners.kubernetes.services]]\nname = "postgres:16"',
+        {"services": [{"name": "postgres:16"}]},
+    ),
+    (
+        '[[runners.kubernetes.volumes.nfs]]\nname = "a"\nmount_path = "/a"\nserver = "b"',
+        {"volumes": {"nfs": [{"name": "a", "mount_path": "/a", "server": "b"}]}},
+    ),
+    ("retry_limits = {a = 3}", {"retry_limits": {"a": 3}}),
+    (
+        f"affinity.pod_affinity.{PREFERRED} = [{{weight = 1, pod_affinity_term = "
+        '{topology_key = "kubernetes.io/hostname"}}]',
+        {
+            "affinity": {
+                "pod_affinity": {
+                    PREFERRED: [
+                        {
+                            "weight": 1,
+                            "pod_affinity_term": {"topology_key": "kubernetes.io/hostname"},
+                        }
+                    ]
+                }
+            }
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "extra"), EXTRA, ids=range(len(EXTRA)))
+def test_a_key_without_one_here_moves_to_extra(
+    text: str, extra: dict[str, Any], tmp_path: Path
+) -> None:
+    found = _config(tmp_path, text)
+
+    moved = found.draft.get((*RUNNER, "extra"))
+    assert moved == ({"kubernetes": extra} if extra else None)
+    assert [item.outcome for item in found.findings] == (["extra"] if extra else [])
+    assert found.errors == []
+    assert any("extra" in line for line in security.worse(found)) == bool(extra)
+
+
+def test_what_extra_may_not_have_is_refused_with_its_reason(tmp_path: Path) -> None:
+    found = values(tmp_path, '[[runners]]\npre_build_script = "make"\n', "config.toml")
+
+    (finding,) = found.findings
+    assert (finding.outcome, "is set by the stack" in finding.text) == ("refused", True)
+    assert "before_script" in finding.do
+
+
+def test_a_secret_does_not_move_to_extra(tmp_path: Path) -> None:
+    script = "echo glpat-PlantedToken0001"
+    found = values(tmp_path, f'[[runners]]\npost_build_script = "{script}"\n', "config.toml")
+
+    assert [item.outcome for item in found.findings] == ["refused"]
+    assert "Planted" not in repr((found.findings, found.draft.settings))

@@ -176,13 +176,7 @@ REFUSED_CONFIG: list[tuple[str, str, str]] = [
         "lets a job choose",
     ),
     ('[runners.kubernetes]\nhost = "https://a"', "kubernetes.host", "outside of the cluster"),
-    (
-        '[[runners.kubernetes.services]]\nname = "postgres:16"',
-        "kubernetes.services",
-        "starts a service beside every job",
-    ),
     ('[[runners.kubernetes.pod_spec]]\npatch = "x"', "kubernetes.pod_spec", "past its plan"),
-    ('[[runners.kubernetes.volumes.csi]]\nname = "a"', "kubernetes.volumes.csi", "by a driver"),
     (
         '[[runners.kubernetes.volumes.pvc]]\nname = "a-$CI_CONCURRENT_ID"\nmount_path = "/a"',
         "kubernetes.volumes.pvc",
