@@ -156,7 +156,7 @@ EXTRA = "runners.*.extra"
 
 
 def _to_extra(case: KeyCase, says: str) -> None:
-    value = typed(case.value, case.path)
+    value: JSON = typed(case.value, case.path)
     for part in reversed(case.path.removeprefix("runners.").split(".")):
         value = {part: value}
     finding = case.take(EXTRA, value, says)

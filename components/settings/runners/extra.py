@@ -112,7 +112,7 @@ def extra_errors(
         if reason := _refused(spelled, plan):
             yield where, f"{reason}; remove it" if ";" not in reason else reason
         elif typed := next((key for rule, key in _TYPED if re.fullmatch(rule, spelled)), None):
-            yield where, f"has a key of its own with checks; remove it, and use {typed}"
+            yield where, f"has a separate key, with checks; remove it, and use {typed}"
         elif spelled not in known:
             yield where, _unknown(spelled, version, known)
         elif not _fits(value, known[spelled]):
