@@ -108,6 +108,7 @@ class BuildPlan:
     ``credentials_folder`` is where the tool reads config.json; jobs may write there, as ``docker
     login`` does; where it is empty they get no push login. ``home_logins`` says that ``~/.docker``
     is the same folder, and ``group_logins`` that the tool finds logins for a part of a registry.
+    With ``cloud_logins`` it logs in to registries of clouds by itself.
     ``files`` are what it reads about registries in ``files_folder``, as text by
     path in it: their CAs, and its own configuration.
     ``refused_variables`` say why a runner must not set them.
@@ -144,6 +145,7 @@ class BuildPlan:
     credentials_folder: str
     home_logins: bool = True
     group_logins: bool = False
+    cloud_logins: bool = False
     files_folder: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     environment: Mapping[str, str]

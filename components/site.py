@@ -100,6 +100,17 @@ def _below_a_host(value: str) -> str:
     return f"{bare}/{path}"
 
 
+_CLOUDS = {
+    "aws": (
+        r"[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+    ),
+    "google": (r"([a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io)", "europe-docker.pkg.dev"),
+    "azure": (r"[a-z0-9-]+\.azurecr\.(io|cn|us)", "name.azurecr.io"),
+}
+"""The hosts of each cloud's registries, and one of them."""
+
+
 class Registry(Model):
     """A registry that builds pull from or push to, or a group of its repositories."""
 
@@ -127,6 +138,27 @@ class Registry(Model):
     push_secret: DnsName | None = None
     """The same in place of `push`. Jobs that build can read all logins in it. One Secret serves all
     registries that jobs push to."""
+
+    identity: Literal["aws", "google", "azure"] | None = None
+    """The cloud whose registry this is, where jobs push by their identity there and not by a stored
+    login: `aws` for ECR, `google` for Artifact Registry, `azure` for ACR. Each runner that builds
+    needs `identity.jobs` of that cloud. Nodes pull by what the cloud gives them."""
+
+    @model_validator(mode="after")
+    def _identity_is_of_its_cloud(self) -> Self:
+        if not self.identity:
+            return self
+        pattern, like = _CLOUDS[self.identity]
+        if not re.fullmatch(pattern, self.host):
+            message = (
+                f"must not have identity: {self.identity} with a host that is not like {like}; "
+                "correct one"
+            )
+        elif self.push or self.push_secret:
+            message = "must not have both identity and a login that pushes; remove one"
+        else:
+            return self
+        raise ValueError(message)
 
     @model_validator(mode="after")
     def _one_login_each(self) -> Self:

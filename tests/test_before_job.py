@@ -33,7 +33,7 @@ def script(plan: BuildPlan, *, pushes: bool, **resources: object) -> str:
     """Write what comes before the jobs of runner main, whose stack has a push login or none."""
     secret = NAMES["push_secret"] if pushes else None
     bounds = Resources.model_validate(resources)
-    return before_job.script(plan, bounds, {**NAMES, "push_secret": secret}, proxied=False)
+    return before_job.script(plan, bounds, {**NAMES, "push_secret": secret}, {}, proxied=False)
 
 
 def _auths(**logins: str) -> str:

@@ -92,7 +92,7 @@ def test_who_runs_jobs_has_their_identity(registration: object, *, warned: bool)
         "runners.main.identity": {"jobs": {"aws": ROLE}},
         "runners.main.registration": registration,
     }
-    tokens = SECRETS["runnerTokens"] if registration == "token" else {}
+    tokens: dict[str, str] = SECRETS["runnerTokens"] if registration == "token" else {}
     configure(replace_values(SETTINGS, changes), {**SECRETS, "runnerTokens": tokens})
 
     lines = [line for line in warnings(load()) if f"acts in the cloud as {ROLE}" in line]

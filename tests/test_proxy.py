@@ -104,7 +104,7 @@ def test_the_shared_daemon_has_it() -> None:
 
 
 def _script(name: str, *, proxied: bool) -> str:
-    return before_job.script(FORMS[name].plan(SITE), Resources(), NAMES, proxied=proxied)
+    return before_job.script(FORMS[name].plan(SITE), Resources(), NAMES, {}, proxied=proxied)
 
 
 def test_jobs_that_call_the_api_server_reach_it_without_it() -> None:

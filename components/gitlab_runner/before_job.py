@@ -4,7 +4,10 @@ It says which variables of the job have no effect, brings its logins, and prepar
 POSIX, and what an image lacks for it must not end the job.
 """
 
+from collections.abc import Mapping
+
 from components.bounds import Resources
+from components.gitlab_runner import cloud_logins
 from components.plan import BuildPlan, RunnerNames
 
 LOGINS = "/etc/image-builds/docker"
@@ -16,13 +19,22 @@ def pushes(plan: BuildPlan, names: RunnerNames) -> bool:
     return bool(plan.builds and names["push_secret"])
 
 
-def script(plan: BuildPlan, resources: Resources, names: RunnerNames, *, proxied: bool) -> str:
+def script(
+    plan: BuildPlan,
+    resources: Resources,
+    names: RunnerNames,
+    clouds: Mapping[str, str],
+    *,
+    proxied: bool,
+) -> str:
     """Return the text; the logins come before the tool, which may write into their folder.
 
-    ``proxied`` says that jobs have the variables of a proxy.
+    ``clouds`` are the registries that jobs push to by their identity, and ``proxied`` says that
+    jobs have the variables of a proxy.
     """
-    near = _NEAR if proxied and plan.account_token else ""
-    return near + _ignored(resources, names["runner"]) + _logins(plan, names) + plan.prepare
+    near = NEAR if proxied and plan.account_token else ""
+    logins = _logins(plan, names) + cloud_logins.shell(clouds)
+    return near + _ignored(resources, names["runner"]) + logins + plan.prepare
 
 
 def _ignored(resources: Resources, runner: str) -> str:
@@ -62,11 +74,11 @@ def _ignored(resources: Resources, runner: str) -> str:
 """
 
 
-# Only the pod knows the address of its API server.
-_NEAR = """\
+NEAR = """\
 export NO_PROXY="$NO_PROXY,$KUBERNETES_SERVICE_HOST"
 export no_proxy="$no_proxy,$KUBERNETES_SERVICE_HOST"
 """
+"""Shell that excepts the API server from the proxy: only the pod knows its address."""
 
 
 def _logins(plan: BuildPlan, names: RunnerNames) -> str:

@@ -48,11 +48,14 @@ def render(
     chart in ``settings`` decides which keys the runner knows.
     """
     pushes = before_job.pushes(plan, names)
-    folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes else {}
+    clouds = _clouds(plan, settings)
+    folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes or clouds else {}
     # The home of a user that an image does not know is /, where git and kubectl cannot write.
     home = {"HOME": _WRITABLE} if plan.restricted else {}
     environment = {**home, **folder, **plan.environment, **address, **runner.environment}
-    script = before_job.script(plan, runner.resources, names, proxied="NO_PROXY" in environment)
+    script = before_job.script(
+        plan, runner.resources, names, clouds, proxied="NO_PROXY" in environment
+    )
     kubernetes = _kubernetes(plan, runner, names, settings)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
@@ -113,6 +116,13 @@ def _kubernetes(
         "services": [_service(service) for service in plan.services],
         "volumes": volume_tables(plan, names, runner.volumes),
     }
+
+
+def _clouds(plan: BuildPlan, settings: Settings) -> dict[str, str]:
+    """The cloud of each registry where jobs need a helper to log in by their identity."""
+    if not plan.builds or plan.cloud_logins:
+        return {}
+    return {item.host: item.identity for item in settings.registries if item.identity}
 
 
 def _helper_image(settings: Settings, runner: RunnerSettings) -> str | None:

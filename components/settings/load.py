@@ -50,7 +50,8 @@ def load() -> Stack:
         lines += [f"{PROJECT}:settings.{p}: {m}" for p, m in setting_errors(settings, plans)]
         lines += [f"{PROJECT}:settings.chart.{p}: {m}" for p, m in _archive_errors(settings.chart)]
     if settings is not None and secrets is not None:
-        lines += [f"{path}: {message}" for path, message in secret_errors(secrets, settings)]
+        found = secret_errors(secrets, settings, plans)
+        lines += [f"{path}: {message}" for path, message in found]
     kubernetes = pulumi.Config("kubernetes")
     if not (kubernetes.get("context") or kubernetes.get("kubeconfig")):
         lines.append(

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
-from components.settings.models import Settings
+from components.settings.models import Plans, Settings
 from components.settings.runners.cache import LOGINS, Cache, secret_data
 from components.settings.runners.registration import TokenRegistration
 from components.types import JSON, PROJECT, Model
@@ -106,7 +106,7 @@ def placeholders_of_caches(settings: Settings) -> dict[str, JSON]:
     }
 
 
-def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, str]]:
+def secret_errors(secrets: Secrets, settings: Settings, plans: Plans) -> Iterator[tuple[str, str]]:
     """Yield (key, message) of each secret that the settings need and lack, or cannot use."""
     for name, runner in settings.runners.items():
         if isinstance(runner.registration, TokenRegistration) and (
@@ -128,6 +128,7 @@ def secret_errors(secrets: Secrets, settings: Settings) -> Iterator[tuple[str, s
     yield from _shared_tokens(secrets, settings)
     yield from _cache_errors(secrets, settings)
     yield from _secrets_of_others(settings)
+    yield from _identity_errors(settings, plans)
     for path, name in settings.logins():
         if name not in secrets.registry_credentials:
             yield (
@@ -196,3 +197,16 @@ def _secrets_of_others(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"is not {first}, and tools read one file of logins; put all logins that push into "
                 "that Secret, and name it here as pushSecret",
             )
+
+
+def _identity_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]]:
+    """Yield each registry of a cloud that a runner cannot push to by the identity of its jobs."""
+    for index, registry in enumerate(settings.registries):
+        for name, runner in settings.runners.items():
+            cloud, jobs = registry.identity, runner.identity.jobs
+            if cloud and plans[name].builds and not (jobs and getattr(jobs, cloud)):
+                yield (
+                    f"{_SETTINGS}.registries[{index}].identity",
+                    f"needs an identity of the jobs of runners.{name}; set "
+                    f"runners.{name}.identity.jobs.{cloud}",
+                )

@@ -63,6 +63,8 @@ class Kaniko(StrategyOptions):
             credentials_folder="/kaniko/.docker",
             # RUN steps share the root of the job, and ~/.docker is of the image that they build.
             home_logins=False,
+            # It has the helpers of ECR, Artifact Registry and ACR (kaniko:pkg/creds/creds.go).
+            cloud_logins=True,
             files_folder=_CERTIFICATES,
             files=certificate_files(site.registries),
             prepare=no_engine(self.kind),

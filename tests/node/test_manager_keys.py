@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from components.gitlab_runner import before_job
 from components.settings.models import Settings
 from dev.node.images.catalogue import BASE
 from dev.node.machine import NODE, PODS
 from dev.node.node import Node
 from dev.node.registry import PRIVATE
+from tests.support.configured import FORMS, SITE
 from tests.support.kubernetes import apps_v1
 from tests.support.node.jobs import Runner
 from tests.support.node.project import FILES, TEMPLATES, TOOLS, pipeline, run_image
@@ -95,6 +97,8 @@ def test_a_build_reaches_a_registry_by_the_proxy(
     found.table["environment"] += [f"{key}={value}" for key, value in variables.items()]
     files = {**FILES, "Dockerfile": str(FILES["Dockerfile"]).replace("RUN", f"{RUN}RUN", 1)}
     before = len(proxy())
+    if FORMS[name].plan(SITE).account_token:
+        found.table["pre_build_script"] = before_job.NEAR + found.table["pre_build_script"]
 
     with _daemon_with(node, variables) if name == DAEMON else contextlib.nullcontext():
         result = found.run(pipeline(TEMPLATES[name], name, tag, PRIVATE, files))

@@ -26,7 +26,8 @@ references="$references$newline$BUILD_DESTINATIONS"
 # A build argument for each proxy of the job; Dockerfiles know them without ARG.
 arguments=
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-  if value=$(printenv "$name"); then arguments="$arguments$newline$name=$value"; fi
+  eval "value=\${$name:-}"
+  if [ -n "$value" ]; then arguments="$arguments$newline$name=$value"; fi
 done
 arguments="$arguments$newline$BUILD_ARGS"
 
