@@ -142,8 +142,10 @@ def _wanted_secrets(settings: object) -> Iterator[tuple[str, str]]:
                 for key in LOGINS[cache["kind"]]:
                     made = json.dumps({"private_key": secrets.token_urlsafe(15)})
                     yield f"cacheCredentials.{login}.{key}", made
-        for registry in cast("list[dict[str, Any]]", content.get("registries") or []):
+        chart = cast("dict[str, dict[str, Any]]", content.get("chart") or {})
+        registries = cast("list[dict[str, Any]]", content.get("registries") or [])
+        for place in (*registries, chart.get("images") or {}):
             for use in ("pull", "push"):
-                if login := cast("str", registry.get(use)):
+                if login := cast("str", place.get(use)):
                     yield f"registryCredentials.{login}.username", USERNAME
                     yield f"registryCredentials.{login}.password", secrets.token_urlsafe(15)

@@ -11,12 +11,15 @@ import pytest
 
 from components.gitlab_runner.archive import digest_of, version_of
 from components.workloads import CHART_DIGEST
+from dev.cluster.control_plane import ControlPlane
 from dev.local.stack_file import CHART_VARIABLE
 from dev.paths import STAND_IN_CHART
 from dev.toolchain.ensure import ensure
 from report.inputs.charts import Charts
 from report.redact import Scrubber
+from tests.support.kubernetes import apps_v1, core_v1, networking_v1, policy_v1
 from tests.support.managers import MANAGER, values_of
+from tests.support.stacks import Site
 
 pytestmark = pytest.mark.engine
 CHART = Path(os.environ.get(CHART_VARIABLE) or STAND_IN_CHART)
@@ -91,3 +94,47 @@ def test_a_manager_is_watched_as_the_stack_file_says(objects: dict[str, Any]) ->
     assert 'log_format = "json"' in text
     assert 'listen_address = ":9252"' in text
     assert monitor["spec"]["selector"]["matchLabels"]["release"] == "gitlab-runner-main"
+
+
+def test_a_stack_with_all_of_it_comes_up_and_stays(site: Site, control_plane: ControlPlane) -> None:
+    """Its objects are taken by the API server, its pods by the level restricted."""
+    manager = {
+        "replicas": 2,
+        "spread": "node",
+        "disruptionBudget": True,
+        "metrics": "podMonitor",
+        "tolerations": [{"key": "spot"}],
+        "labels": {"team": "ci"},
+        "livenessProbe": {"periodSeconds": 30},
+    }
+    role = {"aws": "arn:aws:iam::123456789012:role/builds"}
+    proxy = {"https": "http://proxy.example.com:3128", "except": [".example.com"]}
+    images = {"registry": "mirror.example.com/gitlab-org", "pull": "in"}
+    identity = {"manager": role, "jobs": role}
+    site.write(
+        "buildkit-service",
+        runner={"manager": manager, "identity": identity},
+        proxy=proxy,
+        chart={"images": images},
+    )
+
+    up, again = site.up(), site.preview()
+
+    assert "failed" not in up.operations
+    assert again.operations == {}
+    release = "gitlab-runner-builds"
+    with control_plane.api() as api:
+        core = core_v1(api)
+        deployment = apps_v1(api).read_namespaced_deployment(release, site.prefix)
+        budget = policy_v1(api).read_namespaced_pod_disruption_budget(release, site.prefix)
+        policy = networking_v1(api).read_namespaced_network_policy("managers", site.prefix)
+        secret = core.read_namespaced_secret("registry-pull", site.prefix)
+        account = core.read_namespaced_service_account(release, site.prefix)
+    assert deployment.status.available_replicas == 2
+    (container,) = deployment.spec.template.spec.containers
+    assert container.image.startswith("mirror.example.com/gitlab-org/gitlab-runner:")
+    assert {item.name for item in container.env} >= {"HTTPS_PROXY", "no_proxy"}
+    assert (budget.status.expected_pods, budget.status.disruptions_allowed) == (2, 1)
+    assert policy.spec.ingress[0].ports[0].port == 9252
+    assert secret.type == "kubernetes.io/dockerconfigjson"
+    assert account.metadata.annotations["eks.amazonaws.com/role-arn"] == role["aws"]

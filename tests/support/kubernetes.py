@@ -32,6 +32,10 @@ def node_v1(api: client.ApiClient) -> Api:
     return client.NodeV1Api(api)
 
 
+def policy_v1(api: client.ApiClient) -> Api:
+    return client.PolicyV1Api(api)
+
+
 def rbac_v1(api: client.ApiClient) -> Api:
     return client.RbacAuthorizationV1Api(api)
 
