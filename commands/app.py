@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from commands.shared.checkout import CHECKOUT
 from commands.shared.exit_codes import ExitCode
+from commands.shared.options import Output, Reviewed, Stack
 from report.errors import ReportError
 
 _CODES = "\n\n".join(f"{code:d}  {code.meaning}" for code in ExitCode)
@@ -21,25 +21,6 @@ app = typer.Typer(
     epilog=f"Exit codes:\n\n{_CODES}",
     pretty_exceptions_enable=False,
 )
-
-
-def _stacks(incomplete: str) -> list[str]:
-    """Return what a shell offers for --stack: the stacks that have a file."""
-    names = [file.name.split(".")[1] for file in sorted(CHECKOUT.glob("Pulumi.?*.yaml"))]
-    return [name for name in names if name.startswith(incomplete)]
-
-
-_Stack = Annotated[
-    str,
-    typer.Option("--stack", help="The stack, as in Pulumi.<stack>.yaml.", autocompletion=_stacks),
-]
-_Reviewed = Annotated[
-    bool,
-    typer.Option(
-        "--reviewed", help="Fail if the merge request of this commit showed another plan."
-    ),
-]
-_Output = Annotated[Path, typer.Option("--output", help="The folder to write to.")]
 
 
 def main(arguments: Sequence[str], program: str = "python -m commands") -> int:
@@ -62,13 +43,13 @@ def main(arguments: Sequence[str], program: str = "python -m commands") -> int:
 @app.command()
 def preview(
     *,
-    stack: _Stack = "dev",
-    output: _Output = Path("build/preview"),
+    stack: Stack = "dev",
+    output: Output = Path("build/preview"),
     note_limit: Annotated[
         int | None,
         typer.Option(help="The most characters of note.md; by default the limit of GitLab."),
     ] = None,
-    reviewed: _Reviewed = False,
+    reviewed: Reviewed = False,
     settings_from: Annotated[
         Path | None,
         typer.Option(help="A stack file whose settings are previewed with this program."),
@@ -92,7 +73,7 @@ def preview(
 
 @app.command()
 def deploy(
-    *, stack: _Stack = "dev", output: _Output = Path("build/deploy"), reviewed: _Reviewed = False
+    *, stack: Stack = "dev", output: Output = Path("build/deploy"), reviewed: Reviewed = False
 ) -> int:
     """Preview a stack, update it unless the preview stops it, and check what the update did.
 
@@ -105,7 +86,7 @@ def deploy(
 
 
 @app.command()
-def drift(*, stack: _Stack = "dev", output: _Output = Path("build/drift")) -> int:
+def drift(*, stack: Stack = "dev", output: Output = Path("build/drift")) -> int:
     """Compare the cluster with what was deployed, and keep a GitLab issue while it differs.
 
     Neither the cluster nor the state changes. The objects of Helm releases are compared with their
@@ -121,8 +102,8 @@ def drift(*, stack: _Stack = "dev", output: _Output = Path("build/drift")) -> in
 def compare(
     *,
     base: Annotated[str, typer.Option(help="The commit to compare with.")],
-    stack: _Stack = "dev",
-    output: _Output = Path("build/compare"),
+    stack: Stack = "dev",
+    output: Output = Path("build/compare"),
 ) -> int:
     """Compare a stack file with that of a commit, without an engine, a cluster or a secret.
 
@@ -136,22 +117,31 @@ def compare(
 @app.command()
 def explain(
     *,
-    stack: _Stack = "dev",
+    stack: Stack = "dev",
     strategy: Annotated[
         str, typer.Option(help="In YAML: a strategy that replaces that of every runner.")
     ] = "",
+    cluster: Annotated[
+        bool,
+        typer.Option("--cluster", help="Say what the file declares of the cluster and is not so."),
+    ] = False,
 ) -> int:
     """Show which strategy each runner of a stack file has, why, and what rules out the others."""
     from commands import explain
 
-    return explain.run(stack, strategy)
+    code = explain.run(stack, strategy)
+    if cluster:
+        from commands import declared
+
+        return declared.run(stack, strategy)
+    return code
 
 
 @app.command()
-def doctor(
+def doctor(  # noqa: PLR0913 - a command has its options
     *,
-    stack: _Stack = "dev",
-    output: _Output = Path("build/doctor"),
+    stack: Stack = "dev",
+    output: Output = Path("build/doctor"),
     repository: Annotated[
         str,
         typer.Option(help="A repository that builds push to, with its registry, to try that out."),
@@ -159,18 +149,26 @@ def doctor(
     what_if: Annotated[
         str, typer.Option(help="In YAML: a strategy to look for in place of that of every runner.")
     ] = "",
+    build: Annotated[
+        bool, typer.Option("--build", help="Build, push, pull and run an image, by each runner.")
+    ] = False,
+    base: Annotated[
+        str, typer.Option(help="The image that --build builds from; it must have a shell.")
+    ] = "",
 ) -> int:
     """Look for what keeps a stack from working on its cluster, before a job meets it.
 
-    It only reads: what it tries out at the API server is a dry run, and what it begins at a
-    registry it gives up. GITLAB_TOKEN lets it see the runners in GitLab.
+    Without --build it only reads: what it tries out at the API server is a dry run, and what it
+    begins at a registry it gives up. GITLAB_TOKEN lets it see the runners in GitLab.
     """
     from commands import doctor
     from commands.shared.stacks import on_stack
 
     return on_stack(
         stack,
-        lambda opened: doctor.run(opened, output=output, repository=repository, what_if=what_if),
+        lambda opened: doctor.run(
+            opened, output=output, repository=repository, what_if=what_if, build=build, base=base
+        ),
     )
 
 
@@ -178,7 +176,7 @@ def doctor(
 def pipeline(
     files: Annotated[list[Path], typer.Argument(help="The files of pipelines.")],
     *,
-    stack: _Stack = "dev",
+    stack: Stack = "dev",
     output: Annotated[
         Path | None, typer.Option(help="A folder for pipeline.json and quality.json.")
     ] = None,
@@ -235,7 +233,7 @@ def import_site(
 @app.command()
 def policies(
     *,
-    stack: _Stack = "dev",
+    stack: Stack = "dev",
     state: Annotated[
         Path | None,
         typer.Option(help="A file of pulumi stack export, in place of the state in the backend."),

@@ -149,7 +149,7 @@ def _record(config: Mapping[str, Any], where: str, recorder: Recorder) -> list[R
             "the value out"
         )
         raise ReportError(message) from None
-    secrets = _placeholders(known.get(SETTINGS))
+    secrets = placeholders(known.get(SETTINGS))
     if _KUBECONFIG in config:
         secrets[_KUBECONFIG] = _PLACEHOLDER
     values = _EMPTY | {
@@ -172,7 +172,7 @@ def _record(config: Mapping[str, Any], where: str, recorder: Recorder) -> list[R
     return [file, *recorder.registered]
 
 
-def _placeholders(settings: object) -> dict[str, Any]:
+def placeholders(settings: object) -> dict[str, Any]:
     """Return secrets of the names that the settings need; for settings with errors none."""
     try:
         valid = Settings.model_validate(settings)

@@ -8,6 +8,7 @@ from rich.console import Console
 from commands.shared.exit_codes import ExitCode
 from commands.shared.recorded import wanted_stack
 from commands.shared.stacks import located
+from doctor.canary.run import BASE, NAMES, Canary, skipped
 from doctor.diagnosis import Diagnosis, UnseenError
 from doctor.every import EVERY
 from doctor.examine import Visit, examine
@@ -18,9 +19,18 @@ from report.errors import ReportError
 from report.redact import Scrubber, config_secrets
 
 
-def run(stack: auto.Stack, *, output: Path, repository: str = "", what_if: str = "") -> ExitCode:
-    """Look, write what was found, and judge."""
-    found = diagnose(stack, repository=repository, what_if=what_if)
+def run(  # noqa: PLR0913 - the options of the command
+    stack: auto.Stack,
+    *,
+    output: Path,
+    repository: str = "",
+    what_if: str = "",
+    build: bool = False,
+    base: str = "",
+) -> ExitCode:
+    """Look, write what was found, and judge; with ``build``, build from an image ``base``."""
+    wanted = (base or BASE) if build else ""
+    found = diagnose(stack, repository=repository, what_if=what_if, base=wanted)
     output.mkdir(parents=True, exist_ok=True)
     (output / "doctor.json").write_text(data.write(found), encoding="utf-8")
     (output / "doctor.md").write_text(markdown.write(found), encoding="utf-8")
@@ -28,8 +38,12 @@ def run(stack: auto.Stack, *, output: Path, repository: str = "", what_if: str =
     return ExitCode.CHANGES if found.faults else ExitCode.NO_CHANGE
 
 
-def diagnose(stack: auto.Stack, *, repository: str = "", what_if: str = "") -> Diagnosis:
+def diagnose(
+    stack: auto.Stack, *, repository: str = "", what_if: str = "", base: str = ""
+) -> Diagnosis:
     """Return what is found on the cluster that the stack names, without secrets.
+
+    With ``base``, images are built from it.
 
     Raises:
         ReportError: the config has errors, or the kubeconfig cannot be used.
@@ -46,6 +60,7 @@ def diagnose(stack: auto.Stack, *, repository: str = "", what_if: str = "") -> D
             raise ReportError(message) from None
         context = where.context or "the current context of kubernetes:kubeconfig"
         visit = Visit(stack=wanted, seen=Observed(api), context=context, repository=repository)
-        found = examine(EVERY, visit)
+        canary = Canary(api, visit, base).run() if base else skipped(visit)
+        found = examine(EVERY, visit, NAMES, canary)
     scrub = Scrubber(text for key in secret for text in config_secrets(values[key]))
     return found.scrubbed(scrub)

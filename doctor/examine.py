@@ -60,9 +60,12 @@ def not_run(name: str, runner: str, reason: str) -> NotRun:
 
 
 def examine(
-    examinations: Iterable[Examination], visit: Visit, given: Sequence[Fault] = ()
+    examinations: Iterable[Examination],
+    visit: Visit,
+    done: Sequence[str] = (),
+    given: Sequence[Fault | NotRun] = (),
 ) -> Diagnosis:
-    """Do all checks; ``given`` is what is known before."""
+    """Do all checks; ``given`` is what others found, who did the checks ``done`` of each runner."""
     runners = visit.stack.runners
     todo = [
         (item, dataclasses.replace(visit, runner=runner))
@@ -71,7 +74,7 @@ def examine(
     ]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
         results = list(threads.map(_look, *zip(*todo, strict=True)))
-    found = [item for result in results for item in result]
+    found = [*given, *(item for result in results for item in result)]
     gaps = [item for item in found if isinstance(item, NotRun)]
     missing = {(item.check.name, item.runner) for item in gaps}
     ran: dict[str, set[str]] = {}
@@ -80,11 +83,13 @@ def examine(
         ran.setdefault(runner, set()).update(
             name for name in item.names if (name, runner) not in missing
         )
+    for runner in runners:
+        ran.setdefault(runner, set()).update(name for name in done if (name, runner) not in missing)
     return Diagnosis(
         stack=visit.stack.name,
         context=visit.context,
         runners=[*runners],
-        faults=_in_order([*given, *(item for item in found if isinstance(item, Fault))]),
+        faults=_in_order([item for item in found if isinstance(item, Fault)]),
         not_run=gaps,
         ran=ran,
     )

@@ -1,5 +1,6 @@
 """Requests to the API server that the stack's kubeconfig names."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, cast
@@ -77,12 +78,17 @@ class KubernetesApi:
             )
         except HTTPError as error:
             raise UnseenError(_reason(error)) from error
-        try:
-            content = json.loads(response.data)
-        except ValueError:
-            content = {"message": response.data.decode(errors="replace")[:200]}
-        known = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-        return Answer(response.status, known, response.headers.get("Date", ""))
+        return Answer(response.status, _content(response), response.headers.get("Date", ""))
+
+
+def _content(response: Any) -> dict[str, Any]:  # noqa: ANN401 - the client types none of it
+    """Return the JSON of an answer; of a text, such as a log, all of it and what it begins with."""
+    text: str = response.data.decode(errors="replace")
+    if "json" in response.headers.get("Content-Type", ""):
+        with contextlib.suppress(ValueError):
+            known = json.loads(text)
+            return cast("dict[str, Any]", known) if isinstance(known, dict) else {}
+    return {"text": text, "message": text[:200]}
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,6 @@ scripts from the ``.sh`` files beside the strategies, and credentials and regist
 runner. Inputs reach a script as variables only, so that no value of theirs is read as shell.
 """
 
-import itertools
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import yaml
 
 from components.site import Cluster, Site
 from components.strategies import Strategy, forms
+from components.strategies.scripts import script
 from components.strategies.shared import FALLBACK
 from dev.files import fill
 from dev.paths import CHECKOUT
@@ -88,16 +88,7 @@ JOBS = {
 
 _SOURCES = Path(__file__).parent / "pipelines"
 
-_PART = re.compile(r"^\. \./(\S+)\n", re.MULTILINE)
-
 _REFUSED = re.compile(r"^refuse (\w+) ", re.MULTILINE)
-
-
-def script(name: str) -> str:
-    """Return a build script without the comments at its head, and with its parts in their place."""
-    lines = (SCRIPTS / name).read_text(encoding="utf-8").splitlines(keepends=True)
-    body = "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
-    return _PART.sub(lambda part: script(part[1]), body)
 
 
 def files() -> dict[str, str]:

@@ -15,13 +15,17 @@ from doctor.wanted import Manifest, inside
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 
+# The last is of defaults that do not fit what a pod asks for.
+_OF_LIMIT_RANGES = (
+    r"(maximum|minimum) .* usage per|limit to request ratio|must be less than or equal to .* limit"
+)
 _REFUSALS = (
     ("pod-security", r"violates PodSecurity"),
     ("webhook-down", r"failed calling webhook"),
     ("webhook-denies", r"admission webhook .* denied|ValidatingAdmissionPolicy"),
     ("security-context-constraint", r"security context constraint"),
     ("quota", r"exceeded quota|failed quota|insufficient quota"),
-    ("limit-range", r"(maximum|minimum) .* usage per|limit to request ratio"),
+    ("limit-range", _OF_LIMIT_RANGES),
     ("priority-class", r"no PriorityClass"),
     ("runtime-class", r"RuntimeClass .* not found"),
     ("account-missing", r"serviceaccount .* not found|error looking up service account"),

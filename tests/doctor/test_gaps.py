@@ -318,12 +318,15 @@ def test_the_api_server_is_asked_with_the_account_of_the_context(tmp_path: Path)
 
     def answers(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         seen.append(headers)
-        return Reply(HTTPStatus.OK, "no JSON" if path == "/text" else [method, body.decode()])
+        if path == "/text":
+            return Reply(HTTPStatus.OK, "no JSON", {"Content-Type": "text/plain"})
+        return Reply(HTTPStatus.OK, "{" if path == "/half" else [method, body.decode()])
 
     with serving(answers) as host:
         api = KubernetesApi(kubeconfig(tmp_path, f"http://{host}"))
         assert api.ask("PATCH", "/x", {"a": 1}, "application/apply-patch+yaml").body == {}
-        assert api.ask("GET", "/text").message == "no JSON"
+        assert api.ask("GET", "/text").body["text"] == "no JSON"
+        assert api.ask("GET", "/half").message == "{"
 
     assert seen[0]["authorization"] == "Bearer a-token"
     assert seen[0]["Content-Type"] == "application/apply-patch+yaml"

@@ -1,6 +1,9 @@
+import base64
+import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias, cast
 
 import pytest
 
@@ -16,6 +19,12 @@ from doctor.wanted import WantedStack
 from tests.support import clinic
 from tests.support.configured import SECRETS, STRATEGIES
 from tests.support.kubernetes import core_v1
+from tests.support.servers import Reply, new_ca, serving
+
+RBAC = "rbac.authorization.k8s.io"
+ADMISSION = "admissionregistration.k8s.io"
+Provoke: TypeAlias = Callable[[KubernetesApi, str], None]
+"""A change of the cluster, given the job namespace."""
 
 
 @pytest.fixture
@@ -41,11 +50,9 @@ def _examined(control_plane: ControlPlane, wanted: WantedStack) -> Diagnosis:
 def _lay_out(control_plane: ControlPlane, wanted: WantedStack) -> None:
     api = _api(control_plane)
     for item in clinic.laid_out(wanted):
-        folder = clinic.path_of(item)
-        answer = api.ask(
-            "PATCH", f"{folder}?fieldManager=test&force=true", item, "application/apply-patch+yaml"
-        )
-        assert answer.status in {200, 201}, answer
+        # Others make the target namespaces that the stack does not.
+        if item["metadata"].get("namespace", wanted.settings.namespace) in wanted.namespaces:
+            _put(api, item)
     deadline = time.monotonic() + 60
     while not _serve(api, wanted):
         assert time.monotonic() < deadline
@@ -76,6 +83,164 @@ def test_a_healthy_stack_has_no_fault(
 
     assert [(item.check.name, item.message) for item in found.faults] == []
     assert found.ran["main"] >= {"pod-security", "manager-rights", "token-refused", "node-room"}
+
+
+def _put(api: KubernetesApi, item: dict[str, Any]) -> None:
+    path = f"{clinic.path_of(item)}?fieldManager=test&force=true"
+    answer = api.ask("PATCH", path, item, "application/apply-patch+yaml")
+    assert answer.status in {200, 201}, answer
+
+
+def _remove(kind: str, name: str, api_version: str = "v1") -> Provoke:
+    def then(api: KubernetesApi, namespace: str) -> None:
+        metadata = {"name": name, "namespace": namespace}
+        item = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+        assert api.ask("DELETE", clinic.path_of(item)).status == 200
+
+    return then
+
+
+def _add(api_version: str, kind: str, spec: Mapping[str, Any]) -> Provoke:
+    def then(api: KubernetesApi, namespace: str) -> None:
+        metadata = {"name": "of-a-test", "namespace": namespace}
+        _put(api, {"apiVersion": api_version, "kind": kind, "metadata": metadata, **spec})
+
+    return then
+
+
+def _relabel(api: KubernetesApi, namespace: str) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    change = {"metadata": {"labels": labels}}
+    path = f"/api/v1/namespaces/{namespace}"
+    assert api.ask("PATCH", path, change, "application/merge-patch+json").status == 200
+
+
+def _bind_to_all(api: KubernetesApi, namespace: str) -> None:
+    """Let the manager read what only administrators may."""
+    home = namespace.removesuffix("-main")
+    ref = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]
+    role = {"metadata": {"name": home}, "rules": rules}
+    subject = {"kind": "ServiceAccount", "name": "gitlab-runner-main", "namespace": home}
+    binding = {"metadata": {"name": home}, "roleRef": {**ref, "name": home}, "subjects": [subject]}
+    for kind, item in (("clusterroles", role), ("clusterrolebindings", binding)):
+        assert api.ask("POST", f"/apis/{RBAC}/v1/{kind}", item).status == 201
+
+
+def _deny(api: KubernetesApi, namespace: str) -> None:
+    """Have the API server refuse the pods of this namespace by a policy in it."""
+    name = f"deny-{namespace}"
+    matched = {"kubernetes.io/metadata.name": namespace}
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+    ]
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": rules, "namespaceSelector": {"matchLabels": matched}},
+        "validations": [{"expression": "false", "message": "no pods here"}],
+    }
+    policy = {"metadata": {"name": name}, "spec": spec}
+    bound = {"policyName": name, "validationActions": ["Deny"]}
+    root = f"/apis/{ADMISSION}/v1"
+    assert api.ask("POST", f"{root}/validatingadmissionpolicies", policy).status == 201
+    binding = {"metadata": {"name": name}, "spec": bound}
+    assert api.ask("POST", f"{root}/validatingadmissionpolicybindings", binding).status == 201
+
+
+def _webhook(url: str, certificates: str, api: KubernetesApi, namespace: str) -> None:
+    name = f"deny-{namespace}"
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+    ]
+    hook = {
+        "name": "deny.example.com",
+        "clientConfig": {"url": url, "caBundle": base64.b64encode(certificates.encode()).decode()},
+        "rules": rules,
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 2,
+    }
+    content = {"metadata": {"name": name}, "webhooks": [hook]}
+    path = f"/apis/{ADMISSION}/v1/validatingwebhookconfigurations"
+    assert api.ask("POST", path, content).status == 201
+
+
+def _review(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    """Deny as a policy engine does."""
+    del method, path, headers
+    uid = json.loads(body)["request"]["uid"]
+    answer = {"uid": uid, "allowed": False, "status": {"message": "run as non-root"}}
+    return Reply(
+        200, {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
+    )
+
+
+def _denied_by_a_webhook(api: KubernetesApi, namespace: str) -> None:
+    _webhook(HOOK[0], HOOK[1], api, namespace)
+
+
+def _webhook_down(api: KubernetesApi, namespace: str) -> None:
+    _webhook("https://localhost:9/", CA.certificate, api, namespace)
+
+
+CA = new_ca()
+HOOK: list[str] = []
+NETWORK = "networking.k8s.io/v1"
+CPU = {"limits": [{"type": "Container", "max": {"cpu": "100m"}, "default": {"cpu": "100m"}}]}
+FAULTS: dict[str, tuple[str, Provoke | dict[str, Any]]] = {
+    "no room in a quota": ("quota", _add("v1", "ResourceQuota", {"spec": {"hard": {"pods": "0"}}})),
+    "a quota that wants limits": (
+        "quota",
+        _add("v1", "ResourceQuota", {"spec": {"hard": {"limits.memory": "99Gi"}}}),
+    ),
+    "a LimitRange": ("limit-range", _add("v1", "LimitRange", {"spec": CPU})),
+    "a label that was changed": ("namespace-level", _relabel),
+    "a policy of the API server": ("webhook-denies", _deny),
+    "a webhook that denies": ("webhook-denies", _denied_by_a_webhook),
+    "a webhook that is down": ("webhook-down", _webhook_down),
+    "no RoleBinding": (
+        "manager-rights",
+        _remove("RoleBinding", "gitlab-runner-main", f"{RBAC}/v1"),
+    ),
+    "a binding of the whole cluster": ("manager-rights-beyond", _bind_to_all),
+    "no account": ("account-missing", _remove("ServiceAccount", "gitlab-job-main")),
+    "no network policy": ("network-policy-missing", _remove("NetworkPolicy", "jobs", NETWORK)),
+    "a policy of others": (
+        "network-policy-foreign",
+        _add(NETWORK, "NetworkPolicy", {"spec": {"podSelector": {}, "egress": [{}]}}),
+    ),
+    "no push Secret": ("secret-missing", _remove("Secret", "registry-push")),
+    "no PriorityClass": ("priority-class", {"runners.main.priorityClassName": "nowhere"}),
+    "no RuntimeClass": ("runtime-class", {"runners.main.runtimeClassName": "nowhere"}),
+    "no node": ("node-selector", {"runners.main.nodeSelector": {"disk": "fast"}}),
+    "no such namespace": ("target-missing", {"targetNamespaces": {"nowhere-at-all": {}}}),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_answer_of_a_real_api_server_is_understood(
+    name: str, control_plane: ControlPlane, prefix: str
+) -> None:
+    check, provoked = FAULTS[name]
+    with clinic.servers() as (_, _, changes), serving(_review, CA) as host:
+        HOOK[:] = [f"https://{host}/", CA.certificate]
+        changes |= {"namespace": prefix, "targetNamespaces": {f"{prefix}-apps": {"create": True}}}
+        if isinstance(provoked, dict):
+            changes.update(cast("dict[str, Any]", provoked))
+        wanted = clinic.stack(changes)
+        _lay_out(control_plane, wanted)
+        if not isinstance(provoked, dict):
+            provoked(_api(control_plane), f"{prefix}-main")
+        names: list[str] = []
+        found = _examined(control_plane, wanted)
+        # What was changed takes the API server a while to know.
+        deadline = time.monotonic() + 20
+        while names != [check] and time.monotonic() < deadline:
+            found = _examined(control_plane, wanted)
+            names = [item.check.name for item in found.faults]
+
+    assert names == [check], found.faults
 
 
 def test_three_runners_are_looked_at_within_ten_seconds(

@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 from pulumi import automation as auto
 
+from commands.shared.recorded import wanted_stack
 from dev.local.stack import LocalStack
 from dev.node.node import Node
 from dev.node.registry import LOGIN, MIRROR, OPEN, PRIVATE
+from doctor.wanted import WantedStack
 from tests.support.configured import SETTINGS, STRATEGIES
 
 MANAGERS = "node"
@@ -32,6 +34,13 @@ class NodeStack:
         with self._open() as opened:
             # All at once, since a manager is ready a minute after it has started.
             opened.up(on_output=print, refresh=refresh, parallel=2 * len(self.settings["runners"]))
+
+    def wanted(self) -> WantedStack:
+        """Return what doctor compares the cluster with."""
+        with self._open() as opened:
+            config = opened.get_all_config()
+        values = {key: entry.value for key, entry in config.items()}
+        return wanted_stack("node", values, [key for key, entry in config.items() if entry.secret])
 
     def down(self) -> None:
         """Remove it, which another worker may have brought up."""
