@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from commands.shared import options
 from commands.shared.exit_codes import ExitCode
 from commands.shared.options import Output, Reviewed, Stack
 from report.errors import ReportError
@@ -198,25 +199,14 @@ def pipeline(
 
 
 @app.command(name="import")
-def import_site(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Values of the chart, or a config.toml.")
-    ] = None,
+def import_site(  # noqa: PLR0913 - one for each option
+    files: options.ImportedFiles = None,
     *,
-    stack: Annotated[str, typer.Option(help="The stack whose file is written.")],
-    cluster: Annotated[
-        str,
-        typer.Option(
-            help="A context of the kubeconfig: its nodes are read, and its releases without a FILE."
-        ),
-    ] = "",
-    gitlab_ci: Annotated[
-        list[Path] | None,
-        typer.Option("--gitlab-ci", help="A pipeline that is to run there; it may repeat."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a stack file that exists.")
-    ] = False,
+    stack: options.NewStack,
+    cluster: options.Context = "",
+    namespace: options.Namespace = "",
+    gitlab_ci: options.Pipelines = None,
+    overwrite: options.Overwrite = False,
 ) -> int:
     """Write a stack file for runners that exist, and say what becomes of each of their keys.
 
@@ -226,7 +216,12 @@ def import_site(
     from commands import import_site
 
     return import_site.run(
-        files or [], stack, gitlab_ci=gitlab_ci or [], context=cluster, overwrite=overwrite
+        files or [],
+        stack,
+        gitlab_ci=gitlab_ci or [],
+        context=cluster,
+        namespace=namespace,
+        overwrite=overwrite,
     )
 
 

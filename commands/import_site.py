@@ -1,8 +1,9 @@
 """Makes a stack file of what a site has: values of the chart, a config.toml, live releases."""
 
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,12 +26,13 @@ from report.errors import ReportError
 from report.inputs import helm
 
 
-def run(
+def run(  # noqa: PLR0913 - one for each option
     files: Sequence[Path],
     stack: str,
     *,
     gitlab_ci: Sequence[Path] = (),
     context: str = "",
+    namespace: str = "",
     overwrite: bool = False,
 ) -> ExitCode:
     """Import some files and the releases of a cluster, and check pipelines against the result.
@@ -49,8 +51,11 @@ def run(
     sources, known = Sources(), dict[str, JSON]()
     for file in files:
         sources.read(file)
-    if context:
-        known = _read_cluster(context, sources, console, releases=not files)
+    live = _connect(context) if context else None
+    if live:
+        known = _read_cluster(live, context, console)
+    if live and not files:
+        _read_releases(context, namespace, sources)
     terminal.problems(sources.problems, console)
     if not sources.releases:
         print(
@@ -60,6 +65,9 @@ def run(
         return ExitCode.FAILED
     imported = import_releases(sources.releases, stack, known)
     terminal.write(imported, console)
+    if live:
+        for line in _lines(context, cluster.secrets(live, imported.draft)):
+            console.print(line, soft_wrap=True)
     target.write_text(text.write(imported, context), encoding="utf-8")
     console.print(f"{target.name} is written; preview it before you deploy", soft_wrap=True)
     if gitlab_ci and not imported.errors:
@@ -80,41 +88,53 @@ def _propose(found: Result, console: Console) -> None:
         console.print(f"all of these jobs run with {suit}, {how}", soft_wrap=True)
 
 
-def _read_cluster(
-    context: str, sources: Sources, console: Console, *, releases: bool
-) -> dict[str, JSON]:
-    """Return what a cluster says of itself; add its ``releases`` where no file has any.
-
-    Raises:
-        ReportError: the cluster or its releases cannot be read.
-    """
+def _connect(context: str) -> LiveCluster:
     try:
-        live = LiveCluster(Kubeconfig("", context))
-        known = cluster.facts(live)
-        for line in cluster.levels(live):
-            console.print(f"{context}: {line}", soft_wrap=True)
+        return LiveCluster(Kubeconfig(os.environ.get("KUBECONFIG", ""), context))
     except UnreadableError as error:
         message = f"--cluster {context}: {error}"
         raise ReportError(message) from None
-    if releases:
-        _read_releases(context, sources)
-    return known
 
 
-def _read_releases(context: str, sources: Sources) -> None:
+def _read_cluster(live: LiveCluster, context: str, console: Console) -> dict[str, JSON]:
+    """Return what a cluster says of itself.
+
+    Raises:
+        ReportError: it cannot be read.
+    """
+    for line in _lines(context, cluster.levels(live)):
+        console.print(line, soft_wrap=True)
+    try:
+        return cluster.facts(live)
+    except UnreadableError as error:
+        message = f"--cluster {context}: nodes: {error}"
+        raise ReportError(message) from None
+
+
+def _lines(context: str, lines: Iterator[str]) -> Iterator[str]:
+    """Yield what a cluster says, and why it does not say more."""
+    try:
+        yield from (f"{context}: {line}" for line in lines)
+    except UnreadableError as error:
+        yield f"{context}: {error}"
+
+
+def _read_releases(context: str, namespace: str, sources: Sources) -> None:
+    """Add the releases of the chart in a namespace, or in all if it is empty."""
     program = helm.find()
     if not program:
         message = "--cluster: needs helm on PATH to read releases; install it, or name their files"
         raise ReportError(message)
     at = ("--kube-context", context, "--output", "json")
     try:
-        listed = helm.run(program, ["list", "--all-namespaces", *at])
+        where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+        listed = helm.run(program, ["list", *where, *at])
         for release in cast("list[dict[str, Any]]", [item for found in listed for item in found]):
             chart = re.fullmatch(rf"{CHART}-(\d\S*)", release["chart"])
             if chart:
-                name, namespace = release["name"], release["namespace"]
-                found = helm.run(program, ["get", "values", name, "--namespace", namespace, *at])
-                sources.live(name, namespace, chart[1], found[0] if found else {})
+                name, home = release["name"], release["namespace"]
+                found = helm.run(program, ["get", "values", name, "--namespace", home, *at])
+                sources.live(name, home, chart[1], found[0] if found else {})
     except helm.HelmError:
         message = f"--cluster {context}: helm cannot read the releases; run helm list to see why"
         raise ReportError(message) from None

@@ -1,4 +1,4 @@
-"""The options that several commands have."""
+"""The options that several commands have, and those of the command that has the most."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,3 +25,22 @@ Reviewed = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", help="The folder to write to.")]
+ImportedFiles = Annotated[
+    list[Path] | None, typer.Argument(help="Values of the chart, or a config.toml.")
+]
+NewStack = Annotated[str, typer.Option("--stack", help="The stack whose file is written.")]
+Context = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        help="A context of the kubeconfig: its nodes are read, and its releases without FILES.",
+    ),
+]
+Namespace = Annotated[
+    str, typer.Option("--namespace", help="The namespace whose releases are read; by default all.")
+]
+Pipelines = Annotated[
+    list[Path] | None,
+    typer.Option("--gitlab-ci", help="A pipeline that is to run there; it may repeat."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a stack file that exists.")]

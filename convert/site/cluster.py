@@ -1,9 +1,11 @@
-"""What a cluster says of itself: its nodes and its namespaces."""
+"""What a cluster says of itself: its nodes, its namespaces, and where Secrets are."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from components.types import JSON
+from convert.site.draft import Draft
+from convert.site.values import table_of
 
 _LEVEL = "pod-security.kubernetes.io/enforce"
 _CLOUDS = ("aws", "azure", "civo", "digitalocean", "gce", "ibm", "linode", "oci", "ovh", "scaleway")
@@ -74,3 +76,37 @@ def levels(cluster: Readable) -> Iterator[str]:
         level = _table(about, "labels").get(_LEVEL)
         if level and not about["name"].startswith(_SYSTEM):
             yield f"namespace {about['name']} enforces Pod Security {level}"
+
+
+def secrets(cluster: Readable, draft: Draft) -> Iterator[str]:
+    """Yield where each Secret is that a draft names, and where the stack needs it.
+
+    Only names are kept of what the cluster returns.
+
+    Raises:
+        UnreadableError: the Secrets cannot be listed.
+    """
+    wanted = list(_named(draft))
+    if not wanted:
+        return
+    there = [item["metadata"] for item in cluster.list("v1", "Secret", None)]
+    for name, target in wanted:
+        homes = sorted(about["namespace"] for about in there if about["name"] == name)
+        where = f"is in namespace {', '.join(homes)}" if homes else "does not exist"
+        if target not in homes:
+            yield f"Secret {name} {where}; the stack needs it in {target}"
+
+
+def _named(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Yield (name, namespace) of each Secret of others."""
+    registries = draft.get(("registries",))
+    for runner, value in table_of(draft.settings["runners"]).items():
+        settings = table_of(value)
+        registration = table_of(settings.get("registration"))
+        namespace = str(draft.settings["namespace"])
+        if "name" in registration:
+            yield str(registration["name"]), namespace
+        for key, entries in (("secret", settings.get("volumes")), ("pullSecret", registries)):
+            for entry in entries if isinstance(entries, list) else ():
+                if name := table_of(entry).get(key):
+                    yield str(name), f"{namespace}-{runner}"

@@ -30,7 +30,7 @@ def _command(name: str, group: Any) -> Iterator[str]:  # noqa: ANN401 - click's,
 def _option(option: Any) -> list[str]:  # noqa: ANN401 - click's, which typer wraps
     value = (option.metavar or option.name).upper().replace("_", "-")
     if option.param_type_name == "argument":
-        return [f"`{value}`", "required", text(option.help or "")]
+        return [f"`{value}`", "required" if option.required else "", text(option.help or "")]
     names = ", ".join(
         f"`{name}`" if option.is_flag else f"`{name} {value}`" for name in option.opts
     )

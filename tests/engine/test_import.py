@@ -5,14 +5,21 @@ once, such as host aliases.
 """
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
+from commands.app import main
+from commands.shared.exit_codes import ExitCode
 from dev.cluster.control_plane import ControlPlane
-from tests.support.kubernetes import core_v1
+from dev.paths import STAND_IN_CHART
+from dev.toolchain.ensure import ensure
+from report.inputs import helm
+from tests.support.kubernetes import apps_v1, core_v1
 from tests.support.sites import DEPLOYMENTS, Deployment, imported, write
 from tests.support.stacks import Site, fresh_site
 
@@ -94,4 +101,53 @@ def test_a_sample_of_imported_runners_deploys(site: Site, tmp_path: Path) -> Non
     outcome = site.up()
 
     assert "failed" not in outcome.operations, outcome.output
+    assert site.preview().operations == {}
+
+
+VALUES: dict[str, Any] = {
+    "gitlabUrl": "https://gitlab.example.com",
+    "concurrent": 4,
+    "resources": {"requests": {"cpu": "10m"}},
+    "runners": {
+        "secret": "old-token",
+        "config": "[[runners]]\n[runners.kubernetes]\nprivileged = true\npoll_timeout = 900\n",
+    },
+}
+
+
+def test_a_site_moves_beside_its_old_release(
+    site: Site, control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old release goes on as it was until it is removed; the stack does not notice."""
+    old = f"{site.prefix}-old"
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(VALUES), encoding="utf-8")
+    program = ensure("helm").file
+    at = ["--kubeconfig", str(site.stack.kubeconfig), "--namespace", old]
+    values = ["--create-namespace", "--values", str(tmp_path / "values.yaml")]
+    subprocess.run([program, "install", "old", STAND_IN_CHART, *at, *values], check=True)
+    with control_plane.api() as api:
+        before = apps_v1(api).list_namespaced_deployment(old).items
+    monkeypatch.setattr("commands.shared.checkout.CHECKOUT", tmp_path)
+    monkeypatch.setattr(helm, "find", lambda: program)
+    monkeypatch.setenv("KUBECONFIG", str(site.stack.kubeconfig))
+    (context,) = yaml.safe_load(site.stack.kubeconfig.read_text("utf-8"))["contexts"]
+
+    code = main(["import", "--cluster", context["name"], "--namespace", old, "--stack", "moved"])
+
+    assert code == ExitCode.NO_CHANGE
+    content = yaml.safe_load((tmp_path / "Pulumi.moved.yaml").read_text(encoding="utf-8"))
+    settings = content["config"]["image-builds:settings"]
+    (runner,) = settings["runners"].values()
+    assert runner.pop("registration") == {"kind": "secret", "name": "old-token"}
+    assert (runner["strategy"]["kind"], runner["podStartTimeout"]) == ("dind", 900)
+    site.plant(runnerTokens__old="glrt-PlantedToken-old")
+    site.write(None, **{**settings, "namespace": site.prefix})
+    up = site.up()
+    assert "failed" not in up.operations, up.output
+    with control_plane.api() as api:
+        after = apps_v1(api).list_namespaced_deployment(old).items
+    assert [item.metadata.generation for item in after] == [
+        item.metadata.generation for item in before
+    ]
+    subprocess.run([program, "uninstall", "old", *at], check=True)
     assert site.preview().operations == {}

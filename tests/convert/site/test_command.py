@@ -12,7 +12,9 @@ from commands.app import main
 from commands.shared.exit_codes import ExitCode
 from components.ownership.cluster import UnreadableError
 from components.settings.models import Settings
+from components.types import JSON
 from convert.site import cluster
+from convert.site.draft import Draft
 from report.inputs import helm
 
 TOKEN = "glrt-PlantedToken0001"
@@ -194,7 +196,9 @@ def live(monkeypatch: pytest.MonkeyPatch) -> None:
         {"metadata": {"name": "other"}},
         {"metadata": {"name": "kube-system", "labels": labels}},
     ]
-    objects = _Cluster(Node=[_node(osImage="Ubuntu")], Namespace=namespaces)
+    secrets = [{"metadata": {"name": "token", "namespace": "ci"}}]
+    nodes = [_node(osImage="Ubuntu")]
+    objects = _Cluster(Node=nodes, Namespace=namespaces, Secret=secrets)
 
     def connect(_: object) -> _Cluster:
         return objects
@@ -210,9 +214,11 @@ def live(monkeypatch: pytest.MonkeyPatch) -> None:
         "concurrent": 3,
         "runnerToken": TOKEN,
     }
+    got |= {"runners": {"secret": "token", "imagePullSecrets": ["login"]}}
     got |= {"image": None, "rbac": {"create": True}, "tolerations": []}
 
     def run(_: Path, arguments: Sequence[str]) -> list[Any]:
+        assert ("--all-namespaces" in arguments) == (arguments[:1] == ["list"])
         return [listed if arguments[0] == "list" else got]
 
     monkeypatch.setattr(helm, "run", run)
@@ -230,6 +236,10 @@ def test_a_live_release_is_imported(site: Path, capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "here: namespace ci enforces Pod Security baseline"
     assert "ci/fast: concurrent: taken as runners.fast.concurrent" in lines
+    assert [line for line in lines if line.startswith("here: Secret")] == [
+        "here: Secret token is in namespace ci; the stack needs it in image-builds-moved",
+        "here: Secret login does not exist; the stack needs it in image-builds-moved-fast",
+    ]
 
 
 @pytest.mark.usefixtures("live")
@@ -239,6 +249,64 @@ def test_files_come_before_the_releases_of_a_cluster(site: Path) -> None:
     settings = _stack(site)["image-builds:settings"]
     assert list(settings["runners"]) == ["builds"]
     assert settings["cluster"]["nodes"] == {"os": "ubuntu", "trusted": True}
+
+
+@pytest.mark.usefixtures("live", "site")
+def test_what_an_account_may_not_list_has_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = _Cluster.list
+
+    def refuse(self: _Cluster, api: str, kind: str, namespace: str | None) -> list[dict[str, Any]]:
+        if kind == refused:
+            message = f"may not list {kind}"
+            raise UnreadableError(message)
+        return listed(self, api, kind, namespace)
+
+    monkeypatch.setattr(_Cluster, "list", refuse)
+
+    for refused in ("Namespace", "Secret", "Node"):
+        code = main(["import", "--cluster", "here", "--stack", "moved", "--overwrite"])
+        printed = capsys.readouterr()
+        if refused == "Node":
+            assert code == ExitCode.FAILED
+            assert printed.err == "--cluster here: nodes: may not list Node\n"
+        else:
+            assert code == ExitCode.NO_CHANGE
+            assert f"here: may not list {refused}" in printed.out.splitlines()
+
+
+def test_secrets_of_volumes_and_registries_are_looked_up() -> None:
+    draft = Draft("moved")
+    registries: list[JSON] = [
+        {"host": "r.example.com"},
+        {"host": "s.example.com", "pullSecret": "login"},
+    ]
+    volumes: list[JSON] = [{"path": "/a", "claim": "a"}, {"path": "/b", "secret": "b"}]
+    draft.settings = {
+        "namespace": "n",
+        "registries": registries,
+        "runners": {"r": {"volumes": volumes}},
+    }
+    there = [{"metadata": {"name": "b", "namespace": "n-r"}}]
+
+    lines = list(cluster.secrets(_Cluster(Secret=there), draft))
+
+    assert lines == ["Secret login does not exist; the stack needs it in n-r"]
+
+
+@pytest.mark.usefixtures("live", "site")
+def test_releases_of_one_namespace_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Sequence[str]] = []
+
+    def run(_: Path, arguments: Sequence[str]) -> list[Any]:
+        asked.append(arguments)
+        return [[]]
+
+    monkeypatch.setattr(helm, "run", run)
+    main(["import", "--cluster", "here", "--namespace", "ci", "--stack", "moved"])
+
+    assert asked[0][:3] == ["list", "--namespace", "ci"]
 
 
 @pytest.mark.usefixtures("live", "site")
