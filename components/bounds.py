@@ -1,13 +1,13 @@
 """What the containers of a job get: requests, limits, and how much a job may ask for itself."""
 
 from collections.abc import Iterator, Mapping
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from components.quantity import Quantity, amount
-from components.types import Model
+from components.types import LabelKey, Model
 
 BUILDS: Mapping[str, str] = {
     "cpu_request": "500m",
@@ -87,6 +87,45 @@ class JobBounds(Bounds):
         return self
 
 
+class PodAmounts(Model):
+    """Quantities of a whole pod."""
+
+    cpu: Quantity | None = None
+    """CPU in cores or thousandths: `2` or `500m`."""
+    memory: Quantity | None = None
+    """Memory in bytes, with a suffix: `4Gi`."""
+
+
+class PodBounds(Model):
+    """Requests and limits of a job's pod as a whole, which its containers share."""
+
+    requests: PodAmounts = PodAmounts()
+    """What the scheduler reserves, no less than the requests of all containers together."""
+    limits: PodAmounts = PodAmounts()
+    """The most that all containers may use together."""
+
+    def by_key(self) -> dict[str, str]:
+        """Return all by the runner's keys."""
+        return {
+            f"pod_{resource}_{bound}": quantity
+            for bound, amounts in (("request", self.requests), ("limit", self.limits))
+            for resource, quantity in amounts
+            if quantity
+        }
+
+
+def _extended(value: dict[str, int]) -> dict[str, int]:
+    for name in value:
+        domain = name.partition("/")[0]
+        if domain == name or domain.endswith("kubernetes.io"):
+            message = (
+                f"must not have {name}, which no device plugin offers: its resources are named "
+                "after its domain; write it like nvidia.com/gpu"
+            )
+            raise ValueError(message)
+    return value
+
+
 class Resources(JobBounds):
     """Requests and limits of the build container, and of the containers beside it."""
 
@@ -98,6 +137,14 @@ class Resources(JobBounds):
     that a job names itself has the limits of the build where none are given here; how many services
     a job starts is not limited. Where nodes use cgroup v2, the limits do not hold for what a Docker
     daemon builds (moby/moby#45378)."""
+    pod: PodBounds = PodBounds()
+    """Requests and limits of the pod as a whole, so that a job with many services needs no limit
+    for each. It needs chart 0.87.0 or later and Kubernetes 1.34 or later; older ones ignore it."""
+    extended: Annotated[dict[LabelKey, Annotated[int, Field(ge=1)]], AfterValidator(_extended)] = (
+        Field(default_factory=dict[str, int])
+    )
+    """Devices of nodes that each job gets for its build container, by the name that a device plugin
+    offers: `nvidia.com/gpu: 1`. Programs of the job reach the driver in the node's kernel."""
 
     def by_key(self, defaults: Mapping[str, str], *, own_services: bool) -> dict[str, str]:
         """Return all by the runner's keys, with requests of a plan where nothing else is given.
@@ -120,7 +167,7 @@ class Resources(JobBounds):
             for key, quantity in defaults.items()
             if key not in given and key.replace("_request", "_limit") not in given
         }
-        return {**missing, **given}
+        return {**missing, **given, **self.pod.by_key()}
 
     def containers(self) -> Mapping[str, JobBounds]:
         """Return the bounds of each kind of container, by the prefix of the runner's keys."""

@@ -1,5 +1,6 @@
 """What a runner's keys about job pods make of config.toml, of values and of the daemon's pod."""
 
+import dataclasses
 import json
 import tomllib
 from typing import Any
@@ -8,11 +9,13 @@ import pytest
 from pydantic import TypeAdapter
 from syrupy.assertion import SnapshotAssertion
 
+from components.plan import Service
 from components.settings.runners.runner import RunnerSettings
 from components.site import Cluster, Nodes, Site
 from components.strategies.buildkit import Buildkit
 from components.strategies.kaniko import Kaniko
 from report.analysis.pods.patches import merge
+from tests.executor.pod import Request, job_pod
 from tests.executor.rendered import config_toml
 from tests.support.runners import Toml, rendered
 
@@ -43,6 +46,12 @@ JOBS: dict[str, Any] = {
         {"path": "/builds", "perJob": {"size": "100Gi", "storageClass": "fast"}},
     ],
     "logLimit": "20Mi",
+    "allowedImages": ["registry.example.com/**/*", "alpine:*"],
+    "allowedServices": ["postgres:*"],
+    "resources": {
+        "extended": {"nvidia.com/gpu": 2},
+        "pod": {"requests": {"memory": "4Gi"}, "limits": {"cpu": "8"}},
+    },
 }
 
 
@@ -142,3 +151,37 @@ def test_host_aliases_reach_jobs() -> None:
     assert entry["kubernetes"]["host_aliases"] == [
         {"ip": "192.0.2.7", "hostnames": ["gitlab.example.com", "git"]}
     ]
+
+
+def test_a_job_gets_the_devices_of_a_plugin_in_its_own_container() -> None:
+    text = rendered(Kaniko().plan(SITE), **_changes(**JOBS))
+
+    (entry,) = tomllib.loads(text)["runners"]
+    spec = job_pod(entry, Request(), "credentials")["spec"]
+    limits = {item["name"]: item["resources"]["limits"] for item in spec["containers"]}
+    assert limits["build"] == {"nvidia.com/gpu": "2"}
+    assert "nvidia.com/gpu" not in limits["helper"]
+    assert spec["resources"] == {"requests": {"memory": "4Gi"}, "limits": {"cpu": "8"}}
+
+
+def test_a_job_runs_allowed_images_and_the_runners_own() -> None:
+    entry = _entry(**JOBS)
+
+    allowed = Request(image="registry.example.com/a/b:1")
+    assert job_pod(entry, allowed, "")["spec"]["containers"][0]["image"] == allowed.image
+    assert job_pod(entry, Request(), "")["spec"]["containers"][0]["image"] == Kaniko().image
+    with pytest.raises(ValueError, match="not present on list of allowed images"):
+        job_pod(entry, Request(image="debian:13"), "")
+
+
+def test_a_job_names_allowed_services_beside_those_of_the_strategy() -> None:
+    service = Service(image="helper:1", alias="help")
+    plan = dataclasses.replace(Kaniko().plan(SITE), services=(service,))
+
+    text = rendered(plan, **_changes(allowedServices=["postgres:*"]))
+
+    assert tomllib.loads(text)["runners"][0]["kubernetes"]["allowed_services"] == [
+        "helper:1",
+        "postgres:*",
+    ]
+    assert "allowed_services" not in rendered(plan)

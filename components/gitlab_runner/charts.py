@@ -31,15 +31,16 @@ _RUNNERS: Mapping[int, str] = {
 (gitlab-runner chart: CHANGELOG.md up to 0.90.1, and its release notes after that)
 """
 
-Feature = Literal["liveness_switch", "pod_disruption_budget", "security_profiles"]
+Feature = Literal["liveness_switch", "pod_disruption_budget", "pod_resources", "security_profiles"]
 """What newer charts know: ``livenessProbe.enabled`` of the manager, a budget for each job's pod,
-and the keys ``seccomp_profile`` and ``app_armor_profile``.
+resources of the pod as a whole, and the keys ``seccomp_profile`` and ``app_armor_profile``.
 """
 
 _SINCE: Mapping[Feature, str] = {
     "liveness_switch": "0.94.0",
     # The struct of the runner's release tag has the keys (gitlab-runner:common/config.go, 18.11.0).
     "pod_disruption_budget": "0.88.0",
+    "pod_resources": "0.87.0",
     "security_profiles": "0.88.0",
 }
 

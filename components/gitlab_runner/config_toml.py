@@ -104,7 +104,8 @@ def _kubernetes(
         "cap_drop": ["ALL"] if plan.restricted else [],
         **security,
         "pod_spec": [*security["pod_spec"], *volume_patches(runner.volumes)],
-        "allowed_services": _allowed_services(plan),
+        "allowed_images": list(runner.allowed_images),
+        "allowed_services": _allowed_services(plan, runner),
         "helper_image": _helper_image(settings, runner),
         "image_pull_secrets": list(_pull_secrets(names, settings)),
         "pod_disruption_budget": runner.pod_disruption_budget or None,
@@ -142,11 +143,12 @@ def _pull_secrets(names: RunnerNames, settings: Settings) -> Iterator[str]:
     yield from dict.fromkeys(of_others)
 
 
-def _allowed_services(plan: BuildPlan) -> list[str]:
+def _allowed_services(plan: BuildPlan, runner: RunnerSettings) -> list[str]:
     """Services that a job names itself are privileged, too, and the plan's own are checked."""
-    if not plan.service.privileged:
-        return []
-    return [*(service.image for service in plan.services), *plan.job_services]
+    own = [service.image for service in plan.services]
+    if plan.service.privileged:
+        return [*own, *plan.job_services]
+    return [*own, *runner.allowed_services] if runner.allowed_services else []
 
 
 def _joined(table: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def security_keys(plan: BuildPlan, runner: RunnerSettings, chart: str) -> dict[s
             "fs_group": _group(plan, runner),
             "seccomp_profile": {"type": whole if native else None},
         },
-        "pod_spec": _patches(plan, profiles=not native),
+        "pod_spec": [*_patches(plan, profiles=not native), *_devices(runner)],
     }
 
 
@@ -58,6 +58,16 @@ def _context(security: Security, *, profiles: bool) -> dict[str, Any]:
 
 def _profile(profile: Mapping[str, str]) -> dict[str, str | None]:
     return {"type": profile.get("type"), "localhost_profile": profile.get("localhostProfile")}
+
+
+def _devices(runner: RunnerSettings) -> list[dict[str, str]]:
+    """Ask for devices, which the runner has no keys for; their requests are equal to the limits."""
+    if not runner.resources.extended:
+        return []
+    limits = {name: str(count) for name, count in runner.resources.extended.items()}
+    patch = {"containers": [{"name": "build", "resources": {"limits": limits}}]}
+    text = json.dumps(patch, sort_keys=True)
+    return [{"name": "devices", "patch_type": "strategic", "patch": text}]
 
 
 def _patches(plan: BuildPlan, *, profiles: bool) -> list[dict[str, str]]:

@@ -15,6 +15,9 @@ from components.settings.models import Plans, Settings
 from components.settings.namespaces import namespace_errors, own_namespaces
 from components.settings.runners.cache import S3Cache
 from components.settings.runners.extra import extra_errors
+from components.settings.runners.images import image_errors
+from components.settings.runners.nodes import architecture_errors
+from components.settings.runners.pods import pod_resource_errors
 from components.settings.runners.registration import UserRunner
 from components.settings.runners.runner import RunnerSettings
 from components.settings.runners.volumes import volume_errors
@@ -37,9 +40,11 @@ def setting_errors(settings: Settings, plans: Plans) -> Iterator[tuple[str, str]
             yield f"{path}.strategy", reason
         for key, reason in (
             *_scheduling_errors(runner, plan),
-            *_pull_errors(runner),
+            *image_errors(runner, plan),
             *variable_errors(runner, plan),
             *volume_errors(runner.volumes, plan),
+            *architecture_errors(runner.node_selector, runner.node_affinity),
+            *pod_resource_errors(runner.resources, plan, settings.chart.version),
             *extra_errors(runner.extra, settings.chart.version, plan),
             *_permission_errors(settings, plan, own),
             *_registration_errors(runner, plan),
@@ -101,16 +106,6 @@ def _scheduling_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tupl
             "runtimeClassName",
             f"runs jobs outside of the node's own runtime, and {plan.strategy} mounts the node's "
             f"{plan.host_paths[0].path}; remove it, or use {FALLBACK}",
-        )
-
-
-def _pull_errors(runner: RunnerSettings) -> Iterator[tuple[str, str]]:
-    allowed, chosen = runner.allowed_pull_policies, runner.pull_policy
-    if chosen and chosen not in allowed:
-        yield (
-            "allowedPullPolicies",
-            f"must contain {chosen}, which is pullPolicy, because GitLab Runner rejects every job "
-            "that does not choose another one; add it, or change pullPolicy",
         )
 
 

@@ -47,7 +47,7 @@ networks that jobs make, is known since 24.0 (docs.docker.com: dockerd).
 _OF_TLS = ("DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
-def _service_pattern(value: str) -> str:
+def _image_pattern(value: str) -> str:
     if not re.fullmatch(r"[\w.:@*?-]+(/[\w.:@*?-]+)*", value, re.ASCII):
         message = (
             "must be a pattern for names of images, such as **/docker-dind:*, where '*' stands for "
@@ -57,8 +57,8 @@ def _service_pattern(value: str) -> str:
     return value
 
 
-ServicePattern = Annotated[str, AfterValidator(_service_pattern)]
-"""A glob of ``allowed_services`` (gitlab-runner:common/allowed_images.go)."""
+ImagePattern = Annotated[str, AfterValidator(_image_pattern)]
+"""A glob of images and services (gitlab-runner:common/allowed_images.go)."""
 
 
 def choose_engine(

@@ -35,6 +35,7 @@ RiskName: TypeAlias = Literal[
     "cacheStore",
     "sharedCache",
     "extra",
+    "device",
     "permission",
     "podCreator",
     "holder",

@@ -226,8 +226,9 @@ def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
     key=("resources", "limits", "memory"),
 )
 def find_missing_limits(resource: Resource) -> Iterator[Finding]:
-    """Every container of a job has a memory limit; how many services a job starts has none."""
+    """Every container of a job, or its pod as a whole, has a memory limit; how many it has is free."""
     jobs = _jobs(resource)
+    jobs = {} if jobs.get("pod_memory_limit") else jobs
     wanted = {"memory_limit": "the build container"} if jobs else {}
     # Where builds have none, all that the stack file lacks is theirs.
     limited = bool(jobs.get("memory_limit"))

@@ -33,6 +33,8 @@ _MEANINGS = (
     (r"security_context\.fs_group", "the group that volumes belong to"),
     (r"security_context\.seccomp_profile.*", "which system calls a job may make"),
     (r"security_context\.app_armor_profile.*", "what a job may do with files and the kernel"),
+    (r"allowed_images.*", "the only images that jobs may run"),
+    (r"pod_(cpu|memory)_(limit|request)", "what the containers of a job share"),
     (r"allowed_services.*", "the only images that jobs may use as services"),
     (r"image_pull_secrets.*", "the credentials that pull the images of jobs"),
     (r"allowed_pull_policies.*", "which pull policies jobs may choose"),

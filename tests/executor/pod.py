@@ -36,6 +36,8 @@ class Request:
     """The answer to each request that creates an object is lost once, so the runner repeats it."""
     fails: bool = False
     """The job's script ends with an error."""
+    image: str = ""
+    """The image that the job names."""
     pull_policy: str = ""
     """What the job chooses for its image."""
 
@@ -57,13 +59,17 @@ def job_pod(
         if not any(matches(glob, image) for glob in allowed):
             message = f'The "{image}" image is not present on list of allowed services: {allowed}'
             raise ValueError(message)
+    images = kubernetes.get("allowed_images", ["**/*"])
+    if request.image and not any(matches(glob, request.image) for glob in images):
+        message = f'The "{request.image}" image is not present on list of allowed images: {images}'
+        raise ValueError(message)
     version = version or pinned()
     helper = f"{_HELPER}{version}"
     whole = as_numbers(version) >= as_numbers(_RESOURCES_OF_THE_POD)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         **({"activeDeadlineSeconds": 3601} if _ends_with_its_job(runner, request) else {}),
-        **({"resources": {}} if whole else {}),
+        **({"resources": _of_the_pod(kubernetes, request)} if whole else {}),
         "serviceAccountName": kubernetes["service_account"],
         "automountServiceAccountToken": kubernetes["automount_service_account_token"],
         "nodeSelector": kubernetes.get("node_selector", {}),
@@ -92,7 +98,7 @@ def job_pod(
         ],
         "containers": [
             {
-                **_container(runner, "build", kubernetes["image"]),
+                **_container(runner, "build", request.image or kubernetes["image"]),
                 "env": _variables(runner, {}, request),
                 "resources": _resources(kubernetes, "", request),
                 **_pull_policy(kubernetes, request.pull_policy),
@@ -231,6 +237,11 @@ def _resources(
         if quantity:
             found[f"{bound}s"][resource.replace("_", "-")] = quantity
     return found
+
+
+def _of_the_pod(kubernetes: dict[str, Any], request: Request) -> dict[str, dict[str, str]]:
+    found = _resources(kubernetes, "pod_", request)
+    return {bound: amounts for bound, amounts in found.items() if amounts}
 
 
 def _overwritten(kubernetes: dict[str, Any], key: str, request: Request) -> str:

@@ -40,10 +40,19 @@ OLD: dict[str, Any] = {
     ],
     "runners.main.dns": {"servers": ["192.0.2.1"], "searches": ["a.b"], "options": {"ndots": 1}},
     "runners.main.logLimit": "20Mi",
+    "runners.main.allowedImages": ["**/*"],
+    "runners.main.cache": {"kind": "gcs", "bucket": "a"},
     "hostAliases": {"192.0.2.7": ["gitlab.example.com"]},
 }
 SANDBOX = {"runners.main.runtimeClassName": "sandbox"}
-NEW = {"runners.main.seccompProfile": "RuntimeDefault", "runners.main.podDisruptionBudget": True}
+NEW = {
+    "runners.main.seccompProfile": "RuntimeDefault",
+    "runners.main.podDisruptionBudget": True,
+    "runners.main.resources": {
+        **OLD["runners.main.resources"],
+        "pod": {"limits": {"cpu": "4", "memory": "4Gi"}},
+    },
+}
 
 
 def test_every_rendered_key_is_in_the_table() -> None:

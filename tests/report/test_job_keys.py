@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.risks import changes_of, changes_of_jobs, lines, pod, runner
+from tests.support.risks import changes_of, changes_of_jobs, lines, patched, pod, runner
 
 POD = "the job pod of runner main"
 ROLE = "node-role.kubernetes.io/control-plane"
@@ -58,6 +58,16 @@ SPREAD = {
             {},
             {"host_aliases": [{"ip": "192.0.2.7", "hostnames": ["git"]}]},
             f"{POD} resolves git as 192.0.2.7",
+        ),
+        (
+            {"allowed_services": ["a"]},
+            {"allowed_services": ["a", "b"]},
+            "a service of a job of runner main may run b",
+        ),
+        (
+            {"allowed_images": ["a"]},
+            {"allowed_images": ["a", "b"]},
+            "a job of runner main may run b",
         ),
         ({}, {"volumes": {"secret": [{"name": "s"}]}}, f"{POD} can read the Secret s"),
         (
@@ -193,3 +203,11 @@ def test_an_extra_key_that_goes_lowers_the_risk() -> None:
     (found,) = changes_of_jobs(runner(poll_interval=5), runner())
 
     assert (found.direction, found.severity) == ("lowered", "major")
+
+
+def test_a_device_of_a_node_is_a_risk() -> None:
+    patch = {"containers": [{"name": "build", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}
+
+    (found,) = changes_of_jobs(patched({"containers": [{"name": "build"}]}), patched(patch))
+
+    assert found.what.startswith("the build container of runner main gets the device nvidia.com")

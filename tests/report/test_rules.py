@@ -330,7 +330,7 @@ TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
             "dev",
             jobs(memory_limit=""),
             "the build container of runner builds has no memory limit",
-            jobs(),
+            jobs(memory_limit="", helper_memory_limit="", pod_memory_limit="4Gi"),
         ),
         (
             "dev",

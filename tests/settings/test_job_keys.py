@@ -170,6 +170,79 @@ def test_a_host_alias_that_resolves_nothing_is_rejected(text: str, key: str, adv
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "advice"),
+    [
+        ("allowedImages: ['https://a']", "allowedImages[0]", "must be a pattern for names of imag"),
+        ("resources: {extended: {gpu: 1}}", "resources.extended", "write it like nvidia.com/gpu"),
+        ("resources: {extended: {nvidia.com/gpu: 0}}", "resources.extended.nvidia.com/gpu", "1 or"),
+        (
+            "resources: {extended: {kubernetes.io/a: 1}}",
+            "resources.extended",
+            "must not have kubernetes.io/a, which no device plugin offers",
+        ),
+        (
+            "resources: {pod: {requests: {cpu: 100m}}}",
+            "resources.pod.requests.cpu",
+            "is 100m, less",
+        ),
+        (
+            "resources: {limits: {memory: 4Gi}, pod: {limits: {memory: 2Gi}}}",
+            "resources.pod.limits.memory",
+            "which Kubernetes rejects; raise it, or lower those",
+        ),
+        ("nodeSelector: {kubernetes.io/os: windows}", "nodeSelector.kubernetes.io/os", "be linux"),
+        (
+            "nodeSelector: {kubernetes.io/arch: sparc}",
+            "nodeSelector.kubernetes.io/arch",
+            "must be one of amd64, arm, arm64",
+        ),
+        (
+            "nodeAffinity: {require: [{key: kubernetes.io/arch, operator: In, values: [arm64]}]}",
+            "nodeAffinity.require[0]",
+            "so it would be the one for amd64; write it in nodeSelector",
+        ),
+    ],
+)
+def test_resources_and_nodes_that_no_pod_gets_are_rejected(
+    text: str, key: str, advice: str
+) -> None:
+    name, _, value = text.partition(": ")
+
+    assert_rejected(change(f"{MAIN}.{name}: {value}"), f"{MAIN}.{key}", advice)
+
+
+def test_resources_of_a_pod_need_a_runner_that_knows_them() -> None:
+    pod = f"{MAIN}.resources: {{pod: {{limits: {{cpu: 4}}}}}}"
+
+    assert_rejected(
+        change(f"{pod}, chart.version: 0.86.0"),
+        f"{MAIN}.resources.pod",
+        "needs chart 0.87.0 or later, and chart.version 0.86.0 would ignore it",
+    )
+
+
+def test_an_engine_decides_which_services_are_privileged() -> None:
+    engine = f"{MAIN}.strategy: {{kind: dind, acceptPrivileged: true}}"
+
+    assert_rejected(
+        change(f"{engine}, {MAIN}.allowedServices: ['**/*']"),
+        f"{MAIN}.allowedServices",
+        "set serviceImages of the strategy",
+    )
+
+
+def test_jobs_run_on_nodes_of_another_architecture() -> None:
+    arm = {"kubernetes.io/arch": "arm64"}
+    settings: Any = change(f"{MAIN}.resources: {{extended: {{nvidia.com/gpu: 1}}}}")
+    settings["runners"]["main"]["nodeSelector"] = arm
+    expression = {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}
+    settings["runners"]["main"]["nodeAffinity"] = {"require": [expression]}
+    configure(settings, SECRETS)
+
+    assert load().settings.runners["main"].node_selector == arm
+
+
 def test_addresses_that_network_policies_close_are_rejected() -> None:
     closed = "network.egress: {private: false}"
     alias = "hostAliases: {10.1.2.3: [a]}"

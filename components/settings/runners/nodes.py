@@ -1,5 +1,6 @@
 """Which nodes pods may run on."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -87,3 +88,27 @@ class NodeAffinity(Model):
             message = "must have require or prefer; add one, or remove nodeAffinity"
             raise ValueError(message)
         return self
+
+
+_ARCH, _OS = "kubernetes.io/arch", "kubernetes.io/os"
+_HELPERS = ("amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x")
+"""What GitLab Runner has a helper image for (gitlab-runner:helpers/container/helperimage)."""
+
+
+def architecture_errors(
+    selector: Mapping[str, str], affinity: NodeAffinity | None
+) -> Iterator[tuple[str, str]]:
+    """Yield (key below the runner, message) of nodes for which the helper has no image."""
+    if selector.get(_OS, "linux") != "linux":
+        yield f"nodeSelector.{_OS}", "must be linux, since no strategy builds elsewhere; remove it"
+    if _ARCH in selector and selector[_ARCH] not in _HELPERS:
+        known = ", ".join(_HELPERS)
+        message = f"must be one of {known}, for which GitLab Runner has a helper image; correct it"
+        yield f"nodeSelector.{_ARCH}", message
+    for index, requirement in enumerate(affinity.require if affinity else ()):
+        if requirement.key == _ARCH and _ARCH not in selector:
+            yield (
+                f"nodeAffinity.require[{index}]",
+                f"selects nodes by {_ARCH}, and GitLab Runner chooses its helper image by "
+                "nodeSelector alone, so it would be the one for amd64; write it in nodeSelector",
+            )

@@ -2,10 +2,15 @@
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from components.bounds import Resources
+from components.gitlab_runner import charts
+from components.plan import BuildPlan
+from components.quantity import amount
 from components.types import DnsName, LabelKey, Model, label_value
 
 _VARIABLE = re.compile(r"\$(\{[A-Za-z_]\w*\}|[A-Za-z_]\w*)", re.ASCII)
@@ -141,3 +146,32 @@ HostAliases = Annotated[
     AfterValidator(_one_address_each),
 ]
 """Host names by their IP address."""
+
+
+def pod_resource_errors(
+    resources: Resources, plan: BuildPlan, chart: str
+) -> Iterator[tuple[str, str]]:
+    """Yield (key below the runner, message) of resources of a pod that Kubernetes would refuse."""
+    pod = resources.pod.by_key()
+    since = charts.since("pod_resources")
+    if pod and not charts.has(chart, "pod_resources"):
+        yield (
+            "resources.pod",
+            f"needs chart {since} or later, and chart.version {chart} would ignore it; remove it "
+            "or raise chart.version",
+        )
+    each = resources.by_key(plan.resources, own_services=not plan.services)
+    prefixes = ["", "helper_", *["service_"] * len(plan.services)]
+    for pod_key, quantity in pod.items():
+        rest = pod_key.removeprefix("pod_")
+        given = [
+            amount(each[f"{prefix}{rest}"]) for prefix in prefixes if f"{prefix}{rest}" in each
+        ]
+        needed = sum(given) if rest.endswith("request") else max(given, default=0)
+        if amount(quantity) < needed:
+            resource, _, bound = rest.rpartition("_")
+            yield (
+                f"resources.pod.{bound}s.{resource}",
+                f"is {quantity}, less than what its containers have by resources and by "
+                f"{plan.strategy}, which Kubernetes rejects; raise it, or lower those",
+            )

@@ -15,6 +15,7 @@ from components.settings.runners.pods import Dns, JobAnnotations, JobLabels
 from components.settings.runners.registration import AnyRegistration, TokenRegistration
 from components.settings.runners.volumes import AnyVolume, Volume
 from components.strategies import DEFAULT, AnyStrategy
+from components.strategies.docker import ImagePattern
 from components.types import DnsLabel, DnsName, LabelKey, LabelValue, Model, Tag, VariableName
 
 
@@ -47,7 +48,9 @@ class RunnerSettings(Model):
     CPU, 1Gi memory and 2Gi disk, one that only calls a daemon 100m CPU and 128Mi memory, and
     nothing is limited."""
     node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
-    """Labels of the nodes that jobs run on, beside those that the strategy needs."""
+    """Labels of the nodes that jobs run on, beside those that the strategy needs. In a cluster of
+    several architectures, or of another one than amd64, it must have `kubernetes.io/arch`, by which
+    GitLab Runner chooses its helper image; images of jobs must be for it too."""
     tolerations: Tolerations = Field(default_factory=list[Toleration])
     """Taints that jobs tolerate, for nodes that are set aside for builds."""
     node_affinity: NodeAffinity | None = None
@@ -104,6 +107,13 @@ class RunnerSettings(Model):
     `kubernetes: {poll_interval: 5}`. The runner of the chart must know them; those that would undo
     the plan, such as `privileged`, paths of the node and other accounts, are rejected. What they do
     is not checked further, so a report names each as a risk."""
+    allowed_images: list[ImagePattern] = Field(default_factory=list[str])
+    """Patterns of the images that jobs may run, such as `registry.example.com/**/*`, beside the
+    image of the strategy. GitLab Runner compares them with the name as the job has it, so list
+    short names too. By default jobs may run any image."""
+    allowed_services: list[ImagePattern] = Field(default_factory=list[str])
+    """The same for the services of jobs. Where the strategy starts a privileged service, such as
+    `dind`, its `serviceImages` decides."""
     seccomp_profile: Literal["RuntimeDefault"] | None = None
     """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
     kubelets leave it out. It needs chart 0.88.0 or later."""

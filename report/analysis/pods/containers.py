@@ -33,6 +33,7 @@ def risks_of_container(name: str, container: Tree, pod_context: Tree) -> Iterato
     unlimited = {what for key, what in _LIMITS.items() if not limits.get(key)}
     yield ("unlimited", name), unlimited
     yield ("memory", name), () if "memory" in unlimited else {str(limits["memory"])}
+    yield ("device", name), {key for key in limits if "/" in key}
     cached = container.get("imagePullPolicy") != "Always"
     yield ("cachedImages", name), {"cached"} if cached else ()
     ports = [port.get("hostPort") for port in entries(container, "ports")]

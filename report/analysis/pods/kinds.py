@@ -124,6 +124,13 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         "a job of any of them can change what jobs of protected branches take from a cache",
         of_the_job=False,
     ),
+    "device": RiskKind(
+        "major",
+        "{name} gets the device {risk} of its node",
+        "{name} no longer gets the device {risk} of its node",
+        "its programs reach a driver in the kernel of the node",
+        of_the_job=False,
+    ),
     "extra": RiskKind(
         "major",
         "{name} has the extra key {risk}",

@@ -24,6 +24,9 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     job = f"a job of runner {runner}"
     yield ("override", job), set(_overrides(jobs))
     yield ("anyImage", job), texts(jobs, "allowed_images") or {"any image"}
+    if inside(jobs, "service_container_security_context").get("privileged") is not True:
+        services = texts(jobs, "allowed_services") or {"any image"}
+        yield ("anyImage", f"a service of a job of runner {runner}"), services
     policy = jobs.get("pull_policy")
     policies = texts(jobs, "pull_policy") or [str(policy)]
     allowed = [*policies, *texts(jobs, "allowed_pull_policies")]
