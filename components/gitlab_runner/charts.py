@@ -76,6 +76,12 @@ def runner_of(chart: str) -> str:
     return f"{_RUNNERS[version.minor]}.{version.patch}"
 
 
+def known_runner_of(chart: str) -> str:
+    """Return the version of the runner that a chart deploys, or the newest known one."""
+    minor = Version.parse(chart).minor
+    return runner_of(chart) if minor in _RUNNERS else f"{known_runners()[-1]}.0"
+
+
 def known_runners() -> list[str]:
     """Return the releases of the runner that charts deploy, as major and minor version."""
     return [*_RUNNERS.values()]

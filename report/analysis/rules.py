@@ -226,7 +226,7 @@ def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
     key=("resources", "limits", "memory"),
 )
 def find_missing_limits(resource: Resource) -> Iterator[Finding]:
-    """Every container of a job, or its pod as a whole, has a memory limit; how many it has is free."""
+    """Every container of a job has a memory limit, or its pod has one for all of them."""
     jobs = _jobs(resource)
     jobs = {} if jobs.get("pod_memory_limit") else jobs
     wanted = {"memory_limit": "the build container"} if jobs else {}

@@ -110,6 +110,12 @@ def test_an_extra_key_must_be_known_to_the_runner_of_the_chart() -> None:
     assert "get_sources_timeout" in config_toml("kaniko", {EXTRA: extra})
 
 
+def test_of_a_newer_chart_the_newest_known_runner_counts() -> None:
+    newer = {"chart.version": "0.99.0"}
+
+    assert_rejected(_settings({"zzz": 1}, **newer), f"{EXTRA}.zzz", "is not a key of runner 19.5.0")
+
+
 def test_services_join_no_engine() -> None:
     """They would be privileged, as it is."""
     extra = {"kubernetes": {"services": [{"name": "postgres:18", "alias": "db"}]}}

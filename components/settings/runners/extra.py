@@ -104,7 +104,9 @@ def extra_errors(
     extra: Mapping[str, JsonValue], chart: str, plan: BuildPlan
 ) -> Iterator[tuple[str, str]]:
     """Yield (key below the runner, message) of each extra key that must not or cannot be set."""
-    version = charts.runner_of(chart)
+    if not extra:
+        return
+    version = charts.known_runner_of(chart)
     known = {key.removeprefix("runners."): kind for key, kind in keys.known_keys(version).items()}
     maps = {key.removesuffix(".*") for key in known if key.endswith(".*")}
     for path, value in _leaves(extra, "", maps):
