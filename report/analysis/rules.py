@@ -228,7 +228,8 @@ def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
 def find_missing_limits(resource: Resource) -> Iterator[Finding]:
     """Every container of a job has a memory limit, or its pod has one for all of them."""
     jobs = _jobs(resource)
-    jobs = {} if jobs.get("pod_memory_limit") else jobs
+    if jobs.get("pod_memory_limit"):
+        return
     wanted = {"memory_limit": "the build container"} if jobs else {}
     # Where builds have none, all that the stack file lacks is theirs.
     limited = bool(jobs.get("memory_limit"))
