@@ -188,21 +188,24 @@ Find: TypeAlias = Callable[[str], SiteRule | None]
 
 def apply(find: Find, case: KeyCase) -> None:
     """Follow the rules for a key and all below it; a key without one is unknown."""
-    if not is_set(case.value):
-        return
     if rule := find(case.path):
-        try:
-            rule.take(case)
-        except ValueError as error:
-            case.refuse(*(_TEMPLATE if case.is_template else _mistake(error)))
+        if is_set(case.value):
+            _take(rule, case)
     elif isinstance(case.value, dict):
         for name, below in case.value.items():
             apply(find, case.at(f".{name}", below))
     elif isinstance(case.value, list) and any(isinstance(item, dict) for item in case.value):
         for item in case.value:
             apply(find, dataclasses.replace(case, value=item))
-    else:
+    elif case.value not in (None, "", []):
         case.ignore("is not a key of the chart or of GitLab Runner")
+
+
+def _take(rule: SiteRule, case: KeyCase) -> None:
+    try:
+        rule.take(case)
+    except ValueError as error:
+        case.refuse(*(_TEMPLATE if case.is_template else _mistake(error)))
 
 
 def _mistake(error: ValueError) -> tuple[str, str]:

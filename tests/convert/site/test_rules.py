@@ -217,6 +217,7 @@ UNKNOWN = [
     ("runners: {builds: {other: 1}}", "runners.builds"),
     ("runners: {cache: {path: a}}", "runners.cache"),
     ("more: [{a: b}]", "more"),
+    ("tls_verify: false", "tls_verify"),
 ]
 
 
