@@ -50,21 +50,18 @@ def import_releases(
     runners: list[DraftRunner] = []
     for release in releases:
         runners += _release(release, draft, findings, [runner.name for runner in runners])
-    if not draft.get(("gitlab", "url")):
-        draft.put(("gitlab", "url"), _DEFAULT_URL)
-        draft.remarks["gitlab", "url"] = "no file says which GitLab; set it"
     if not known:
         draft.remarks["cluster", "kind"] = "managed or onPrem: set who runs the nodes"
     managed = known.get("kind") == "managed" if known else None
     for runner in runners:
         choose(draft, runner, managed=managed)
-        _complete(draft, runner)
         settle_spread(draft, runner.name)
-        path = ("runners", runner.name)
-        found = table_of(draft.get(path))
-        draft.replace(path, {name: found[name] for name in sorted(found, key=_place)})
     settle_pull(draft)
-    return Imported(draft=draft, runners=runners, findings=findings, errors=prune(draft))
+    prune(draft)
+    # What the program rejects may have been what it must have.
+    _complete(draft, runners)
+    errors = prune(draft)
+    return Imported(draft=draft, runners=runners, findings=findings, errors=errors)
 
 
 def _release(
@@ -133,19 +130,26 @@ def _in_order(entry: Mapping[str, Tree]) -> dict[str, Tree]:
     return {**first, **{name: value for name, value in entry.items() if name not in first}}
 
 
+def _complete(draft: Draft, runners: Sequence[DraftRunner]) -> None:
+    """Set what a stack must have, say how tokens are stored, and put the main keys first."""
+    if not draft.get(("gitlab", "url")):
+        draft.settings = {"gitlab": {}, **draft.settings}
+        draft.put(("gitlab", "url"), _DEFAULT_URL)
+        draft.remarks["gitlab", "url"] = "no file says which GitLab; set it"
+    for runner in runners:
+        path = ("runners", runner.name)
+        if not draft.get((*path, "tags")):
+            draft.put((*path, "tags"), [runner.name])
+            draft.remarks[(*path, "tags")] = "no file says them: copy the tags from GitLab"
+        if not draft.get((*path, "registration")):
+            draft.command(f"pulumi config set --secret --path 'runnerTokens.{runner.name}'")
+        found = table_of(draft.get(path))
+        draft.replace(path, {name: found[name] for name in sorted(found, key=_place)})
+
+
 def _place(name: str) -> int:
     """Return where a key of a runner stands: the main ones first."""
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)
-
-
-def _complete(draft: Draft, runner: DraftRunner) -> None:
-    """Set what every runner must have, and say how its token is stored."""
-    path = ("runners", runner.name)
-    if not draft.get((*path, "tags")):
-        draft.put((*path, "tags"), [runner.name])
-        draft.remarks[(*path, "tags")] = "no file says them: copy the tags from GitLab"
-    if not draft.get((*path, "registration")):
-        draft.command(f"pulumi config set --secret --path 'runnerTokens.{runner.name}'")
 
 
 def _label(name: str) -> str:

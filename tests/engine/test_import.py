@@ -119,7 +119,7 @@ def test_a_site_moves_beside_its_old_release(
     site: Site, control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old release goes on as it was until it is removed; the stack does not notice."""
-    old = f"{site.prefix}-old"
+    old = f"{site.prefix}-before"
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(VALUES), encoding="utf-8")
     program = ensure("helm").file
     at = ["--kubeconfig", str(site.stack.kubeconfig), "--namespace", old]

@@ -1,5 +1,6 @@
 """The command ``import``: what it writes, prints and returns."""
 
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,10 @@ from components.types import JSON
 from convert.site import cluster
 from convert.site.draft import Draft
 from report.inputs import helm
+from tests.support.pages import DOCS, commands
 
+PAGE = DOCS / "how-to" / "bring-your-site.md"
+PROGRAM = ".venv/bin/python -m commands"
 TOKEN = "glrt-PlantedToken0001"
 VALUES = f"""\
 gitlabUrl: https://gitlab.example.com
@@ -119,6 +123,21 @@ def test_pipelines_are_checked_on_the_new_runners(
     printed = capsys.readouterr().out
     assert "build: runs unchanged on runners.builds, dind (socket)" in printed
     assert ("all of these jobs run with kaniko, by its template" in printed) is proposed
+
+
+COMMANDS = [line for line in commands(PAGE) if line.startswith(f"{PROGRAM} import values.yaml")]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_page_works(
+    line: str, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / ".git").mkdir()
+    (site / ".gitlab-ci.yml").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(site)
+
+    assert main(shlex.split(line.removeprefix(PROGRAM))) == ExitCode.NO_CHANGE
+    assert _stack(site)
 
 
 def test_what_is_left_to_set_is_a_comment_above_its_place(site: Path) -> None:

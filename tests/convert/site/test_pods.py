@@ -266,9 +266,9 @@ def test_the_login_of_a_mirror_is_stored_by_commands(tmp_path: Path) -> None:
 
     assert found.draft.get(("chart", "images", "pull")) == "login"
     assert found.draft.commands == [
-        "pulumi config set --secret --path 'runnerTokens.builds'",
         "pulumi config set --path 'registryCredentials.login.username'",
         "pulumi config set --secret --path 'registryCredentials.login.password'",
+        "pulumi config set --secret --path 'runnerTokens.builds'",
     ]
     assert found.errors == []
 

@@ -335,6 +335,17 @@ def test_errors_that_are_left_are_printed(
     assert "store each secret" not in printed
 
 
+def test_what_a_stack_must_have_is_there_where_that_of_the_site_is_rejected(tmp_path: Path) -> None:
+    text = "gitlabUrl: not an address\nrunners: {tags: '', name: a}\n"
+
+    found = values(tmp_path, text)
+
+    assert found.draft.get(("gitlab", "url")) == "https://gitlab.com"
+    assert _at(found, "tags") == ["builds"]
+    assert about(found, "gitlabUrl")[0].outcome == "refused"
+    assert found.errors == []
+
+
 def test_a_site_without_keys_has_a_runner_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
