@@ -120,7 +120,6 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "daemon_secret": _DAEMON_SECRET if plan.daemon else None,
         "files": _FILES if plan.files else None,
     }
-    manager_identity, job_identity = runner.identity.manager, runner.identity.jobs
     gitlab_certificates = settings.gitlab.certificates
     manager = _manager(names, settings, gitlab_certificates)
     config_toml = render(plan, runner, names, _addresses(name, settings, plan), settings)
@@ -129,8 +128,8 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "names": names,
         "manager": manager,
         "manager_disruption_budget": runner.manager.disruption_budget,
-        "manager_identity": manager_identity.annotations if manager_identity else {},
-        "job_identity": job_identity.annotations if job_identity else {},
+        "manager_identity": runner.manager_annotations,
+        "job_identity": runner.job_annotations,
         "pod_disruption_budget": runner.pod_disruption_budget,
         "levels": {
             target: TARGET_LEVEL

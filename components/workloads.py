@@ -24,6 +24,8 @@ is in a report.
 """
 CERTIFICATES = "image-builds/certificates-digest"
 """The annotation of a Secret with a digest of the certificates in it."""
+PROTECTED = "image-builds/protected"
+"""The annotation of the account of jobs that are of protected branches and tags only."""
 PATCH_FORCE = "pulumi.com/patchForce"
 """The provider's annotation that lets it change what others have set, and so take over theirs."""
 CONTROL_PLANE = frozenset(

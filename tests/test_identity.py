@@ -44,6 +44,26 @@ def test_an_account_has_the_annotation_of_its_cloud(cloud: str) -> None:
     }
 
 
+def test_an_account_of_protected_branches_says_so() -> None:
+    registered = deployed(
+        {
+            "runners.main.identity": {"jobs": {"aws": ROLE}},
+            "runners.main.registration": {
+                "kind": "userRunner",
+                "runnerType": "instance_type",
+                "protected": True,
+            },
+        },
+        {**SECRETS, "runnerTokens": {}},
+    )
+
+    annotations = [item["metadata"].get("annotations") for item in of_kind(registered, ACCOUNT)]
+    assert annotations == [
+        None,
+        {"eks.amazonaws.com/role-arn": ROLE, "image-builds/protected": "true"},
+    ]
+
+
 def test_azure_wants_a_label_of_the_pods_too() -> None:
     identity = {"manager": {"azure": CLIENT}, "jobs": {"azure": CLIENT}}
 

@@ -70,7 +70,7 @@ def test_a_state_that_violates_nothing_is_one_line(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(exported(checkout, resources("dev", TOML))) == 0
-    assert capsys.readouterr().out == "dev: 13 rules, 0 mandatory violations\n"
+    assert capsys.readouterr().out == "dev: 14 rules, 0 mandatory violations\n"
 
 
 def test_a_violation_says_what_to_do_and_how_to_accept_it(
@@ -161,7 +161,7 @@ def test_the_local_run_s_state_is_read_as_its_backend_keeps_it(
     file.write_text(json.dumps({"checkpoint": {"latest": {"resources": found}}}), "utf-8")
 
     assert local(["policies", "--stack", "prod"]) == 3
-    assert "prod: 13 rules, 1 mandatory violation\n" in capsys.readouterr().out
+    assert "prod: 14 rules, 1 mandatory violation\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from report.analysis.pods.job import job_risks, own_service
 from report.analysis.risk_kind import RiskName
 from report.analysis.rule import RULES, Finding, Resource, Rule
 from report.analysis.runner_config import parse
+from report.analysis.trust.identity import find_identities as find_identities  # noqa: PLC0414 - it adds its rule
 from report.inputs.events import DAEMON, RELEASE, RUNNER
 from report.redact import SECRET
 from report.tree import Tree, entries, flat, identity, inside

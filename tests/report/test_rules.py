@@ -91,6 +91,17 @@ def leaving(rules: list[dict[str, Any]]) -> Resource:
     )
 
 
+def account(name: str, **annotations: str) -> Resource:
+    """An account of a runner that is a role in a cloud."""
+    metadata = {
+        "name": "x",
+        "namespace": "ns",
+        "annotations": {"eks.amazonaws.com/role-arn": "r", **annotations},
+    }
+    inputs = {"kind": "ServiceAccount", "metadata": metadata}
+    return Resource("kubernetes:core/v1:ServiceAccount", name, frozenset({RUNNER}), inputs)
+
+
 def patched(patch: dict[str, Any], **kubernetes: Any) -> Resource:  # noqa: ANN401 - TOML
     """A runner's release whose jobs' pods are patched."""
     return jobs(pod_spec=[{"patch": json.dumps(patch)}], **kubernetes)
@@ -101,6 +112,22 @@ PRIVILEGED = {"privileged": True}
 
 # The stack, what violates the rule there, what is said of it, and what holds there.
 TABLE: dict[str, list[tuple[str, Resource, str, Resource]]] = {
+    "no-open-identity-in-prod": [
+        (
+            "prod",
+            account("builds-job"),
+            "ServiceAccount ns/x lets jobs of branches that are not protected act in the cloud as "
+            "r (eks.amazonaws.com/role-arn)",
+            account("builds-job", **{"image-builds/protected": "true"}),
+        ),
+        (
+            "prod",
+            account("more-job"),
+            "ServiceAccount ns/x lets jobs of branches that are not protected act in the cloud as "
+            "r (eks.amazonaws.com/role-arn)",
+            account("builds-manager"),
+        ),
+    ],
     "no-dood-in-prod": [
         (
             "prod",

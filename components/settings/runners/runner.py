@@ -17,6 +17,7 @@ from components.settings.runners.volumes import AnyVolume, Volume
 from components.strategies import DEFAULT, AnyStrategy
 from components.strategies.docker import ImagePattern
 from components.types import DnsLabel, DnsName, LabelKey, LabelValue, Model, Tag, VariableName
+from components.workloads import PROTECTED
 
 
 class RunnerSettings(Model):
@@ -120,3 +121,17 @@ class RunnerSettings(Model):
     pod_disruption_budget: bool = False
     """Set `true` to keep drains of nodes from evicting running jobs. It needs chart 0.88.0 or
     later, and lets managers create PodDisruptionBudgets."""
+
+    @property
+    def manager_annotations(self) -> dict[str, str]:
+        """What the account of managers says of its identity."""
+        return self.identity.manager.annotations if self.identity.manager else {}
+
+    @property
+    def job_annotations(self) -> dict[str, str]:
+        """What the account of jobs says of its identity, and of who has it."""
+        if not self.identity.jobs:
+            return {}
+        registration = self.registration
+        protected = registration.kind == "userRunner" and registration.protected
+        return {**self.identity.jobs.annotations, **({PROTECTED: "true"} if protected else {})}
