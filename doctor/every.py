@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from doctor.checks import (
     admission,
+    caches,
     cluster,
     declared,
     deployed,
@@ -11,6 +12,7 @@ from doctor.checks import (
     network,
     nodes,
     pods,
+    references,
     registries,
     rights,
 )
@@ -30,6 +32,7 @@ EVERY: Sequence[Examination] = (
     gitlab.version,
     gitlab.runner,
     registries.registries,
+    caches.caches,
     admission.pods_of_runner,
     admission.objects,
     admission.quotas,
@@ -43,6 +46,7 @@ EVERY: Sequence[Examination] = (
     network.egress,
     deployed.namespaces,
     deployed.secrets,
+    references.references,
     deployed.managers,
     deployed.daemons,
     pods.pods,

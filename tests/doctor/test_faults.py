@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from doctor.canary.run import NAMES
 from doctor.catalogue import catalogue
+from doctor.checks.caches import caches
 from doctor.checks.gitlab import TOKEN as USERS_TOKEN
+from doctor.examine import Visit
+from doctor.observed import Observed
 from tests.support.clinic import Adjust, Changes, Object, World, node, world
-from tests.support.configured import STRATEGIES, TOKEN
+from tests.support.configured import SECRETS, STRATEGIES, TOKEN
 from tests.support.servers import EXPIRED, GitLabDouble, Reply, new_ca, serving
 
 MANAGERS, JOBS = "builds", "builds-main"
@@ -145,6 +149,10 @@ def _no_registry(addresses: Changes) -> Changes:
     with serving(GitLabDouble()) as host:
         del addresses
         return {"registries.0.host": host}
+
+
+def _s3(endpoint: str) -> Changes:
+    return {"runners.main.cache": {"kind": "s3", "bucket": "kept", "endpoint": endpoint}}
 
 
 CA = new_ca()
@@ -441,6 +449,17 @@ FAULTS: dict[str, Provoked] = {
     "no pull Secret": Provoked(
         "secret-missing", lambda at: at.api.remove("Secret", "registry-pull", "apps"), "apps"
     ),
+    "no claim that jobs mount": Provoked(
+        "object-missing",
+        says="The PersistentVolumeClaim cache of builds-main",
+        changes={"runners.main.volumes": [{"path": "/cache", "claim": "cache"}]},
+    ),
+    "no Secret that others keep": Provoked(
+        "object-missing",
+        says="The Secret of-others of builds ",
+        changes={"runners.main.registration": {"kind": "secret", "name": "of-others"}},
+        how={"secrets": {**SECRETS, "runnerTokens": {}}},
+    ),
     "a pull Secret of others": Provoked(
         "secret-foreign",
         lambda at: at.api.find("Secret", "registry-pull", "apps")["metadata"].pop("annotations"),
@@ -584,6 +603,17 @@ FAULTS: dict[str, Provoked] = {
         says="401",
         changes=lambda given: {"registries.0.host": given["gitlab.url"].removeprefix("http://")},
     ),
+    "storage of caches that is down": Provoked(
+        "cache-unreachable",
+        says="http://localhost:9/kept: the connection is refused",
+        changes=_s3("http://localhost:9"),
+    ),
+    "no such bucket": Provoked(
+        "cache-bucket",
+        says="The bucket kept",
+        changes=lambda given: _s3(f"http://{given['registries.0.host']}"),
+        then=lambda at: setattr(at.registry, "buckets", ()),
+    ),
     "a login that is refused": Provoked(
         "registry-login", lambda at: at.registry.logins.update(reader="new"), "pull login in"
     ),
@@ -652,6 +682,59 @@ def test_a_monitor_of_managers_needs_its_api() -> None:
         found = at.examined()
 
     assert [item.check.name for item in found.faults] == ["api-group"]
+
+
+def test_a_bucket_that_is_private_is_there() -> None:
+    with world(lambda given: _s3(f"http://{given['registries.0.host']}")) as at:
+        assert at.examined().faults == []
+
+
+@pytest.mark.parametrize(
+    ("cache", "address"),
+    [
+        ({"kind": "s3", "bucket": "kept"}, "https://kept.s3.amazonaws.com/"),
+        ({"kind": "s3", "bucket": "k", "region": "eu-1"}, "https://k.s3.eu-1.amazonaws.com/"),
+        ({"kind": "gcs", "bucket": "kept"}, "https://storage.googleapis.com/kept"),
+        (
+            {"kind": "azure", "account": "a", "container": "kept"},
+            "https://a.blob.core.windows.net/kept",
+        ),
+    ],
+    ids=["s3", "region", "gcs", "azure"],
+)
+def test_storage_of_clouds_is_asked_for_the_bucket(
+    cache: dict[str, str], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def send(_: object, method: str, url: str, **__: object) -> requests.Response:
+        asked.append(f"{method} {url}")
+        answer = requests.Response()
+        answer.status_code = 404 if cache["kind"] == "azure" else 403
+        return answer
+
+    with world({"runners.main.cache": cache}) as at:
+        examined = dataclasses.replace(at.wanted.runners["main"])
+        visit = Visit(stack=at.wanted, seen=Observed(at.api), runner=examined)
+        monkeypatch.setattr("doctor.web.Server.send", send)
+        assert list(caches.look(visit)) == []
+
+    assert asked == [f"GET {address}"]
+
+
+def test_storage_of_the_cluster_is_left_to_jobs() -> None:
+    with world(_s3("http://minio.minio.svc:9000")) as at:
+        found = at.examined()
+
+    assert found.faults == []
+    assert "only the cluster knows" in str(found.not_run)
+
+
+def test_a_claim_that_is_there_is_no_fault() -> None:
+    with world({"runners.main.volumes": [{"path": "/cache", "claim": "cache"}]}) as at:
+        metadata = {"name": "cache", "namespace": JOBS}
+        at.api.add({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata})
+        assert at.examined().faults == []
 
 
 HARMLESS: dict[str, Adjust] = {

@@ -138,6 +138,8 @@ class RegistryDouble:
         self.uploads: list[str] = []
         self.given_up: list[str] = []
         self.upload_status = HTTPStatus.ACCEPTED
+        self.buckets: tuple[str, ...] = ("/kept",)
+        """What it has beside images: storage of caches speaks HTTP too."""
 
     def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         del body
@@ -145,6 +147,9 @@ class RegistryDouble:
         if path.startswith("/token"):
             user = self._user(given)
             return Reply(HTTPStatus.OK if user else HTTPStatus.UNAUTHORIZED, {"token": user})
+        if not path.startswith("/v2/"):
+            exists = path in self.buckets
+            return Reply(HTTPStatus.FORBIDDEN if exists else HTTPStatus.NOT_FOUND)
         user = given.removeprefix("Bearer ") if self.realm else self._user(given)
         if not user:
             kind = f'Bearer realm="{self.realm}",service="it"' if self.realm else 'Basic realm=""'
