@@ -110,7 +110,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_gitlabs_jobs_with_secrets_run_only_what_is_pinned(jobs: dict[str, Any]) -> None:
-    assert len(jobs) == 7
+    assert len(jobs) == 10
     for job in jobs.values():
         image = job["image"]
         assert re.search(r"@sha256:[0-9a-f]{64}$", image.get("name", image))

@@ -134,7 +134,7 @@ class Canary:
                 raise UnseenError(message)
             return self._ended(name, namespace, container)
         finally:
-            self._api.ask("DELETE", f"{jobs}/{name}{query(propagationPolicy='Background')}", {})
+            self._api.ask("DELETE", f"{jobs}/{name}", {"propagationPolicy": "Background"})
 
     def _ended(self, name: str, namespace: str, container: str) -> Ended:
         pods = folder("v1", "Pod", namespace)

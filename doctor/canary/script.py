@@ -64,6 +64,8 @@ def build(runner: WantedRunner, repository: str, base: str, addresses: Iterable[
         "BUILD_CONTEXT": project,
         "BUILD_OCI_LABELS": "false",
         "BUILD_CACHE": "false",
+        "BUILD_PROVENANCE": "false",
+        "BUILD_SBOM": "false",
         "BUILD_SKIP_EXISTING": "false",
         "BUILD_OUTPUT": "IMAGE",
         "CI_JOB_ID": "0",

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from dev.paths import CHECKOUT
 from doctor.canary import script
 from doctor.canary.jobs import SECONDS, build_job
 from doctor.canary.run import NAMES, Canary, skipped
@@ -22,7 +25,7 @@ from doctor.examine import Visit, examine
 from doctor.kubernetes_api import Answer
 from doctor.observed import Observed
 from tests.support.clinic import Changes, Object, World, stack, world
-from tests.support.configured import PULL, PUSH, STRATEGIES, TOKEN
+from tests.support.configured import FORMS, PULL, PUSH, STRATEGIES, TOKEN
 from tests.support.servers import serving
 
 REPOSITORY = "registry.example.com/group/app"
@@ -59,7 +62,7 @@ class MadeUpCluster:
         if method == "POST" and where.endswith("/jobs"):
             return self._made(body)
         if method == "DELETE":
-            assert "propagationPolicy=Background" in parameters
+            assert body == {"propagationPolicy": "Background"}
             self.jobs.pop(where.rpartition("/")[2], None)
             return Answer(HTTPStatus.OK, {})
         if where.endswith("/log"):
@@ -306,6 +309,30 @@ def test_a_diagnosis_counts_what_a_canary_did() -> None:
 
     assert not {*NAMES} & without.ran["main"]
     assert {*NAMES} <= within.ran["main"]
+
+
+BY_KIND = {FORMS[name].kind: entry for name, entry in STRATEGIES.items()}
+
+
+@pytest.mark.parametrize("kind", BY_KIND)
+def test_the_canary_builds_with_the_inputs_of_its_template(kind: str) -> None:
+    """All that it does not set itself have the default of the template."""
+    head, body = yaml.safe_load_all((CHECKOUT / "templates" / f"{kind}.yml").read_text("utf-8"))
+    (job,) = body.values()
+    defaults = {name: entry.get("default") for name, entry in head["spec"]["inputs"].items()}
+    expected = {
+        name: re.sub(r"\$\[\[ inputs\.(\w+) ]]", lambda found: str(defaults[found[1]]), value)
+        for name, value in job["variables"].items()
+    }
+    runner = stack({"runners.main.strategy": BY_KIND[kind]}).runners["main"]
+    text = script.build(runner, REPOSITORY, "busybox", [])
+    given = dict(re.findall(r"^export (BUILD_\w+)='?([^\n']*)'?$", text, re.MULTILINE))
+
+    own = {"IMAGE", "TAG", "DOCKERFILE", "CONTEXT", "CACHE", "OCI_LABELS", "INSECURE"}
+    chosen = {f"BUILD_{name}" for name in own}
+    assert {name: given.get(name) for name in expected if name not in chosen} == {
+        name: value for name, value in expected.items() if name not in chosen
+    }
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
