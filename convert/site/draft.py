@@ -1,11 +1,8 @@
 """The stack file as it grows: its settings, from which key each comes, and what is left to do."""
 
-import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from components.settings.models import Settings
 from components.types import JSON
 from convert.site.model import KeyFinding
 
@@ -118,37 +115,3 @@ class Draft:
                 place, where = keys[key], where[len(key) :].removeprefix(".")
             else:
                 return tuple(path)
-
-
-def known(key: str) -> bool:
-    """Whether the stack file has a key, such as ``runners.*.cache.bucket``."""
-    schema = _schema()
-    places: list[Mapping[str, Any]] = [schema]
-    for part in key.removesuffix("[]").split("."):
-        name = part.removesuffix("[]")
-        below = [
-            place.get("properties", {}).get(name) or place.get("additionalProperties")
-            for place in _expanded(places, schema)
-        ]
-        places = [place for place in below if isinstance(place, dict)]
-        if part.endswith("[]"):
-            lists = [place.get("items") for place in _expanded(places, schema)]
-            places = [place for place in lists if isinstance(place, dict)]
-    return bool(places)
-
-
-@functools.cache
-def _schema() -> Mapping[str, Any]:
-    return Settings.model_json_schema()
-
-
-def _expanded(
-    places: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
-) -> Iterator[Mapping[str, Any]]:
-    for place in places:
-        if "$ref" in place:
-            yield from _expanded([schema["$defs"][place["$ref"].rpartition("/")[2]]], schema)
-        elif chosen := place.get("oneOf") or place.get("anyOf"):
-            yield from _expanded(chosen, schema)
-        else:
-            yield place

@@ -8,7 +8,7 @@ Tree: TypeAlias = "str | list[Tree] | dict[str, Tree] | None"
 """A value of a site's file. Each scalar is text as it stands there, since charts take a number in
 quotes for a number."""
 
-Outcome = Literal["taken", "asks", "product", "extra", "refused", "unknown", "lost"]
+Outcome = Literal["taken", "asks", "product", "extra", "refused", "unknown"]
 
 OUTCOMES: Mapping[Outcome, str] = {
     "taken": "taken",
@@ -17,7 +17,6 @@ OUTCOMES: Mapping[Outcome, str] = {
     "extra": "moved to extra",
     "refused": "refused",
     "unknown": "had no effect",
-    "lost": "has no key here",
 }
 """What each outcome is called."""
 

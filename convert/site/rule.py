@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from components.gitlab_runner import charts
 from components.gitlab_runner.keys import known_keys
 from components.types import JSON
-from convert.site.draft import Draft, known
+from convert.site.draft import Draft
 from convert.site.model import ChartRelease, Evidence, KeyFinding, Outcome, Tree, is_set, leaves
 from convert.site.secrets import is_secret
 
@@ -56,10 +56,6 @@ class KeyCase:
         keys = [key.replace("*", runner.name) for runner in self.runners]
         finding = self._found("asks" if do else "taken", text, do)
         finding.keys = tuple(dict.fromkeys(keys if "*" in key else [key]))
-        if not known(key):
-            finding.outcome, finding.keys = "lost", ()
-            finding.text = f"would be {key}, which this version does not have"
-            return finding
         if self.is_template:
             finding.refuse(*_TEMPLATE)
             return finding

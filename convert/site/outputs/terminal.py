@@ -17,7 +17,6 @@ _STYLES = {
     "asks": "yellow",
     "extra": "yellow",
     "refused": "red",
-    "lost": "bold red",
     "unknown": "dim",
     "product": "dim",
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from components import quantity as quantities
 from components.types import JSON
 from convert.site.model import Tree, table, text
-from convert.site.rule import KeyCase, SiteRule, key, keys
+from convert.site.rule import KeyCase, SiteRule, key, keys, refused
 from convert.site.rules.mirror import mirror
 from convert.site.values import quantity
 
@@ -27,6 +27,7 @@ _OLD_KEYS = {
     "memoryLimitOverwriteMaxAllowed": ("maximum", "memory"),
 }
 _ROOT = "runners.*.resources"
+_EACH = "lets jobs choose for a pod as a whole"
 _MAXIMUM = "one maximum holds for requests and limits"
 
 
@@ -86,12 +87,16 @@ def _rules() -> Iterator[SiteRule]:
             path = f"runners.kubernetes.{prefix}{name}"
             for suffix, kind in _KINDS.items():
                 yield key(f"{path}{suffix}", f"{_ROOT}{block}.{kind}.{amount}", _converter(amount))
+                overwrite = f"{path}{suffix}_overwrite_max_allowed"
+                if prefix == "pod_":
+                    yield refused(overwrite, _EACH, "set resources.maximum, which is of containers")
+                    continue
                 maximum = f"{_ROOT}{block}.maximum.{amount}"
 
                 def most(case: KeyCase, maximum: str = maximum, amount: str = amount) -> None:
                     _maximum(case, maximum, amount)
 
-                yield keys(f"{path}{suffix}_overwrite_max_allowed", [maximum], most, _MAXIMUM)
+                yield keys(overwrite, [maximum], most, _MAXIMUM)
     for old, amount in _OLD.items():
         for prefix in ("", "service_", "helper_"):
             path = f"runners.kubernetes.{prefix}{old}"
