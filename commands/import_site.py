@@ -64,6 +64,8 @@ def run(  # noqa: PLR0913 - one for each option
         )
         return ExitCode.FAILED
     imported = import_releases(sources.releases, stack, known)
+    if not context:
+        imported.draft.command("pulumi config set kubernetes:context NAME")
     terminal.write(imported, console)
     if live:
         for line in _lines(context, cluster.secrets(live, imported.draft)):

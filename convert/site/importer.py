@@ -29,6 +29,7 @@ class Imported:
     """What an import makes: the draft, a finding for each key, and errors that are left."""
 
     draft: Draft
+    releases: Sequence[ChartRelease]
     runners: Sequence[DraftRunner]
     findings: Sequence[KeyFinding]
     errors: Sequence[str]
@@ -61,7 +62,9 @@ def import_releases(
     # What the program rejects may have been what it must have.
     _complete(draft, runners)
     errors = prune(draft)
-    return Imported(draft=draft, runners=runners, findings=findings, errors=errors)
+    return Imported(
+        draft=draft, releases=releases, runners=runners, findings=findings, errors=errors
+    )
 
 
 def _release(

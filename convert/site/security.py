@@ -1,22 +1,33 @@
 """What an import changes for security: better in nearly all, worse where it has to be said."""
 
 from collections.abc import Iterator
+from typing import cast
 
+import pydantic
+from semver import Version
+
+from components.gitlab_runner import charts
+from components.resources import access
+from components.settings.models import Settings
 from convert.site.draft import Draft
 from convert.site.importer import Imported
 from convert.site.model import KeyFinding
 
 _ALWAYS = (
-    "jobs run in a namespace of each runner, which enforces its Pod Security level, and managers "
-    "in one at restricted; both were one namespace without a level, unless you set one",
     "nobody connects to pods of jobs and managers, and they do not reach the metadata service of "
     "the cloud; builds that log in by the identity of their node need network.egress.metadata",
 )
+_PERMISSIONS = sum(
+    len(rule["resources"]) * len(rule["verbs"])
+    for rule in cast("list[dict[str, list[str]]]", access.rules(pod_disruption_budget=False))
+)
+"""How many verbs on kinds of objects a manager has."""
+_ROLE = f"it has {_PERMISSIONS} permissions (a verb on a kind of object) in the job namespace alone"
 _BY_KEY = {
     "rbac.clusterWideAccess": (
-        "the manager had rights in the whole cluster, and has a Role in the job namespace now"
+        f"the manager had rights in the whole cluster, over its Secrets too; now {_ROLE}"
     ),
-    "rbac.rules": "the manager's rules are replaced by a Role of the verbs that it needs",
+    "rbac.rules": f"the rules of the manager are replaced: {_ROLE}",
     "runnerRegistrationToken": (
         "a registration token makes runners as anyone who has it likes; an authentication token is "
         "one runner's"
@@ -39,6 +50,13 @@ _STRATEGIES = {
 
 def better(imported: Imported) -> Iterator[str]:
     """Yield what gets better, or stays as weak as it was."""
+    for name, level in _levels(imported.draft):
+        yield (
+            f"runners.{name}: jobs run in a separate namespace that enforces Pod Security {level}, "
+            "managers in one at restricted; both shared one, without a level unless you set it"
+        )
+    for release in imported.releases:
+        yield from _fixes(release.chart)
     yield from _ALWAYS
     for key, said in _BY_KEY.items():
         if any(_is_about(finding, key) for finding in imported.findings):
@@ -66,6 +84,23 @@ def worse(imported: Imported) -> Iterator[str]:
                 yield f"{where}.volumes: anyone who can run a job can read the Secret"
         if draft.get((*path, "extra")):
             yield f"{where}.extra: the product does not know what these keys weaken; read each"
+
+
+def _levels(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Yield the Pod Security level of each runner's jobs; a draft with errors has none."""
+    try:
+        settings = Settings.model_validate(draft.settings)
+    except pydantic.ValidationError:
+        return
+    yield from ((name, plan.pod_security) for name, plan in settings.plans().items())
+
+
+def _fixes(chart: str) -> Iterator[str]:
+    """Yield what an older chart lacks."""
+    newest = Version.parse(charts.DEFAULT_VERSION)
+    if Version.is_valid(chart) and Version.parse(chart) < newest:
+        fixes = "; ".join(charts.missing_fixes(chart))
+        yield f"chart {chart} is replaced by {newest}" + (f", which fixes: {fixes}" * bool(fixes))
 
 
 def strategies(draft: Draft) -> Iterator[tuple[str, str]]:

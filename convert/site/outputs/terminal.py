@@ -49,7 +49,7 @@ def _lines(imported: Imported) -> Iterator[tuple[str, str]]:
     for said in security.worse(imported):
         yield f"security, as it was: {said}", "yellow"
     if imported.draft.commands:
-        yield "store each secret, which the command asks for:", ""
+        yield "then run, and give what a command asks for:", ""
     for command in imported.draft.commands:
         yield f"  {command} --stack {imported.draft.stack}", ""
 

@@ -68,6 +68,7 @@ def test_the_stack_file_has_comments_and_no_secret(
     assert "  pulumi config set --secret --path 'runnerTokens.builds' --stack moved" in lines
     assert any(line.startswith("security: the manager had rights") for line in lines)
     assert any(line.startswith("6 keys: 3 taken") for line in lines)
+    assert "  pulumi config set kubernetes:context NAME --stack moved" in lines
     assert lines[-1] == "Pulumi.moved.yaml is written; preview it before you deploy"
 
 

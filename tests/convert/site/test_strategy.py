@@ -7,6 +7,7 @@ import pytest
 from components.types import JSON
 from convert.site import security
 from convert.site.importer import Imported, import_releases
+from convert.site.model import ChartRelease
 from convert.site.sources import Sources
 from tests.support.sites import about, values
 
@@ -57,6 +58,25 @@ def test_what_changes_for_security_is_said(text: str, said: str, tmp_path: Path)
     lines = [*security.better(found), found.draft.remarks["runners", "builds", "strategy"]]
     assert any(said in line for line in lines) or said == "no Docker"
     assert [*security.worse(found)] == []
+
+
+def test_the_level_of_jobs_is_said_by_runner(tmp_path: Path) -> None:
+    lines = list(security.better(_config(tmp_path, "")))
+
+    assert lines[0].startswith("runners.builds: jobs run in a separate namespace")
+    assert "Pod Security baseline" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("chart", "said"),
+    [("0.86.0", ["chart 0.86.0 is replaced by"]), ("99.0.0", []), ("", []), ("^0.86", [])],
+)
+def test_what_an_older_chart_lacks_is_said(chart: str, said: list[str]) -> None:
+    found = import_releases([ChartRelease(file="values.yaml", chart=chart)], "site")
+
+    lines = [line for line in security.better(found) if line.startswith("chart")]
+    assert [line[:27] for line in lines] == said
+    assert all("which fixes: a job may ask" in line for line in lines)
 
 
 def test_folders_of_an_engine_are_the_strategys(tmp_path: Path) -> None:
