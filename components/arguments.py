@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pulumi
 
+from components.gitlab_runner import authorities
 from components.gitlab_runner.chart_values import chart_values
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, ManagerNames, RunnerNames
@@ -138,6 +139,7 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         },
         "pull_logins": pull_logins,
         "push_logins": push_logins,
+        "authorities": {authorities.FILE: runner.ca_certificates} if runner.ca_certificates else {},
         "registration": _registration(name, settings, secrets),
         "gitlab_certificates": gitlab_certificates,
         "cache_login": {

@@ -9,8 +9,7 @@ from components.arguments import environment_args
 from components.resources.environment import Environment
 from components.settings.load import load
 from report.inputs.recorder import plain
-from tests.settings.test_secrets import CACHES
-from tests.support.configured import SECRETS, SETTINGS, configure, replace_values
+from tests.support.configured import CACHES, SECRETS, SETTINGS, configure, replace_values
 from tests.support.harness import YEAR, RegisteredResource, deploy, is_secret, unmarked
 
 S3 = {"kind": "s3", "bucket": "caches"}

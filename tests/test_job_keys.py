@@ -17,6 +17,7 @@ from components.strategies.kaniko import Kaniko
 from report.analysis.pods.patches import merge
 from tests.executor.pod import Request, job_pod
 from tests.executor.rendered import config_toml
+from tests.support.configured import CERTIFICATE
 from tests.support.runners import Toml, rendered
 
 SITE = Site(cluster=Cluster(kind="onPrem", nodes=Nodes()))
@@ -45,6 +46,7 @@ JOBS: dict[str, Any] = {
         {"path": "/scratch", "scratch": {"size": "20Gi"}},
         {"path": "/builds", "perJob": {"size": "100Gi", "storageClass": "fast"}},
     ],
+    "caCertificates": CERTIFICATE,
     "logLimit": "20Mi",
     "allowedImages": ["registry.example.com/**/*", "alpine:*"],
     "allowedServices": ["postgres:*"],

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import tomlkit
 
-from components.gitlab_runner import before_job, charts
+from components.gitlab_runner import authorities, before_job, charts
 from components.gitlab_runner.cache import cache_table
 from components.gitlab_runner.pods import pod_keys
 from components.gitlab_runner.security import security_keys
@@ -56,6 +56,7 @@ def render(
     script = before_job.script(
         plan, runner.resources, names, clouds, proxied="NO_PROXY" in environment
     )
+    script = (authorities.SHELL if runner.ca_certificates else "") + script
     kubernetes = _kubernetes(plan, runner, names, settings)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
@@ -115,7 +116,7 @@ def _kubernetes(
         "logs_base_dir": None if plan.host_users else _WRITABLE,
         "scripts_base_dir": None if plan.host_users else _WRITABLE,
         "services": [_service(service) for service in plan.services],
-        "volumes": volume_tables(plan, names, runner.volumes),
+        "volumes": volume_tables(plan, names, runner),
     }
 
 

@@ -7,15 +7,17 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from components.gitlab_runner import before_job
+from components.gitlab_runner import authorities, before_job
 from components.plan import BuildPlan, RunnerNames, file_key
+from components.settings.runners.runner import RunnerSettings
 from components.settings.runners.volumes import Volume
 
 
 def volume_tables(
-    plan: BuildPlan, names: RunnerNames, volumes: Sequence[Volume]
+    plan: BuildPlan, names: RunnerNames, runner: RunnerSettings
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the tables below ``runners.kubernetes.volumes``, some of them empty."""
+    volumes = runner.volumes
     return {
         "host_path": [
             {
@@ -39,7 +41,7 @@ def volume_tables(
             *(_files(volume) for volume in volumes if volume.secret),
         ],
         "config_map": [
-            *_config_maps(plan, names),
+            *_config_maps(plan, names, runner),
             *(_files(volume) for volume in volumes if volume.config_map),
         ],
     }
@@ -93,7 +95,11 @@ def _files(volume: Volume) -> dict[str, Any]:
     return {**_named(volume), "read_only": True}
 
 
-def _config_maps(plan: BuildPlan, names: RunnerNames) -> Iterator[dict[str, Any]]:
+def _config_maps(
+    plan: BuildPlan, names: RunnerNames, runner: RunnerSettings
+) -> Iterator[dict[str, Any]]:
+    if runner.ca_certificates:
+        yield {"name": authorities.CONFIG_MAP, "mount_path": authorities.FOLDER, "read_only": True}
     if names["files"]:
         yield {
             "name": names["files"],

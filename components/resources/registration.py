@@ -4,7 +4,9 @@ The runner is made without expiry of its token. ``gitlab.UserRunner`` is authori
 GitLab provider's own config (``gitlab:token``, ``gitlab:baseUrl``).
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 import pulumi
@@ -59,3 +61,21 @@ class Registration(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         return runner.token
+
+
+def visible_digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
+    """A digest that differs between tokens and reveals none; a secret would hide all values."""
+    return pulumi.Output.unsecret(token.apply(digest))
+
+
+def login_digest(
+    token: pulumi.Output[str] | None, login: Mapping[str, pulumi.Input[str]]
+) -> pulumi.Output[str]:
+    """The same for a login, which can be short: a token beside it keeps people from guessing it."""
+    known = pulumi.Output.all(token=token, **login)
+    return visible_digest(known.apply(lambda values: json.dumps(values, sort_keys=True)))
+
+
+def digest(text: str) -> str:
+    """Return sixteen digits that differ between texts."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

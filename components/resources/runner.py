@@ -4,20 +4,25 @@ The official chart deploys the manager; it creates no account and no permissions
 hold no secret, so that a preview stays readable. They come in ready, with config.toml.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.gitlab_runner import authorities
 from components.network.egress import Egress
 from components.plan import BuildPlan, ManagerNames, PodSecurity, RunnerNames
 from components.resources.access import Access
 from components.resources.namespace import BuildNamespace
 from components.resources.network import network_policy
-from components.resources.registration import Registration, RegistrationArgs
+from components.resources.registration import (
+    Registration,
+    RegistrationArgs,
+    digest,
+    login_digest,
+    visible_digest,
+)
 from components.resources.registry import Login, RegistryFiles, RegistryLogin
 from components.workloads import CERTIFICATES
 
@@ -54,6 +59,7 @@ class RunnerSpec(TypedDict):
     levels: Mapping[str, PodSecurity]
     pull_logins: Mapping[str, Login]
     push_logins: Mapping[str, Login]
+    authorities: Mapping[str, str]
     registration: RegistrationArgs | None
     gitlab_certificates: Mapping[str, str]
     cache_login: Mapping[str, pulumi.Input[str]]
@@ -141,13 +147,19 @@ class Runner(pulumi.ComponentResource):
             for use, secret, login in logins
             if secret and login
         ]
-        if names["files"]:
-            files: RegistryFiles = RegistryFiles(
-                f"{name}-files",
-                {"namespace": namespace, "config_map": names["files"], "files": spec["plan"].files},
+        mounted = (
+            ("files", names["files"], spec["plan"].files),
+            ("authorities", authorities.CONFIG_MAP, spec["authorities"]),
+        )
+        resources += [
+            RegistryFiles(
+                f"{name}-{part}",
+                {"namespace": namespace, "config_map": config_map, "files": files},
                 child,
             )
-            resources.append(files)
+            for part, config_map, files in mounted
+            if config_map and files
+        ]
         if args["daemon_certificates"] and names["daemon_secret"]:
             daemon_secret = k8s.core.v1.Secret(
                 f"{name}-daemon",
@@ -171,7 +183,7 @@ class Runner(pulumi.ComponentResource):
         digests: dict[str, pulumi.Output[str]] = {}
         if token is not None:
             # Nothing in the chart restarts the manager when only the token changes.
-            digests = {"image-builds/token-digest": _visible_digest(token)}
+            digests = {"image-builds/token-digest": visible_digest(token)}
             token_secret = k8s.core.v1.Secret(
                 f"{name}-token",
                 metadata={"name": names["token_secret"], "namespace": args["manager_namespace"]},
@@ -187,7 +199,7 @@ class Runner(pulumi.ComponentResource):
                     "name": names["gitlab_certificates"],
                     "namespace": args["manager_namespace"],
                     "annotations": {
-                        CERTIFICATES: _digest("".join(spec["gitlab_certificates"].values()))
+                        CERTIFICATES: digest("".join(spec["gitlab_certificates"].values()))
                     },
                 },
                 string_data=spec["gitlab_certificates"],
@@ -195,7 +207,7 @@ class Runner(pulumi.ComponentResource):
             )
             after.append(gitlab_certificates)
         if names["cache_secret"]:
-            digests |= {"image-builds/cache-digest": _cache_digest(token, spec["cache_login"])}
+            digests |= {"image-builds/cache-digest": login_digest(token, spec["cache_login"])}
             cache_secret = k8s.core.v1.Secret(
                 f"{name}-cache",
                 metadata={"name": names["cache_secret"], "namespace": args["manager_namespace"]},
@@ -230,20 +242,3 @@ class Runner(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
-
-
-def _visible_digest(token: pulumi.Output[str]) -> pulumi.Output[str]:
-    """A digest that differs between tokens and reveals none; a secret would hide all values."""
-    return pulumi.Output.unsecret(token.apply(_digest))
-
-
-def _cache_digest(
-    token: pulumi.Output[str] | None, login: Mapping[str, pulumi.Input[str]]
-) -> pulumi.Output[str]:
-    """The same for a login, which can be short: a token beside it keeps people from guessing it."""
-    known = pulumi.Output.all(token=token, **login)
-    return _visible_digest(known.apply(lambda values: json.dumps(values, sort_keys=True)))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from components.gitlab_runner import authorities
 from components.plan import BuildPlan
 from components.settings.runners.runner import RunnerSettings
 from components.workloads import DAEMON_VARIABLES
@@ -24,6 +25,11 @@ def variable_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[s
             f"is the address of {plan.daemon.name}, which the stack sets; remove it"
         )
     reasons |= plan.refused_variables
+    if runner.ca_certificates:
+        reasons |= dict.fromkeys(
+            (*authorities.VARIABLES, authorities.ADDS),
+            "is set for the job's tools by caCertificates; remove one of both",
+        )
     for variable in runner.environment:
         if variable in reasons:
             yield f"environment.{variable}", reasons[variable]

@@ -4,17 +4,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.configured import MISSING, SECRETS, SETTINGS, TOKEN, configure, replace_values
+from tests.support.configured import (
+    CACHES,
+    MISSING,
+    SECRETS,
+    SETTINGS,
+    TOKEN,
+    configure,
+    replace_values,
+)
 from tests.support.rejections import assert_rejected, assert_says, change, reject
 
 TOKENS = "image-builds:runnerTokens"
 LOGINS = "image-builds:registryCredentials"
 CACHE_LOGINS = "image-builds:cacheCredentials"
-CACHES: dict[str, Any] = {
-    "minio": {"accessKey": "an-id", "secretKey": "PlantedCacheKey"},
-    "google": {"keyFile": '{"private_key": "PlantedCacheKey"}'},
-    "azure": {"accountKey": "PlantedCacheKey"},
-}
 S3 = "kind: s3, bucket: a"
 
 

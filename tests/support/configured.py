@@ -56,6 +56,13 @@ SECRETS: dict[str, Any] = {
     },
 }
 
+CACHES: dict[str, Any] = {
+    "minio": {"accessKey": "an-id", "secretKey": "PlantedCacheKey"},
+    "google": {"keyFile": '{"private_key": "PlantedCacheKey"}'},
+    "azure": {"accountKey": "PlantedCacheKey"},
+}
+"""The login of each kind of cache."""
+
 SITE = Site(cluster=Cluster(kind="managed"))
 """A cluster of which nothing is declared, and no registry."""
 

@@ -16,7 +16,16 @@ from components.settings.runners.registration import AnyRegistration, TokenRegis
 from components.settings.runners.volumes import AnyVolume, Volume
 from components.strategies import DEFAULT, AnyStrategy
 from components.strategies.docker import ImagePattern
-from components.types import DnsLabel, DnsName, LabelKey, LabelValue, Model, Tag, VariableName
+from components.types import (
+    CaCertificates,
+    DnsLabel,
+    DnsName,
+    LabelKey,
+    LabelValue,
+    Model,
+    Tag,
+    VariableName,
+)
 from components.workloads import PROTECTED
 
 
@@ -76,6 +85,11 @@ class RunnerSettings(Model):
     cache: Cache | None = None
     """Storage for the caches of pipelines (`cache:` in `.gitlab-ci.yml`). Without it a cache is
     gone with its job, and the job that wants it goes on without."""
+    ca_certificates: CaCertificates | None = None
+    """CA certificates that tools in jobs trust beside those of their image, in PEM, as a block
+    scalar (`|`), for servers with a private CA: what reads `SSL_CERT_FILE`, as OpenSSL and programs
+    in Go do, curl, Git, pip, Requests, the CLI of AWS and Node.js. Java, services, the steps of a
+    build and GitLab's helper do not; for GitLab and for registries, set their `caCertificates`."""
     dns: Dns | None = None
     """How jobs resolve names, where the cluster's DNS does not do."""
     runtime_class_name: DnsName | None = None

@@ -8,13 +8,20 @@ from typing import Annotated, Self, cast
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.gitlab_runner import authorities
 from components.gitlab_runner.before_job import LOGINS
 from components.plan import BuildPlan
 from components.quantity import Quantity
 from components.types import DnsLabel, DnsName, Model
 
 _SOURCES = ("claim", "secret", "config_map", "scratch", "per_job")
-_OF_STACK = {"daemon-certificates", "registry-files", "registry-pull", "registry-push"}
+_OF_STACK = {
+    authorities.CONFIG_MAP,
+    "daemon-certificates",
+    "registry-files",
+    "registry-pull",
+    "registry-push",
+}
 """The Secrets and ConfigMaps that the stack makes in job namespaces."""
 
 
@@ -156,6 +163,7 @@ def _own_paths(plan: BuildPlan) -> list[str]:
         plan.credentials_folder,
         plan.daemon.certificates_folder if plan.daemon else "",
         LOGINS if plan.builds else "",
+        authorities.FOLDER,
         "/var/run/secrets/kubernetes.io",
     ]
     return [path for path in found if path]
