@@ -229,8 +229,6 @@ def find_unrestricted_managers(resource: Resource) -> Iterator[Finding]:
 def find_missing_limits(resource: Resource) -> Iterator[Finding]:
     """Every container of a job has a memory limit, or its pod has one for all of them."""
     jobs = _jobs(resource)
-    if jobs.get("pod_memory_limit"):
-        return
     wanted = {"memory_limit": "the build container"} if jobs else {}
     # Where builds have none, all that the stack file lacks is theirs.
     limited = bool(jobs.get("memory_limit"))
@@ -239,7 +237,7 @@ def find_missing_limits(resource: Resource) -> Iterator[Finding]:
     if entries(jobs, "services") or (limited and own_service(jobs)):
         wanted["service_memory_limit"] = "each service container"
     for key, container in wanted.items():
-        if not jobs.get(key):
+        if not (jobs.get(key) or jobs.get("pod_memory_limit")):
             name = f"{container} of runner {resource.name}"
             yield Finding(name, key, f"{name} has no memory limit")
 
