@@ -20,6 +20,7 @@ from convert.site.values import (
 
 _MANAGER = "runners.*.manager"
 _HARDENED = "managers run at Pod Security restricted, hardened further than the chart does"
+_HOUR = "jobs have an hour to end, unless they were given more"
 _PROBES = {
     "initialDelaySeconds": "initialDelaySeconds",
     "periodSeconds": "periodSeconds",
@@ -81,6 +82,14 @@ def _scaled(case: KeyCase) -> None:
         "a fixed number, the most of the autoscaler: one that is "
         "removed ends its jobs, and an idle manager costs next to nothing",
     )
+
+
+def _grace(case: KeyCase) -> None:
+    seconds = number(case.value)
+    if seconds > 3600:
+        case.take(f"{_MANAGER}.terminationGracePeriod", seconds)
+    else:
+        case.product(_HOUR)
 
 
 def _metrics(case: KeyCase) -> None:
@@ -169,7 +178,7 @@ RULES = (
     keys("replicas", [f"{_MANAGER}.replicas"], _replicas),
     keys("hpa", [f"{_MANAGER}.replicas"], _scaled, "the most of the autoscaler"),
     done("revisionHistoryLimit", "the stack keeps the history"),
-    key("terminationGracePeriodSeconds", f"{_MANAGER}.terminationGracePeriod", positive),
+    keys("terminationGracePeriodSeconds", [f"{_MANAGER}.terminationGracePeriod"], _grace, _HOUR),
     key("logLevel", f"{_MANAGER}.logLevel", log_level),
     key("logFormat", f"{_MANAGER}.logFormat", lower),
     keys("metrics", [f"{_MANAGER}.metrics"], _metrics),

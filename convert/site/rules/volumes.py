@@ -16,6 +16,7 @@ _OF_STRATEGY = (
     "/home/rootless",
     "/root/.docker",
 )
+_PARTS = ("sub_path", "items", "mount_propagation")
 _SIZE = "10Gi"
 
 
@@ -32,6 +33,12 @@ def _each(kind: str) -> SiteRule:
         for item in items(case.value) or [case.value]:
             try:
                 _TAKERS[kind](case.at("", item))
+                for name in _PARTS:
+                    if is_set(table(item).get(name)):
+                        case.at(f".{name}", item).refuse(
+                            "has no key here, so the whole object is mounted",
+                            "put what jobs need into a separate object",
+                        )
             except ValueError as error:
                 case.refuse(str(error), "correct it")
 

@@ -126,6 +126,7 @@ def test_a_value_of_the_manager_is_refused(text: str, path: str, said: str, tmp_
     "text",
     [
         "replicas: 1",
+        "terminationGracePeriodSeconds: 5",
         APART,
         "livenessProbe: {successThreshold: 1}",
         "metrics: {port: 9252}",

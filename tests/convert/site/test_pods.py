@@ -49,6 +49,16 @@ def test_a_volume_is_taken(text: str, volume: object, tmp_path: Path) -> None:
     assert bool(worse) == ("volumes.secret" in text)
 
 
+def test_a_part_of_an_object_is_not_mounted_by_itself(tmp_path: Path) -> None:
+    found = _config(tmp_path, _volume("secret", 'sub_path = "b"\nitems = {a = "c"}'))
+
+    assert [(item.path.rpartition(".")[2], item.outcome) for item in found.findings] == [
+        ("secret", "taken"),
+        ("sub_path", "refused"),
+        ("items", "refused"),
+    ]
+
+
 def test_the_ca_of_a_registry_is_asked_for(tmp_path: Path) -> None:
     found = _config(tmp_path, _volume("secret", path="/etc/docker/certs.d/r.example.com"))
 
