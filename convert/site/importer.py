@@ -13,6 +13,7 @@ from convert.site.rules import GLOBAL, RUNNER, of_values
 from convert.site.rules.environment import options
 from convert.site.rules.manager import settle_spread
 from convert.site.rules.mirror import settle_pull
+from convert.site.secrets import is_secret
 from convert.site.strategy import choose
 from convert.site.values import table_of
 
@@ -75,7 +76,8 @@ def _release(
     named = [text(entry.get("name")) for _, entry in tables] or [""]
     runners: list[DraftRunner] = []
     for name in named:
-        wanted = _label(name or release.name or "builds")
+        given = name or release.name
+        wanted = _label("" if is_secret(given) else given)
         used = {*taken, *(runner.name for runner in runners)}
         runners.append(DraftRunner(name=_unused(wanted, used)))
 

@@ -212,6 +212,10 @@ def _mistake(error: ValueError) -> tuple[str, str]:
 def _texts(value: JSON) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, (dict, list)):
-        for below in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, dict):
+        yield from value
+        for below in value.values():
+            yield from _texts(below)
+    elif isinstance(value, list):
+        for below in value:
             yield from _texts(below)

@@ -80,6 +80,50 @@ def test_what_is_as_weak_as_it_was_is_said(site: Path, capsys: pytest.CaptureFix
     assert "security, as it was: runners.builds.cache.shared" in capsys.readouterr().out
 
 
+EVERYWHERE = """\
+gitlabUrl: https://user:PlantedPassword@gitlab.example.com
+runnerToken: glrt-PlantedToken0001
+runnerRegistrationToken: GR1348941PlantedToken
+sentryDsn: https://PlantedKey@sentry.example.com/1
+adminPassword: PlantedPlain
+glpat-PlantedToken0002: {a: b}
+preEntrypointScript: echo PlantedScript
+podAnnotations: {a: glpat-PlantedToken0003}
+podLabels: {glpat-PlantedToken0008: a}
+imagePullSecrets: [{name: glpat-PlantedToken0009}]
+envVars: [{name: API_KEY, value: PlantedKey}, {name: A, value: "password=PlantedOther"}]
+extraEnv: {CACHE_S3_SECRET_KEY: PlantedCache, HTTP_PROXY: "http://a:PlantedProxy@p.example.com:1"}
+secrets: [{name: a, data: PlantedData}]
+runners:
+  tags: [glpat-PlantedToken0004]
+  env: {DB_PASSWORD: PlantedDatabase}
+  image: r.example.com/glpat-PlantedToken0005:1
+  config: |
+    [[runners]]
+      name = "glpat-PlantedToken0006"
+      token = "glrt-PlantedToken0007"
+      environment = ["TOKEN=PlantedVariable", "JSON={\\"auths\\": {\\"a\\": \\"PlantedAuth\\"}}"]
+      post_build_script = "curl -H 'Authorization: Bearer PlantedBearer0000001'"
+      [runners.kubernetes]
+        bearer_token = "PlantedBearer"
+        node_selector = {a = "AKIAPLANTEDKEY000001"}
+      [runners.cache.s3]
+        BucketName = "b"
+        AccessKey = "PlantedAccess"
+        SecretKey = "PlantedSecret"
+"""
+
+
+def test_secrets_everywhere_reach_no_output(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (site / "values.yaml").write_text(EVERYWHERE, encoding="utf-8")
+
+    assert _run(site) == ExitCode.NO_CHANGE
+
+    printed = capsys.readouterr()
+    text = (site / "Pulumi.moved.yaml").read_text(encoding="utf-8")
+    assert "planted" not in f"{printed.out}{printed.err}{text}".lower()
+
+
 def test_a_stack_file_that_exists_is_kept(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = site / "Pulumi.moved.yaml"
     file.write_text("mine", encoding="utf-8")
