@@ -110,7 +110,17 @@ def _look(item: Examination, visit: Visit) -> list[Fault | NotRun]:
     try:
         found.extend(item.look(visit))
     except UnseenError as error:
-        # What was found before it counts, and the rest is not known.
-        named = {entry.check.name for entry in found}
-        found += [not_run(name, runner, str(error)) for name in item.names if name not in named]
+        found += _missing(item, runner, found, str(error))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # Of what extensions of a cluster may answer, a check knows the usual.
+        reason = f"an answer is not understood ({type(error).__name__}: {error})"
+        found += _missing(item, runner, found, reason)
     return found
+
+
+def _missing(
+    item: Examination, runner: str, found: list[Fault | NotRun], reason: str
+) -> list[NotRun]:
+    """Return what did not run; what was found before counts, and the rest is not known."""
+    named = {entry.check.name for entry in found}
+    return [not_run(name, runner, reason) for name in item.names if name not in named]

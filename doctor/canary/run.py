@@ -1,7 +1,7 @@
 """Builds, pushes, pulls and runs an image by each runner's strategy, and removes what it made."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -20,6 +20,10 @@ BASE = "docker.io/library/busybox:1.37.0"
 """What the canary's image is from, unless the user names another image."""
 _POLL = 0.5
 _LINES = 12
+_PATIENCE = 20
+"""How often a pod is looked at before a mount that fails counts."""
+_MOUNTS = {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
+_REFUSED = {"FailedCreate"}
 _STUCK = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -139,29 +143,32 @@ class Canary:
     def _ended(self, name: str, namespace: str, container: str) -> Ended:
         pods = folder("v1", "Pod", namespace)
         reason = "no pod was made"
-        for _ in range(int(SECONDS / _POLL)):
+        for number in range(int(SECONDS / _POLL)):
             answer = self._api.ask("GET", f"{pods}{query(labelSelector=f'{LABEL}={name}')}")
             for pod in entries(answer.body, "items"):
                 ended, reason = _state(pod, container)
-                if ended is None:
-                    continue
-                log = self._log(pods, pod, container)
-                return Ended(ended, log) if ended >= 0 else Ended(None, reason)
+                if ended is not None:
+                    log = self._log(pods, pod, container)
+                    return Ended(ended, log) if ended >= 0 else Ended(None, reason)
+                # A mount may fail once, before the kubelet knows of its Secret.
+                waits = number > _PATIENCE and inside(pod, "status").get("phase") == "Pending"
+                if waits and (failed := self._said(pod, namespace, _MOUNTS)):
+                    return Ended(None, failed)
             if not entries(answer.body, "items"):
-                reason = self._refusal(name, namespace) or reason
+                reason = self._said({"metadata": {"name": name}}, namespace, _REFUSED) or reason
             if self._stopped.wait(_POLL):
                 message = "doctor was stopped"
                 raise UnseenError(message)
         return Ended(None, f"{reason} within {SECONDS} seconds")
 
-    def _refusal(self, name: str, namespace: str) -> str:
-        """Return why the pod of a Job is refused, if it is."""
+    def _said(self, item: Manifest, namespace: str, reasons: Collection[str]) -> str:
+        """Return what the last event of an object says, of those with one of the reasons."""
         answer = self._api.ask("GET", folder("v1", "Event", namespace))
         said = [
             str(event.get("message", ""))
             for event in entries(answer.body, "items")
-            if event.get("reason") == "FailedCreate"
-            and inside(event, "involvedObject").get("name") == name
+            if event.get("reason") in reasons
+            and inside(event, "involvedObject").get("name") == item["metadata"]["name"]
         ]
         return said[-1] if said else ""
 

@@ -4,14 +4,14 @@ Nobody can see whether the nodes are ``trusted``.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from doctor.checks.cluster import minor, server_version
 from doctor.checks.nodes import info, name_of, selected
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_stack
 from doctor.job_pod import job_pod
-from doctor.wanted import Manifest
+from doctor.wanted import Manifest, entries, inside
 
 _RUNTIMES = {"containerd": "containerd", "cri-o": "crio", "docker": "docker"}
 # What vendors add to the version of a kubelet, or to the name of the operating system.
@@ -86,11 +86,12 @@ def user_namespaces(visit: Visit) -> Iterator[Fault | NotRun]:
         return
     server = server_version(visit)
     for node in _nodes(visit):
-        if reason := next(_lacks(info(node), server), ""):
+        if reason := next(_lacks(node, server), ""):
             yield fault("declared-user-namespaces", node=name_of(node), reason=reason)
 
 
-def _lacks(said: Mapping[str, str], server: str) -> Iterator[str]:
+def _lacks(node: Manifest, server: str) -> Iterator[str]:
+    said = info(node)
     if (1, minor(server) or 0) < _USER_NAMESPACES:
         yield f"Kubernetes {server} has them off by default before 1.33"
     if numbers(said["kernelVersion"]) < _KERNEL:
@@ -99,5 +100,8 @@ def _lacks(said: Mapping[str, str], server: str) -> Iterator[str]:
     if runtime in _NEEDED and numbers(version) < _NEEDED[runtime]:
         least = ".".join(map(str, _NEEDED[runtime]))
         yield f"they need {runtime} {least}, and the node has {version}"
+    handlers = entries(node, "status", "runtimeHandlers")
+    if handlers and not any(inside(item, "features").get("userNamespaces") for item in handlers):
+        yield "its container runtime does not offer them"
     if runtime == "docker":
         yield "the Docker engine as the container runtime ignores them"

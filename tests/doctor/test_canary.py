@@ -51,6 +51,8 @@ class MadeUpCluster:
         self.logs = {"build": BUILT, "run": f"{script.WORD}\n"}
         self.states: dict[str, Object] = {"build": _ended(), "run": _ended()}
         self.status: Object = {}
+        self.mount = ""
+        """What an event says of the volumes of a pod."""
         self.refusal = ""
         """What an event says of the pod of a Job."""
         self.pods = True
@@ -82,6 +84,9 @@ class MadeUpCluster:
         return Answer(HTTPStatus.CREATED, job)
 
     def _events(self) -> Iterator[Object]:
+        if self.mount:
+            about = {"involvedObject": {"kind": "Pod", "name": "of-the-job"}}
+            yield {"reason": "FailedMount", "message": self.mount, **about}
         for name in self.jobs:
             about = {"involvedObject": {"kind": "Job", "name": name}}
             yield {"reason": "SuccessfulCreate", **about}
@@ -193,7 +198,7 @@ def test_a_pod_that_does_not_start_is_named(state: Object, status: Object, reaso
     assert reason in str(found)
 
 
-@pytest.mark.parametrize("why", ["unschedulable", "refused", "silent", "slow"])
+@pytest.mark.parametrize("why", ["unschedulable", "refused", "silent", "slow", "mount"])
 def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("doctor.canary.run._POLL", 0.01)
     monkeypatch.setattr("doctor.canary.run.SECONDS", 0.03)
@@ -203,8 +208,12 @@ def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.M
         cluster.status = (
             {"conditions": [{"type": "Ready"}, condition]} if why == "unschedulable" else {}
         )
-        cluster.pods = why in {"unschedulable", "slow"}
+        cluster.pods = why in {"unschedulable", "slow", "mount"}
         cluster.refusal = "exceeded quota" if why == "refused" else ""
+        if why == "mount":
+            monkeypatch.setattr("doctor.canary.run._PATIENCE", 1)
+            cluster.status = {"phase": "Pending"}
+            cluster.mount = "docker.sock is not a socket file"
         found = _run(cluster)
 
     expected = {
@@ -212,6 +221,7 @@ def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.M
         "refused": "exceeded quota",
         "silent": "no pod was made",
         "slow": "the pod did not end",
+        "mount": "docker.sock is not a socket file",
     }
     assert _names(found) == ["build-start"]
     assert expected[why] in str(found)

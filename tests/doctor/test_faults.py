@@ -406,6 +406,15 @@ FAULTS: dict[str, Provoked] = {
     "no user namespaces by containerd": Provoked(
         "declared-user-namespaces", _info(containerRuntimeVersion="containerd://1.7.28"), "1.7.28"
     ),
+    "no user namespaces by the runtime": Provoked(
+        "declared-user-namespaces",
+        _of_the_node(
+            lambda found: found["status"].update(
+                runtimeHandlers=[{"name": "", "features": {"userNamespaces": False}}]
+            )
+        ),
+        "does not offer them",
+    ),
     "no user namespaces by Kubernetes": Provoked(
         "declared-user-namespaces",
         lambda at: [setattr(at.api, "version", "v1.32.9"), _info(kubeletVersion="v1.32.1")(at)],
@@ -738,6 +747,11 @@ def test_a_claim_that_is_there_is_no_fault() -> None:
 
 
 HARMLESS: dict[str, Adjust] = {
+    "a runtime with user namespaces": _of_the_node(
+        lambda found: found["status"].update(
+            runtimeHandlers=[{"name": "runc"}, {"features": {"userNamespaces": True}}]
+        )
+    ),
     "a quota with room": _quota(pods="10", services="1"),
     "a pod that starts": _waits("ContainerCreating"),
     "a policy that closes": lambda at: at.api.add(

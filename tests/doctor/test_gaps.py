@@ -98,6 +98,15 @@ def test_what_cannot_be_seen_did_not_run(then: Adjust, check: str, reason: str) 
     assert reason in _reasons(found)[check]
 
 
+def test_an_answer_that_nobody_understands_is_said() -> None:
+    with world() as at:
+        at.api.find("Node", "worker")["status"]["allocatable"]["cpu"] = "many"
+        found = at.examined()
+
+    assert found.faults == []
+    assert "an answer is not understood (ValueError: " in _reasons(found)["node-room"]
+
+
 def test_a_refusal_that_another_check_names_is_not_said_twice() -> None:
     with world() as at:
         at.api.refusals["/apis/rbac"] = "roles is forbidden: attempting to grant RBAC permissions"

@@ -1,7 +1,9 @@
 """Doctor's canary builds on the node by every strategy, and leaves nothing."""
 
 import dataclasses
+import multiprocessing
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,8 @@ from dev.node.images.catalogue import BASE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from doctor.canary.run import Canary
-from doctor.examine import Visit
+from doctor.every import EVERY
+from doctor.examine import Visit, examine
 from doctor.kubernetes_api import KubernetesApi
 from doctor.observed import Observed
 from doctor.wanted import WantedStack
@@ -38,21 +41,63 @@ def _left(api: KubernetesApi) -> list[str]:
     ]
 
 
+def _api(kubeconfig: Path) -> KubernetesApi:
+    return KubernetesApi(Kubeconfig(str(kubeconfig), NAME))
+
+
+def _canary(kubeconfig: Path, wanted: WantedStack, name: str) -> Canary:
+    """Return the canary of one runner."""
+    one = dataclasses.replace(wanted, runners={name: wanted.runners[name]})
+    api = _api(kubeconfig)
+    visit = Visit(stack=one, seen=Observed(api), repository=f"{LOGIN.address}/canary/{name}")
+    return Canary(api, visit, f"{LOGIN.address}/{BASE}")
+
+
+def _goes(api: KubernetesApi, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while _left(api) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return not _left(api)
+
+
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_canary_is_built_pulled_and_run(name: str, node: Node, wanted: WantedStack) -> None:
     """Of what it looks at beside, the node has no DNS name for GitLab."""
-    one = dataclasses.replace(wanted, runners={name: wanted.runners[name]})
-    api = KubernetesApi(Kubeconfig(str(node.cluster.kubeconfig), NAME))
-    visit = Visit(stack=one, seen=Observed(api), repository=f"{LOGIN.address}/canary/{name}")
     started = time.monotonic()
 
-    found = Canary(api, visit, f"{LOGIN.address}/{BASE}").run()
+    found = _canary(node.cluster.kubeconfig, wanted, name).run()
 
     took = time.monotonic() - started
-    kept = [item for item in found if item.check.name not in {"job-name", "job-reach"}]
-    assert [item for item in kept if item.check.name != "job-metadata"] == []
+    looked = {"job-name", "job-reach", "job-metadata"}
+    assert [item for item in found if item.check.name not in looked] == []
     assert took < SECONDS
+    assert _goes(_api(node.cluster.kubeconfig), 60)
+
+
+def _build(kubeconfig: Path, wanted: WantedStack, name: str) -> None:
+    _canary(kubeconfig, wanted, name).run()
+
+
+def test_what_a_killed_canary_leaves_kubernetes_removes(node: Node, wanted: WantedStack) -> None:
+    api = _api(node.cluster.kubeconfig)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_build, args=(node.cluster.kubeconfig, wanted, "kaniko")
+    )
+    process.start()
     deadline = time.monotonic() + 60
-    while _left(api) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert _left(api) == []
+    while not _left(api) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.join()
+
+    assert _left(api) != []
+    assert _goes(api, 120)
+
+
+def test_a_stack_that_works_has_no_fault(node: Node, wanted: WantedStack) -> None:
+    """GitLab and the registries have names that only the node knows."""
+    found = examine(EVERY, Visit(stack=wanted, seen=Observed(_api(node.cluster.kubeconfig))))
+
+    assert [
+        item.message for item in found.faults if item.check.group not in {"gitlab", "registries"}
+    ] == []
