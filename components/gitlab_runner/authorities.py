@@ -1,6 +1,6 @@
 """CAs that the tools of jobs trust beside those of their image.
 
-Most tools read one bundle, by a variable of their own, in place of the system's. So both are joined
+Most tools read one bundle in place of the system's, each by its own variable. So both are joined
 into one, before the job's script.
 """
 
