@@ -14,6 +14,9 @@ _OWN_ROLE = (
 _WITH_DEPLOY = (
     "for jobs that deploy, add a runner with the strategy deploy and list their permissions"
 )
+_SIDE_BY_SIDE = (
+    "it must be in the managers' namespace, with the token of a new runner while the old one runs"
+)
 _OBSOLETE = "GitLab 20.0 removes registration tokens"
 
 
@@ -25,7 +28,7 @@ def token(case: KeyCase) -> None:
     """Ask for the token of a runner, or name the Secret that has it."""
     reference = table(table(table(case.value).get("valueFrom")).get("secretKeyRef"))
     if name := text(reference.get("name")):
-        case.take("runners.*.registration", {"kind": "secret", "name": name})
+        case.take("runners.*.registration", {"kind": "secret", "name": name}, _SIDE_BY_SIDE)
         return
     for runner in case.runners:
         case.draft.command(f"pulumi config set --secret --path 'runnerTokens.{runner.name}'")
@@ -38,7 +41,7 @@ def token(case: KeyCase) -> None:
 
 def secret(case: KeyCase) -> None:
     """Register with the Secret that has the token."""
-    case.take("runners.*.registration", {"kind": "secret", "name": text(case.value)})
+    case.take("runners.*.registration", {"kind": "secret", "name": text(case.value)}, _SIDE_BY_SIDE)
 
 
 def certificates(case: KeyCase) -> None:
