@@ -19,7 +19,7 @@ CONFIDENTIAL = (
     "in GitLab",
 )
 """Why a secret is not taken, and what to do."""
-_TEMPLATE = ("is a template", "import the values as rendered (helm get values)")
+_TEMPLATE = ("is a template", "import what it renders to (helm get values, or the ConfigMap)")
 
 
 @dataclasses.dataclass(kw_only=True)

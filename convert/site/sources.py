@@ -11,6 +11,8 @@ CHART = "gitlab-runner"
 """The name of the chart, and of its values in those of a chart that contains it."""
 _NOT_READ = {"Secret": "holds secrets, so it is not read", "SealedSecret": "is encrypted"}
 _OURS = {"gitlabUrl", "runners", "runnerToken", "runnerRegistrationToken", "concurrent", "rbac"}
+_SURE = {"gitlabUrl", "runners", "runnerToken", "runnerRegistrationToken"}
+"""Values by which those of the chart are known below a key of any name."""
 _PRINTED = "USER-SUPPLIED VALUES"
 """What ``helm get values`` prints above them."""
 
@@ -217,13 +219,16 @@ def _of_chart(found: dict[str, Tree]) -> dict[str, Tree]:
     if found.keys() & _OURS:
         below = table(found.get(CHART)) or table(found.get("gitlabRunner"))
         return merged(found, below) if below.keys() & _OURS else found
-    for key, value in found.items():
-        inner = table(value)
-        if key.lower().replace("_", "-") in {CHART, "gitlabrunner", "gitlab", "runner", "helm"}:
-            return _of_chart(inner) or found
-        if CHART in inner and key != "global":
-            return _of_chart(inner)
-    return found
+    return table(found.get(CHART)) or _within(found, levels=3) or found
+
+
+def _within(found: dict[str, Tree], levels: int) -> dict[str, Tree]:
+    """Return the chart's values below a key, whose name can be an alias; none where none are."""
+    if found.keys() & _SURE:
+        return found
+    inner = (_within(table(value), levels - 1) for value in found.values() if levels)
+    empty: dict[str, Tree] = {}
+    return next(filter(None, inner), empty)
 
 
 _OBJECTS: Mapping[str, Callable[[Sources, dict[str, Tree], str], Iterator[ChartRelease]]] = {

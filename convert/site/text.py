@@ -13,6 +13,7 @@ _LIMIT = Limit(1024 * 1024, "Helm can keep of a release", "give the values of th
 _PLACE = re.compile(r"\(at (?:line (\d+)|end of document)")
 _ACTION = re.compile(r"^\s*\{\{-?\s*(?:if|else|end|with|range|include|template|/\*|define|\$).*$")
 _UNQUOTED = re.compile(r"(=\s*)(\{\{[^\n\"]*?\}\})\s*$", re.MULTILINE)
+_TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
 _KNOWN = re.compile(r"\{\{-?[^{}]*\.Release\.(Namespace|Name)\b[^{}]*\}\}")
 
 
@@ -58,7 +59,8 @@ def from_toml(content: str, name: str) -> dict[str, Tree]:
     """
     lines = ["" if _ACTION.match(line) else line for line in content.splitlines()]
     rendered = _KNOWN.sub("", "\n".join(lines))
-    rendered = _UNQUOTED.sub(lambda found: f"{found[1]}'''{found[2]}'''", rendered)
+    rendered = _TEMPLATE.sub(lambda found: found[0].replace('"', "'"), rendered)
+    rendered = _UNQUOTED.sub(r'\1"\2"', rendered)
     try:
         tables = tomllib.loads(rendered)
     except tomllib.TOMLDecodeError as error:

@@ -84,6 +84,7 @@ FORMS = {
         "spec": {"sources": [{"ref": "values"}, {"helm": {"valuesObject": VALUES}}]},
     },
     "within a platform": {"platform": {"gitlab-runner": VALUES}},
+    "under an alias": {"upstream": VALUES, "istio": {"enabled": False}},
     "within a wrapper": {"helm": VALUES, "other": {"a": "b"}},
 }
 
@@ -170,7 +171,8 @@ def test_templates_of_the_chart_are_read(tmp_path: Path) -> None:
   {{- if .Values.x }}
   [runners.kubernetes]
     namespace = "{{.Release.Namespace}}"
-    image = {{ .Values.image | quote }}
+    image = {{ printf "%s:%s" .Values.image .Values.tag | quote }}
+    helper_image = "{{ .Values.helper | default "none" }}"
     cpu_limit = "{{ .Values.cpu }}"
     memory_limit = "1Gi"
   {{- end }}
