@@ -38,6 +38,7 @@ _OLD = {
     "azureStorageDomain": "azure.storagedomain",
 }
 _SECRETS = {
+    "accessid",
     "accesskey",
     "secretkey",
     "sessiontoken",

@@ -39,6 +39,13 @@ def token(case: KeyCase) -> None:
     )
 
 
+def _registration_token(case: KeyCase) -> None:
+    if text(case.value).startswith("glrt-"):
+        token(case)
+    else:
+        case.refuse(_OBSOLETE, "create the runner in GitLab, and use its token")
+
+
 def secret(case: KeyCase) -> None:
     """Register with the Secret that has the token."""
     case.take("runners.*.registration", {"kind": "secret", "name": text(case.value)}, _SIDE_BY_SIDE)
@@ -127,7 +134,7 @@ def _session_server(case: KeyCase) -> None:
 RULES = (
     key("gitlabUrl", "gitlab.url", _url),
     keys("runnerToken", ["runnerTokens.*"], token),
-    refused("runnerRegistrationToken", _OBSOLETE, "create the runner in GitLab, and use its token"),
+    SiteRule("runnerRegistrationToken", "refused", (), _OBSOLETE, _registration_token),
     keys("runners.secret", ["runners.*.registration"], secret),
     keys("certsSecretName", ["gitlab.caCertificates"], certificates),
     key("concurrent", "runners.*.concurrent", positive),

@@ -6,7 +6,16 @@ from convert.site.rule import KeyCase, done, extra, key, keys, refused
 from convert.site.rules.chart import take_identity
 from convert.site.rules.images import image, privileged, pull_policy, pull_secrets, services
 from convert.site.rules.mirror import mirror
-from convert.site.values import duration, identity, mapping, node_affinity, spread, truth, words
+from convert.site.values import (
+    duration,
+    identity,
+    mapping,
+    node_affinity,
+    spread,
+    tolerations,
+    truth,
+    words,
+)
 
 _K = "runners.kubernetes"
 _LEVEL = "the strategy sets what its containers may do, and the namespace enforces it"
@@ -22,6 +31,10 @@ _PROFILES = ("container.apparmor.security", "container.seccomp.security", "secco
 
 
 def _tolerations(case: KeyCase) -> None:
+    if isinstance(case.value, list):
+        # The runner wants a table here, but the list says what was meant.
+        case.take("runners.*.tolerations", tolerations(case.value))
+        return
     found: list[JSON] = []
     for taint, effect in table(case.value).items():
         name, _, value = taint.partition("=")

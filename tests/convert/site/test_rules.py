@@ -78,6 +78,11 @@ KUBERNETES = [
         "tolerations",
         [{"key": "a", "value": "b", "effect": "NoSchedule"}, {"key": "c"}],
     ),
+    (
+        'node_tolerations = [{key = "a", operator = "Equal", value = "b"}]',
+        "tolerations",
+        [{"key": "a", "value": "b"}],
+    ),
     ("pod_disruption_budget = true", "podDisruptionBudget", True),
     ('priority_class_name = "low"', "priorityClassName", "low"),
     ('runtime_class_name = "kata"', "runtimeClassName", "kata"),
@@ -241,6 +246,11 @@ def test_keys_of_other_executors_had_no_effect(text: str, tmp_path: Path) -> Non
 
 ASKED = [
     ("runnerToken: glrt-PlantedToken0001", "runnerToken", "runnerTokens.builds"),
+    (
+        "runnerRegistrationToken: glrt-PlantedToken0001",
+        "runnerRegistrationToken",
+        "runnerTokens.builds",
+    ),
     ("certsSecretName: a", "certsSecretName", "gitlab.caCertificates"),
     ("volumes: [{name: ca-certs}]", "volumes", "gitlab.caCertificates"),
     ("runners: {image: 'alpine'}", "runners.image", "runners.builds.strategy.image"),
