@@ -257,6 +257,7 @@ class TestRegistration:
     def test_a_given_token_makes_no_runner_in_gitlab(self) -> None:
         registration = _main(_placed())["registration"]
 
+        assert registration
         assert registration["token"] is not None
         assert registration["user_runner"] is None
 
@@ -597,8 +598,10 @@ class TestSecrets:
         def program() -> None:
             environment = environment_args(stack, YEAR)
             runner = environment["runners"]["main"]
+            registration = runner["registration"]
+            assert registration
             values = {
-                "token": runner["registration"]["token"],
+                "token": registration["token"],
                 "pull": runner["pull_logins"][host]["password"],
                 "push": runner["push_logins"][host]["password"],
                 "target": environment["pull_logins"][host]["password"],
