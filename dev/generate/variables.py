@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dev.generate.keys import table, text
 from dev.paths import CHECKOUT
 
-_NAME = re.compile(r"IMAGE_BUILDS_\w+|GITLAB_RUNNER_BIN")
-_USERS = {"commands": "commands", "dev": "local runs, tests"}
+_NAME = re.compile(r"IMAGE_BUILDS_\w+|GITLAB_RUNNER_BIN|GITLAB_TOKEN")
+_USERS = {"commands": "commands", "doctor": "commands", "dev": "local runs, tests"}
 """Who reads a variable, by the folder that defines its name."""
 
 

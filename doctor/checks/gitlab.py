@@ -14,7 +14,9 @@ from doctor.examine import NotRun, Visit, not_run, of_runner, of_stack
 from doctor.web import FailedError, server
 
 TOKEN = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
-"""A token that may read runners: of an owner, with the scope ``read_api``."""
+"""A token by which `doctor` sees the runners in GitLab: of the role Owner, with the scope
+`read_api`. Without it, some checks do not run.
+"""
 _SOON = dt.timedelta(days=14)
 _ADDRESS = ("gitlab-name", "gitlab-unreachable", "gitlab-certificate", "gitlab-plain")
 

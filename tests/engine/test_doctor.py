@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 import pytest
 
+from commands.doctor import diagnose
 from components.ownership.cluster import Kubeconfig
 from dev.cluster.control_plane import ControlPlane
 from dev.cluster.kubeconfig import NAME
@@ -20,6 +21,7 @@ from tests.support import clinic
 from tests.support.configured import SECRETS, STRATEGIES
 from tests.support.kubernetes import core_v1
 from tests.support.servers import Reply, new_ca, serving
+from tests.support.stacks import Site
 
 RBAC = "rbac.authorization.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
@@ -263,3 +265,25 @@ def test_three_runners_are_looked_at_within_ten_seconds(
 
     assert {item.check.name for item in found.faults} <= {"token-refused"}
     assert took < 10
+
+
+def _of_the_cluster(found: Diagnosis) -> list[str]:
+    """Return the faults but for those of GitLab and registries, which do not exist here."""
+    return [
+        item.message for item in found.faults if item.check.group not in {"gitlab", "registries"}
+    ]
+
+
+def test_a_stack_has_no_fault_before_and_after_pulumi_up(site: Site) -> None:
+    site.write("kaniko")
+    with site.stack.open() as opened:
+        before = diagnose(opened)
+    site.up()
+    with site.stack.open() as opened:
+        after = diagnose(opened)
+        another = diagnose(opened, what_if="kind: buildkit")
+
+    assert [_of_the_cluster(found) for found in (before, after, another)] == [[], [], []]
+    assert "pod-security" not in before.ran["builds"]
+    assert after.ran["builds"] >= {"pod-security", "manager-rights", "release-failed"}
+    assert "pod-security" in another.ran["builds"]
