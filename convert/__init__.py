@@ -1,1 +1,1 @@
-"""What becomes of what a site has: of pipelines that were written for other runners."""
+"""What becomes of what a site has: of its runners, and of pipelines that were written for them."""

@@ -23,6 +23,7 @@ class Draft:
         self.commands: list[str] = []
         self.remarks: dict[Path, str] = {}
         self._origins: dict[Path, KeyFinding] = {}
+        self._places: dict[int, list[Path]] = {}
 
     def put(self, path: Path, value: JSON, finding: KeyFinding | None = None) -> KeyFinding | None:
         """Set a value, maps and lists beside what is there.
@@ -46,7 +47,7 @@ class Draft:
         elif value not in (known, {}):
             return self._origins.get(self._nearest(path), _BY_ITSELF)
         if finding:
-            self._origins.setdefault(path, finding)
+            self._remember(path, finding)
         return None
 
     def replace(self, path: Path, value: JSON, finding: KeyFinding | None = None) -> None:
@@ -57,7 +58,7 @@ class Draft:
             place = place.setdefault(part, {})
         place[last] = value
         if finding:
-            self._origins.setdefault(path, finding)
+            self._remember(path, finding)
 
     def get(self, path: Path) -> JSON:
         """Return what stands at a path, None where nothing does."""
@@ -77,7 +78,7 @@ class Draft:
 
     def remove(self, finding: KeyFinding) -> None:
         """Remove all values that come from a finding, and the maps that they leave empty."""
-        for path in [path for path, origin in self._origins.items() if origin is finding]:
+        for path in self._places.pop(id(finding), ()):
             del self._origins[path]
             for length in range(len(path), 0, -1):
                 *parents, last = path[:length]
@@ -92,6 +93,11 @@ class Draft:
         if line not in self.commands:
             self.commands.append(line)
 
+    def _remember(self, path: Path, finding: KeyFinding) -> None:
+        if path not in self._origins:
+            self._origins[path] = finding
+            self._places.setdefault(id(finding), []).append(path)
+
     def _nearest(self, path: Path) -> Path:
         while path and path not in self._origins:
             path = path[:-1]
@@ -104,7 +110,8 @@ class Draft:
         while True:
             index = re.match(r"\[(\d+)\]", where)
             keys = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
-            fitting = [key for key in keys if re.match(rf"{re.escape(key)}(?=[.\[]|$)", where)]
+            ends = (found.start() for found in re.finditer(r"[.\[]|$", where))
+            fitting = [where[:end] for end in ends if where[:end] in keys]
             if index and isinstance(place, list):
                 path.append(int(index[1]))
                 place = cast("list[Any]", place)[int(index[1])]
