@@ -176,7 +176,7 @@ def test_a_job_runs_allowed_images_and_the_runners_own() -> None:
         job_pod(entry, Request(image="debian:13"), "")
 
 
-def test_a_job_names_allowed_services_beside_those_of_the_strategy() -> None:
+def test_services_are_allowed_beside_those_of_the_strategy() -> None:
     service = Service(image="helper:1", alias="help")
     plan = dataclasses.replace(Kaniko().plan(SITE), services=(service,))
 

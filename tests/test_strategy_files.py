@@ -14,6 +14,7 @@ from tests.support.configured import FORMS, SITE
 PRODUCT = ("__main__.py", "commands/", "components/", "dev/", "policy/", "report/")
 # Where a kind is named all the same, and why.
 NAMED = {
+    "components/gitlab_runner/authorities.py": "where an image of a tool has its CAs",
     "components/settings/errors.py": "keys and kinds by their old names, which nobody may reuse",
     "dev/bench/": "the stacks that are measured, and the switch of one strategy to another",
     "dev/generate/templates.py": "a stage of GitLab's that has the name of a strategy",

@@ -67,7 +67,7 @@ def _with_strategy(settings: str, what_if: str) -> str:
         for runner in content["runners"].values():
             runner["strategy"] = strategy
     except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError):
-        message = f"--what-if must be a strategy in YAML, such as 'kind: buildkit': {what_if!r}"
+        message = f"--what-if must be a strategy in YAML, by name or with its kind: {what_if!r}"
         raise ReportError(message) from None
     return json.dumps(content)
 

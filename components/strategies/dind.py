@@ -113,10 +113,9 @@ class Dind(StrategyOptions):
     """The image of the daemon, Docker's own or one made from it, pinned by a version or a digest.
     By default it has the version of the default client, and is rootless with that variant."""
     service_images: list[ImagePattern] = Field(default_factory=list[str])
-    """Further images that jobs may name as services, as patterns of GitLab Runner's
-    `allowed_services`: `*` stands for any text without a slash, `**/` for any path. They are
-    privileged too. With `socket`, jobs may name images called `docker`, of any registry and
-    version; otherwise only that of the daemon."""
+    """Further images that jobs may name as services, as patterns: `*` stands for any text without a
+    slash, `**/` for any path. They are privileged too. With `socket`, jobs may name images called
+    `docker`, of any registry and version; otherwise only that of the daemon."""
 
     forms: ClassVar[Forms] = {
         "dind": {"acceptPrivileged": True},

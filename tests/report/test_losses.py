@@ -313,17 +313,22 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "key-of-jobs-without-a-rule": (
         runner(),
         runner(use_service_account_image_pull_secrets=True),
-        "major: config.toml of runner main has use_service_account_image_pull_secrets = true",
+        "major: config.toml of runner main has the extra key use_service_account_",
     ),
     "key-of-runners-without-a-rule": (
         runner(),
-        runner({"cache": {"Type": "s3"}}),
-        'major: config.toml of runner main has cache = {"Type": "s3"}',
+        runner({"unhealthy_interval": "1h"}),
+        "major: config.toml of runner main has the extra key unhealthy_interval",
+    ),
+    "cache": (
+        runner(),
+        runner({"cache": {"Type": "s3", "s3": {"BucketName": "caches"}}}),
+        "major: runner main keeps the caches of jobs in s3.amazonaws.com/caches",
     ),
     "feature-flag": (
         runner(),
         runner({"feature_flags": {"FF_SCRIPT_SECTIONS": True}}),
-        "major: config.toml of runner main has FF_SCRIPT_SECTIONS = true",
+        "major: config.toml of runner main has the extra key FF_SCRIPT_SECTIONS = true",
     ),
     "script-before-jobs": (
         runner({"pre_build_script": "true"}),

@@ -47,7 +47,7 @@ class S3Cache(_Cache):
     """Caches in S3, or in storage that speaks it, such as MinIO, Ceph and R2."""
 
     kind: Literal["s3"]
-    """Selects S3."""
+    """Selects storage of S3."""
     bucket: _Text
     """The name of the bucket."""
     region: _Text | None = None

@@ -127,8 +127,8 @@ class RunnerSettings(Model):
     image of the strategy. GitLab Runner compares them with the name as the job has it, so list
     short names too. By default jobs may run any image."""
     allowed_services: list[ImagePattern] = Field(default_factory=list[str])
-    """The same for the services of jobs. Where the strategy starts a privileged service, such as
-    `dind`, its `serviceImages` decides."""
+    """The same for the services of jobs. Where the strategy starts a privileged service, its
+    `serviceImages` decides."""
     seccomp_profile: Literal["RuntimeDefault"] | None = None
     """`RuntimeDefault` sets the container runtime's seccomp profile on job pods, for clusters whose
     kubelets leave it out. It needs chart 0.88.0 or later."""

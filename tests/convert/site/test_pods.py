@@ -258,7 +258,7 @@ def test_an_identity_of_the_manager_may_stand_at_its_pod(tmp_path: Path) -> None
     ],
     ids=range(6),
 )
-def test_images_of_a_mirror_are_taken_in_the_version_of_the_chart(
+def test_images_of_a_mirror_have_the_version_of_the_chart(
     text: str, key: str, value: object, tmp_path: Path
 ) -> None:
     found = values(tmp_path, text)

@@ -345,7 +345,7 @@ def test_errors_that_are_left_are_printed(
     assert "store each secret" not in printed
 
 
-def test_what_a_stack_must_have_is_there_where_that_of_the_site_is_rejected(tmp_path: Path) -> None:
+def test_what_a_stack_must_have_is_there_in_any_case(tmp_path: Path) -> None:
     text = "gitlabUrl: not an address\nrunners: {tags: '', name: a}\n"
 
     found = values(tmp_path, text)
