@@ -117,6 +117,7 @@ lint: $(VENV)/installed policy/.venv/installed ## Check style, format, imports, 
 	@$(DEV) check-secrets $(wildcard Pulumi.*.yaml)
 	@# Parts of build scripts are checked in the scripts that source them.
 	@$(VENV)/bin/shellcheck --check-sourced --external-sources --source-path=components/strategies \
+		--source-path=SCRIPTDIR \
 		$$(git ls-files '*.sh' .ci/run .ci/changelog .ci/with-kubeconfig image-builds ':!components/strategies/parts')
 
 lock: $(VENV)/installed ## Pin, with hashes, what the requirements ask for; UPGRADE=name takes its newest

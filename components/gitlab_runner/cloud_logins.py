@@ -34,8 +34,10 @@ fi
 
 def helper(cloud: str) -> str:
     """Return the text of one credential helper."""
-    names = ("start.sh", f"{cloud}.sh")
-    return "".join((_SCRIPTS / name).read_text(encoding="utf-8") for name in names)
+    start, text = (
+        (_SCRIPTS / name).read_text(encoding="utf-8") for name in ("start.sh", f"{cloud}.sh")
+    )
+    return text.replace("#!/bin/sh\n. ./start.sh\n", start)
 
 
 def _write(cloud: str) -> str:

@@ -1,3 +1,5 @@
+#!/bin/sh
+. ./start.sh
 # The token of the pod's account for keys of its role (STS), and these for a login (ECR).
 form='Content-Type: application/x-www-form-urlencoded'
 region=${registry#*.ecr*.}

@@ -1,3 +1,5 @@
+#!/bin/sh
+. ./start.sh
 # The token of the pod's account for one of its identity (Entra), and that for one of the registry.
 form='Content-Type: application/x-www-form-urlencoded'
 scope='https%3A%2F%2Fcontainerregistry.azure.net%2F.default'

@@ -1,3 +1,5 @@
+#!/bin/sh
+. ./start.sh
 # The metadata server has a token of the pod's identity; no proxy leads there.
 unset http_proxy HTTP_PROXY
 path=computeMetadata/v1/instance/service-accounts/default/token
