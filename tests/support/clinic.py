@@ -54,7 +54,7 @@ def servers(
     registry = RegistryDouble({"reader": PULL, "writer": PUSH}, ("writer",))
     if _KEPT and not (gitlab_ca or registry_ca):
         _KEPT["gitlab"], _KEPT["registry"] = gitlab, registry
-        yield gitlab, registry, _KEPT["addresses"]
+        yield gitlab, registry, dict(_KEPT["addresses"])
         return
     with (
         serving(gitlab, gitlab_ca, validity) as gitlab_host,
