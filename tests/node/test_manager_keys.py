@@ -18,6 +18,7 @@ from tests.support.kubernetes import apps_v1
 from tests.support.node.jobs import Runner
 from tests.support.node.project import FILES, TEMPLATES, TOOLS, pipeline, run_image
 from tests.support.node.stack import MANAGERS, stack_settings
+from tests.support.shared import Shared
 
 PORT = 3128
 PROXY = f"http://{NODE}:{PORT}"
@@ -28,9 +29,14 @@ CLOSED = ("INPUT", "-s", PODS, "-p", "tcp", "--dport", str(PRIVATE.port))
 RUN = f'RUN test "$https_proxy" = {PROXY}\n'
 
 
-@pytest.fixture(scope="module")
-def proxy(node: Node) -> Iterator[Callable[[], str]]:
+@pytest.fixture
+def proxy(node: Node, shared: Shared) -> Iterator[Callable[[], str]]:
     """Close the registry to pods, start Debian's tinyproxy, and return what reads its log."""
+    with shared.undisturbed(PRIVATE.host, disturbs=True):
+        yield from _only_way_out(node)
+
+
+def _only_way_out(node: Node) -> Iterator[Callable[[], str]]:
     folder = node.machine.state / "proxy"
     folder.mkdir(exist_ok=True)
     file, log = folder / "tinyproxy.conf", folder / "tinyproxy.log"
@@ -44,11 +50,19 @@ def proxy(node: Node) -> Iterator[Callable[[], str]]:
     file.write_text("\n".join((*lines, "Timeout 600", "MaxClients 50", "")), encoding="utf-8")
     log.unlink(missing_ok=True)
     node.machine.spawn("tinyproxy", ["tinyproxy", "-d", "-c", str(file)])
+    deadline = time.monotonic() + 30
+    while not log.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     rejected = ("-j", "REJECT", "--reject-with", "tcp-reset")
     node.machine.call("iptables", "--wait", "-I", *CLOSED, *rejected)
-    yield lambda: log.read_text("utf-8")
-    node.machine.call("iptables", "--wait", "-D", *CLOSED, *rejected)
-    node.machine.running()["tinyproxy"].terminate()
+    try:
+        yield lambda: log.read_text("utf-8")
+    finally:
+        node.machine.call("iptables", "--wait", "-D", *CLOSED, *rejected)
+        process = node.machine.running()["tinyproxy"]
+        process.terminate()
+        process.wait(30)
 
 
 def _variables(node: Node, name: str) -> dict[str, str]:

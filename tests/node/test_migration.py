@@ -17,6 +17,7 @@ from dev.node.registry import LOGIN, PRIVATE, USER
 from tests.support.node.jobs import Pipeline, Runner
 from tests.support.node.registries import inspect
 from tests.support.pages import MOVE_A_PIPELINE, blocks
+from tests.support.shared import Shared
 
 DOCKER, _, KANIKO, BUILDKIT, BUILDAH, *_ = map(yaml.safe_load, blocks(MOVE_A_PIPELINE, "yaml"))
 
@@ -35,12 +36,13 @@ def _pipeline(job: dict[str, Any], registry: str, tag: str) -> Pipeline:
 
 @pytest.mark.parametrize("name", ["dind", "dood"])
 def test_the_docker_pipeline_pushes_an_image(
-    name: str, node: Node, runner: Callable[..., Runner], tag: str
+    name: str, node: Node, runner: Callable[..., Runner], tag: str, shared: Shared
 ) -> None:
     # The job's own engine knows the CAs of the stack file, and no plain HTTP.
     address = PRIVATE.address
 
-    result = runner(name, address).run(_pipeline(DOCKER["build"], address, tag))
+    with shared.undisturbed(PRIVATE.host, disturbs=False):
+        result = runner(name, address).run(_pipeline(DOCKER["build"], address, tag))
 
     assert result.status == "success"
     assert inspect(node, f"group/app:{tag}", PRIVATE)["Name"]
