@@ -6,14 +6,13 @@ import os
 from rich.console import Console
 
 from commands.compare import placeholders
+from commands.doctor import connect
 from commands.shared.checkout import stack_file
 from commands.shared.exit_codes import ExitCode
 from commands.shared.recorded import wanted_stack
 from components.ownership.cluster import Kubeconfig
-from doctor.diagnosis import UnseenError
 from doctor.every import DECLARED
 from doctor.examine import Visit, examine
-from doctor.kubernetes_api import KubernetesApi
 from doctor.observed import Observed
 from doctor.outputs import terminal
 from report.errors import ReportError
@@ -39,11 +38,7 @@ def run(stack: str, strategy: str = "") -> ExitCode:
         key: item if isinstance(item, str) else json.dumps(item) for key, item in given.items()
     }
     wanted = wanted_stack(stack, values, [*secrets])
-    try:
-        api = KubernetesApi(Kubeconfig(os.environ.get("KUBECONFIG", ""), context))
-    except UnseenError as error:
-        message = f"{error}; check its path and {_CONTEXT}"
-        raise ReportError(message) from None
+    api = connect(Kubeconfig(os.environ.get("KUBECONFIG", ""), context))
     found = examine(DECLARED, Visit(stack=wanted, seen=Observed(api), context=context))
     terminal.write(found, Console())
     return ExitCode.CHANGES if found.faults else ExitCode.NO_CHANGE

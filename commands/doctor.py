@@ -8,6 +8,7 @@ from rich.console import Console
 from commands.shared.exit_codes import ExitCode
 from commands.shared.recorded import wanted_stack
 from commands.shared.stacks import located
+from components.ownership.cluster import Kubeconfig
 from doctor.canary.run import BASE, NAMES, Canary, skipped
 from doctor.diagnosis import Diagnosis, UnseenError
 from doctor.every import EVERY
@@ -38,6 +39,19 @@ def run(  # noqa: PLR0913 - the options of the command
     return ExitCode.CHANGES if found.faults else ExitCode.NO_CHANGE
 
 
+def connect(where: Kubeconfig) -> KubernetesApi:
+    """Return what asks a cluster.
+
+    Raises:
+        ReportError: the kubeconfig cannot be used.
+    """
+    try:
+        return KubernetesApi(where)
+    except UnseenError as error:
+        message = f"{error}; check its path and kubernetes:context"
+        raise ReportError(message) from None
+
+
 def diagnose(
     stack: auto.Stack, *, repository: str = "", what_if: str = "", base: str = ""
 ) -> Diagnosis:
@@ -53,11 +67,7 @@ def diagnose(
     secret = [key for key, entry in config.items() if entry.secret]
     wanted = wanted_stack(stack.name, values, secret, what_if)
     with located(stack, config) as where:
-        try:
-            api = KubernetesApi(where)
-        except UnseenError as error:
-            message = f"{error}; check its path and kubernetes:context"
-            raise ReportError(message) from None
+        api = connect(where)
         context = where.context or "the current context of kubernetes:kubeconfig"
         visit = Visit(stack=wanted, seen=Observed(api), context=context, repository=repository)
         canary = Canary(api, visit, base).run() if base else skipped(visit)

@@ -10,7 +10,15 @@ import pulumi
 from components.gitlab_runner import authorities
 from components.gitlab_runner.chart_values import chart_values
 from components.gitlab_runner.config_toml import render
-from components.plan import BuildPlan, ManagerNames, RunnerNames
+from components.plan import (
+    DAEMON_SECRET,
+    FILES,
+    PULL_SECRET,
+    PUSH_SECRET,
+    BuildPlan,
+    ManagerNames,
+    RunnerNames,
+)
 from components.resources.daemon import DaemonArgs
 from components.resources.environment import EnvironmentArgs
 from components.resources.registration import RegistrationArgs, UserRunnerArgs
@@ -22,11 +30,6 @@ from components.settings.models import Settings
 from components.settings.runners.registration import SecretRegistration, TokenRegistration
 from components.settings.secrets import Secrets
 from components.site import TARGET_LEVEL
-
-_PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
-_PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
-_FILES = "registry-files"
-_DAEMON_SECRET = "daemon-certificates"  # noqa: S105 - the name of an object
 
 
 def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
@@ -48,7 +51,7 @@ def environment_args(stack: Stack, year: int) -> EnvironmentArgs:
             }
             for name, target in settings.target_namespaces.items()
         },
-        "pull_secret": _PULL_SECRET,
+        "pull_secret": PULL_SECRET,
         "pull_logins": _logins(settings, secrets, "pull"),
         "image_logins": _image_logins(settings, secrets),
         "daemons": _daemons(stack, year),
@@ -63,8 +66,8 @@ def _metrics_hidden_from(stack: Stack) -> list[str] | None:
     settings = stack.settings
     if not any(runner.manager.metrics for runner in settings.runners.values()):
         return None
-    daemons = (daemon["namespace"] for daemon in _daemons(stack, 0).values())
-    return sorted([*map(settings.job_namespace, settings.runners), *daemons])
+    daemons = {_daemon_namespace(name, settings, plan) for name, plan in stack.plans.items()}
+    return sorted([*map(settings.job_namespace, settings.runners), *filter(None, daemons)])
 
 
 def summary(stack: Stack) -> dict[str, dict[str, object]]:
@@ -116,10 +119,10 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
         "job_namespace": settings.job_namespace(name),
         "manager_account": f"gitlab-runner-{name}",
         "job_account": f"gitlab-job-{name}",
-        "pull_secret": _PULL_SECRET if pull_logins else None,
+        "pull_secret": PULL_SECRET if pull_logins else None,
         "push_secret": _push_secret(settings, push_logins) if plan.builds else None,
-        "daemon_secret": _DAEMON_SECRET if plan.daemon else None,
-        "files": _FILES if plan.files else None,
+        "daemon_secret": DAEMON_SECRET if plan.daemon else None,
+        "files": FILES if plan.files else None,
     }
     gitlab_certificates = settings.gitlab.certificates
     manager = _manager(names, settings, gitlab_certificates)
@@ -154,7 +157,7 @@ def _runner(name: str, settings: Settings, secrets: Secrets, plan: BuildPlan) ->
 
 def _push_secret(settings: Settings, logins: Mapping[str, Login]) -> str | None:
     others = (registry.push_secret for registry in settings.registries if registry.push_secret)
-    return _PUSH_SECRET if logins else next(others, None)
+    return PUSH_SECRET if logins else next(others, None)
 
 
 def _manager(
@@ -168,7 +171,7 @@ def _manager(
         "account": names["manager_account"],
         "token_secret": wanted.name if wanted.kind == "secret" else f"{release}-token",
         "cache_secret": f"{release}-cache" if cache and cache.credentials else None,
-        "pull_secret": _PULL_SECRET if settings.chart.images.pull else None,
+        "pull_secret": PULL_SECRET if settings.chart.images.pull else None,
         "gitlab_certificates": f"{release}-gitlab-certificates" if gitlab_certificates else None,
     }
 

@@ -183,6 +183,13 @@ class BuildPlan:
         return self.pod_security == "restricted"
 
 
+PULL_SECRET = "registry-pull"  # noqa: S105 - the name of an object
+PUSH_SECRET = "registry-push"  # noqa: S105 - the name of an object
+FILES = "registry-files"
+DAEMON_SECRET = "daemon-certificates"  # noqa: S105 - the name of an object
+"""The names of what the stack makes in job namespaces for its jobs."""
+
+
 class RunnerNames(TypedDict):
     """The names that config.toml and the values refer to; None where there is no such object.
 

@@ -10,18 +10,12 @@ from pydantic.alias_generators import to_camel
 
 from components.gitlab_runner import authorities
 from components.gitlab_runner.before_job import LOGINS
-from components.plan import BuildPlan
+from components.plan import DAEMON_SECRET, FILES, PULL_SECRET, PUSH_SECRET, BuildPlan
 from components.quantity import Quantity
 from components.types import DnsLabel, DnsName, Model
 
 _SOURCES = ("claim", "secret", "config_map", "scratch", "per_job")
-_OF_STACK = {
-    authorities.CONFIG_MAP,
-    "daemon-certificates",
-    "registry-files",
-    "registry-pull",
-    "registry-push",
-}
+_OF_STACK = {authorities.CONFIG_MAP, DAEMON_SECRET, FILES, PULL_SECRET, PUSH_SECRET}
 """The Secrets and ConfigMaps that the stack makes in job namespaces."""
 
 
