@@ -21,7 +21,7 @@ from convert.site import cluster
 from convert.site.importer import import_releases
 from convert.site.outputs import stack_file as text
 from convert.site.outputs import terminal
-from convert.site.sources import CHART, Sources
+from convert.site.reading.sources import CHART, Sources
 from report.errors import ReportError
 from report.inputs import helm
 

@@ -30,7 +30,8 @@ _HOST = r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Z
 _OLDEST_CHART = semver.Version.parse(charts.OLDEST)
 
 
-def _dns_label(value: str) -> str:
+def dns_label(value: str) -> str:
+    """Return the name of an object, if it is a DNS label."""
     if len(value) > 63 or not re.fullmatch(_LABEL, value):
         message = (
             "must be a DNS label (RFC 1123): up to 63 lowercase letters, digits and '-', starting "
@@ -217,7 +218,7 @@ def named_kind(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
-DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+DnsLabel = Annotated[str, AfterValidator(dns_label)]
 DnsName = Annotated[str, AfterValidator(dns_name)]
 Image = Annotated[str, AfterValidator(_image)]
 Repository = Annotated[str, AfterValidator(_repository)]

@@ -87,6 +87,17 @@ def test_a_log_is_limited_in_kibibytes(limit: object, kibibytes: int) -> None:
     assert "output_limit" not in _entry()
 
 
+def test_jobs_that_run_at_the_same_time_may_have_a_claim_each() -> None:
+    entry = _entry(volumes=[{"path": "/cache", "claim": "cache-$CI_CONCURRENT_ID"}])
+
+    assert entry["kubernetes"]["volumes"]["pvc"][0]["name"] == "cache-$CI_CONCURRENT_ID"
+    pod = job_pod(entry, Request(), "login")
+    claims = [
+        item["persistentVolumeClaim"] for item in pod["spec"]["volumes"] if "persist" in str(item)
+    ]
+    assert claims == [{"claimName": "cache-0"}]
+
+
 def test_a_claim_for_each_job_takes_the_place_of_a_folder() -> None:
     """The runner mounts the folder into every container, services of the job included."""
     entry = _entry(volumes=[{"path": "/data", "perJob": {"size": "5Gi"}}])

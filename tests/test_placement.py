@@ -438,12 +438,12 @@ class TestJobs:
         assert kubernetes["pod_disruption_budget"] is True
         assert kubernetes["pod_security_context"] == {"seccomp_profile": {"type": "RuntimeDefault"}}
 
-    @pytest.mark.parametrize("policy", ["always", "if-not-present"])
-    def test_a_pull_policy_is_of_all_images_of_a_job(self, policy: str) -> None:
+    @pytest.mark.parametrize("policy", ["always", ["always", "if-not-present"]], ids=str)
+    def test_a_pull_policy_is_of_all_images_of_a_job(self, policy: str | list[str]) -> None:
         """The job's own choice must be among them (gitlab-runner: allowed_pull_policies)."""
         kubernetes = _toml(_placed({"runners.main.pullPolicy": policy}))["kubernetes"]
 
-        assert kubernetes["pull_policy"] == [policy]
+        assert kubernetes["pull_policy"] == ([policy] if isinstance(policy, str) else policy)
         assert "pull_policy" not in _toml(_placed())["kubernetes"]
 
     @pytest.mark.parametrize(
@@ -453,6 +453,7 @@ class TestJobs:
             ({}, ["", "always", "if-not-present"]),
             ({"pullPolicy": "if-not-present"}, ["always", "if-not-present"]),
             ({"pullPolicy": "always"}, ["always"]),
+            ({"pullPolicy": ["always", "if-not-present"]}, ["always", "if-not-present"]),
             ({"allowedPullPolicies": ["never"]}, ["", "never"]),
         ],
     )

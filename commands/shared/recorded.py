@@ -13,6 +13,7 @@ from components.arguments import environment_args
 from components.resources.environment import Environment
 from components.resources.runner import RunnerSpec
 from components.settings.load import Stack, load
+from components.settings.runners.volumes import SLOT
 from doctor.wanted import WantedRunner, WantedStack
 from report.analysis.rule import is_production
 from report.errors import ReportError
@@ -74,12 +75,14 @@ def _with_strategy(settings: str, what_if: str) -> str:
 
 def _runner(name: str, stack: Stack, spec: RunnerSpec) -> WantedRunner:
     token = stack.secrets.runner_tokens.get(name)
+    # GitLab Runner writes the number of a job in its place, and the first has 0.
+    config = spec["values"]["runners"]["config"].replace(SLOT, "0")
     return WantedRunner(
         name=name,
         settings=stack.settings.runners[name],
         plan=spec["plan"],
         names=spec["names"],
-        toml=tomllib.loads(spec["values"]["runners"]["config"])["runners"][0],
+        toml=tomllib.loads(config)["runners"][0],
         values=spec["values"],
         token=token.get_secret_value() if token else None,
     )

@@ -23,6 +23,7 @@ from components.settings.runners.runner import RunnerSettings
 _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
+_SCRIPT = "pre_build_script"
 _OF_PEOPLE = {"node_selector", "node_tolerations", "pod_annotations", "pod_labels"}
 """The tables whose keys people choose."""
 _PROCESSORS = {"amd64": "x86_64"}
@@ -57,6 +58,8 @@ def render(
         plan, runner.resources, names, clouds, proxied="NO_PROXY" in environment
     )
     script = (authorities.SHELL if runner.ca_certificates else "") + script
+    # The stack's own shell comes first, so that a site's can use what it prepares.
+    script += str(runner.extra.get(_SCRIPT, ""))
     kubernetes = _kubernetes(plan, runner, names, settings)
     patched = {_PATCHES: True} if kubernetes["pod_spec"] else {}
     content = {
@@ -77,11 +80,12 @@ def render(
         # The runner counts in KiB (gitlab-runner:network/trace.go).
         "output_limit": ceil(amount(runner.log_limit) / 1024) if runner.log_limit else None,
         "request_concurrency": min(runner.concurrent, _REQUESTS),
-        "pre_build_script": tomlkit.string(script, multiline=True) if script else None,
+        _SCRIPT: tomlkit.string(script, multiline=True) if script else None,
         "cache": cache_table(runner.cache),
         "kubernetes": kubernetes,
     }
-    return tomlkit.dumps({"runners": [_joined(_without_empty(content), runner.extra)]})
+    rest = {key: value for key, value in runner.extra.items() if key != _SCRIPT}
+    return tomlkit.dumps({"runners": [_joined(_without_empty(content), rest)]})
 
 
 def _kubernetes(
@@ -91,7 +95,7 @@ def _kubernetes(
     return {
         "namespace": names["job_namespace"],
         "image": plan.image,
-        "pull_policy": [runner.pull_policy] if runner.pull_policy else [],
+        "pull_policy": runner.pull_policies,
         # Without a policy of the runner's, a job that chooses none has the empty one, which must be
         # among them (gitlab-runner:executors/kubernetes/kubernetes.go, preparePullManager).
         "allowed_pull_policies": [

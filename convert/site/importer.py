@@ -11,7 +11,7 @@ from convert.site.model import ChartRelease, Config, KeyFinding, Tree, items, ta
 from convert.site.rule import DraftRunner, Find, KeyCase, SiteRule, apply
 from convert.site.rules import GLOBAL, RUNNER, of_values
 from convert.site.rules.environment import options
-from convert.site.rules.manager import settle_spread
+from convert.site.rules.manager import settle_replicas
 from convert.site.rules.mirror import settle_pull
 from convert.site.secrets import is_secret
 from convert.site.strategy import choose
@@ -57,7 +57,7 @@ def import_releases(
     managed = known.get("kind") == "managed" if known else None
     for runner in runners:
         choose(draft, runner, managed=managed)
-        settle_spread(draft, runner.name)
+        settle_replicas(draft, runner.name)
     settle_pull(draft)
     prune(draft)
     # What the program rejects may have been what it must have.

@@ -1,8 +1,10 @@
 """What an import finds: what becomes of each key of a site's files."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias, cast
 
 Tree: TypeAlias = "str | list[Tree] | dict[str, Tree] | None"
 """A value of a site's file. Each scalar is text as it stands there, since charts take a number in
@@ -69,6 +71,7 @@ class Evidence:
 
     image: str = ""
     image_finding: KeyFinding | None = None
+    executor: str = "kubernetes"
     privileged: bool = False
     socket: bool = False
     services: list[str] = dataclasses.field(default_factory=list[str])
@@ -116,12 +119,37 @@ def merged(first: Mapping[str, Tree], second: Mapping[str, Tree]) -> dict[str, T
     return result
 
 
+_STEP = re.compile(r"\[(\d{1,3})\]|((?:\\.|[^.\[\\])+)")
+"""A step of a path of ``helm --set``: the place in a list, or a name in which a dot is escaped."""
+
+
 def put(values: dict[str, Tree], path: str, value: Tree) -> None:
-    """Set a value at a dotted path, as ``helm --set`` does; a list's item is left out."""
-    *parents, last = path.split(".")
-    for part in parents:
-        below = values.get(part)
-        if not isinstance(below, dict):
-            below = values[part] = {}
-        values = below
-    values[last] = value
+    """Set a value at a path, as ``helm --set`` does: ``a.b[0].c``, with lists as ``{a,b}``."""
+    steps = [
+        int(found[1]) if found[1] else re.sub(r"\\(.)", r"\1", found[2])
+        for found in _STEP.finditer(path)
+    ]
+    place: Any = values
+    for step, below in pairwise(steps):
+        found: Any = _at(place, step)
+        empty: Any = [] if isinstance(below, int) else {}
+        place = found if type(found) is type(empty) else _set(place, step, empty)
+    if steps:
+        listed = isinstance(value, str) and re.fullmatch(r"\{(.*)\}", value)
+        _set(place, steps[-1], [*listed[1].split(",")] if listed else value)
+
+
+def _at(place: Any, step: str | int) -> Any:  # noqa: ANN401 - a mapping or a list
+    if isinstance(step, int) and isinstance(place, list):
+        return cast("list[Any]", place)[step] if step < len(cast("list[Any]", place)) else None
+    return place.get(str(step))
+
+
+def _set(place: Any, step: str | int, value: Any) -> Any:  # noqa: ANN401 - a mapping or a list
+    if isinstance(step, int) and isinstance(place, list):
+        entries = cast("list[Any]", place)
+        entries += [None] * (step + 1 - len(entries))
+        entries[step] = value
+    else:
+        place[str(step)] = value
+    return value

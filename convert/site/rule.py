@@ -20,6 +20,8 @@ CONFIDENTIAL = (
 )
 """Why a secret is not taken, and what to do."""
 _TEMPLATE = ("is a template", "import what it renders to (helm get values, or the ConfigMap)")
+_ENCRYPTED = ("is encrypted with SOPS", "import what sops --decrypt prints")
+_EMPTY = ("has another form than the chart and the runner take", "correct it")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -47,17 +49,23 @@ class KeyCase:
         return dataclasses.replace(self, path=f"{self.path}{path}", value=value)
 
     @property
-    def is_template(self) -> bool:
-        """Whether a value is what the chart would render, and so not known."""
-        return any("{{" in leaf for leaf in leaves(self.value))
+    def unknown(self) -> tuple[str, str] | None:
+        """Why a value is not known, and what to do, where that is so."""
+        found = leaves(self.value)
+        if any("{{" in leaf for leaf in found):
+            return _TEMPLATE
+        return _ENCRYPTED if any(leaf.startswith("ENC[") for leaf in found) else None
 
     def take(self, key: str, value: JSON, text: str = "", do: str = "") -> KeyFinding:
         """Set a key of the stack file; ``*`` in it stands for each runner of the release."""
         keys = [key.replace("*", runner.name) for runner in self.runners]
         finding = self._found("asks" if do else "taken", text, do)
         finding.keys = tuple(dict.fromkeys(keys if "*" in key else [key]))
-        if self.is_template:
-            finding.refuse(*_TEMPLATE)
+        if unknown := self.unknown:
+            finding.refuse(*unknown)
+            return finding
+        if value in ("", [], {}) and not key.endswith(".strategy"):
+            finding.refuse(*_EMPTY)
             return finding
         if any(map(is_secret, _texts(value))):
             finding.refuse(*CONFIDENTIAL)
@@ -145,15 +153,17 @@ def refused(path: str, says: str, do: str = "") -> SiteRule:
 
 def extra(path: str, says: str = "") -> SiteRule:
     """A key of config.toml that has no key here, and moves to ``extra``."""
-    return SiteRule(path, "extra", (EXTRA,), says, functools.partial(_to_extra, says=says))
+    return SiteRule(path, "extra", (EXTRA,), says, functools.partial(to_extra, says=says))
 
 
 EXTRA = "runners.*.extra"
 
 
-def _to_extra(case: KeyCase, says: str) -> None:
-    value: JSON = typed(case.value, case.path)
-    for part in reversed(case.path.removeprefix("runners.").split(".")):
+def to_extra(case: KeyCase, says: str, path: str = "") -> None:
+    """Move a key to ``extra``, where it has another name below ``runners`` if ``path`` is given."""
+    path = path or case.path
+    value: JSON = typed(case.value, path)
+    for part in reversed(path.removeprefix("runners.").split(".")):
         value = {part: value}
     finding = case.take(EXTRA, value, says)
     if finding.outcome == "taken":
@@ -201,7 +211,7 @@ def _take(rule: SiteRule, case: KeyCase) -> None:
     try:
         rule.take(case)
     except ValueError as error:
-        case.refuse(*(_TEMPLATE if case.is_template else _mistake(error)))
+        case.refuse(*(case.unknown or _mistake(error)))
 
 
 def _mistake(error: ValueError) -> tuple[str, str]:

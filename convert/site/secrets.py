@@ -19,7 +19,10 @@ _VALUE = re.compile(
 )
 _ASSIGNED = re.compile(
     r"(?i:[\w-]*(?:password|passwd|secret|token|api_?key|access_?key)[\"']?\s*[=:]\s*"
-    r"[\"']?(?!\$)[^\s\"'$]{6,})|\"auths?\"\s*:"
+    r"[\"']?(?!\$)[^\s\"'$]{6,})|\"auths?\"\s*:|"
+    # Programs that take one as an option: docker login -p, sshpass -p, curl -u user:password.
+    r"\b(?:login|sshpass)\b[^\n|;&]*\s(?:-p|--password)[ =]?[\"']?(?!\$)[^\s\"'$-][^\s\"'$]{3,}|"
+    r"\bcurl\b[^\n|;&]*\s(?:-u|--user)[ =]?[\"']?[^\s\"'$:]+:(?!\$)[^\s\"'$]{4,}"
 )
 
 

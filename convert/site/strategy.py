@@ -23,7 +23,8 @@ def choose(draft: Draft, runner: DraftRunner, *, managed: bool | None) -> str:
     path = ("runners", runner.name, "strategy")
     first = found.findings[0] if found.findings else None
     options: dict[str, JSON] = {"kind": "kaniko"}
-    if found.socket and not managed:
+    # The daemon of a runner for Docker was that of its machine, and nodes have none.
+    if found.socket and not managed and found.executor == "kubernetes":
         options = {"kind": "dood", "acceptNodeRoot": True}
         draft.settings["cluster"] = {**_cluster(draft), "kind": "onPrem"}
         _trust(draft, dockerSocket=True)
@@ -34,6 +35,11 @@ def choose(draft: Draft, runner: DraftRunner, *, managed: bool | None) -> str:
         draft.remarks[path] = (
             "jobs are privileged today, and most such jobs bring docker:dind, which runs here "
             f"unchanged; only the engine is privileged now, not the job. {_ONLY_BUILDS}"
+        )
+    elif found.executor != "kubernetes" and not found.executor.startswith("docker"):
+        draft.remarks[path] = (
+            f"this was a runner for {found.executor}, outside of containers: remove it, or find an "
+            "image that has the tools of its jobs"
         )
     else:
         draft.remarks[path] = "jobs are not privileged today, so they build without Docker"

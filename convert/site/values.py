@@ -108,21 +108,31 @@ def bounds(value: Tree) -> JSON:
     return found
 
 
-def tolerations(value: Tree) -> JSON:
-    """Return tolerations of a pod as Kubernetes spells them."""
-    found: list[JSON] = []
-    for item in items(value):
-        given = table(item)
-        if not text(given.get("key")):
-            message = "must name the key of a taint, since one that tolerates all is not taken"
-            raise ValueError(message)
-        found.append(
-            {name: text(given[name]) for name in ("key", "value", "effect") if given.get(name)}
-        )
+def url(value: Tree) -> str:
+    """Return an address without the slash at its end."""
+    found = as_text(value).strip().rstrip("/")
+    if "$" in found:
+        message = "has a variable that is filled in when it is deployed; write its value"
+        raise ValueError(message)
     return found
 
 
-def node_affinity(value: Tree) -> JSON:
+def tolerations(value: Tree) -> tuple[list[JSON], bool]:
+    """Return tolerations of a pod as Kubernetes spells them, and whether one tolerates all."""
+    found: list[JSON] = []
+    if not isinstance(value, list):
+        message = "must be a list of tolerations"
+        raise ValueError(message)  # noqa: TRY004 - as all others of this module
+    for item in value:
+        given = table(item)
+        if text(given.get("key")):
+            found.append(
+                {name: text(given[name]) for name in ("key", "value", "effect") if given.get(name)}
+            )
+    return found, len(found) < len(value)
+
+
+def node_affinity(value: Tree) -> dict[str, list[JSON]]:
     """Return node affinity of Kubernetes or of config.toml; one term of what is required is taken.
 
     Both spell the same fields, one in camelCase, the other in snake_case.
@@ -133,7 +143,7 @@ def node_affinity(value: Tree) -> JSON:
     if len(terms) > 1:
         message = "must have one term, since nodeAffinity.require takes all of its expressions"
         raise ValueError(message)
-    found: dict[str, JSON] = {}
+    found: dict[str, list[JSON]] = {}
     if terms:
         found["require"] = _expressions(terms[0])
     prefer: list[JSON] = []

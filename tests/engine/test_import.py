@@ -23,8 +23,8 @@ from tests.support.kubernetes import apps_v1, core_v1
 from tests.support.sites import DEPLOYMENTS, Deployment, imported, write
 from tests.support.stacks import Site, fresh_site
 
-SAMPLE = DEPLOYMENTS[::6]
-"""Those that are deployed."""
+SAMPLE = DEPLOYMENTS[::5]
+"""Those that are deployed: 22 of all kinds."""
 BATCHES = [DEPLOYMENTS[start::4] for start in range(4)]
 CLUSTER = {"kind": "onPrem", "nodes": {"dockerSocket": True, "trusted": True}}
 SHARED = ("chart", "hostAliases", "proxy")

@@ -350,10 +350,15 @@ def _added_folders(runner: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _object(entry: dict[str, Any]) -> str:
+    """Return the name of a volume, with the number of the job among those of its manager."""
+    return str(entry["name"]).replace("$CI_CONCURRENT_ID", "0")
+
+
 def _mounts(runner: dict[str, Any]) -> list[dict[str, Any]]:
     mounts = [
         {
-            "name": entry["name"],
+            "name": _object(entry),
             "mountPath": entry["mount_path"],
             **({"readOnly": True} if entry.get("read_only") else {}),
         }
@@ -366,7 +371,7 @@ def _mounts(runner: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _volumes(runner: dict[str, Any]) -> list[dict[str, Any]]:
     volumes = [
-        {"name": entry["name"], **_source(kind, entry)}
+        {"name": _object(entry), **_source(kind, entry)}
         for kind, entries in runner["kubernetes"].get("volumes", {}).items()
         for entry in entries
     ]
@@ -385,7 +390,7 @@ def _source(kind: str, entry: dict[str, Any]) -> dict[str, Any]:
                 if key in entry
             }
         },
-        "pvc": {"persistentVolumeClaim": {"claimName": entry["name"]}},
+        "pvc": {"persistentVolumeClaim": {"claimName": _object(entry)}},
         "secret": {"secret": {"secretName": entry["name"], **chosen}},
         "config_map": {"configMap": {"name": entry["name"], **chosen}},
     }

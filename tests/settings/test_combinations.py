@@ -214,6 +214,8 @@ def test_the_pull_policy_of_a_runner_is_one_that_jobs_may_have() -> None:
     assert_rejected(
         change(text), f"{MAIN}.allowedPullPolicies", "must contain always, which is pullPolicy"
     )
+    text = f"{MAIN}.pullPolicy: [always, if-not-present], {MAIN}.allowedPullPolicies: [always]"
+    assert_rejected(change(text), f"{MAIN}.allowedPullPolicies", "must contain always and if-not")
 
 
 GROUP = "registries.0.insecure: false, registries.0.host: r.example.com/group"

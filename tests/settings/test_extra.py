@@ -66,7 +66,6 @@ def test_extra_keys_stand_beside_those_of_the_stack() -> None:
         ({"kubernetes": {"host": "https://x"}}, "kubernetes.host", "in another cluster"),
         ({"token": "x"}, "token", "in another cluster or as another manager"),
         ({"cache": {"s3": {"SecretKey": "x"}}}, "cache.s3.SecretKey", "use cache.credentials"),
-        ({"pre_build_script": "true"}, "pre_build_script", "use post_get_sources_script"),
         (
             {"feature_flags": {"FF_USE_POD_ACTIVE_DEADLINE_SECONDS": False}},
             "feature_flags.FF_USE_POD_ACTIVE_DEADLINE_SECONDS",
@@ -126,3 +125,13 @@ def test_services_join_no_engine() -> None:
 
     assert_says(lines[:2], f"{EXTRA}.kubernetes.services.name", "would add to the services of dind")
     assert "postgres" in config_toml("kaniko", {EXTRA: extra})
+
+
+def test_a_script_before_the_build_follows_the_stacks_own() -> None:
+    """Shell of the site can use what the stack prepares."""
+    scripts = [
+        tomllib.loads(config_toml("kaniko", changes))["runners"][0]["pre_build_script"]
+        for changes in ({}, {EXTRA: {"pre_build_script": "make login"}})
+    ]
+
+    assert scripts[1] == f"{scripts[0]}make login"

@@ -129,6 +129,8 @@ def test_what_keeps_a_sidecar_out_is_allowed() -> None:
         ("{path: /a, claim: a, secret: b}", "", "must have exactly one of"),
         ("{path: /a, scratch: {size: 1Gi}, readOnly: true}", "", "must not be readOnly"),
         ("{path: /a, scratch: {}}", ".scratch.size", "is required; add it"),
+        ("{path: /a, claim: a-$CI_PROJECT_ID}", ".claim", "a job can set them and so choose"),
+        ("{path: /a, claim: A}", ".claim", "must be a DNS label"),
         ("{path: a, claim: a}", ".path", "must be an absolute path"),
         ("{path: /a/../b, claim: a}", ".path", "must be an absolute path"),
         ("{path: /proc/x, claim: a}", ".path", "must not be below /proc"),

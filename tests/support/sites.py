@@ -18,7 +18,7 @@ import yaml
 
 from convert.site.importer import Imported, import_releases
 from convert.site.model import KeyFinding
-from convert.site.sources import Sources
+from convert.site.reading.sources import Sources
 from dev.paths import CHECKOUT
 
 _ROLE = "arn:aws:iam::000000000000:role/runner"

@@ -81,7 +81,6 @@ _REFUSED = (
     ),
     (r"cache\.gcs\.CredentialsFile", "names a file that no manager has; use cache.credentials"),
     (r"kubernetes\.autoscaler\b.*", "needs permissions in the cluster that managers do not have"),
-    (r"pre_build_script", f"{_OWN}; use post_get_sources_script, or before_script of pipelines"),
     (r"builds_dir|kubernetes\.(logs|scripts)_base_dir", _OWN),
     (
         r"feature_flags\.FF_(DISABLE_AUTOMATIC_TOKEN_ROTATION|USE_ADVANCED_POD_SPEC_CONFIGURATION|"

@@ -1,6 +1,6 @@
 """One runner: its tags, how its jobs build images, and where they run."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -27,6 +27,9 @@ from components.types import (
     VariableName,
 )
 from components.workloads import PROTECTED
+
+PullPolicy = Literal["always", "if-not-present"]
+"""When nodes pull an image."""
 
 
 class RunnerSettings(Model):
@@ -100,13 +103,16 @@ class RunnerSettings(Model):
     environment: dict[VariableName, str] = Field(default_factory=dict[str, str])
     """Variables of every job. They are readable in `config.toml`, so they must not be secret; a
     job's own variables take precedence."""
-    pull_policy: Literal["always", "if-not-present"] | None = None
+    pull_policy: PullPolicy | Annotated[list[PullPolicy], Field(min_length=1)] | None = None
     """When nodes pull the images of jobs. `always` asks the registry for each job, so that no job
     runs an image that the node pulled with another login. By default tagged images are taken from
-    the node, which nodes that cannot reach the registries need."""
+    the node, which nodes that cannot reach the registries need. With `[always, if-not-present]` a
+    job takes the node's own where the registry does not answer, or refuses it."""
     allowed_pull_policies: list[Literal["always", "if-not-present", "never"]] = Field(
         default_factory=lambda given: (
-            ["always"] if given.get("pull_policy") == "always" else ["always", "if-not-present"]
+            ["always"]
+            if given.get("pull_policy") in ("always", ["always"])
+            else ["always", "if-not-present"]
         ),
         min_length=1,
     )
@@ -135,6 +141,12 @@ class RunnerSettings(Model):
     pod_disruption_budget: bool = False
     """Set `true` to keep drains of nodes from evicting running jobs. It needs chart 0.88.0 or
     later, and lets managers create PodDisruptionBudgets."""
+
+    @property
+    def pull_policies(self) -> list[str]:
+        """The policies in their order, none where Kubernetes decides."""
+        given = self.pull_policy or []
+        return [given] if isinstance(given, str) else [*given]
 
     @property
     def manager_annotations(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from components.gitlab_runner import authorities
 from components.gitlab_runner.before_job import LOGINS
 from components.plan import DAEMON_SECRET, FILES, PULL_SECRET, PUSH_SECRET, BuildPlan
 from components.quantity import Quantity
-from components.types import DnsLabel, DnsName, Model
+from components.types import DnsLabel, DnsName, Model, dns_label
 
 _SOURCES = ("claim", "secret", "config_map", "scratch", "per_job")
 _OF_STACK = {authorities.CONFIG_MAP, DAEMON_SECRET, FILES, PULL_SECRET, PUSH_SECRET}
@@ -30,6 +30,21 @@ def _mount_path(value: str) -> str:
     if parts[0] in {"proc", "sys"}:
         message = f"must not be below /{parts[0]}, where runtimes refuse mounts; use another path"
         raise ValueError(message)
+    return value
+
+
+SLOT = "$CI_CONCURRENT_ID"
+"""What GitLab Runner writes for the number of a job among those of its manager."""
+
+
+def _claim(value: str) -> str:
+    if "$" in value.replace(SLOT, ""):
+        message = (
+            f"must not have variables but {SLOT}, since a job can set them and so choose a claim; "
+            "write the name"
+        )
+        raise ValueError(message)
+    dns_label(value.replace(SLOT, "0"))
     return value
 
 
@@ -78,10 +93,13 @@ class Volume(Model):
     read_only: bool = False
     """Set `true` to keep jobs from writing to a `claim`. Secrets and ConfigMaps are read-only
     anyway."""
-    claim: DnsLabel | None = None
+    claim: Annotated[str, AfterValidator(_claim)] | None = None
     """The name of a PersistentVolumeClaim, for files that outlast the job, such as a cache in
     `/cache`. What one job writes there all later ones read, so keep protected branches on another
-    runner. With the access mode ReadWriteOnce, jobs on a second node do not start."""
+    runner. With the access mode ReadWriteOnce, jobs on a second node do not start. With
+    `$CI_CONCURRENT_ID` in the name, such as `cache-$CI_CONCURRENT_ID`, each job that runs at the
+    same time has its own of the claims `cache-0`, `cache-1` and so on; a job that sets this
+    variable has another one."""
     secret: DnsLabel | None = None
     """The name of a Secret, a file for each of its keys. Anyone who can run a job can read it."""
     config_map: DnsLabel | None = None

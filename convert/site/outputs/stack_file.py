@@ -27,7 +27,8 @@ def write(imported: Imported, context: str) -> str:
             for key in finding.keys:
                 place = _nearest(draft, key)
                 said = f"{key}: {finding.text}; {finding.do}".replace(": ; ", ": ")
-                remarks[place] = f"{remarks[place]}\n{said}" if place in remarks else said
+                known = remarks.get(place, "").splitlines()
+                remarks[place] = "\n".join([*known, *({said} - {*known})])
     lines = settings.splitlines()
     for path, line in sorted(_lines(settings), key=lambda item: -item[1]):
         if path in remarks:

@@ -12,6 +12,7 @@ from convert.site.rules import (
     kubernetes,
     legacy,
     manager,
+    patches,
     resources,
     volumes,
 )
@@ -27,7 +28,17 @@ _OF_PODS = [rule for rule in resources.RULES if "kubernetes" in rule.path]
 GLOBAL = _by_path(config.GLOBAL)
 """What becomes of the keys of config.toml that all of its runners share."""
 
-RUNNER = _by_path((*config.RUNNER, *cache.RULES, *kubernetes.RULES, *_OF_PODS, *volumes.RULES))
+RUNNER = _by_path(
+    (
+        *config.RUNNER,
+        *cache.RULES,
+        *kubernetes.RULES,
+        *patches.RULES,
+        *_OF_PODS,
+        *volumes.RULES,
+        *legacy.RUNNER,
+    )
+)
 """What becomes of the keys of a runner in config.toml."""
 
 VALUES = _by_path(

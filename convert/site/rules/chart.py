@@ -3,9 +3,9 @@
 import re
 
 from components.types import JSON
-from convert.site.model import Tree, is_set, items, leaves, table, text
+from convert.site.model import is_set, items, leaves, table, text
 from convert.site.rule import KeyCase, SiteRule, done, key, keys, refused
-from convert.site.values import as_text, identity, positive, words
+from convert.site.values import as_text, identity, positive, url, words
 
 _OWN_ROLE = (
     "the manager gets a Role of the verbs that it needs, in the job namespace alone, and jobs get "
@@ -18,10 +18,6 @@ _SIDE_BY_SIDE = (
     "it must be in the managers' namespace, with the token of a new runner while the old one runs"
 )
 _OBSOLETE = "GitLab 20.0 removes registration tokens"
-
-
-def _url(value: Tree) -> str:
-    return as_text(value).strip().rstrip("/")
 
 
 def token(case: KeyCase) -> None:
@@ -48,7 +44,8 @@ def _registration_token(case: KeyCase) -> None:
 
 def secret(case: KeyCase) -> None:
     """Register with the Secret that has the token."""
-    case.take("runners.*.registration", {"kind": "secret", "name": text(case.value)}, _SIDE_BY_SIDE)
+    name = as_text(case.value)
+    case.take("runners.*.registration", {"kind": "secret", "name": name}, _SIDE_BY_SIDE)
 
 
 def certificates(case: KeyCase) -> None:
@@ -115,11 +112,14 @@ def _objects(case: KeyCase) -> None:
 
 def _volumes(case: KeyCase) -> None:
     """Ask for CA certificates among the volumes of the manager; others reach no job."""
-    found = " ".join(leaves(case.value)).lower()
-    if re.search(r"\bcerts?\b|certificate|\bca\b|\.crt|\.pem", found):
-        certificates(case)
-    else:
-        case.product("the manager has what it needs, and its volumes reach no job")
+    for item in items(case.value):
+        found = " ".join(leaves(item)).lower()
+        if re.search(r"\bcerts?\b|certificate|\bca\b|\.crt|\.pem", found):
+            certificates(case)
+        elif "serviceaccounttoken" in found or "aws" in found:
+            case.product("identity.manager brings the token by which a cloud knows the manager")
+        else:
+            case.product("the manager has what it needs, and its volumes reach no job")
 
 
 def _session_server(case: KeyCase) -> None:
@@ -132,7 +132,7 @@ def _session_server(case: KeyCase) -> None:
 
 
 RULES = (
-    key("gitlabUrl", "gitlab.url", _url),
+    key("gitlabUrl", "gitlab.url", url),
     keys("runnerToken", ["runnerTokens.*"], token),
     SiteRule("runnerRegistrationToken", "refused", (), _OBSOLETE, _registration_token),
     keys("runners.secret", ["runners.*.registration"], secret),
@@ -169,6 +169,7 @@ RULES = (
     done("automountServiceAccountToken", "managers get a token, jobs get none"),
     done("runners.configPath", "the product writes config.toml"),
     done("runners.config", "it is read as config.toml"),
+    done("runners.configOverride", "it is read as config.toml"),
     done("config", "it is read as config.toml"),
     done("runners.executor", "kubernetes is the only executor"),
     done("runners.name", "the runner is named in the stack file"),
@@ -188,4 +189,10 @@ RULES = (
     refused("secrets", "are files in the manager", "use the key of the stack file for them"),
     done("configMaps", "the product writes the files of the manager"),
     refused("extraContainers", "run beside the manager", "deploy them beside the stack"),
+    refused(
+        "initContainers",
+        "run before the manager",
+        "put what they prepare into chart.managerImage, or into a Secret that a key names",
+    ),
+    *(done(name, "the stack deploys what its file has") for name in ("enabled", "install")),
 )

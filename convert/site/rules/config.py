@@ -3,11 +3,11 @@
 import re
 
 from components.types import JSON
-from convert.site.model import Tree, text
-from convert.site.rule import KeyCase, SiteRule, done, extra, key, keys, refused
+from convert.site.model import text
+from convert.site.rule import KeyCase, SiteRule, done, extra, key, keys, refused, to_extra
 from convert.site.rules.chart import certificates, tags, token
 from convert.site.rules.environment import feature_flags, job_environment
-from convert.site.values import as_text, log_level, lower, positive
+from convert.site.values import as_text, log_level, lower, positive, url
 
 _LEGACY = "the runner's defaults serve"
 _HOSTS = re.compile(
@@ -15,13 +15,9 @@ _HOSTS = re.compile(
 )
 
 
-def _url(value: Tree) -> str:
-    return as_text(value).strip().rstrip("/")
-
-
 def clone_url(case: KeyCase) -> None:
     """Take the address that jobs clone from, where it is another one than the manager's."""
-    found = _url(case.value)
+    found = url(case.value)
     if found == case.draft.get(("gitlab", "url")):
         case.product("jobs clone from gitlab.url")
     else:
@@ -44,10 +40,18 @@ def _output_limit(case: KeyCase) -> None:
 
 
 def _executor(case: KeyCase) -> None:
-    if text(case.value) == "kubernetes":
+    kind = text(case.value)
+    for runner in case.runners:
+        runner.evidence.executor = kind
+    if kind == "kubernetes":
         case.product("kubernetes is the only executor")
+    elif kind.startswith("docker") and "windows" not in kind:
+        case.product("jobs run in pods, in place of containers of Docker")
     else:
-        case.refuse("only the executor kubernetes is deployed", "rewrite it for Kubernetes")
+        case.refuse(
+            "jobs ran outside of containers, and here they run in pods",
+            "remove the runner from the stack file, or give its jobs an image that has their tools",
+        )
 
 
 def _shell(case: KeyCase) -> None:
@@ -71,10 +75,13 @@ def _script(case: KeyCase) -> None:
         if line.strip() and not _HOSTS.search(line) and not line.lstrip().startswith(("#", "set "))
     ]
     if rest or not aliases:
-        _EXTRA_SCRIPT.take(case)
+        to_extra(case, "", _RENAMED.get(case.path, case.path))
 
 
-_EXTRA_SCRIPT = extra("runners.pre_get_sources_script")
+_RENAMED = {
+    f"runners.{when}_clone_script": f"runners.{when}_get_sources_script" for when in ("pre", "post")
+}
+"""Hooks by names that GitLab Runner 17 no longer knows."""
 
 
 def _hook(name: str) -> SiteRule:
@@ -87,7 +94,10 @@ def _hook(name: str) -> SiteRule:
 
 
 def _other_executors(case: KeyCase) -> None:
-    case.ignore("belongs to another executor")
+    if any(runner.evidence.executor.endswith(("machine", "autoscaler")) for runner in case.runners):
+        case.product("makes machines for jobs; the autoscaler of the cluster makes nodes")
+    else:
+        case.ignore("belongs to another executor")
 
 
 def _listen(case: KeyCase) -> None:
@@ -113,7 +123,7 @@ GLOBAL = (
 
 RUNNER = (
     done("runners.name", "the runner is named in the stack file"),
-    key("runners.url", "gitlab.url", _url),
+    key("runners.url", "gitlab.url", url),
     done("runners.id", "the runner learns it by its token"),
     keys("runners.token", ["runnerTokens.*"], token),
     done("runners.token_obtained_at", "the runner learns it by its token"),
@@ -141,8 +151,8 @@ RUNNER = (
     _hook("pre_get_sources_script"),
     _hook("pre_clone_script"),
     _hook("pre_build_script"),
-    extra("runners.post_get_sources_script"),
-    extra("runners.post_clone_script"),
+    _hook("post_get_sources_script"),
+    _hook("post_clone_script"),
     extra("runners.post_build_script"),
     extra("runners.prepare_timeout"),
     extra("runners.get_sources_timeout"),
@@ -159,7 +169,6 @@ RUNNER = (
     *(
         SiteRule(f"runners.{name}", "unknown", (), "belongs to another executor", _other_executors)
         for name in (
-            "docker",
             "ssh",
             "parallels",
             "virtualbox",

@@ -1,12 +1,15 @@
 """Variables of jobs and of the manager, some of which have a separate key."""
 
+import json
 import re
 from collections.abc import Mapping
 
+from components.settings.plain_text import has_login
 from components.workloads import DAEMON_VARIABLES
 from convert.site.model import Tree, items, table, text
 from convert.site.rule import CONFIDENTIAL, KeyCase, SiteRule, keys
 from convert.site.secrets import is_secret, is_secret_name
+from convert.site.values import log_level, table_of
 
 _OF_STRATEGY = {
     *DAEMON_VARIABLES,
@@ -16,6 +19,13 @@ _OF_STRATEGY = {
     "DOCKER_TLS_CERTDIR",
     "DOCKER_TLS_VERIFY",
 }
+_OF_STACK = {
+    "FF_DISABLE_AUTOMATIC_TOKEN_ROTATION",
+    "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION",
+    "FF_USE_POD_ACTIVE_DEADLINE_SECONDS",
+}
+"""Flags that are set where the product needs them."""
+_LOG = {"LOG_LEVEL": "logLevel", "LOG_FORMAT": "logFormat"}
 _PROXIES = {"HTTP_PROXY": "http", "HTTPS_PROXY": "https", "NO_PROXY": "except"}
 _OPTIONS = ("KUBERNETES_", "CACHE_")
 _REGISTER = re.compile(r"(RUNNER|REGISTER|CI_SERVER|REGISTRATION)_\w+|(TEMPLATE_)?CONFIG_FILE")
@@ -42,8 +52,39 @@ def job_environment(case: KeyCase) -> None:
         part = case.at(f"[{name}]", value)
         if name in _OF_STRATEGY:
             part.product("the strategy sets it, or chooses the engine for the job")
+        elif name in _OF_STACK:
+            part.product("the stack sets it where it needs it")
+        elif name == "DOCKER_AUTH_CONFIG":
+            _logins(part)
         elif not _common(part, name):
             part.take("runners.*.environment", {name: text(value)})
+
+
+def _logins(case: KeyCase) -> None:
+    """Take the registries of a config.json of Docker, whose logins are stored by commands."""
+    try:
+        auths = json.loads(text(case.value))["auths"]
+        hosts = [str(host).partition("://")[2] or str(host) for host in auths]
+    except (ValueError, KeyError, TypeError):
+        case.refuse(*CONFIDENTIAL)
+        return
+    entries = case.draft.get(("registries",))
+    known = [table_of(entry).get("host") for entry in entries] if isinstance(entries, list) else []
+    for host in hosts:
+        if host.partition("/")[0] in known:
+            case.product("its entry in registries has a login already")
+            continue
+        name = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")
+        at = f"registryCredentials.{name}"
+        case.draft.command(f"pulumi config set --path '{at}.username'")
+        case.draft.command(f"pulumi config set --secret --path '{at}.password'")
+        place = f"{host.partition('/')[0]}"
+        case.at("", "login").take(
+            "registries",
+            [{"host": place, "pull": name}],
+            "a login must be encrypted; nodes pull with it, and push: the same name lets jobs push",
+            "store it by the commands below",
+        )
 
 
 def manager_environment(case: KeyCase) -> None:
@@ -52,6 +93,8 @@ def manager_environment(case: KeyCase) -> None:
         part = case.at(f"[{name}]", value)
         if _REGISTER.fullmatch(name):
             part.product("registers the runner, which the product does")
+        elif name in _LOG:
+            part.take(f"runners.*.manager.{_LOG[name]}", log_level(value))
         elif not name.startswith(_OPTIONS) and not _common(part, name):
             part.take("runners.*.manager.environment", {name: text(value)})
 
@@ -82,7 +125,11 @@ def options(values: Mapping[str, Tree]) -> dict[str, Tree]:
 def feature_flags(case: KeyCase) -> None:
     """Take flags of the runner as variables, which it reads too."""
     for name, value in table(case.value).items():
-        case.at(f".{name}", value).take("runners.*.environment", {name: text(value)})
+        part = case.at(f".{name}", value)
+        if name in _OF_STACK:
+            part.product("the stack sets it where it needs it")
+        else:
+            part.take("runners.*.environment", {name: text(value)})
 
 
 def _common(case: KeyCase, name: str) -> bool:
@@ -90,7 +137,13 @@ def _common(case: KeyCase, name: str) -> bool:
     value = text(case.value)
     if proxy := _PROXIES.get(name.upper()):
         except_ = [part.strip() for part in value.split(",") if part.strip()]
-        case.take("proxy", {proxy: list(except_) if proxy == "except" else value})
+        if has_login(value):
+            case.refuse(
+                "has a login, which would be readable wherever the proxy is set",
+                "use a proxy that knows the cluster by its addresses",
+            )
+        else:
+            case.take("proxy", {proxy: list(except_) if proxy == "except" else value})
     elif isinstance(case.value, dict):
         case.refuse("comes from an object of the cluster, which no key names", "see cache or proxy")
     elif (is_secret_name(name) and value) or is_secret(value):

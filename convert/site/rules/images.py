@@ -1,6 +1,7 @@
 """The images of jobs and services: which they are, how they are pulled, and what they may do."""
 
 from components.image_reference import ImageReference
+from components.types import JSON
 from convert.site.model import Tree, items, leaves, table, text
 from convert.site.rule import KeyCase, extra
 from convert.site.values import truth, words
@@ -55,25 +56,25 @@ def services(case: KeyCase) -> None:
             _SERVICE.take(case.at("", [item]))
 
 
-def _policy(value: Tree) -> str:
-    found = words(value)
-    names = [str(name).lower().replace("-", "") for name in found]
-    known = [_POLICIES[name] for name in names if name in _POLICIES]
+def _policies(value: Tree) -> list[JSON]:
+    names = [str(name).lower().replace("-", "") for name in words(value)]
+    known: list[JSON] = [_POLICIES[name] for name in names if name in _POLICIES]
     if not known:
         message = "must be always, if-not-present or never"
         raise ValueError(message)
-    return known[0]
+    return known
 
 
 def pull_policy(case: KeyCase) -> None:
-    """Take the first pull policy; the others are what the runner tried next."""
-    found = _policy(case.value)
-    if found == "always":
-        case.take("runners.*.pullPolicy", found)
-    elif found == "never":
+    """Take pull policies in their order; with several, the runner tries the next one."""
+    found = _policies(case.value)
+    if "never" in found:
         case.take("runners.*.allowedPullPolicies", ["always", "if-not-present", "never"])
-    else:
+        found.remove("never")
+    if found == ["if-not-present"]:
         case.product("if-not-present is the default for images with a tag")
+    elif found:
+        case.take("runners.*.pullPolicy", found[0] if len(found) == 1 else found)
 
 
 def pull_secrets(case: KeyCase) -> None:

@@ -2,16 +2,18 @@
 
 from components.types import JSON
 from convert.site.model import Tree, items, table, text
-from convert.site.rule import KeyCase, done, extra, key, keys, refused
+from convert.site.rule import CONFIDENTIAL, KeyCase, done, extra, key, keys, refused
 from convert.site.rules.chart import take_identity
 from convert.site.rules.images import image, privileged, pull_policy, pull_secrets, services
 from convert.site.rules.mirror import mirror
+from convert.site.secrets import is_secret_name
 from convert.site.values import (
     duration,
     identity,
     mapping,
     node_affinity,
     spread,
+    table_of,
     tolerations,
     truth,
     words,
@@ -30,21 +32,29 @@ _EVICT = {
 _PROFILES = ("container.apparmor.security", "container.seccomp.security", "seccomp.security")
 
 
+def tolerate(case: KeyCase, becomes: str) -> None:
+    """Take tolerations as Kubernetes spells them, but for one that tolerates all taints."""
+    found, every = tolerations(case.value)
+    if every:
+        case.refuse(
+            "tolerates every taint, also of nodes that are set aside for others",
+            "name the taints in the stack file",
+        )
+    if found or not every:
+        case.take(becomes, found)
+
+
 def _tolerations(case: KeyCase) -> None:
-    if isinstance(case.value, list):
-        # The runner wants a table here, but the list says what was meant.
-        case.take("runners.*.tolerations", tolerations(case.value))
-        return
-    found: list[JSON] = []
-    for taint, effect in table(case.value).items():
-        name, _, value = taint.partition("=")
-        entry: dict[str, JSON] = {"key": name}
-        if value:
-            entry["value"] = value
-        if text(effect):
-            entry["effect"] = text(effect)
-        found.append(entry)
-    case.take("runners.*.tolerations", found)
+    listed = case.value
+    # The runner wants a table here, but a list says what was meant.
+    if isinstance(listed, dict):
+        listed = [_toleration(taint, effect) for taint, effect in listed.items()]
+    tolerate(case.at("", listed), "runners.*.tolerations")
+
+
+def _toleration(taint: str, effect: Tree) -> Tree:
+    name, _, value = taint.partition("=")
+    return {"key": name, "value": value, "effect": effect}
 
 
 def _annotations(case: KeyCase) -> None:
@@ -57,6 +67,8 @@ def _annotations(case: KeyCase) -> None:
         part = case.at(f".{name}", value)
         if _EVICT.get(name) == text(value).lower():
             part.take("runners.*.podDisruptionBudget", value=True)
+        elif is_secret_name(name) and text(value):
+            part.refuse(*CONFIDENTIAL)
         elif name.startswith(_PROFILES):
             part.product("the strategy sets the profiles that its tool needs")
         elif cloud := identity({name: value}):
@@ -64,7 +76,40 @@ def _annotations(case: KeyCase) -> None:
         else:
             rest[name] = value
     if rest:
-        case.take("runners.*.annotations", mapping(rest))
+        case.at("", rest).take("runners.*.annotations", mapping(rest))
+
+
+def _labels(case: KeyCase) -> None:
+    """Take labels of job pods, of which one gives an identity in Azure."""
+    mapping(case.value)
+    rest = dict(table(case.value))
+    if text(rest.pop(_AZURE, "")):
+        case.at(f".{_AZURE}", "true").ask(
+            "jobs had the identity that their account names",
+            "set its client ID",
+            "runners.*.identity.jobs",
+        )
+    if rest:
+        case.at("", rest).take("runners.*.labels", mapping(rest))
+
+
+_AZURE = "azure.workload.identity/use"
+_ARCH = "kubernetes.io/arch"
+
+
+def _on_nodes(case: KeyCase) -> None:
+    """Take node affinity; an architecture stands in nodeSelector, where the runner looks."""
+    found = node_affinity(case.value)
+    rest: list[JSON] = []
+    for item in found.pop("require", []):
+        entry = table_of(item)
+        values = entry.get("values")
+        if entry["key"] == _ARCH and isinstance(values, list) and len(values) == 1:
+            case.take("runners.*.nodeSelector", {_ARCH: values[0]})
+        else:
+            rest.append(item)
+    if rest or found:
+        case.take("runners.*.nodeAffinity", {**found, **({"require": rest} if rest else {})})
 
 
 def _affinity(case: KeyCase) -> None:
@@ -72,7 +117,7 @@ def _affinity(case: KeyCase) -> None:
         part = case.at(f".{name}", below)
         try:
             if name == "node_affinity":
-                part.take("runners.*.nodeAffinity", node_affinity(below))
+                _on_nodes(part)
             elif name == "pod_anti_affinity":
                 part.take("runners.*.spread", spread(below))
             else:
@@ -91,20 +136,17 @@ def aliases(case: KeyCase) -> None:
         names = words(table(item).get("hostnames") or [])
         found[text(table(item).get("ip"))] = names
     for address, names in table(case.value).items():
-        found[address] = words(names)
+        found[address] = words(names or [])
     case.take("hostAliases", found)
 
 
 def _dns(case: KeyCase) -> None:
     given = table(case.value)
-    found: dict[str, JSON] = {}
-    for name, target in (("nameservers", "servers"), ("searches", "searches")):
-        if given.get(name):
-            found[target] = words(given[name])
+    names = {"nameservers": "servers", "searches": "searches"}
+    found: dict[str, JSON] = {names[key]: words(given[key]) for key in names if given.get(key)}
     options: dict[str, JSON] = {}
     for item in items(given.get("options")):
-        value = table(item).get("value")
-        spelled = text(value)
+        spelled = text(table(item).get("value"))
         options[text(table(item).get("name"))] = int(spelled) if spelled.isdecimal() else None
     if options:
         found["options"] = options
@@ -113,10 +155,6 @@ def _dns(case: KeyCase) -> None:
 
 def _dns_search(case: KeyCase) -> None:
     case.take("runners.*.dns", {"searches": words(case.value)})
-
-
-def _helper(case: KeyCase) -> None:
-    mirror(case, text(case.value), "helperImage")
 
 
 def _seccomp(case: KeyCase) -> None:
@@ -164,8 +202,8 @@ RULES = (
     keys(
         f"{_K}.helper_image",
         ["chart.images.registry", "chart.helperImage"],
-        _helper,
-        "where it is not GitLab's own",
+        lambda case: mirror(case, text(case.value), "helperImage"),
+        _OTHERS,
     ),
     extra(f"{_K}.helper_image_flavor"),
     done(f"{_K}.helper_image_autoset_arch_and_os", "the runner chooses the helper of the node"),
@@ -178,7 +216,7 @@ RULES = (
     extra(f"{_K}.retry_limit"),
     extra(f"{_K}.retry_limits"),
     extra(f"{_K}.retry_backoff_max"),
-    key(f"{_K}.pod_labels", "runners.*.labels", mapping),
+    keys(f"{_K}.pod_labels", ["runners.*.labels", "runners.*.identity.jobs"], _labels),
     keys(f"{_K}.pod_annotations", ["runners.*.annotations"], _annotations),
     extra(f"{_K}.scheduler_name"),
     done(f"{_K}.service_account", "the product makes the account of jobs, without a token"),
@@ -202,7 +240,6 @@ RULES = (
     keys(f"{_K}.dns_search", ["runners.*.dns"], _dns_search),
     extra(f"{_K}.container_lifecycle"),
     key(f"{_K}.priority_class_name", "runners.*.priorityClassName", text),
-    refused(f"{_K}.pod_spec", "patches the pod past its plan", "use the key for what it changes"),
     done(f"{_K}.logs_base_dir", "the strategy sets it where it matters"),
     done(f"{_K}.scripts_base_dir", "the strategy sets it where it matters"),
     extra(f"{_K}.print_pod_warning_events"),

@@ -2,9 +2,11 @@
 
 from convert.site.draft import Draft
 from convert.site.model import Tree, is_set, table, text
-from convert.site.rule import KeyCase, SiteRule, done, key, keys, refused
+from convert.site.rule import CONFIDENTIAL, KeyCase, SiteRule, done, key, keys, refused
 from convert.site.rules.chart import take_identity
+from convert.site.rules.kubernetes import tolerate
 from convert.site.rules.mirror import VERSION, mirror, pull_secrets
+from convert.site.secrets import is_secret_name
 from convert.site.values import (
     bounds,
     identity,
@@ -15,7 +17,7 @@ from convert.site.values import (
     number,
     positive,
     spread,
-    tolerations,
+    truth,
 )
 
 _MANAGER = "runners.*.manager"
@@ -117,7 +119,7 @@ def _affinity(case: KeyCase) -> None:
         part = case.at(f".{name}", below)
         try:
             if name == "nodeAffinity":
-                part.take(f"{_MANAGER}.nodeAffinity", node_affinity(below))
+                part.take(f"{_MANAGER}.nodeAffinity", {**node_affinity(below)})
             elif name == "podAntiAffinity":
                 part.take(f"{_MANAGER}.spread", spread(below))
             else:
@@ -130,14 +132,48 @@ def _spread(case: KeyCase) -> None:
     case.take(f"{_MANAGER}.spread", spread(case.value))
 
 
-def settle_spread(draft: Draft, runner: str) -> None:
-    """Leave out the spread of a single manager, which has nothing to be apart from."""
+def settle_replicas(draft: Draft, runner: str) -> None:
+    """Leave out of a single manager what only several can have."""
     path = ("runners", runner, "manager")
-    finding = draft.origin(".".join((*path, "spread")))
-    if finding and draft.get((*path, "spread")) and not draft.get((*path, "replicas")):
-        draft.remove(finding)
-        finding.outcome, finding.keys = "product", ()
-        finding.text = "one manager has no other to be apart from; set it with manager.replicas"
+    for name, said in _OF_SEVERAL.items():
+        finding = draft.origin(".".join((*path, name)))
+        if finding and draft.get((*path, name)) and not draft.get((*path, "replicas")):
+            draft.remove(finding)
+            finding.outcome, finding.keys = "product", ()
+            finding.text = f"{said}; set it with manager.replicas"
+
+
+_OF_SEVERAL = {
+    "spread": "one manager has no other to be apart from",
+    "disruptionBudget": "with one manager it would stop every drain of its node",
+}
+
+
+def _budget(case: KeyCase) -> None:
+    """Take the budget of charts from 0.91 on; a switch alone is one of other charts, for jobs."""
+    if isinstance(case.value, dict):
+        if is_set(case.value.get("enabled", "true")):
+            case.take(f"{_MANAGER}.disruptionBudget", value=True)
+        else:
+            case.product("managers have no budget unless it is set")
+    else:
+        case.take("runners.*.podDisruptionBudget", truth(case.value))
+
+
+def _tolerations(case: KeyCase) -> None:
+    tolerate(case, f"{_MANAGER}.tolerations")
+
+
+def _labels(case: KeyCase) -> None:
+    """Take labels of the manager's pod; that of Azure comes with the identity."""
+    given = dict(table(case.value))
+    if given.pop(_AZURE, None):
+        case.at(f".{_AZURE}", "true").product("identity.manager sets it")
+    if given or not isinstance(case.value, dict):
+        case.take(f"{_MANAGER}.labels", mapping(given))
+
+
+_AZURE = "azure.workload.identity/use"
 
 
 def _annotations(case: KeyCase) -> None:
@@ -146,24 +182,24 @@ def _annotations(case: KeyCase) -> None:
         take_identity(case, "manager", found)
     rest: dict[str, Tree] = {}
     for name, value in table(case.value).items():
+        part = case.at(f".{name}", value)
         if name.startswith("prometheus.io/"):
             if name.endswith("/scrape"):
-                case.at(f".{name}", value).take(f"{_MANAGER}.metrics", "annotations")
+                part.take(f"{_MANAGER}.metrics", "annotations")
+        elif is_secret_name(name) and not name.startswith("vault.hashicorp.com/"):
+            part.refuse(*CONFIDENTIAL)
+        elif part.unknown:
+            part.take(f"{_MANAGER}.annotations", text(value))
         elif not identity({name: value}):
             rest[name] = value
     if rest:
-        case.take(f"{_MANAGER}.annotations", mapping(rest))
+        case.at("", rest).take(f"{_MANAGER}.annotations", mapping(rest))
 
 
 _OTHERS = "where it is not GitLab's own"
 
 RULES = (
-    keys(
-        "image",
-        ["chart.images.registry", "chart.managerImage"],
-        _image,
-        "where it is not GitLab's own",
-    ),
+    keys("image", ["chart.images.registry", "chart.managerImage"], _image, _OTHERS),
     keys("registry", ["chart.images.registry"], _registry, _OTHERS),
     done("repository", VERSION),
     done("tag", VERSION),
@@ -194,12 +230,18 @@ RULES = (
     keys("topologySpreadConstraints", [f"{_MANAGER}.spread"], _spread),
     refused("runtimeClassName", "the manager runs no code of jobs, so it needs no sandbox"),
     key("nodeSelector", f"{_MANAGER}.nodeSelector", mapping),
-    key("tolerations", f"{_MANAGER}.tolerations", tolerations),
+    keys("tolerations", [f"{_MANAGER}.tolerations"], _tolerations),
     key("deploymentAnnotations", f"{_MANAGER}.annotations", mapping),
     key("deploymentLabels", f"{_MANAGER}.labels", mapping),
     refused("deploymentLifecycle", "the product ends managers so that jobs can finish"),
     done("hostname", "the name of a manager's pod says which runner it is"),
     keys("podAnnotations", [f"{_MANAGER}.annotations", f"{_MANAGER}.metrics"], _annotations),
-    key("podLabels", f"{_MANAGER}.labels", mapping),
+    keys("podLabels", [f"{_MANAGER}.labels"], _labels),
+    keys(
+        "podDisruptionBudget",
+        [f"{_MANAGER}.disruptionBudget", "runners.*.podDisruptionBudget"],
+        _budget,
+    ),
+    done("startupProbe", "a manager has the time to start that readinessProbe gives it"),
     key("priorityClassName", f"{_MANAGER}.priorityClassName", text),
 )

@@ -1,5 +1,7 @@
 """Volumes of job pods."""
 
+import re
+
 from components.types import JSON
 from convert.site.model import Tree, is_set, items, table, text
 from convert.site.rule import KeyCase, SiteRule, extra, keys
@@ -34,7 +36,9 @@ def _each(kind: str) -> SiteRule:
             try:
                 _TAKERS[kind](case.at("", item))
                 for name in _PARTS:
-                    if is_set(table(item).get(name)):
+                    part = table(item).get(name)
+                    # Files by their own names are among those of the whole object.
+                    if is_set(part) and any(key != path for key, path in _renamed(part)):
                         case.at(f".{name}", item).refuse(
                             "has no key here, so the whole object is mounted",
                             "put what jobs need into a separate object",
@@ -45,6 +49,23 @@ def _each(kind: str) -> SiteRule:
     return keys(f"runners.kubernetes.volumes.{kind}", [_KEY], take)
 
 
+def _renamed(part: Tree) -> list[tuple[str, Tree]]:
+    return [*table(part).items()] or [("", part)]
+
+
+def _of_login(case: KeyCase) -> bool:
+    """Ask for a login to registries, which is an entry of them, not a volume."""
+    path = text(table(case.value).get("mount_path"))
+    if not path.endswith(("/.docker", "/.docker/config.json")):
+        return False
+    case.ask(
+        "logins to registries belong to their entries",
+        "name the registry there, with this Secret or a stored login",
+        "registries[].pushSecret",
+    )
+    return True
+
+
 def _of_engine(given: Tree) -> bool:
     path = text(table(given).get("mount_path"))
     return path.startswith(_OF_STRATEGY)
@@ -52,15 +73,9 @@ def _of_engine(given: Tree) -> bool:
 
 def _claim(case: KeyCase) -> None:
     name = text(table(case.value).get("name"))
-    if "$" in name:
-        case.refuse(
-            "has a variable in its name, and so a claim for each concurrent job",
-            "use perJob for room that is gone with the job, or one claim for all",
-        )
-        return
     case.take(
         _KEY,
-        _volume(case.value, {"claim": name}),
+        _volume(case.value, {"claim": name.replace("${CI_CONCURRENT_ID}", "$CI_CONCURRENT_ID")}),
         "the claim must be in the job namespace of the runner",
     )
 
@@ -74,6 +89,8 @@ def _secret(case: KeyCase) -> None:
             "registries[].caCertificates",
         )
         return
+    if _of_login(case):
+        return
     case.take(
         _KEY,
         _volume(given, {"secret": text(given.get("name"))}),
@@ -83,6 +100,8 @@ def _secret(case: KeyCase) -> None:
 
 def _config_map(case: KeyCase) -> None:
     given = table(case.value)
+    if _of_login(case):
+        return
     case.take(
         _KEY,
         _volume(given, {"configMap": text(given.get("name"))}),
@@ -103,7 +122,8 @@ def _scratch(case: KeyCase) -> None:
     case.take(_KEY, _volume(given, {"scratch": scratch}))
 
 
-def _host_path(case: KeyCase) -> None:
+def host_path(case: KeyCase) -> None:
+    """Note the socket of Docker, and take a claim in place of another path of the node."""
     given = table(case.value)
     path = text(given.get("host_path")) or text(given.get("mount_path"))
     if path.endswith(_SOCKET):
@@ -115,15 +135,14 @@ def _host_path(case: KeyCase) -> None:
     elif _of_engine(given):
         case.product("the strategy brings the folders of its engine")
     else:
-        volume = _volume(given, {"claim": "cache"})
-        finding = case.take(
+        name = re.sub(r"[^a-z0-9]+", "-", text(given.get("name")).lower()).strip("-")[:60]
+        case.take(
             _KEY,
-            volume,
+            _volume(given, {"claim": name.strip("-") or "cache"}),
             "a path of the node cannot be mounted, since a job could take over the node by it; a "
             "claim keeps the files in its place",
             "make the claim in the job namespace (kubectl apply), or remove the volume",
         )
-        finding.keys = finding.keys or ()
 
 
 _TAKERS = {
@@ -131,7 +150,7 @@ _TAKERS = {
     "secret": _secret,
     "config_map": _config_map,
     "empty_dir": _scratch,
-    "host_path": _host_path,
+    "host_path": host_path,
 }
 
 RULES = (

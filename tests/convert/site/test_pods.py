@@ -35,7 +35,12 @@ VOLUMES: list[tuple[str, Any]] = [
         _volume("empty_dir", 'medium = "Memory"\nsize_limit = "1Gi"'),
         {"path": "/data", "scratch": {"size": "1Gi", "memory": True}},
     ),
-    (_volume("host_path", 'host_path = "/var/cache"'), {"path": "/data", "claim": "cache"}),
+    (_volume("host_path", 'host_path = "/var/cache"'), {"path": "/data", "claim": "a"}),
+    (
+        _volume("pvc").replace('"a"', '"a-${CI_CONCURRENT_ID}"'),
+        {"path": "/data", "claim": "a-$CI_CONCURRENT_ID"},
+    ),
+    (_volume("secret", 'items = {"b" = "b"}'), {"path": "/data", "secret": "a"}),
 ]
 
 
@@ -57,6 +62,13 @@ def test_a_part_of_an_object_is_not_mounted_by_itself(tmp_path: Path) -> None:
         ("sub_path", "refused"),
         ("items", "refused"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["secret", "config_map"])
+def test_a_login_as_a_volume_is_one_of_a_registry(kind: str, tmp_path: Path) -> None:
+    (asked,) = _config(tmp_path, _volume(kind, path="/root/.docker")).findings
+
+    assert (asked.outcome, asked.keys) == ("asks", ("registries[].pushSecret",))
 
 
 def test_the_ca_of_a_registry_is_asked_for(tmp_path: Path) -> None:
@@ -110,6 +122,12 @@ KEYS: list[tuple[str, str, Any]] = [
         '[{pod_affinity_term = {topology_key = "topology.kubernetes.io/zone"}}]',
         "spread",
         "zone",
+    ),
+    (
+        f"affinity.node_affinity.{REQUIRED} = {{node_selector_terms = [{{match_expressions = "
+        '[{key = "kubernetes.io/arch", operator = "In", values = ["arm64"]}]}]}',
+        "nodeSelector",
+        {"kubernetes.io/arch": "arm64"},
     ),
     (
         f'pod_annotations = {{"eks.amazonaws.com/role-arn" = "{ROLE}"}}',
@@ -390,11 +408,30 @@ def test_a_key_without_one_here_moves_to_extra(
 
 
 def test_what_extra_may_not_have_is_refused_with_its_reason(tmp_path: Path) -> None:
-    found = values(tmp_path, '[[runners]]\npre_build_script = "make"\n', "config.toml")
+    found = _config(tmp_path, 'pod_labels_overwrite_allowed = ".*"')
 
     (finding,) = found.findings
-    assert (finding.outcome, "is set by the stack" in finding.text) == ("refused", True)
-    assert "before_script" in finding.do
+    assert (finding.outcome, "AppArmor profiles" in finding.text) == ("refused", True)
+
+
+def test_a_script_before_the_build_runs_after_the_stacks_own(tmp_path: Path) -> None:
+    found = values(tmp_path, '[[runners]]\npre_build_script = "make"\n', "config.toml")
+
+    assert found.draft.get((*RUNNER, "extra")) == {"pre_build_script": "make"}
+    assert found.errors == []
+
+
+def test_a_label_of_azure_asks_for_the_identity_of_jobs(tmp_path: Path) -> None:
+    label = '"azure.workload.identity/use" = "true"'
+
+    found = _config(tmp_path, f'pod_labels = {{{label}, team = "a"}}')
+
+    assert [(item.outcome, item.keys) for item in found.findings] == [
+        ("asks", ("runners.builds.identity.jobs",)),
+        ("taken", ("runners.builds.labels",)),
+    ]
+    (alone,) = _config(tmp_path, f"pod_labels = {{{label}}}").findings
+    assert alone.outcome == "asks"
 
 
 def test_a_secret_does_not_move_to_extra(tmp_path: Path) -> None:

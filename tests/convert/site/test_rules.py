@@ -1,7 +1,7 @@
 """What becomes of a key: the value in the stack file, or why there is none."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from convert.site.importer import Imported, import_releases
 from convert.site.outputs import terminal
-from convert.site.sources import Sources
+from convert.site.reading.sources import Sources
 from tests.support.sites import about, imported, values
 
 RUNNER = ("runners", "builds")
@@ -48,6 +48,7 @@ TAKEN = [
     ),
     ("runners: {job: {repository: a, tag: '1'}}", "strategy.image", "a:1"),
     ("gitlabDomain: other.example.com", "gitlab.url", "https://gitlab.example.com"),
+    ("podDisruptionBudget: true", "podDisruptionBudget", True),
 ]
 
 
@@ -87,6 +88,7 @@ KUBERNETES = [
     ('priority_class_name = "low"', "priorityClassName", "low"),
     ('runtime_class_name = "kata"', "runtimeClassName", "kata"),
     ('pull_policy = ["always", "never"]', "pullPolicy", "always"),
+    ('pull_policy = ["always", "if-not-present"]', "pullPolicy", ["always", "if-not-present"]),
     ('pull_policy = "never"', "allowedPullPolicies", ["always", "if-not-present", "never"]),
     ('allowed_pull_policies = ["always"]', "allowedPullPolicies", ["always"]),
     (
@@ -171,7 +173,22 @@ def test_a_value_is_refused_with_its_reason(
 
 
 REFUSED_CONFIG: list[tuple[str, str, str]] = [
-    ('executor = "docker"', "executor", "only the executor kubernetes"),
+    ('executor = "shell"', "executor", "outside of containers"),
+    ('executor = "docker-windows"', "executor", "outside of containers"),
+    ('environment = ["DOCKER_AUTH_CONFIG={"]', "environment", "looks like a secret"),
+    ('environment = ["https_proxy=http://a:b@p.test:1"]', "environment", "has a login"),
+    ('url = "https://$HOST"', "url", "has a variable"),
+    ('url = "ENC[AES256_GCM,data:a]"', "url", "is encrypted with SOPS"),
+    (
+        '[runners.kubernetes]\nnode_tolerations = {"" = "NoSchedule"}',
+        "kubernetes.node_tolerations",
+        "tolerates every taint",
+    ),
+    (
+        '[runners.kubernetes]\npod_annotations = {password = "hunter2222"}',
+        "kubernetes.pod_annotations",
+        "looks like a secret",
+    ),
     ('shell = "pwsh"', "shell", "is for Windows"),
     ('limit = "many"', "limit", "must be a whole number"),
     ("output_limit = 0.5", "output_limit", "must be a whole number"),
@@ -181,11 +198,11 @@ REFUSED_CONFIG: list[tuple[str, str, str]] = [
         "lets a job choose",
     ),
     ('[runners.kubernetes]\nhost = "https://a"', "kubernetes.host", "outside of the cluster"),
-    ('[[runners.kubernetes.pod_spec]]\npatch = "x"', "kubernetes.pod_spec", "past its plan"),
+    ('[[runners.kubernetes.pod_spec]]\npatch = "x"', "kubernetes.pod_spec", "is not a patch"),
     (
-        '[[runners.kubernetes.volumes.pvc]]\nname = "a-$CI_CONCURRENT_ID"\nmount_path = "/a"',
+        '[[runners.kubernetes.volumes.pvc]]\nname = "a-$CI_PROJECT_ID"\nmount_path = "/a"',
         "kubernetes.volumes.pvc",
-        "has a variable in its name",
+        "must not have variables but $CI_CONCURRENT_ID",
     ),
     (
         '[[runners.kubernetes.volumes.empty_dir]]\nname = "a"\nmount_path = "/a"\nsize_limit = "x"',
@@ -375,3 +392,116 @@ def test_two_releases_for_different_gitlabs_need_two_stacks(tmp_path: Path) -> N
 
     assert [item.outcome for item in found.findings] == ["taken", "refused"]
     assert "make another stack" in found.findings[1].do
+
+
+def _docker(folder: Path, text: str, executor: str = "docker") -> Imported:
+    return _config(folder, f'executor = "{executor}"\n[runners.docker]\n{text}')
+
+
+DOCKER: list[tuple[str, str, Any]] = [
+    ('image = "ruby:3.4"', "strategy.image", "ruby:3.4"),
+    ("privileged = true", "strategy.kind", "dind"),
+    ('volumes = ["/cache", "/var/run/docker.sock:/var/run/docker.sock"]', "strategy.kind", "dind"),
+    ('volumes = ["/srv/m2:/root/.m2:rw"]', "volumes", [{"path": "/root/.m2", "claim": "m2"}]),
+    ('pull_policy = "always"', "pullPolicy", "always"),
+    ('allowed_pull_policies = ["always"]', "allowedPullPolicies", ["always"]),
+    ('allowed_images = ["a/*"]', "allowedImages", ["a/*"]),
+    ('allowed_services = ["a/*"]', "allowedServices", ["a/*"]),
+    ('helper_image = "m.example.com/helper"', "strategy.kind", "kaniko"),
+    ('memory = "2g"', "resources.limits.memory", "2Gi"),
+    ('cpus = "1.5"', "resources.limits.cpu", "1.5"),
+    ('extra_hosts = ["a.example.com:192.0.2.7"]', "hostAliases", {"192.0.2.7": ["a.example.com"]}),
+    ('dns = ["192.0.2.53"]', "dns", {"servers": ["192.0.2.53"]}),
+    ('dns_search = ["a.example.com"]', "dns", {"searches": ["a.example.com"]}),
+    ("shm_size = 0\ndisable_cache = true", "strategy.kind", "kaniko"),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "value"), DOCKER, ids=lambda value: str(value)[:40])
+def test_a_runner_for_docker_moves_into_pods(
+    text: str, key: str, value: object, tmp_path: Path
+) -> None:
+    found = _docker(tmp_path, text)
+
+    assert _at(found, key) == value
+    assert found.errors == []
+    assert not [item for item in found.findings if item.outcome in {"refused", "unknown"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('network_mode = "host"', "reaches the node"), ('memory = "much"', "must be an amount")],
+    ids=["node", "wrong"],
+)
+def test_what_pods_do_not_have_of_docker_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    (finding,) = about(_docker(tmp_path, text), "runners.docker")
+
+    assert (finding.outcome, said in finding.text) == ("refused", True)
+
+
+def test_machines_for_jobs_are_the_clusters_nodes(tmp_path: Path) -> None:
+    text = '[runners.machine]\nMachineOptions = ["amazonec2-secret-key=hunter2222"]'
+
+    found = _docker(tmp_path, text, "docker+machine")
+
+    (finding,) = about(found, "runners.machine")
+    assert (finding.outcome, "autoscaler" in finding.text) == ("product", True)
+    assert "hunter2222" not in repr((found.findings, found.draft.settings))
+
+
+def test_a_runner_outside_of_containers_has_a_comment(tmp_path: Path) -> None:
+    found = _config(tmp_path, 'executor = "shell"')
+
+    assert "this was a runner for shell" in found.draft.remarks[(*RUNNER, "strategy")]
+
+
+def test_logins_in_a_variable_are_stored_by_commands(tmp_path: Path) -> None:
+    auths = r"{\"auths\": {\"https://r.example.com/v1/\": {\"auth\": \"aHVudGVyMg==\"}}}"
+    pull = '[runners.kubernetes]\nimage = "s.example.com/a:1"\nimage_pull_secrets = ["login"]'
+    variable = f'environment = ["DOCKER_AUTH_CONFIG={auths}"]\n'
+
+    found = _config(tmp_path, variable + pull)
+
+    asked = about(found, "runners.environment[DOCKER_AUTH_CONFIG]")
+    assert [item.outcome for item in asked] == ["asks"]
+    name = "r-example-com-v1"
+    entries = cast("list[object]", found.draft.get(("registries",)))
+    assert {"host": "r.example.com", "pull": name} in entries
+    command = f"pulumi config set --secret --path 'registryCredentials.{name}.password'"
+    assert command in found.draft.commands
+    assert "aHVudGVyMg" not in repr((found.findings, found.draft.settings))
+    again = _config(tmp_path, variable + pull.replace("s.example.com", "r.example.com"))
+    (known,) = about(again, "runners.environment[DOCKER_AUTH_CONFIG]")
+    assert known.outcome == "product"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'environment = ["FF_USE_ADVANCED_POD_SPEC_CONFIGURATION=true"]',
+        "[runners.feature_flags]\nFF_USE_ADVANCED_POD_SPEC_CONFIGURATION = true",
+    ],
+    ids=["variable", "flag"],
+)
+def test_flags_that_the_stack_sets_are_its_own(text: str, tmp_path: Path) -> None:
+    assert [item.outcome for item in _config(tmp_path, text).findings] == ["product"]
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+def test_a_hook_by_an_old_name_moves_to_the_new_one(when: str, tmp_path: Path) -> None:
+    found = _config(tmp_path, f'{when}_clone_script = "git config --global a b"')
+
+    assert _at(found, "extra") == {f"{when}_get_sources_script": "git config --global a b"}
+    assert found.errors == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["docker login -u ci -p hunter2222 r.example.com", "curl -u ci:hunter2222 https://e.test"],
+    ids=["login", "curl"],
+)
+def test_a_login_on_a_command_line_is_a_secret(script: str, tmp_path: Path) -> None:
+    found = _config(tmp_path, f'pre_build_script = "{script}"')
+
+    assert [item.outcome for item in found.findings] == ["refused"]
+    assert "hunter2222" not in repr((found.findings, found.draft.settings))

@@ -76,6 +76,20 @@ FORMS = {
         ]
     },
     "kustomization": {"helmCharts": [{"name": "gitlab-runner", "valuesInline": VALUES}]},
+    "kustomization with a kind": {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "helmCharts": [{"name": "gitlab-runner", "valuesInline": VALUES}],
+    },
+    "parameters of another chart": _argo(
+        {
+            "parameters": [
+                {"name": "gitlab-runner.gitlabUrl", "value": URL},
+                {"name": "gitlab-runner.concurrent", "value": "7"},
+            ]
+        }
+    ),
+    "an override": {"gitlabUrl": URL, "runners": {"configOverride": "concurrent = 7"}},
     "List": {"apiVersion": "v1", "kind": "List", "items": [_flux(VALUES)]},
     "ConfigMap": _config_map(config_toml=TOML),
     "values in a ConfigMap": _config_map(values_yaml=TEXT, entrypoint="a"),
@@ -189,6 +203,72 @@ def test_templates_of_the_chart_are_read(tmp_path: Path) -> None:
     assert about(found, "runners.kubernetes.memory_limit")[0].outcome == "taken"
 
 
+def test_templates_of_values_are_what_the_values_say(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    config = """\
+[[runners]]
+  name = {{ .Release.Name | quote }}
+  limit = {{ .Values.jobs.limit }}
+  [runners.kubernetes]
+    image = "{{ printf "%s/%s:%s" .Values.image.registry .Values.image.name .Values.image.tag }}"
+    priority_class_name = {{ .Values.class | quote }}
+    cpu_limit = "{{ printf "%d" .Values.jobs.limit }}"
+    memory_limit = "{{ .Values.text }}"
+"""
+    content = {
+        "image": {"registry": "r.example.com", "name": "a", "tag": "1"},
+        "class": "low",
+        "text": 'a"b',
+        "jobs": {"limit": "3"},
+        "runners": {"config": config},
+    }
+    file.write_text(yaml.safe_dump(content), "utf-8")
+
+    _, found = imported(file)
+
+    runner = ("runners", "builds")
+    assert found.draft.get((*runner, "strategy", "image")) == "r.example.com/a:1"
+    assert found.draft.get((*runner, "priorityClassName")) == "low"
+    assert found.draft.get((*runner, "concurrent")) == 3
+    unread = ("cpu_limit", "memory_limit")
+    outcomes = [about(found, f"runners.kubernetes.{key}")[0].outcome for key in unread]
+    assert outcomes == ["refused", "refused"]
+
+
+def test_parameters_are_paths_as_helm_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    role = "arn:aws:iam::000000000000:role/runner"
+    parameters = {
+        "gitlabUrl": URL,
+        r"serviceAccount.annotations.eks\.amazonaws\.com/role-arn": role,
+        "tolerations[0].key": "ci",
+        "tolerations[1].key": "spot",
+        "runners.tags": "{a,b}",
+        "": "ignored",
+    }
+    named = [{"name": name, "value": value} for name, value in parameters.items()]
+    file.write_text(yaml.safe_dump(_argo({"parameters": named})), "utf-8")
+
+    _, found = imported(file)
+
+    runner = ("runners", "fast")
+    assert found.draft.get((*runner, "identity", "manager")) == {"aws": role}
+    assert found.draft.get((*runner, "manager", "tolerations")) == [{"key": "ci"}, {"key": "spot"}]
+    assert found.draft.get((*runner, "tags")) == ["a", "b"]
+    assert found.errors == []
+
+
+def test_environments_of_a_helmfile_are_no_runner(tmp_path: Path) -> None:
+    file = tmp_path / "helmfile.yaml"
+    first = {"environments": {"dev": {"values": [{"replicas": 1}]}}}
+    second = {"releases": [{"name": "a", "chart": "b/gitlab-runner", "values": [VALUES]}]}
+    file.write_text(yaml.safe_dump_all([first, second]), "utf-8")
+
+    _, found = imported(file)
+
+    assert _runner(found) == (URL, 7)
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
@@ -197,11 +277,16 @@ def test_templates_of_the_chart_are_read(tmp_path: Path) -> None:
         ({"apiVersion": "v1", "kind": "Secret", "data": {}}, "holds secrets, so it is not read"),
         ({"apiVersion": "v1", "kind": "Service"}, "a Service has no values of the chart"),
         (
+            _flux({"replicaCount": 2}, chart={"spec": {"chart": "podinfo"}}),
+            "a HelmRelease of another chart",
+        ),
+        ({**VALUES, "sops": {"mac": "ENC[a]"}}, "is encrypted with SOPS"),
+        (
             {"releases": [{"chart": "x/gitlab-runner", "values": ["a.gotmpl"]}]},
             "names a.gotmpl, which is not read",
         ),
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_what_is_not_read_has_a_line(document: object, said: str, tmp_path: Path) -> None:
     file = tmp_path / "site.yaml"

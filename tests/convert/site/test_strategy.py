@@ -8,7 +8,7 @@ from components.types import JSON
 from convert.site import security
 from convert.site.importer import Imported, import_releases
 from convert.site.model import ChartRelease
-from convert.site.sources import Sources
+from convert.site.reading.sources import Sources
 from tests.support.sites import about, values
 
 ENGINE = '[[runners.kubernetes.services]]\nname = "docker:27-dind"\n'

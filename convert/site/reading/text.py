@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from convert.items import Item, Limit, Problem, SourceError, documents, read
-from convert.site.model import Tree
+from convert.site.model import Tree, table, text
 
 # Helm keeps a release in a Secret, and etcd takes no larger one (helm.sh: storage backends).
 _LIMIT = Limit(1024 * 1024, "Helm can keep of a release", "give the values of the runner alone")
@@ -15,6 +15,11 @@ _ACTION = re.compile(r"^\s*\{\{-?\s*(?:if|else|end|with|range|include|template|/
 _UNQUOTED = re.compile(r"(=\s*)(\{\{[^\n\"]*?\}\})\s*$", re.MULTILINE)
 _TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
 _KNOWN = re.compile(r"\{\{-?[^{}]*\.Release\.(Namespace|Name)\b[^{}]*\}\}")
+_VALUE = r"\.Values\.[\w.-]*\w"
+_LOOKUP = re.compile(
+    rf'\{{\{{-?\s*(?:printf\s+"([^"\n]*)"\s+)?({_VALUE}(?:\s+{_VALUE})*)\s*(\|\s*quote\s*)?-?\}}\}}'
+)
+"""A template of values alone: ``.Values.a``, or several in a format."""
 
 
 def file_text(path: Path, name: str) -> str:
@@ -48,19 +53,19 @@ def from_yaml(content: str, name: str, problems: list[Problem]) -> list[Tree]:
         raise
 
 
-def from_toml(content: str, name: str) -> dict[str, Tree]:
-    """Return the tables of a ``config.toml``, also of one that the chart renders.
+def from_toml(content: str, name: str, values: dict[str, Tree] | None = None) -> dict[str, Tree]:
+    """Return the tables of a ``config.toml``, also of one that the chart renders with ``values``.
 
-    Templates are kept as text; those that say the namespace or the name of the release say nothing
-    that the stack needs, and become empty.
+    Other templates are kept as text; those that say the namespace or the name of the release say
+    nothing that the stack needs, and become empty.
 
     Raises:
         SourceError: with the line, if it is not TOML.
     """
     lines = ["" if _ACTION.match(line) else line for line in content.splitlines()]
-    rendered = _KNOWN.sub("", "\n".join(lines))
+    rendered = _LOOKUP.sub(lambda found: _looked_up(found, values or {}), "\n".join(lines))
     rendered = _TEMPLATE.sub(lambda found: found[0].replace('"', "'"), rendered)
-    rendered = _UNQUOTED.sub(r'\1"\2"', rendered)
+    rendered = _KNOWN.sub("", _UNQUOTED.sub(r'\1"\2"', rendered))
     try:
         tables = tomllib.loads(rendered)
     except tomllib.TOMLDecodeError as error:
@@ -74,6 +79,20 @@ def from_toml(content: str, name: str) -> dict[str, Tree]:
         message = "has values that lie too deep for GitLab Runner; flatten it"
         raise SourceError(name, 1, message) from None
     return {key: from_object(value) for key, value in tables.items()}
+
+
+def _looked_up(found: re.Match[str], values: dict[str, Tree]) -> str:
+    """Return what the chart writes for values, or the template where one is not known."""
+    result, paths = found[1] or "%s", found[2].split()
+    for path in paths:
+        place: Tree = values
+        for part in path.removeprefix(".Values.").split("."):
+            place = table(place).get(part)
+        known = text(place)
+        if not known or re.search(r"[\"\\\n]", known) or "%s" not in result:
+            return found[0]
+        result = result.replace("%s", known, 1)
+    return f'"{result}"' if found[3] else result
 
 
 def from_object(value: object) -> Tree:

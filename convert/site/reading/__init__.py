@@ -1,0 +1,1 @@
+"""Reads what a site has: files, objects and live releases, as trees of text."""

@@ -1,0 +1,170 @@
+"""Finds what a file holds: values, an object of Flux or Argo CD, a helmfile, a config.toml."""
+
+from pathlib import Path
+
+from convert.items import Problem, SourceError
+from convert.site.model import ChartRelease, Config, Tree, items, merged, put, table, text
+from convert.site.reading.objects import CHART, READERS, is_runner, name_of, of_chart
+from convert.site.reading.text import file_text, from_object, from_toml, from_yaml
+
+_NOT_READ = {"Secret": "holds secrets, so it is not read", "SealedSecret": "is encrypted"}
+_HELMFILE = {"bases", "commonLabels", "environments", "helmDefaults", "helmfiles", "repositories"}
+"""What a document of a helmfile may have beside releases."""
+
+
+class Sources:
+    """The releases in some files, and what is wrong with the files."""
+
+    def __init__(self) -> None:
+        self.releases: list[ChartRelease] = []
+        self.problems: list[Problem] = []
+
+    def read(self, path: Path) -> None:
+        """Add what is in a file; what is wrong with it is a problem."""
+        name = path.name
+        if path.suffix in {".tf", ".hcl"}:
+            said = "is Terraform's source; give the values that it renders (helm get values)"
+            self.problems.append(Problem(file=name, line=1, text=said, fatal=True))
+            return
+        try:
+            content = file_text(path, name)
+            if _is_toml(content, path.suffix):
+                tables = from_toml(content, name)
+                self._add(ChartRelease(file=name, configs=[Config(file=name, tables=tables)]))
+                return
+            for document in from_yaml(content, name, self.problems):
+                self.add(document, name, path.parent)
+        except SourceError as error:
+            self._fail(error)
+
+    def add(self, document: Tree, name: str, folder: Path) -> None:
+        """Add a document: an object, a helmfile, or values.
+
+        Raises:
+            SourceError: a text in it cannot be read.
+        """
+        if document is not None and not isinstance(document, dict):
+            message = "must be a mapping of values; name a file of the chart or of the runner"
+            raise SourceError(name, 1, message)
+        found = table(document)
+        if text(table(found.pop("sops", None)).get("mac")):
+            self._note(name, "is encrypted with SOPS; import what sops --decrypt prints")
+        if "releases" in found or "helmCharts" in found:
+            self._helmfile(found, name, folder)
+        elif (kind := text(found.get("kind"))) and "apiVersion" in found:
+            self._object(kind, found, name, folder)
+        elif document == {} or found.keys() - _HELMFILE:
+            self._values(found, name)
+
+    def _object(self, kind: str, found: dict[str, Tree], name: str, folder: Path) -> None:
+        if kind == "List":
+            for item in items(found.get("items")):
+                self.add(item, name, folder)
+        elif kind == "ConfigMap":
+            self._config_map(found, name)
+        elif reader := READERS.get(kind):
+            for release, chart in reader(found, name, self.problems):
+                if is_runner(chart, release.values):
+                    self._add(release)
+                else:
+                    self._note(name, f"a {kind} of another chart, without a runner")
+        else:
+            self._note(name, f"a {kind} {_NOT_READ.get(kind, 'has no values of the chart')}")
+
+    def live(self, name: str, namespace: str, chart: str, values: object) -> None:
+        """Add a release of a cluster, whose values helm has printed."""
+        found = of_chart(table(from_object(values)))
+        self._add(ChartRelease(file=f"{namespace}/{name}", name=name, chart=chart, values=found))
+
+    def _values(self, found: dict[str, Tree], name: str) -> None:
+        values = of_chart(found)
+        plain = [release for release in self.releases if not release.name and release.values]
+        if plain:
+            # As with helm install -f: a later file outranks an earlier one.
+            plain[0].values = merged(plain[0].values, values)
+            self._configs(plain[0])
+        else:
+            self._add(ChartRelease(file=name, values=values))
+
+    def _helmfile(self, found: dict[str, Tree], name: str, folder: Path) -> None:
+        for entry in [*items(found.get("releases")), *items(found.get("helmCharts"))]:
+            given = table(entry)
+            chart = text(given.get("chart")) or text(given.get("name"))
+            if not chart.endswith(CHART):
+                continue
+            values: dict[str, Tree] = {}
+            inline = given.get("valuesInline")
+            for item in [*items(given.get("values")), given.get("valuesFile"), inline]:
+                if isinstance(item, str):
+                    values = merged(values, self._file(folder / item, name))
+                else:
+                    values = merged(values, table(item))
+            for entry_set in items(given.get("set")):
+                pair = table(entry_set)
+                put(values, text(pair.get("name")), pair.get("value"))
+            release = text(given.get("releaseName")) or text(given.get("name")) or CHART
+            self._add(
+                ChartRelease(
+                    file=name,
+                    name=release,
+                    chart=text(given.get("version")),
+                    values=of_chart(values),
+                )
+            )
+
+    def _file(self, path: Path, name: str) -> dict[str, Tree]:
+        if not path.is_file() or path.suffix == ".gotmpl":
+            self._note(name, f"names {path.name}, which is not read; import it as rendered")
+            return {}
+        (first, *_) = from_yaml(file_text(path, path.name), path.name, self.problems) or [None]
+        return table(first)
+
+    def _config_map(self, found: dict[str, Tree], name: str) -> None:
+        """Add what a ConfigMap holds: a config.toml, or values."""
+        configs: list[Config] = []
+        for key, value in table(found.get("data")).items():
+            if key.endswith(".toml"):
+                where = f"{name}: {key}"
+                configs.append(Config(file=where, tables=from_toml(text(value), where)))
+            elif key.endswith((".yaml", ".yml")):
+                for document in from_yaml(text(value), name, self.problems):
+                    self._values(table(document), name)
+        if configs:
+            self._add(ChartRelease(file=name, name=name_of(found), configs=configs))
+
+    def _add(self, release: ChartRelease) -> None:
+        self._configs(release)
+        if release.configs and not release.values:
+            plain = [other for other in self.releases if other.values and not other.configs]
+            if plain:
+                plain[0].configs += release.configs
+                return
+        self.releases.append(release)
+
+    def _configs(self, release: ChartRelease) -> None:
+        """Read the config.toml in values, as the chart renders it into a ConfigMap."""
+        runners = release.values.get("runners")
+        content = (
+            text(table(runners).get("configOverride"))
+            or text(table(runners).get("config"))
+            or text(release.values.get("config"))
+        )
+        if not content:
+            return
+        where = f"{release.file}: runners.config"
+        try:
+            tables = from_toml(content, where, release.values)
+            release.configs = [Config(file=where, tables=tables)]
+        except SourceError as error:
+            self._fail(error)
+
+    def _fail(self, error: SourceError) -> None:
+        fatal = Problem(file=error.file, line=error.line, text=error.text, fatal=True)
+        self.problems.append(fatal)
+
+    def _note(self, name: str, said: str) -> None:
+        self.problems.append(Problem(file=name, line=1, text=said))
+
+
+def _is_toml(content: str, suffix: str) -> bool:
+    return suffix == ".toml" or (suffix == "" and "[[runners]]" in content)
