@@ -174,13 +174,17 @@ def doctor(  # noqa: PLR0913 - a command has its options
 
 
 @app.command()
-def pipeline(
+def pipeline(  # noqa: PLR0913 - one for each option
     files: Annotated[list[Path], typer.Argument(help="The files of pipelines.")],
     *,
     stack: Stack = "dev",
     output: Annotated[
         Path | None, typer.Option(help="A folder for pipeline.json and quality.json.")
     ] = None,
+    project: Annotated[
+        str,
+        typer.Option(help="A project in GitLab, by its path or ID, that resolves other includes."),
+    ] = "",
     merged: Annotated[
         bool, typer.Option("--merged", help="The files are as GitLab shows them, merged.")
     ] = False,
@@ -190,12 +194,12 @@ def pipeline(
 ) -> int:
     """Say which jobs of a pipeline run on the runners of a stack, and what others must change.
 
-    Local includes are read, and all others listed; --merged takes what GitLab shows as the full
-    configuration, with all of them.
+    Local includes are read, and all others listed. With --project GitLab resolves those, for which
+    GITLAB_TOKEN must have a token; --merged takes what GitLab shows as the full configuration.
     """
     from commands import pipeline
 
-    return pipeline.run(files, stack, output=output, write=write, merged=merged)
+    return pipeline.run(files, stack, output=output, write=write, merged=merged, project=project)
 
 
 @app.command(name="import")

@@ -42,7 +42,7 @@ class Item:
     """A value and where it stands.
 
     ``start`` and ``end`` are offsets in the text of the file, and ``key`` that of the key that it
-    belongs to; each is -1 where the value does not stand in the file like this.
+    belongs to; each is -1 where the value does not stand in the file like this. ``tag`` is YAML's.
     """
 
     value: Value
@@ -169,9 +169,9 @@ class _Reader:
         if id(node) not in self._known:
             self._known[id(node)] = None
             places = (node.start_mark.index, node.end_mark.index)
-            tag = str(node.tag) if str(node.tag).startswith("!") else ""
             self._sizes[id(node)] = 1
-            self._known[id(node)] = Item(self._value(node), self._name, line, *places, tag=tag)
+            value = self._value(node)
+            self._known[id(node)] = Item(value, self._name, line, *places, tag=str(node.tag))
         known = self._known[id(node)]
         if known is None:
             message = "an anchor holds an alias of itself; remove the alias"

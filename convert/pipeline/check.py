@@ -8,7 +8,7 @@ from components.strategies import STRATEGIES
 from components.strategies.shared import FALLBACK
 from convert.items import Item, Problem, SourceError
 from convert.pipeline.edits import Change, change
-from convert.pipeline.includes import Files, checkout
+from convert.pipeline.includes import Files, Resolve, checkout
 from convert.pipeline.job import PipelineJob
 from convert.pipeline.jobs import Jobs
 from convert.pipeline.rule import PAGE, Case, Outcome
@@ -94,11 +94,13 @@ def check(
     candidates: Sequence[StackRunner],
     *,
     merged: bool = False,
+    resolve: Resolve | None = None,
 ) -> Result:
     """Return what becomes of the jobs of files of one checkout, child pipelines included.
 
     ``runners`` are those of the stack, and ``candidates`` all strategies, both from the least
-    privileged on.
+    privileged on. In ``merged`` files includes are in place; otherwise ``resolve`` brings those
+    that are not local.
     """
     root = checkout(paths[0])
     verdicts: list[JobVerdict] = []
@@ -106,7 +108,7 @@ def check(
     others = 0
     queue = list(dict.fromkeys(path.resolve() for path in paths))
     for path in queue:
-        files = Files(root, merged=merged)
+        files = Files(root, merged=merged, resolve=resolve)
         try:
             jobs = Jobs(files, files.pipeline(path))
         except SourceError as error:

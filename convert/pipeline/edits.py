@@ -52,14 +52,22 @@ def _entry(text: str, start: int, end: int) -> tuple[int, int]:
     if text[begin:start].strip(" -") or not re.fullmatch(r"\s*(#.*)?\s*", text[end:stop]):
         return -1, -1
     indent = _indent(text, begin)
-    above = text.rfind("\n", 0, begin - 1) + 1 if begin else 0
-    key = re.fullmatch(r" *[\w.\"' -]+: *\n", text[above:begin])
+    above, key = _key_above(text, begin)
     below = text[stop:].lstrip("\n")
     follows = _indent(below, 0) if below else -1
     listed = below.lstrip(" ").startswith("-") and text[start - 2 : start - 1] == "-"
     if key and (follows < indent and not (listed and follows == indent)):
+        if _key_above(text, above)[1] and follows < _indent(text, above):
+            # A job with nothing in it would undo what it adds to.
+            return -1, -1
         return (above, stop) if _indent(text, above) or text[above] != " " else (-1, -1)
     return begin, stop
+
+
+def _key_above(text: str, begin: int) -> tuple[int, bool]:
+    """Return where the line above one begins, and whether it is a key and no more."""
+    above = text.rfind("\n", 0, begin - 1) + 1 if begin else 0
+    return above, bool(re.fullmatch(r" *[\w.\"' -]+: *\n", text[above:begin]))
 
 
 def _indent(text: str, at: int) -> int:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from components.types import PROJECT
 from convert.items import Item, Problem, SourceError, as_list
-from convert.pipeline.source import parse, read
+from convert.pipeline.source import parse, read, write
 
 _MOST = 150
 """How many includes GitLab takes (gitlab:doc/ci/yaml/_index.md, include)."""
@@ -19,6 +20,17 @@ _SCRIPT_SIZE = 1 << 16
 """Bytes of a script of the project that are read."""
 _INPUT = re.compile(r"\$\[\[\s*inputs\.([\w-]+)[^\]]*\]\]")
 _REMOTE = ("remote", "project", "template", "component", "artifact")
+
+
+class Full(NamedTuple):
+    """The full configuration of a pipeline, empty where its includes cannot be read: ``why``."""
+
+    text: str
+    why: str = ""
+
+
+Resolve: TypeAlias = Callable[[str], Full]
+"""Resolves the includes in the text of a pipeline, as GitLab does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,13 +45,16 @@ class Component:
 class Files:
     """The files of a checkout that make a pipeline."""
 
-    def __init__(self, root: Path, *, merged: bool = False) -> None:
+    def __init__(self, root: Path, *, merged: bool = False, resolve: Resolve | None = None) -> None:
         """Read below ``root``, the folder that local includes are relative to.
 
-        In ``merged`` files, as GitLab's API returns them, includes are in place already.
+        In ``merged`` files, as GitLab shows them, includes are in place already; otherwise
+        ``resolve`` brings those that are not local.
         """
         self.root = root.resolve()
         self._merged = merged
+        self._resolve = resolve
+        self._elsewhere: list[Item] = []
         self.problems: list[Problem] = []
         self.components: list[Component] = []
         self.texts: dict[str, str] = {}
@@ -63,7 +78,10 @@ class Files:
             for found in self._include(include):
                 below = merge(below, found)
         self._open.pop()
-        return merge(below, content)
+        content = merge(below, content)
+        if self._resolve and self._elsewhere and not self._open:
+            return merge(self._resolved(content, self._resolve), content)
+        return content
 
     def name(self, path: Path) -> str:
         """Return how messages call a file: its path in the checkout, if it is there."""
@@ -112,12 +130,28 @@ class Files:
         else:
             yield from self._local(local, given)
 
-    def _unread(self, place: Item, what: str) -> None:
-        text = (
-            f"{what} is not read, so its jobs are not checked; check all by --merged, on what "
-            "GitLab shows as the full configuration in the pipeline editor"
-        )
-        self.problem(place, text)
+    def _resolved(self, content: Item, resolve: Resolve) -> Item:
+        """Return a pipeline with all includes in place, each value at the first of those."""
+        first = self._elsewhere[0]
+        include = dataclasses.replace(first, value=tuple(self._elsewhere), tag="")
+        asked = dataclasses.replace(content, value={**content.entries, "include": include})
+        full = resolve(write(asked))
+        if not full.text:
+            text = f"GitLab cannot resolve the includes, so their jobs are not checked: {full.why}"
+            self.problem(first, text)
+            return Item({}, first.file, first.line)
+        _, found = parse(full.text, "GitLab's full configuration", self.problems)
+        return _placed(found, first)
+
+    def _unread(self, include: Item, what: str) -> None:
+        self._elsewhere.append(include)
+        if not self._resolve:
+            text = (
+                f"{what} is not read, so its jobs are not checked; let GitLab resolve it by "
+                "--project, or check what the pipeline editor shows as the full configuration by "
+                "--merged"
+            )
+            self.problem(include, text)
 
     def _local(self, place: Item, inputs: Mapping[str, Item]) -> Iterator[Item]:
         """Yield the content of the files that an include names, by a wildcard too."""
@@ -156,6 +190,16 @@ def merge(below: Item, above: Item) -> Item:
     return dataclasses.replace(above, value=merged)
 
 
+def _placed(item: Item, place: Item) -> Item:
+    """Return an item as if it, and all that is in it, stood at a place."""
+    value = item.value
+    if isinstance(value, Mapping):
+        value = {key: _placed(child, place) for key, child in value.items()}
+    elif not isinstance(value, str) and value is not None:
+        value = tuple(_placed(child, place) for child in value)
+    return Item(value, place.file, place.line, tag=item.tag)
+
+
 def _applies(include: Item) -> bool:
     """Whether an include is read: not where all of its rules compare texts that differ."""
     conditions = [rule.get("if") for rule in as_list(include.get("rules"))]
@@ -179,7 +223,8 @@ def _filled(item: Item, inputs: Mapping[str, Item]) -> Item:
     if isinstance(value, str):
         whole = _INPUT.fullmatch(value.strip())
         if whole and whole[1] in inputs:
-            return dataclasses.replace(item, value=inputs[whole[1]].value, start=-1)
+            given = inputs[whole[1]]
+            return dataclasses.replace(item, value=given.value, tag=given.tag, start=-1)
         filled = _fill(value, inputs)
         return item if filled == value else dataclasses.replace(item, value=filled, start=-1)
     if isinstance(value, Mapping):

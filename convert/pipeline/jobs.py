@@ -75,7 +75,7 @@ class Jobs:
         for parent in as_list(own.get("extends")):
             if parent.text not in self._content.entries:
                 text = (
-                    f"{name}: extends {parent.text}, which no file has that was read; try --merged"
+                    f"{name}: extends {parent.text}, which no file has that was read; try --project"
                 )
                 self._files.problem(parent, text)
             elif parent.text in (*below, name) or len(below) >= _LEVELS:

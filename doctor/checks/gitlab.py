@@ -15,7 +15,8 @@ from doctor.web import FailedError, server
 
 TOKEN = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
 """A token by which `doctor` sees the runners in GitLab: of the role Owner, with the scope
-`read_api`. Without it, some checks do not run.
+`read_api`. Without it, some checks do not run. `pipeline --project` needs one of the role Developer
+with the scope `api`, by which GitLab resolves includes.
 """
 _SOON = dt.timedelta(days=14)
 _ADDRESS = ("gitlab-name", "gitlab-unreachable", "gitlab-certificate", "gitlab-plain")

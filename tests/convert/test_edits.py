@@ -100,8 +100,10 @@ def test_a_change_is_written_and_the_rest_stays(
         ("dood", "build: {script: [docker build .]}\n"),
         ("dood", f"build:\n  tags: [a, b]\n{SCRIPT}"),
         ("buildkit-service", f"{HEAD}  script: [buildctl build; buildctl build]\n"),
+        # Nothing would be left of what the job extends.
+        ("dind", f".base:\n  variables:\n    {HOST}\n{HEAD}  extends: .base\n{SCRIPT}"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_what_needs_a_decision_is_left_to_people(form: str, text: str, tmp_path: Path) -> None:
     assert _written(tmp_path, text, form) == (0, text)

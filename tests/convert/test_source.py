@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from convert.pipeline.check import check
 from convert.pipeline.runner import candidates, runners
+from convert.pipeline.source import parse, write
 from tests.support.checks import checked, stack
 
 DEEP = "\n".join([f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)])
@@ -134,3 +136,15 @@ def test_references_cannot_make_a_pipeline_too_large(tmp_path: Path) -> None:
     result = checked(tmp_path, "\n".join(lines))
 
     assert ["references make it too large" in problem.text for problem in result.problems] == [True]
+
+
+def test_what_gitlab_is_asked_has_the_types_of_the_file() -> None:
+    text = (
+        "a: {b: [1, '1', true, 'true', ~, 2.5, !reference [.x, y]], c: 'tcp://x'}\n'on': |\n  z\n"
+    )
+
+    _, content = parse(text, "a.yml", [])
+
+    assert "!reference\n" in write(content)
+    plain = write(content).replace("!reference", "")
+    assert yaml.safe_load(plain) == yaml.safe_load(text.replace("!reference ", ""))
