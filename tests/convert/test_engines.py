@@ -32,6 +32,21 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     ("kaniko", {"image": "docker:27", "script": ["make image"]}, ["no-engine"]),
     ("dind", {"image": "docker:27", "script": ["make image"]}, []),
+    # What the flags of a job's engine let it do.
+    *(
+        ("dind", {"services": [{"name": "docker:dind", "command": [*flags]}], **more}, found)
+        for flags, more, found in (
+            (["--insecure-registry", "a.lan:5000"], {}, ["engine-flags"]),
+            (["--insecure-registry=a.lan:5000"], {"image": "maven:3"}, ["engine-flags"]),
+            (["--insecure-registry=registry.example.com:5000"], {}, []),
+            (["--insecure-registry=$REGISTRY", "--mtu=1400"], {}, []),
+            (
+                ["--insecure-registry=a.lan"],
+                {"variables": {"DOCKER_HOST": "tcp://docker:2376"}},
+                [],
+            ),
+        )
+    ),
     # Where the client looks for its engine.
     ("dind", {"variables": {"DOCKER_HOST": "tcp://docker:2375"}}, []),
     ("dind", {"variables": {"DOCKER_HOST": ""}}, []),

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from components.strategies.docker import DOCKER_ENGINES
 from convert.pipeline.job import at
 from convert.pipeline.rule import Case, Edit, Match, PipelineRule, removal
 
@@ -12,84 +11,6 @@ _PORT = re.compile(
     r"(localhost|127\.0\.0\.1|docker|dind):237[56]"
 )
 _WAITERS = re.compile(r"nc|ncat|netcat|telnet|curl|wget|dockerize|wait-for.*|wait_for.*|wait4.*")
-
-
-@PipelineRule(
-    "engine-service",
-    "change",
-    "Delete the service: the runner starts an engine beside each job. For an engine with another "
-    "name, set `strategy.serviceImages`.",
-    "dind",
-    """
-build:
-  image: docker:27
-  services: [registry.example.com/tools/engine-dind:27]
-  script:
-    - docker build --tag "$CI_REGISTRY_IMAGE" .
-""",
-)
-def engine_service(case: Case) -> Iterator[Match]:
-    """The job names a service that the runner does not allow, so no pod is made for it.
-
-    Services are privileged there, so only engines are allowed.
-    """
-    for service in case.job.services:
-        if case.runner.allows_service(service.name):
-            continue
-        text = f"the runner rejects the service {service.name}, since services are privileged there"
-        if service.name.startswith("$"):
-            do = "see that the variable names Docker's image"
-            yield Match(service.place, f"{text}, unless it is Docker's image", do, outcome="note")
-            continue
-        if service.is_engine:
-            do = "delete it: the runner starts an engine itself"
-            yield Match(service.place, text, do, removal(service.entry))
-        else:
-            do = "give it the tag of a runner without an engine, or start it by docker run"
-            yield Match(service.place, text, do, outcome="cannot")
-
-
-@PipelineRule(
-    "idle-service",
-    "note",
-    "You can delete the service; the runner's own engine does the work.",
-    "dood",
-    """
-build:
-  services: [docker:dind]
-  script:
-    - docker build --tag "$CI_REGISTRY_IMAGE" .
-""",
-)
-def idle_service(case: Case) -> Iterator[Match]:
-    """The job names an engine that has no privilege on the runner, so it ends at once."""
-    engine, runner = case.job.engine, case.runner
-    if engine and runner.has_engine and not runner.plan.service.privileged:
-        text = f"the service {engine.name} is not privileged and ends; nothing asks it"
-        yield Match(engine.place, text, "you can delete it")
-
-
-@PipelineRule(
-    "two-engines",
-    "change",
-    "Delete the service, or set `variant: socket` for the runner: its engine then leaves ports and "
-    "certificates to that of the job.",
-    "dind-rootless",
-    f"""
-build:
-  services:
-    - {DOCKER_ENGINES[True]}
-  script:
-    - docker build --tag "$CI_REGISTRY_IMAGE" .
-""",
-)
-def two_engines(case: Case) -> Iterator[Match]:
-    """The job starts an engine that takes the port and the certificates of the runner's."""
-    engine, runner = case.job.engine, case.runner
-    if engine and runner.has_engine_over_tls and runner.allows_service(engine.name):
-        text = f"{engine.name} and the runner's engine overwrite each other's certificates"
-        do = "delete it: the runner starts an engine itself"
-        yield Match(engine.place, text, do, removal(engine.entry))
 
 
 @PipelineRule(
