@@ -306,6 +306,26 @@ def test_a_variable_that_no_stack_can_allow_is_named(job: Job, name: str) -> Non
     assert answer.stderr == f"{name} has no effect: runners.main does not let jobs choose it.\n"
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("form", "value", "named"),
+    [
+        ("dind", "true", True),
+        ("dind", "1", True),
+        ("dind", "false", False),
+        ("kaniko", "true", False),
+    ],
+)
+def test_a_flag_that_would_stop_the_engine_is_named(
+    job: Job, form: str, value: str, shell: str, *, named: bool
+) -> None:
+    plan = dataclasses.replace(FORMS[form].plan(SITE), prepare="")
+
+    answer = job.run(script(plan, pushes=True), shell=shell, FF_KUBERNETES_HONOR_ENTRYPOINT=value)
+
+    assert ("FF_KUBERNETES_HONOR_ENTRYPOINT has no effect" in answer.stderr) is named
+
+
 def test_the_clusters_own_variables_are_not_named(job: Job) -> None:
     """A pod has them of each Service (kubernetes.io: Accessing the Service)."""
     own = {

@@ -33,8 +33,9 @@ def script(
     jobs have the variables of a proxy.
     """
     near = NEAR if proxied and plan.account_token else ""
+    ignored = _ignored(resources, names["runner"]) + (_ENTRYPOINT if plan.services else "")
     logins = _logins(plan, names) + cloud_logins.shell(clouds)
-    return near + _ignored(resources, names["runner"]) + logins + plan.prepare
+    return near + ignored + logins + plan.prepare
 
 
 def _ignored(resources: Resources, runner: str) -> str:
@@ -74,6 +75,13 @@ def _ignored(resources: Resources, runner: str) -> str:
 """
 
 
+_ENTRYPOINT = """\
+case "${FF_KUBERNETES_HONOR_ENTRYPOINT:-}" in
+  1 | [Tt] | [Tt]rue | TRUE)
+    echo "FF_KUBERNETES_HONOR_ENTRYPOINT has no effect: it would stop the runner's engine." >&2
+    ;;
+esac
+"""
 NEAR = """\
 export NO_PROXY="$NO_PROXY,$KUBERNETES_SERVICE_HOST"
 export no_proxy="$no_proxy,$KUBERNETES_SERVICE_HOST"

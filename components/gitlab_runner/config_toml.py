@@ -24,6 +24,7 @@ _WRITABLE = "/tmp"  # noqa: S108 - a path in the job's own pod
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
 _SCRIPT = "pre_build_script"
+_ENTRYPOINT = "FF_KUBERNETES_HONOR_ENTRYPOINT"
 _OF_PEOPLE = {"node_selector", "node_tolerations", "pod_annotations", "pod_labels"}
 """The tables whose keys people choose."""
 _PROCESSORS = {"amd64": "x86_64"}
@@ -75,6 +76,8 @@ def render(
             # It is on by default, and only here a job cannot turn it off: a pod whose manager is
             # gone ends with the timeout of its job (gitlab-runner:common/build_settings.go).
             _DEADLINE: True,
+            # It takes from every service the command that config.toml gives it (getCommandAndArgs).
+            **({_ENTRYPOINT: False} if plan.services else {}),
             **patched,
         },
         # The runner counts in KiB (gitlab-runner:network/trace.go).

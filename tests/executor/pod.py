@@ -22,6 +22,7 @@ PROJECT, JOB = 1, 2
 NAME = f"runner-standin-project-{PROJECT}-concurrent-0"
 LABELS = {"pod": NAME, "job.runner.gitlab.com/pod": NAME}
 _HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_64-v"
+_ENTRYPOINT = "FF_KUBERNETES_HONOR_ENTRYPOINT"
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
 _RESOURCES_OF_THE_POD = "18.10.0"
 """The first runner that writes them, empty where config.toml says nothing of them."""
@@ -112,8 +113,7 @@ def job_pod(
                 {
                     **_container(runner, "service", service["name"]),
                     "name": name,
-                    "command": service.get("entrypoint", []),
-                    "args": service.get("command", []),
+                    **_command(runner, service, request),
                     "env": _variables(runner, service, request),
                     "resources": _resources(kubernetes, "service_", request),
                     **_pull_policy(kubernetes, ""),
@@ -160,6 +160,16 @@ def _ends_with_its_job(runner: dict[str, Any], request: Request) -> bool:
     """Whether a flag is on, which the runner decides before the job (common/build_settings.go)."""
     said = runner["feature_flags"].get(_DEADLINE)
     return request.variables.get(_DEADLINE) != "false" if said is None else said
+
+
+def _command(
+    runner: dict[str, Any], service: dict[str, Any], request: Request
+) -> dict[str, list[str]]:
+    """Return a service's command: none with a flag that a job may set too (getCommandAndArgs)."""
+    said = runner["feature_flags"].get(_ENTRYPOINT)
+    if request.variables.get(_ENTRYPOINT) == "true" if said is None else said:
+        return {"command": [], "args": []}
+    return {"command": service.get("entrypoint", []), "args": service.get("command", [])}
 
 
 def _container(runner: dict[str, Any], kind: str, image: str) -> dict[str, Any]:

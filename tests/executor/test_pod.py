@@ -28,6 +28,15 @@ def test_a_job_cannot_keep_its_pod_beyond_its_timeout(said: str) -> None:
     assert _spec("kaniko", **{FLAG: said})["activeDeadlineSeconds"] == 3601
 
 
+@pytest.mark.parametrize("kind", ["dind", "dind-tls", "dind-rootless"])
+def test_a_job_cannot_take_the_engine_its_command(kind: str) -> None:
+    asked = _spec(STRATEGIES[kind], FF_KUBERNETES_HONOR_ENTRYPOINT="true")
+
+    (engine,) = [item for item in asked["containers"] if item["name"] == "docker"]
+    assert "".join(engine["command"]).startswith("sh")
+    assert any("--data-root" in item for item in engine["args"])
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_native_keys_make_the_pod_that_patches_make(strategy: str) -> None:
     old, new = (_spec(STRATEGIES[strategy], chart) for chart in ("0.87.0", charts.DEFAULT_VERSION))
