@@ -4,19 +4,18 @@ Only objects count, never the name of a strategy. What a risk weighs is in ``ris
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from components.network.addresses import CLASSES, classes_of, kind_of
 from components.workloads import LEVEL
 from report.analysis.pods.containers import RisksOf, digest
 from report.analysis.pods.labels import marks
-from report.analysis.pods.pod import pod_risks
+from report.analysis.pods.pod import pod_risks, taken
 from report.analysis.trust.contents import config_map_risks, identity_risks
+from report.analysis.trust.peers import reach, unfiltered
 from report.tree import Tree, entries, identity, inside, texts
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 _LEVELS = {"restricted": set[str](), "baseline": {"baseline"}}
-_DIRECTIONS = (("Ingress", "from"), ("Egress", "to"))
 _AGGREGATES = "rbac.authorization.k8s.io/aggregate-to-"
 OF_THE_CLUSTER = {
     "APIService",
@@ -56,9 +55,6 @@ _HARMLESS = {
 }
 # What lets traffic into the cluster by a host name.
 _ROUTES = {"GRPCRoute", "Gateway", "HTTPRoute", "Ingress", "Route", "TCPRoute", "TLSRoute"}
-_NAME = "kubernetes.io/metadata.name"
-_ALL_PODS = "pods of all namespaces"
-_ALL_OF_EGRESS = (*CLASSES, _ALL_PODS)
 _OF_THE_NETWORK = {"EndpointSlice", "Endpoints", "NetworkPolicy", "Service", *_ROUTES}
 
 
@@ -81,6 +77,7 @@ def object_risks(item: Tree) -> Iterator[RisksOf]:
     name, kind, metadata = identity(item), item.get("kind"), inside(item, "metadata")
     content: Tree = {key: value for key, value in item.items() if key != "metadata"}
     group = str(item.get("apiVersion")).rpartition("/")[0]
+    yield ("volume", name), {text for claim in _claims(item) for text in taken(claim)}
     if is_custom(item):
         yield ("customResource", name), {f"{group} (digest {digest(content)})"}
     if kind == "Namespace":
@@ -97,12 +94,19 @@ def object_risks(item: Tree) -> Iterator[RisksOf]:
     elif kind in _OF_THE_NETWORK:
         yield from _network_risks(name, item)
     elif kind == "ConfigMap":
-        yield from config_map_risks(name, inside(item, "data"))
+        yield from config_map_risks(name, item)
     elif (pod := pod_of(item)) is not None:
         yield from pod_risks(name, inside(pod, "metadata"), inside(pod, "spec"))
-        yield ("labels", name), marks({"labels": inside(pod, "metadata", "labels")})
+        yield ("labels", name), marks(inside(pod, "metadata"))
     elif kind and kind not in _HARMLESS and not is_custom(item):
         yield ("unknown", name), {f"the kind {kind} (digest {digest(content)})"}
+
+
+def _claims(item: Tree) -> list[Tree]:
+    """Return the claims that an object is, or makes for its pods."""
+    spec = inside(item, "spec")
+    own = [spec] if item.get("kind") == "PersistentVolumeClaim" else []
+    return [*own, *(inside(claim, "spec") for claim in entries(spec, "volumeClaimTemplates"))]
 
 
 def is_custom(item: Tree) -> bool:
@@ -114,8 +118,8 @@ def is_custom(item: Tree) -> bool:
 def _network_risks(name: str, item: Tree) -> Iterator[RisksOf]:
     kind, spec = item["kind"], inside(item, "spec")
     if kind == "NetworkPolicy":
-        yield ("reach", name), _reach(spec)
-        yield ("unfiltered", name), _unfiltered(spec)
+        yield ("reach", name), reach(spec)
+        yield ("unfiltered", name), unfiltered(spec)
     elif kind == "Service":
         annotations = marks({"annotations": inside(item, "metadata", "annotations")})
         yield ("exposed", name), _exposed(spec, annotations)
@@ -174,69 +178,3 @@ def _permissions(role: Tree) -> Iterator[str]:
 def _names(rule: Tree) -> list[str]:
     """Return the objects that a rule is limited to, none if it is for all."""
     return [f" named {name}" for name in texts(rule, "resourceNames")]
-
-
-def _reach(spec: Tree) -> Iterator[str]:
-    """Yield each peer that a policy lets through."""
-    for kind, side in _DIRECTIONS:
-        direction = kind.lower()
-        for rule in entries(spec, direction):
-            ports = ", ".join(map(_port, entries(rule, "ports")))
-            suffix = f" on port {ports}" if ports else ""
-            for peer in entries(rule, side) or [{}]:
-                # Named by what is open, since another policy may open all but one of it.
-                opened = (
-                    _ALL_OF_EGRESS if kind == "Egress" and not (peer or ports) else _peers(peer)
-                )
-                yield from (f"{direction} {side} {label}{suffix}" for label in opened)
-
-
-def _port(port: Tree) -> str:
-    protocol = port.get("protocol", "TCP")
-    return f"{port.get('port', 'all')}{'' if protocol == 'TCP' else f'/{protocol}'}"
-
-
-def _peers(peer: Tree) -> Iterator[str]:
-    """Yield the names of a peer, one for each namespace if it lists namespaces."""
-    namespaces, block = inside(peer, "namespaceSelector"), inside(peer, "ipBlock")
-    labels = inside(namespaces, "matchLabels")
-    selected = entries(namespaces, "matchExpressions")
-    kinds = [(item.get("key"), item.get("operator")) for item in selected]
-    if block:
-        cidr, without = str(block.get("cidr")), texts(block, "except")
-        apart = f" without {', '.join(without)}" if without else ""
-        yield from classes_of(cidr, without) or (f"addresses {cidr}{apart}",)
-    elif len(peer) == 1 and kinds == [(_NAME, "In")]:
-        yield from (f"namespace {value}" for value in texts(selected[0], "values"))
-    elif len(peer) == 1 and kinds == [(_NAME, "NotIn")]:
-        yield f"{_ALL_PODS} but {', '.join(texts(selected[0], 'values'))}"
-    elif len(peer) == 1 and [*namespaces, *labels] == ["matchLabels", _NAME]:
-        yield f"namespace {labels[_NAME]}"
-    elif [*peer] == ["namespaceSelector"] and not namespaces:
-        yield _ALL_PODS
-    else:
-        yield json.dumps(peer, sort_keys=True) if peer else "everywhere"
-
-
-def is_allowed(risk: str, known: Collection[str]) -> bool:
-    """Whether a policy that allows what is known allows a peer too, by the names of both."""
-    base = risk.partition(" on port ")[0]
-    direction, side, *rest = base.split(" ", 3)
-    way = f"{direction} {side}"
-    if {f"{way} {item}" for item in _ALL_OF_EGRESS} <= {*known}:
-        return True
-    wider = {base, f"{way} everywhere"}
-    if rest[:1] == ["namespace"]:
-        wider.add(f"{way} {_ALL_PODS}")
-    elif rest[:1] == ["addresses"] and " " not in rest[1]:
-        wider.add(f"{way} {kind_of(rest[1])}")
-    return not wider.isdisjoint(known)
-
-
-def _unfiltered(spec: Tree) -> Iterator[str]:
-    """Yield what a policy does not limit; by default one without egress rules limits ingress."""
-    default = ["Ingress", "Egress"] if "egress" in spec else ["Ingress"]
-    kinds = texts(spec, "policyTypes") or default
-    yield from (kind.lower() for kind, _ in _DIRECTIONS if kind not in kinds)
-    if selector := inside(spec, "podSelector"):
-        yield f"pods other than {json.dumps(selector, sort_keys=True)}"

@@ -28,6 +28,9 @@ RiskName: TypeAlias = Literal[
     "names",
     "volume",
     "unlimited",
+    "place",
+    "probe",
+    "encrypted",
     "accountToken",
     "lastingToken",
     "account",
@@ -93,6 +96,8 @@ RiskName: TypeAlias = Literal[
     "secretType",
     "swapped",
     "concurrent",
+    "cpu",
+    "disk",
     "memory",
     "olderChart",
     "olderImage",
@@ -122,4 +127,4 @@ class RiskKind(NamedTuple):
     widest: str = ""
     safeguard: bool = False
     measured: Literal["grows", "falls"] | None = None
-    by_switch: Literal["quiet", "minor"] | None = None
+    by_switch: Literal["quiet", "minor", "info"] | None = None

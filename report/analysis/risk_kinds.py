@@ -176,12 +176,13 @@ KINDS: dict[RiskName, RiskKind] = {
         of_the_job=False,
     ),
     "undigested": RiskKind(
-        "info",
+        "minor",
         "{name} runs {risk} by its tag",
         "",
         "the owner of the repository can move a tag",
         of_the_job=False,
         fresh="always",
+        by_switch="info",
     ),
     "imageSource": RiskKind(
         "major",

@@ -8,13 +8,15 @@ has beyond an ordinary container, so a first deployment raises little.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import cast
 
+from components.network.addresses import METADATA_NAME
 from components.quantity import amount
 from components.strategies import STRATEGIES
 from report.analysis.facts import collect
-from report.analysis.kubernetes import is_allowed
 from report.analysis.risk_kind import RiskKind
 from report.analysis.risk_kinds import KINDS
+from report.analysis.trust.peers import is_allowed
 from report.analysis.trust.subjects import Origin, RiskFacts, Subject
 from report.inputs.events import Plan
 from report.model import Direction, RiskChange, RiskSeverity
@@ -24,6 +26,12 @@ from report.tree import Objects, Pair, Tree, inside
 _EVERYTHING = frozenset({"everything"})
 _NOTHING = frozenset[str]()
 _ALL_KNOWN: Mapping[str, str] = {}
+
+# What nothing new needs either.
+_GRAVE = re.compile(
+    rf"\*|^(bind|escalate|impersonate) |^create serviceaccounts/token|^ingress from everywhere|"
+    rf"^egress to {METADATA_NAME}"
+)
 
 SEVERITIES: dict[RiskSeverity, int] = {"critical": 0, "major": 1, "minor": 2, "info": 3}
 """The order of severities."""
@@ -85,7 +93,8 @@ def _changes_of(
     key, line = stack_file.find(*origin.key)
     by_strategy = _acceptance(settings, origin.runner) if kind.of_the_job else ""
     switches = origin.runner in switched
-    severity = "minor" if switches and kind.by_switch == "minor" else kind.severity
+    milder = switches and kind.by_switch not in {None, "quiet"}
+    severity = cast("RiskSeverity", kind.by_switch) if milder else kind.severity
     risks = _compare(subject, facts, switches=switches)
     found: list[tuple[Direction, str]] = [
         *(("raised", risk) for risk in sorted(risks.new)),
@@ -172,7 +181,7 @@ def _expected(subject: Subject, risks: frozenset[str], facts: Pair[RiskFacts]) -
     # What somebody else made, and the whole cluster, are not new with the plan.
     made = facts.new.made - facts.old.namespaces
     if kind.fresh == "namespace" and subject.namespace in made:
-        return frozenset(risk for risk in risks if "*" not in risk)
+        return frozenset(risk for risk in risks if not _GRAVE.search(risk))
     return kind.ordinary
 
 

@@ -76,9 +76,14 @@ def test_what_raises_a_risk_is_reported(name: str) -> None:
     assert [what for what in raised if text in what], raised
 
 
+def test_more_managers_run_more_jobs() -> None:
+    report = preview_change(Change(after={"runners.main.manager": {"replicas": 3}}))
+
+    assert "runner main runs up to 30 jobs at a time" in {it.what for it in report.risk_changes}
+
+
 def test_what_only_says_how_much_raises_nothing() -> None:
     quiet = {
-        "replicas": 3,
         "logLevel": "warn",
         "logFormat": "json",
         "terminationGracePeriod": 60,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.network.addresses import METADATA, routes
-from report.analysis.kubernetes import is_allowed
+from report.analysis.trust.peers import is_allowed
 from tests.support.risks import changes_of, item, lines
 
 Rule = dict[str, Any]

@@ -199,6 +199,9 @@ def test_a_role_that_reads_no_secrets_makes_no_reader() -> None:
     assert lines(found) == ["raised: User a has the permissions of Role ns/x"]
 
 
+PEER = {"podSelector": {}}
+
+
 def test_what_a_new_namespace_brings_along_is_not_told() -> None:
     """The Role, its binding and the policy of a new runner are as new as its namespace."""
     account = {"kind": "ServiceAccount", "name": "a", "namespace": "made"}
@@ -209,7 +212,7 @@ def test_what_a_new_namespace_brings_along_is_not_told() -> None:
         item("ServiceAccount", name="a", namespace="made"),
         item("Role", name="r", namespace="made", rules=[rule]),
         item("RoleBinding", name="b", namespace="made", roleRef=role, subjects=[account]),
-        item("NetworkPolicy", name="p", namespace="made", spec={"ingress": [{}]}),
+        item("NetworkPolicy", name="p", namespace="made", spec={"ingress": [{"from": [PEER]}]}),
     ]
     steps = [
         pre_event("create", f"{URN}x::{number}", "kubernetes:x:X", new=new)

@@ -2,6 +2,8 @@
 
 from report.analysis.risk_kind import RiskKind, RiskName
 
+_AMOUNTS: dict[RiskName, str] = {"cpu": "CPU", "disk": "disk", "memory": "memory"}
+
 CHANGE_KINDS: dict[RiskName, RiskKind] = {
     "nodes": RiskKind(
         "major",
@@ -95,15 +97,35 @@ CHANGE_KINDS: dict[RiskName, RiskKind] = {
         fresh="always",
         measured="grows",
     ),
-    "memory": RiskKind(
-        "minor",
-        "{name} may use {risk} of memory",
+    **{
+        kind: RiskKind(
+            "minor",
+            f"{{name}} may use {{risk}} of {what}",
+            "",
+            f"it can take more of the {what} of its node",
+            of_the_job=False,
+            fresh="always",
+            measured="grows",
+            by_switch="quiet",
+        )
+        for kind, what in _AMOUNTS.items()
+    },
+    "place": RiskKind(
+        "major",
+        "{name} is at {risk}",
         "",
-        "it can take more of the memory of its node",
+        "its files take the place of those of the image, and others may read or change them",
         of_the_job=False,
         fresh="always",
-        measured="grows",
         by_switch="quiet",
+    ),
+    "encrypted": RiskKind(
+        "major",
+        "{name} no longer has its caches encrypted with {risk}",
+        "",
+        "who reads the storage reads what jobs keep there",
+        of_the_job=False,
+        safeguard=True,
     ),
     "olderImage": RiskKind(
         "minor",

@@ -17,7 +17,13 @@ _SELINUX = {"container_t", "container_init_t", "container_kvm_t", "container_eng
 
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_LIMITS = {"cpu": "CPU", "ephemeral-storage": "disk", "memory": "memory"}
+_HOOKS = ("postStart", "preStop")
+_LIMITS: dict[str, tuple[RiskName, str]] = {
+    "cpu": ("cpu", "CPU"),
+    "ephemeral-storage": ("disk", "disk"),
+    "memory": ("memory", "memory"),
+}
+"""The kind of risk, and the name, of each resource."""
 
 
 def digest(value: JSON) -> str:
@@ -30,9 +36,7 @@ def risks_of_container(name: str, container: Tree, pod_context: Tree) -> Iterato
     yield from container_risks(name, {**pod_context, **inside(container, "securityContext")})
     yield from _image_risks(name, container.get("image"))
     limits = inside(container, "resources", "limits")
-    unlimited = {what for key, what in _LIMITS.items() if not limits.get(key)}
-    yield ("unlimited", name), unlimited
-    yield ("memory", name), () if "memory" in unlimited else {str(limits["memory"])}
+    yield from limit_risks(name, limits)
     yield ("device", name), {key for key in limits if "/" in key}
     cached = container.get("imagePullPolicy") != "Always"
     yield ("cachedImages", name), {"cached"} if cached else ()
@@ -41,6 +45,28 @@ def risks_of_container(name: str, container: Tree, pod_context: Tree) -> Iterato
     started = [container.get(key) for key in ("command", "args", "lifecycle", "workingDir")]
     started += [inside(container, probe).get("exec") for probe in _PROBES]
     yield ("command", name), {digest(started)} if any(started) else ()
+    yield ("probe", name), set(_asked(container))
+
+
+def limit_risks(name: str, limits: Tree) -> Iterator[RisksOf]:
+    """Yield what has no limit, and how much the others allow."""
+    yield ("unlimited", name), {what for key, (_, what) in _LIMITS.items() if not limits.get(key)}
+    yield from amount_risks(name, limits)
+
+
+def amount_risks(name: str, amounts: Tree) -> Iterator[RisksOf]:
+    """Yield how much of each resource may be used."""
+    for key, (kind, _) in _LIMITS.items():
+        yield (kind, name), {str(amounts[key])} if amounts.get(key) else ()
+
+
+def _asked(container: Tree) -> Iterator[str]:
+    """Yield the hosts that the kubelet asks in place of the pod."""
+    handlers = [inside(container, probe) for probe in _PROBES]
+    handlers += [inside(container, "lifecycle", hook) for hook in _HOOKS]
+    for handler in handlers:
+        hosts = (inside(handler, way).get("host") for way in ("httpGet", "tcpSocket"))
+        yield from (str(host) for host in hosts if host)
 
 
 def container_risks(name: str, context: Tree) -> Iterator[RisksOf]:

@@ -121,6 +121,7 @@ _EXTRA = (
     (r"use_service_account_image_pull_secrets", "which images jobs may pull"),
 )
 """What may become weaker by a key that a stack file has only in ``extra``."""
+_NOTHING: tuple[JSON, ...] = (None, "", [], {})
 _DEFAULTS = {"schedulerName": "default-scheduler"}
 _JUDGED = re.compile(
     r"allow_privilege_escalation|allowed_\w+|automount_service_account_token|bearer_token|"
@@ -141,12 +142,14 @@ def unknown_in_pod(spec: Tree) -> Iterator[str]:
     yield from _others(inside(spec, "dnsConfig"), {"nameservers", "options", "searches"})
     yield from _others(inside(spec, "affinity"), {"nodeAffinity", "podAntiAffinity"})
     yield from _others(inside(spec, "securityContext"), _OF_CONTEXTS)
+    if inside(spec, "securityContext").get("fsGroup") == 0:
+        yield "fsGroup = 0"
 
 
-def unknown_in_container(container: Tree) -> Iterator[str]:
+def unknown_in_container(container: Tree, pod_context: Tree) -> Iterator[str]:
     """Yield the fields of a container that no rule judges."""
     yield from _others(container, _OF_CONTAINERS)
-    context = inside(container, "securityContext")
+    context = {**pod_context, **inside(container, "securityContext")}
     if context.get("runAsUser") and context.get("runAsGroup") == 0:
         yield "runAsGroup = 0"
     yield from _others(inside(container, "securityContext"), _OF_CONTEXTS)
@@ -182,7 +185,7 @@ def _unjudged(entry: Tree) -> Iterator[tuple[str, JSON]]:
     ]
     for table, judged in tables:
         for key in sorted(table):
-            if table[key] and not judged.fullmatch(key):
+            if table[key] not in _NOTHING and not judged.fullmatch(key):
                 yield key, table[key]
 
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from components.image_reference import ImageReference
-from report.analysis.pods.containers import RisksOf, digest
+from report.analysis.pods.containers import RisksOf, amount_risks, digest, limit_risks
 from report.analysis.pods.labels import marks
 from report.analysis.pods.nodes import affinity_of, tolerations_of
 from report.analysis.pods.patches import PatchError, merge
@@ -58,11 +58,12 @@ def job_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
         "labels": inside(jobs, "pod_labels"),
     }
     yield ("labels", pod), marks(metadata)
+    yield from limit_risks(pod, _limits(jobs, "pod_"))
     for container, name in names.items():
         prefix = _PREFIXES.get(container, "service_")
-        more = jobs.get(f"{prefix}memory_limit_overwrite_max_allowed")
-        if more and jobs.get(f"{prefix}memory_limit"):
-            yield ("memory", name), {str(more)}
+        limited = {key for key, limit in _limits(jobs, prefix).items() if limit}
+        more = _limits(jobs, prefix, "_overwrite_max_allowed")
+        yield from amount_risks(name, {key: more[key] for key in limited})
     for spec, unmerged in _specs(entry):
         yield from pod_risks(
             pod, metadata, spec, lambda name: names.get(name, f"container {name} of {pod}")
@@ -195,14 +196,17 @@ def _container(jobs: Tree, name: str, kind: str, image: JSON) -> dict[str, JSON]
         "name": name,
         "securityContext": _container_context(jobs, kind),
         "volumeMounts": [mount for _, mount in _volumes(jobs)],
-        "resources": {
-            "limits": {
-                resource: jobs.get(f"{prefix}{resource.replace('-', '_')}_limit")
-                for resource in ("cpu", "ephemeral-storage", "memory")
-            }
-        },
+        "resources": {"limits": _limits(jobs, prefix)},
     }
     return {**container, "image": image} if image else container
+
+
+def _limits(jobs: Tree, prefix: str, suffix: str = "") -> Tree:
+    resources = ("cpu", "ephemeral-storage", "memory")
+    return {
+        resource: jobs.get(f"{prefix}{resource.replace('-', '_')}_limit{suffix}")
+        for resource in resources
+    }
 
 
 def _container_context(jobs: Tree, kind: str) -> Tree:

@@ -36,6 +36,13 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         "{name} no longer listens on port {risk} of the node",
         "a port of the node is open to all that reach the node, past network policies",
     ),
+    "probe": RiskKind(
+        "major",
+        "{name} lets its node ask {risk}",
+        "{name} no longer lets its node ask {risk}",
+        "the node asks from its own network, past network policies",
+        of_the_job=False,
+    ),
     "sharedDaemon": RiskKind(
         "major",
         "{name} builds in the daemon of {risk}",
@@ -91,7 +98,7 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         "{name} has no {risk} limit",
         "{name} has a {risk} limit",
         "it can take that of its node",
-        frozenset({"CPU", "disk", "memory"}),
+        frozenset({"CPU", "disk", "memory", "time"}),
         of_the_job=False,
     ),
     "account": RiskKind(

@@ -19,6 +19,7 @@ def node_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     yield ("nodes", name), labels | set(_demands(spec))
     yield ("tolerates", name), set(map(_taint, tolerations))
     keys = {*_sought(spec), *selector, *(str(item.get("key") or "") for item in tolerations)}
+    yield ("placement", name), set(_chosen(spec))
     # A toleration without a key is one of every taint.
     yield ("controlPlane", name), {key or "every taint" for key in keys & {*CONTROL_PLANE, ""}}
 
@@ -57,6 +58,14 @@ def _demands(spec: Tree) -> Iterator[str]:
     for expression in entries(terms[0], "matchExpressions") if len(terms) == 1 else ():
         values = ",".join(texts(expression, "values"))
         yield f"{expression.get('key')} {expression.get('operator')} {values}".strip()
+
+
+def _chosen(spec: Tree) -> Iterator[str]:
+    """Yield the nodes that a pod is for, by their names."""
+    for term in entries(inside(spec, *_NODES, _REQUIRED), "nodeSelectorTerms"):
+        for field in entries(term, "matchFields"):
+            values = ", ".join(texts(field, "values"))
+            yield f"on nodes with {field.get('key')} {field.get('operator')} {values}"
 
 
 def _sought(spec: Tree) -> Iterator[str]:

@@ -31,6 +31,9 @@ _OWN_VOLUMES = {
 }
 _OWN_SOURCES = {"configMap", "downwardAPI", "secret", "serviceAccountToken"}
 """The same for the sources of a projected volume."""
+_TEMPLATE = ("volumeClaimTemplate", "spec")
+_TAKEN = ("dataSource", "dataSourceRef", "selector", "volumeName")
+"""What of a claim chooses a volume, or contents, that exist."""
 
 
 def pod_risks(
@@ -43,11 +46,12 @@ def pod_risks(
     yield from _identity_risks(name, metadata, spec)
     yield ("unknown", name), set(unknown_in_pod(spec))
     names = [str(container.get("name")) for container in containers(spec)]
+    pod_context = inside(spec, "securityContext")
     yield ("sidecar", name), {label(own) if label else own for own in names}
     for own, container in zip(names, containers(spec), strict=True):
         called = label(own) if label else f"container {own} of {name}"
-        yield from risks_of_container(called, container, inside(spec, "securityContext"))
-        yield ("unknown", called), set(unknown_in_container(container))
+        yield from risks_of_container(called, container, pod_context)
+        yield ("unknown", called), set(unknown_in_container(container, pod_context))
         yield from _environment_risks(called, container)
         profile = inside(metadata, "annotations").get(f"{_APP_ARMOR}{own}")
         if profile == "unconfined":
@@ -115,6 +119,7 @@ def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     ]
     writable = {str(mount.get("name")) for mount in mounts if mount.get("readOnly") is not True}
     yield ("writablePath", name), {path for volume, path in paths.items() if volume in writable}
+    yield from _places(name, volumes, mounts)
     yield ("mountedSecret", name), _secrets(spec)
     sources = [
         source for volume in volumes for source in entries(inside(volume, "projected"), "sources")
@@ -125,8 +130,32 @@ def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     others = [(kind, volume[kind]) for volume in volumes for kind in volume.keys() - _OWN_VOLUMES]
     others += [(kind, item[kind]) for item in sources for kind in item.keys() - _OWN_SOURCES]
     yield ("volume", name), {f"{kind} {_described(source)}" for kind, source in others}
+    claims = [(inside(volume, "ephemeral", *_TEMPLATE), volume) for volume in volumes]
+    yield ("volume", name), {text for spec, _ in claims for text in taken(spec)}
+    classes = [(volume.get("name"), claim.get("storageClassName")) for claim, volume in claims]
+    yield ("contents", name), {f"volume {it} of the class {kind}" for it, kind in classes if kind}
     images = [inside(volume, "image").get("reference") for volume in volumes]
     yield ("imageSource", name), {str(image).partition("@")[0] for image in images if image}
+
+
+def taken(claim: Tree) -> Iterator[str]:
+    """Yield what a claim, which is empty otherwise, has of a volume that exists."""
+    found = {key: claim[key] for key in _TAKEN if claim.get(key)}
+    if found:
+        yield f"a claim of {_described(found)}"
+
+
+def _places(name: str, volumes: list[Tree], mounts: list[Tree]) -> Iterator[RisksOf]:
+    """Yield where volumes are that hold something already, and which of them a pod changes."""
+    for volume in volumes:
+        own = volume.get("name")
+        found = [mount for mount in mounts if mount.get("name") == own]
+        paths = {str(mount.get("mountPath")) for mount in found}
+        if volume.keys() - _OWN_VOLUMES:
+            changes = [mount for mount in found if mount.get("readOnly") is not True]
+            paths |= {f"{mount.get('mountPath')}, for writing" for mount in changes}
+        if volume.keys().isdisjoint({"emptyDir", "ephemeral"}):
+            yield ("place", f"volume {own} of {name}"), paths
 
 
 def _described(source: JSON) -> str:

@@ -7,6 +7,7 @@ from report.analysis.pods.fields import extra_in_config, unknown_in_config
 from report.analysis.pods.variables import daemons, plain, risky
 from report.tree import JSON, Tree, inside, texts
 
+_DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
 _SCRIPTS = (
     "pre_clone_script",
     "post_clone_script",
@@ -24,9 +25,10 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     job = f"a job of runner {runner}"
     yield ("override", job), set(_overrides(jobs))
     yield ("anyImage", job), texts(jobs, "allowed_images") or {"any image"}
-    if inside(jobs, "service_container_security_context").get("privileged") is not True:
-        services = texts(jobs, "allowed_services") or {"any image"}
-        yield ("anyImage", f"a service of a job of runner {runner}"), services
+    services = texts(jobs, "allowed_services") or {"any image"}
+    privileged = inside(jobs, "service_container_security_context").get("privileged") is True
+    service = "a privileged service" if privileged else "a service"
+    yield ("anyImage", f"{service} of a job of runner {runner}"), services
     policy = jobs.get("pull_policy")
     policies = texts(jobs, "pull_policy") or [str(policy)]
     allowed = [*policies, *texts(jobs, "allowed_pull_policies")]
@@ -40,7 +42,17 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     yield ("unknown", f"config.toml of runner {runner}"), set(unknown_in_config(entry))
     yield ("extra", f"config.toml of runner {runner}"), set(extra_in_config(entry))
     yield ("elsewhere", f"runner {runner}"), set(_elsewhere(entry))
+    tables = {"builds_dir": entry, "logs_base_dir": jobs, "scripts_base_dir": jobs}
+    for key, table in tables.items():
+        folder = table.get(key)
+        yield ("place", f"the {key} of runner {runner}"), {str(folder)} if folder else ()
+    timed = inside(entry, "feature_flags").get(_DEADLINE) is True
+    yield ("unlimited", f"the job pod of runner {runner}"), () if timed else {"time"}
     cache = inside(entry, "cache")
+    keys = inside(cache, "s3")
+    encryption = (keys.get("ServerSideEncryption"), keys.get("ServerSideEncryptionKeyID"))
+    used = " ".join(str(item) for item in encryption if item)
+    yield ("encrypted", f"runner {runner}"), {used} if used else ()
     yield ("cacheStore", f"runner {runner}"), set(_stores(cache))
     shared = cache.get("Shared") is True
     yield ("sharedCache", f"runner {runner}"), {"others of the same bucket"} if shared else ()
@@ -63,6 +75,8 @@ def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
         **{f"with the tag {tag}": True for tag in texts(inputs, "tagLists")},
     }
     yield ("openTo", runner), {jobs for jobs, takes in taken.items() if takes}
+    timed = bool(inputs.get("maximumTimeout"))
+    yield ("unlimited", f"a job of runner {runner}"), () if timed else {"time"}
 
 
 def _stores(cache: Tree) -> Iterator[str]:
@@ -76,7 +90,8 @@ def _stores(cache: Tree) -> Iterator[str]:
         case "gcs":
             where = f"gs://{inside(cache, 'gcs').get('BucketName')}"
         case "azure":
-            where = f"{azure.get('AccountName')}/{azure.get('ContainerName')} in Azure"
+            domain = azure.get("StorageDomain") or "Azure"
+            where = f"{azure.get('AccountName')}/{azure.get('ContainerName')} in {domain}"
         case other:
             where = str(other)
     yield f"{where}/{cache['Path']}" if cache.get("Path") else where

@@ -74,6 +74,9 @@ def _of_release(kind: str, inputs: Tree) -> Iterator[tuple[RiskName, str]]:
         if address.startswith("http://"):
             yield "plainHttp", f"{where} at {address}"
     entry = parse(values)
+    storage = inside(entry, "cache", "s3")
+    if storage.get("Insecure") is True:
+        yield "plainHttp", f"the storage of caches at {storage.get('ServerAddress')}"
     services = entries(inside(entry, "kubernetes"), "services")
     lines = [
         *texts(entry, "environment"),

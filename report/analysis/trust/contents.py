@@ -10,8 +10,9 @@ from report.tree import Tree, entries, inside
 _CONFIG_TOML = {"config.template.toml", "config.toml"}
 
 
-def config_map_risks(name: str, data: Tree) -> Iterator[RisksOf]:
+def config_map_risks(name: str, item: Tree) -> Iterator[RisksOf]:
     """Yield the risks of a ConfigMap; config.toml in it is judged by its keys."""
+    data = {**inside(item, "data"), **inside(item, "binaryData")}
     texts_of = {key: text for key, text in data.items() if key not in _CONFIG_TOML}
     scripts = {key for key, text in texts_of.items() if str(text).startswith("#!")}
     yield ("startScript", name), {f"{key}, digest {digest(data[key])}" for key in scripts}

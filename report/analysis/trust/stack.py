@@ -1,5 +1,6 @@
 """What a stack does beside its runners: to others, to what protects them, and by its addresses."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from components.platforms import keeper
@@ -7,7 +8,7 @@ from components.workloads import PATCH_FORCE
 from report.analysis.kubernetes import namespace_of, pod_of
 from report.analysis.pods.containers import digest
 from report.analysis.rule import is_production
-from report.analysis.trust.addresses import KEYS, addresses, logins
+from report.analysis.trust.addresses import KEYS, PROVIDERS, addresses, logins
 from report.analysis.trust.losses import safeguards
 from report.analysis.trust.subjects import Declared, Origin, Placed, RiskFacts, Subject
 from report.inputs.events import RELEASE, USER_RUNNER, Step
@@ -15,6 +16,20 @@ from report.tree import Tree, flat, identity, inside
 
 _STACK = "the stack"
 _KNOWN = ("kubernetes:", "pulumi:", "image-builds:", "StackFile")
+# Of a provider, what is judged elsewhere, or how it creates and changes objects of the stack itself
+# (pulumi-kubernetes: sdk/python/pulumi_kubernetes/provider.py).
+_OF_PROVIDERS = {
+    "baseUrl",
+    "cluster",
+    "clusterIdentifier",
+    "context",
+    "enableConfigMapMutable",
+    "enableSecretMutable",
+    "kubeconfig",
+    "token",
+    "upsertExistingObjects",
+    "version",
+}
 # Of a release, what is judged elsewhere or decides only how long the deployment waits
 # (pulumi-kubernetes: sdk/python/pulumi_kubernetes/helm/v3/Release.py).
 _OF_RELEASES = {
@@ -37,24 +52,29 @@ _OF_RELEASES = {
     "waitForJobs",
 }
 # Of the values for the chart, what is judged elsewhere, or only says how much and how often.
-_OF_VALUES = (
-    "values.checkInterval",
-    "values.concurrent",
-    "values.deploymentAnnotations",
-    "values.gitlabUrl",
-    "values.livenessProbe",
-    "values.logFormat",
-    "values.logLevel",
-    "values.metrics",
-    'values.podAnnotations["image-builds/token-digest"]',
-    "values.podDisruptionBudget",
-    "values.probeTimeoutSeconds",
-    "values.probes",
-    "values.readinessProbe",
-    "values.replicas",
-    "values.resources",
-    "values.runners.config",
-    "values.terminationGracePeriodSeconds",
+_OF_VALUES = re.compile(
+    "|".join(
+        re.escape(known) + r"(?![\w-])"
+        for known in (
+            "values.checkInterval",
+            "values.concurrent",
+            "values.deploymentAnnotations",
+            "values.gitlabUrl",
+            "values.livenessProbe",
+            "values.logFormat",
+            "values.logLevel",
+            "values.metrics",
+            'values.podAnnotations["image-builds/token-digest"]',
+            "values.podDisruptionBudget",
+            "values.probeTimeoutSeconds",
+            "values.probes",
+            "values.readinessProbe",
+            "values.replicas",
+            "values.resources",
+            "values.runners.config",
+            "values.terminationGracePeriodSeconds",
+        )
+    )
 )
 
 
@@ -78,6 +98,11 @@ def add_resources(
             subject = Subject("unknown", step.name, "")
             collected.add(subject, {f"the type {step.type}"}, Origin((), None))
     for step, inputs, stays in side:
+        if step.type.startswith(PROVIDERS):
+            options = {key: inputs[key] for key in inputs.keys() - _OF_PROVIDERS if inputs[key]}
+            unknown = {f"{key} (digest {digest(value)})" for key, value in options.items()}
+            subject = Subject("unknown", f"the provider {step.name}", "")
+            collected.add(subject, unknown, Origin((), None))
         if step.type.startswith("kubernetes:") and step.type != RELEASE:
             subject = Subject("kept", identity(inputs), "")
             kept = {"the stack lets go of it"} if stays else ()
@@ -95,16 +120,15 @@ def _add_release(collected: RiskFacts, step: Step, inputs: Tree) -> None:
     # A runner that the stack did not create in GitLab takes jobs of which nothing is known here.
     collected.add(Subject("openTo", step.name, ""), (), origin)
     values = inside(inputs, "values")
-    concurrent = values.get("concurrent")
-    jobs = {str(concurrent)} if concurrent else ()
-    collected.add(Subject("concurrent", name, ""), jobs, origin)
+    concurrent, replicas = values.get("concurrent"), values.get("replicas")
+    if isinstance(concurrent, int):
+        jobs = concurrent * (replicas if isinstance(replicas, int) else 1)
+        collected.add(Subject("concurrent", name, ""), {str(jobs)}, origin)
     version, chart = str(inputs.get("version") or ""), Origin(("chart", "version"), None)
     known = {version} if version else ()
     collected.add(Subject("olderChart", f"the chart of {name}", ""), known, chart)
     other = {
-        path: value
-        for path, value in flat(values, "values").items()
-        if not path.startswith(_OF_VALUES)
+        path: value for path, value in flat(values, "values").items() if not _OF_VALUES.match(path)
     }
     given = {f"digest {digest(other)}"} if values else ()
     collected.add(Subject("values", f"the release of {name}", ""), given, origin)
