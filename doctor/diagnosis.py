@@ -31,6 +31,10 @@ class UnseenError(Exception):
     """What a check asks for cannot be seen; the message says why."""
 
 
+class NobodyError(UnseenError):
+    """Nobody answers at the address of the API server, so it need not be asked again."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """The result for a stack; ``ran`` holds the names of checks that ran, by runner."""

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 
 from doctor.checks import (
     admission,
-    caches,
     cluster,
     declared,
     deployed,
-    gitlab,
     network,
     nodes,
     pods,
     references,
-    registries,
     rights,
 )
+from doctor.checks.servers import caches, charts, gitlab, registries
 from doctor.examine import Examination
 
 DECLARED: Sequence[Examination] = (declared.declarations, declared.user_namespaces)
@@ -33,6 +31,7 @@ EVERY: Sequence[Examination] = (
     gitlab.runner,
     registries.registries,
     caches.caches,
+    charts.charts,
     admission.pods_of_runner,
     admission.objects,
     admission.quotas,
@@ -46,7 +45,9 @@ EVERY: Sequence[Examination] = (
     network.egress,
     deployed.namespaces,
     deployed.secrets,
+    deployed.objects,
     references.references,
+    references.storage,
     deployed.managers,
     deployed.daemons,
     pods.pods,

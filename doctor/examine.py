@@ -1,16 +1,21 @@
 """Runs the checks at the same time, and collects what they find."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from doctor.at_once import at_once
 from doctor.catalogue import catalogue
 from doctor.diagnosis import WHOLE_STACK, Diagnosis, Fault, NotRun, UnseenError
 from doctor.observed import Observed
 from doctor.wanted import WantedRunner, WantedStack
 
 _AT_ONCE = 16
+_SECONDS = 6.0
+"""How long all checks of three runners may take, so that doctor ends within ten seconds."""
+_SECONDS_OF_A_RUNNER = 1.0
+"""How much longer those of each further runner may take."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,9 +77,14 @@ def examine(
         for item in examinations
         for runner in (runners.values() if item.per_runner else (None,))
     ]
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="doctor") as threads:
-        results = list(threads.map(_look, *zip(*todo, strict=True)))
-    found = [*given, *(item for result in results for item in result)]
+    seconds = _SECONDS + _SECONDS_OF_A_RUNNER * max(0, len(runners) - 3)
+    results = at_once(
+        [functools.partial(_look, *one) for one in todo], threads=_AT_ONCE, seconds=seconds
+    )
+    late = f"no answer came within {seconds:g} seconds"
+    found = [*given]
+    for one, result in zip(todo, results, strict=True):
+        found += _missing(*one, [], late) if result is None else result
     gaps = [item for item in found if isinstance(item, NotRun)]
     missing = {(item.check.name, item.runner) for item in gaps}
     ran: dict[str, set[str]] = {}
@@ -105,22 +115,22 @@ def _in_order(faults: list[Fault]) -> list[Fault]:
 
 
 def _look(item: Examination, visit: Visit) -> list[Fault | NotRun]:
-    runner = visit.runner.name if visit.runner else WHOLE_STACK
     found: list[Fault | NotRun] = []
     try:
         found.extend(item.look(visit))
     except UnseenError as error:
-        found += _missing(item, runner, found, str(error))
+        found += _missing(item, visit, found, str(error))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         # Of what extensions of a cluster may answer, a check knows the usual.
         reason = f"an answer is not understood ({type(error).__name__}: {error})"
-        found += _missing(item, runner, found, reason)
+        found += _missing(item, visit, found, reason)
     return found
 
 
 def _missing(
-    item: Examination, runner: str, found: list[Fault | NotRun], reason: str
+    item: Examination, visit: Visit, found: list[Fault | NotRun], reason: str
 ) -> list[NotRun]:
     """Return what did not run; what was found before counts, and the rest is not known."""
+    runner = visit.runner.name if visit.runner else WHOLE_STACK
     named = {entry.check.name for entry in found}
     return [not_run(name, runner, reason) for name in item.names if name not in named]

@@ -14,7 +14,8 @@ from doctor.wanted import WantedRunner
 
 JOB = "image-builds-doctor"
 """The name of a job's pod that is tried out."""
-_HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper:x86_64-latest"
+_HELPER = "registry.gitlab.com/gitlab-org/gitlab-runner/gitlab-runner-helper"
+_PROCESSOR = "kubernetes.io/arch"
 _POLICIES = {"always": "Always", "if-not-present": "IfNotPresent", "never": "Never"}
 _DNS_POLICIES = {"": "ClusterFirst", "none": "None"}
 _NOT_IN_LABELS = re.compile(r"[^-A-Za-z0-9_.]")
@@ -23,7 +24,7 @@ _NOT_IN_LABELS = re.compile(r"[^-A-Za-z0-9_.]")
 def job_pod(runner: WantedRunner) -> dict[str, Any]:
     """Return the pod of a runner's job that names no image and no service."""
     table: Mapping[str, Any] = runner.toml["kubernetes"]
-    helper = table.get("helper_image", _HELPER)
+    helper = helper_image(runner)
     services = {
         service.get("alias") or f"svc-{number}": service
         for number, service in enumerate(table.get("services", []))
@@ -69,6 +70,18 @@ def job_pod(runner: WantedRunner) -> dict[str, Any]:
         "annotations": _expanded(table.get("pod_annotations", {})),
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def helper_image(runner: WantedRunner) -> str:
+    """Name the helper as the runner does: for amd64, unless its node selector says otherwise."""
+    table: Mapping[str, Any] = runner.toml["kubernetes"]
+    processor = table.get("node_selector", {}).get(_PROCESSOR, "amd64")
+    tag = f"v{runner.version}" if runner.version else "latest"
+    return table.get("helper_image") or f"{_HELPER}:{_TAGS.get(processor, processor)}-{tag}"
+
+
+_TAGS = {"amd64": "x86_64"}
+"""What the tags of helpers call processors, where it is not Kubernetes' name for them."""
 
 
 def _expanded(values: Mapping[str, str]) -> dict[str, str]:

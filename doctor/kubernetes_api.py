@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import urlencode
 
 from components.ownership.cluster import Kubeconfig
-from doctor.diagnosis import UnseenError
+from doctor.diagnosis import NobodyError, UnseenError
 
-_TIMEOUT = 5.0
-"""Seconds that one request may take: all of them together are to take ten."""
+_CONNECT, _ANSWER = 3.0, 5.0
+"""Seconds to connect, and to wait for an answer: all requests together are to take ten."""
 
 
 class Answer(NamedTuple):
@@ -33,7 +33,8 @@ class Api(Protocol):
         """Send a request and return the answer, whatever its status.
 
         Raises:
-            UnseenError: nobody answers.
+            NobodyError: no connection can be made.
+            UnseenError: no answer comes.
         """
         ...
 
@@ -47,6 +48,7 @@ class KubernetesApi:
         Raises:
             UnseenError: it cannot be used.
         """
+        import yaml  # noqa: PLC0415 - see below
         from kubernetes import client, config  # noqa: PLC0415 - it takes half a second
         from kubernetes.config import ConfigException  # noqa: PLC0415 - see above
 
@@ -56,13 +58,17 @@ class KubernetesApi:
         connect = cast("Any", config).new_client_from_config
         try:
             self._client = connect(where.kubeconfig or None, where.context, settings)
-        except ConfigException as error:
-            message = f"the kubeconfig cannot be used ({error})"
+        # The client checks little of what a file has.
+        except (
+            *(ConfigException, yaml.YAMLError, OSError),
+            *(ValueError, TypeError, LookupError, AttributeError),
+        ) as error:
+            message = f"the kubeconfig cannot be used ({' '.join(str(error).split())})"
             raise UnseenError(message) from error
 
     def ask(self, method: str, path: str, body: Any = None, kind: str = "") -> Answer:  # noqa: ANN401 - JSON
         """Send a request; ``kind`` is the content type of a patch."""
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see above
+        from urllib3 import Timeout, exceptions  # noqa: PLC0415 - see above
 
         settings = self._client.configuration
         headers = {"Accept": "application/json", "Content-Type": kind or "application/json"}
@@ -73,10 +79,13 @@ class KubernetesApi:
                 settings.host + path,
                 headers=headers,
                 body=None if body is None else json.dumps(body),
-                timeout=_TIMEOUT,
+                timeout=Timeout(connect=_CONNECT, read=_ANSWER),
                 retries=False,
             )
-        except HTTPError as error:
+        # That of a refused connection, and of a name that is not known, is one of the first kind.
+        except (exceptions.ConnectTimeoutError, exceptions.SSLError) as error:
+            raise NobodyError(_reason(error)) from error
+        except exceptions.HTTPError as error:
             raise UnseenError(_reason(error)) from error
         return Answer(response.status, _content(response), response.headers.get("Date", ""))
 
@@ -93,6 +102,12 @@ def _content(response: Any) -> dict[str, Any]:  # noqa: ANN401 - the client type
 
 def _reason(error: Exception) -> str:
     """Say why nobody answers, without what urllib3 writes around it."""
+    from urllib3 import exceptions  # noqa: PLC0415 - see above
+
+    if isinstance(error, exceptions.ReadTimeoutError):
+        return f"no answer came within {_ANSWER:.0f} seconds"
+    if type(error) is exceptions.ConnectTimeoutError:
+        return f"no connection came about within {_CONNECT:.0f} seconds"
     return str(error).rpartition(">: ")[2] or type(error).__name__
 
 

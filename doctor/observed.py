@@ -5,14 +5,16 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
-from doctor.diagnosis import UnseenError
+from doctor.diagnosis import NobodyError, UnseenError
 from doctor.kubernetes_api import Answer, Api, query
 from doctor.wanted import Manifest
 
 _PLURALS = {"NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses"}
-_WITHOUT_NAMESPACE = {"Namespace", "Node", "PriorityClass", "RuntimeClass"}
+_WITHOUT_NAMESPACE = {"Namespace", "Node", "PriorityClass", "RuntimeClass", "StorageClass"}
+_BROKEN = HTTPStatus.INTERNAL_SERVER_ERROR
+"""This status and those above it say that the server cannot answer, and not what it thinks."""
 _DRY_RUN = {"dryRun": "All", "fieldManager": "image-builds-doctor"}
 
 
@@ -33,6 +35,13 @@ def folder(api_version: str, kind: str, namespace: str | None) -> str:
     return f"{root}{inner}/{plural(kind)}"
 
 
+class Tried(NamedTuple):
+    """What a dry run gives: why it is refused, empty if it is not, and the object as it became."""
+
+    refusal: str
+    item: Manifest
+
+
 class Observed:
     """What an API server shows to the account of the kubeconfig."""
 
@@ -41,6 +50,7 @@ class Observed:
         self._api = api
         self._lock = threading.Lock()
         self._known: dict[str, Future[Answer]] = {}
+        self._nobody: NobodyError | None = None
 
     def ask(self, method: str, path: str, body: Any = None, kind: str = "") -> Answer:  # noqa: ANN401 - JSON
         """Return the answer to a request, which is sent once.
@@ -49,7 +59,17 @@ class Observed:
             UnseenError: nobody answers.
         """
         key = json.dumps([method, path, body], sort_keys=True, default=str)
-        return self._once(key, lambda: self._api.ask(method, path, body, kind))
+        return self._once(key, lambda: self._asked(method, path, body, kind))
+
+    def _asked(self, *request: Any) -> Answer:  # noqa: ANN401 - JSON
+        if self._nobody:
+            # All would wait, one after the other.
+            raise self._nobody
+        try:
+            return self._api.ask(*request)
+        except NobodyError as error:
+            self._nobody = error
+            raise
 
     def _once(self, key: str, make: Callable[[], Answer]) -> Answer:
         with self._lock:
@@ -74,7 +94,7 @@ class Observed:
         answer = self.ask("GET", f"{folder(api_version, kind, namespace)}/{name}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        return self._seen(answer, f"get {plural(kind)}", namespace).body
+        return self._seen(answer, "metadata", f"get {plural(kind)}", namespace)
 
     def list(self, api_version: str, kind: str, namespace: str | None = None) -> list[Any]:
         """Return the objects of a kind, in a namespace or in all of them.
@@ -83,12 +103,12 @@ class Observed:
             UnseenError: the account may not list them, or nobody answers.
         """
         answer = self.ask("GET", folder(api_version, kind, namespace))
-        return self._seen(answer, f"list {plural(kind)}", namespace).body.get("items") or []
+        return self._seen(answer, "items", f"list {plural(kind)}", namespace)["items"] or []
 
     @staticmethod
-    def _seen(answer: Answer, what: str, namespace: str | None) -> Answer:
-        if answer.status == HTTPStatus.OK:
-            return answer
+    def _seen(answer: Answer, key: str, what: str, namespace: str | None) -> Manifest:
+        if answer.status == HTTPStatus.OK and key in answer.body:
+            return answer.body
         where = f" in {namespace}" if namespace else ""
         if answer.status == HTTPStatus.FORBIDDEN:
             message = f"the account of the kubeconfig may not {what}{where}"
@@ -112,8 +132,8 @@ class Observed:
             raise UnseenError(message)
         return found
 
-    def try_out(self, item: Manifest) -> str | None:
-        """Return why the API server would refuse to create or change an object, None if not.
+    def try_out(self, item: Manifest) -> Tried:
+        """Return whether the API server would create or change an object, and how it would be.
 
         Nothing is created: it is a dry run on the server, with all of its admission.
 
@@ -130,8 +150,17 @@ class Observed:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             message = "the API server does not accept the account of the kubeconfig"
             raise UnseenError(message)
-        done = answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}
-        return None if done else answer.message
+        if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
+            return Tried("", answer.body)
+        if "does not support dry run" in answer.message:
+            message = f"nothing can be tried out there: {answer.message}"
+            raise UnseenError(message)
+        busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        # Of a webhook that is down, it says so.
+        if busy or (answer.status >= _BROKEN and "webhook" not in answer.message):
+            message = f"the API server answers with status {answer.status}: {answer.message}"
+            raise UnseenError(message)
+        return Tried(answer.message, {})
 
     def may(
         self,
@@ -170,7 +199,9 @@ class Observed:
             ]
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
         answer = self.ask("POST", f"/apis/authorization.k8s.io/v1/{kind.lower()}s", body)
-        if answer.status != HTTPStatus.CREATED:
-            message = f"the account of the kubeconfig may not create {kind.lower()}s"
-            raise UnseenError(message)
-        return bool(answer.body["status"]["allowed"])
+        if answer.status == HTTPStatus.CREATED:
+            return bool(answer.body["status"]["allowed"])
+        message = f"the account of the kubeconfig may not create {kind.lower()}s"
+        if answer.status != HTTPStatus.FORBIDDEN:
+            message = f"the API server answers with status {answer.status}: {answer.message}"
+        raise UnseenError(message)

@@ -29,6 +29,7 @@ def entries(item: Manifest, *path: str) -> list[Manifest]:
 class WantedRunner:
     """One runner; ``toml`` is its table of config.toml, and ``values`` those of its chart.
 
+    ``version`` is the one of GitLab Runner, empty where the chart is newer than this project, and
     ``token`` is None where the stack file has none.
     """
 
@@ -38,6 +39,7 @@ class WantedRunner:
     names: RunnerNames
     toml: Mapping[str, Any]
     values: Mapping[str, Any]
+    version: str
     token: str | None = dataclasses.field(repr=False)
 
 

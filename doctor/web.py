@@ -1,26 +1,34 @@
 """Requests to GitLab and to registries, and in plain words why one failed."""
 
 import contextlib
+import functools
 import socket
 import ssl
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
+from requests.utils import get_environ_proxies
+
+from doctor.at_once import at_once
 
 _TIMEOUT = (3.0, 5.0)
 """Seconds to connect, and to wait for an answer."""
+_DNS = 3.0
+"""Seconds to look up a name, for which the system's own resolver may take half a minute."""
 
-Failure = Literal["name", "certificate", "plain", "unreachable"]
+Failure = Literal["name", "certificate", "plain", "unreachable", "answer"]
 
 
 class FailedError(Exception):
     """A request failed before an answer came; ``kind`` says in which way."""
 
-    def __init__(self, kind: Failure, reason: str) -> None:
+    def __init__(self, reason: str, kind: Failure = "unreachable") -> None:
         super().__init__(reason)
         self.kind: Failure = kind
 
@@ -41,7 +49,7 @@ class Server:
         self._verify = trusted or True
         self._session.auth = _leave
 
-    def send(
+    def send(  # noqa: PLR0913 - the options of a request
         self,
         method: str,
         url: str,
@@ -49,8 +57,9 @@ class Server:
         login: WebLogin | None = None,
         headers: Mapping[str, str] | None = None,
         json: Mapping[str, str] | None = None,
+        redirects: bool = False,
     ) -> requests.Response:
-        """Return the answer, whatever its status.
+        """Return the answer, whatever its status; by default one that leads elsewhere too.
 
         Raises:
             FailedError: no answer came.
@@ -60,10 +69,50 @@ class Server:
         arguments["verify"] = self._verify
         if login:
             arguments["auth"] = HTTPBasicAuth(*login)
+        # A proxy looks names up itself.
+        if not get_environ_proxies(url):
+            addresses(urlsplit(url).hostname or "")
         try:
-            return self._session.request(method, url, allow_redirects=False, **arguments)
+            return self._session.request(method, url, allow_redirects=redirects, **arguments)
         except (requests.RequestException, OSError) as error:
-            raise FailedError(*_failure(error)) from error
+            kind, reason = _failure(error)
+            raise FailedError(reason, kind) from error
+
+
+def answered(answer: requests.Response) -> str:
+    """Say what an answer is that nobody expects: its status, and where it leads."""
+    place = answer.headers.get("Location", "").partition("?")[0]
+    return f"it has the status {answer.status_code}{f' and leads to {place}' if place else ''}"
+
+
+def is_broken(answer: requests.Response) -> bool:
+    """Whether a server, or a proxy before it, says that it cannot answer now."""
+    return answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+@functools.cache
+def addresses(host: str) -> Sequence[str]:
+    """Return the addresses of a host by the DNS of this machine.
+
+    Raises:
+        FailedError: it has none, or DNS does not answer.
+    """
+    (found,) = at_once([functools.partial(_looked_up, host)], threads=1, seconds=_DNS)
+    if found is None:
+        message = f"DNS does not answer within {_DNS:.0f} seconds"
+        raise FailedError(message, "name")
+    if not found:
+        message = "DNS has no such name"
+        raise FailedError(message, "name")
+    return found
+
+
+def _looked_up(host: str) -> Sequence[str]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return sorted({str(item[4][0]) for item in found})
 
 
 def _leave(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -96,6 +145,12 @@ def _said_by_tls(error: BaseException) -> str:
     return f"TLS fails: {getattr(error, 'reason', '') or error}"
 
 
+def _said_by_proxy(error: BaseException) -> str:
+    causes = [str(cause) for cause in _causes(error) if isinstance(cause, OSError)]
+    said = [text for text in causes if text.startswith("Tunnel connection failed")]
+    return f"the proxy of this machine does not lead there ({(said or ['no answer'])[0]})"
+
+
 # The first that fits one of an error's causes, and says something, counts.
 _REASONS: Sequence[tuple[Failure, type[BaseException], Callable[[BaseException], str]]] = (
     (
@@ -103,7 +158,7 @@ _REASONS: Sequence[tuple[Failure, type[BaseException], Callable[[BaseException],
         ssl.SSLCertVerificationError,
         lambda error: str(getattr(error, "verify_message", error)),
     ),
-    ("name", socket.gaierror, lambda _: "the name is not known"),
+    ("unreachable", requests.exceptions.ProxyError, _said_by_proxy),
     (
         "plain",
         ssl.SSLError,
@@ -112,6 +167,11 @@ _REASONS: Sequence[tuple[Failure, type[BaseException], Callable[[BaseException],
     ("unreachable", ssl.SSLError, _said_by_tls),
     ("unreachable", ConnectionRefusedError, lambda _: "the connection is refused"),
     ("unreachable", ConnectionResetError, lambda _: "the connection is reset"),
+    (
+        "unreachable",
+        requests.ConnectTimeout,
+        lambda _: f"no connection came about within {_TIMEOUT[0]:.0f} seconds",
+    ),
     ("unreachable", requests.Timeout, lambda _: f"no answer came within {_TIMEOUT[1]:.0f} seconds"),
 )
 

@@ -16,7 +16,7 @@ from gitlab.exceptions import GitlabError
 
 from components.settings.models import GitLab
 from convert.pipeline.includes import Full, Resolve
-from doctor.checks.gitlab import TOKEN
+from doctor.checks.servers.gitlab import TOKEN
 from report.errors import ReportError
 
 _TIMEOUT = 60.0

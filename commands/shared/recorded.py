@@ -10,6 +10,7 @@ import pulumi
 import yaml
 
 from components.arguments import environment_args
+from components.gitlab_runner.charts import is_known, runner_of
 from components.resources.environment import Environment
 from components.resources.runner import RunnerSpec
 from components.settings.load import Stack, load
@@ -77,6 +78,7 @@ def _runner(name: str, stack: Stack, spec: RunnerSpec) -> WantedRunner:
     token = stack.secrets.runner_tokens.get(name)
     # GitLab Runner writes the number of a job in its place, and the first has 0.
     config = spec["values"]["runners"]["config"].replace(SLOT, "0")
+    chart = stack.settings.chart.version
     return WantedRunner(
         name=name,
         settings=stack.settings.runners[name],
@@ -84,6 +86,7 @@ def _runner(name: str, stack: Stack, spec: RunnerSpec) -> WantedRunner:
         names=spec["names"],
         toml=tomllib.loads(config)["runners"][0],
         values=spec["values"],
+        version=runner_of(chart) if is_known(chart) else "",
         token=token.get_secret_value() if token else None,
     )
 

@@ -1,44 +1,37 @@
-"""Builds, pushes, pulls and runs an image by each runner's strategy, and removes what it made."""
+"""Looks at the network of jobs, and builds, pushes, pulls and runs an image by each runner."""
 
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from doctor.canary import script
-from doctor.canary.jobs import LABEL, SECONDS, build_job, run_job
+from doctor.canary import network, script
+from doctor.canary.jobs import build_job, look_job, run_job
+from doctor.canary.symptoms import NAMES as OF_BUILDS
+from doctor.canary.symptoms import symptom
+from doctor.canary.watch import Watch
 from doctor.diagnosis import Fault, NotRun, UnseenError, fault
 from doctor.examine import Visit, not_run
-from doctor.kubernetes_api import Api, query
-from doctor.observed import folder
-from doctor.wanted import Manifest, WantedRunner, entries, inside
+from doctor.kubernetes_api import Api
+from doctor.wanted import WantedRunner, inside
 
-NAMES = ("job-name", "job-reach", "job-metadata", "build-start", "build", "image-run")
+_OF_NETWORK = ("job-name", "job-reach", "job-stalls", "job-proxy", "job-metadata", "job-unenforced")
+_OF_IMAGES = ("build-start", *OF_BUILDS, "image-run")
+NAMES = (*_OF_NETWORK, *_OF_IMAGES, "job-mtu")
 """The checks that a canary does."""
 BASE = "docker.io/library/busybox:1.37.0"
 """What the canary's image is from, unless the user names another image."""
-_POLL = 0.5
 _LINES = 12
-_PATIENCE = 20
-"""How often a pod is looked at before a mount that fails counts."""
-_MOUNTS = {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
-_REFUSED = {"FailedCreate"}
-_STUCK = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-}
+_SERVICE = "kubernetes.io/service-name"
+_ON_NODES = {"dood"}
+"""The strategies whose builds are in a network of the node, which no pod can measure."""
 
 
-class Ended(NamedTuple):
-    """How a container of a Job ended: its status, None where it never began, and why or its log."""
+class Seen(NamedTuple):
+    """What a part of a canary found, and the bytes of the largest packet where it looked."""
 
-    status: int | None
-    text: str
+    found: list[Fault | NotRun]
+    mtu: int | None = None
 
 
 class Canary:
@@ -46,136 +39,140 @@ class Canary:
 
     def __init__(self, api: Api, visit: Visit, base: str = BASE) -> None:
         """Remember where and what to build."""
-        self._api = api
+        self._jobs = Watch(api)
         self._visit = visit
         self._base = base
-        self._stopped = threading.Event()
+        # OpenShift chooses the user of a pod itself.
+        self._user = visit.stack.settings.cluster.platform != "openShift"
 
     def run(self) -> list[Fault | NotRun]:
-        """Build by all runners at once, and return what is wrong."""
+        """Look and build by all runners at once, and return what is wrong."""
         runners = [*self._visit.stack.runners.values()]
-        with ThreadPoolExecutor(8, thread_name_prefix="canary") as threads:
+        with ThreadPoolExecutor(16, thread_name_prefix="canary") as threads:
             try:
-                return [item for found in threads.map(self._of_runner, runners) for item in found]
+                looks = [threads.submit(self._part, self._look, one) for one in runners]
+                builds = [threads.submit(self._part, self._build, one) for one in runners]
+                found: list[Fault | NotRun] = []
+                for runner, look, build in zip(runners, looks, builds, strict=True):
+                    seen, built = look.result(), build.result()
+                    found += [*seen.found, *built.found, *_packets(runner, seen.mtu, built.mtu)]
+                return found
             finally:
                 self.stop()
 
     def stop(self) -> None:
         """End early; what was made is removed."""
-        self._stopped.set()
+        self._jobs.stop()
 
-    def _of_runner(self, runner: WantedRunner) -> list[Fault | NotRun]:
-        found: list[Fault | NotRun] = []
+    def _part(self, part: Callable[[WantedRunner], Seen], runner: WantedRunner) -> Seen:
         try:
-            found.extend(self._steps(runner))
+            return part(runner)
         except UnseenError as error:
-            named = {item.check.name for item in found}
-            found += [not_run(name, runner.name, str(error)) for name in NAMES if name not in named]
-        return found
+            names = _OF_NETWORK if part == self._look else _OF_IMAGES
+            return Seen([not_run(name, runner.name, str(error)) for name in names])
 
-    def _steps(self, runner: WantedRunner) -> Iterator[Fault | NotRun]:
+    def _look(self, runner: WantedRunner) -> Seen:
+        """Look from a pod that may do nothing else."""
+        settings = self._visit.stack.settings
+        found: list[Fault | NotRun] = []
+        closed: list[network.Asked] = []
+        try:
+            closed.extend(self._closed(runner))
+        except UnseenError as error:
+            found.append(not_run("job-unenforced", runner.name, str(error)))
+        metadata = network.Asked(network.METADATA, "")
+        text = network.script(runner, [*network.places(settings), metadata, *closed])
+        job = look_job(runner, text, user=self._user)
+        ended = self._jobs.run(job, "look")
+        if ended.status is None:
+            message = f"the pod that looks at the network does not start: {ended.text}"
+            raise UnseenError(message)
+        facts = network.read(ended.text)
+        found += self._network(runner, facts.addresses, {place.url for place in closed})
+        return Seen(found, facts.mtu)
+
+    def _closed(self, runner: WantedRunner) -> Iterator[network.Asked]:
+        """Yield an address that answers, and that the stack's policies close: the API server's."""
+        egress = self._visit.stack.settings.network.egress
+        if runner.plan.account_token or (egress.private and egress.public):
+            return
+        for item in self._visit.seen.list("discovery.k8s.io/v1", "EndpointSlice", "default"):
+            if inside(item, "metadata", "labels").get(_SERVICE) != "kubernetes":
+                continue
+            for endpoint, port in itertools.product(item["endpoints"], item["ports"]):
+                (address, *_) = endpoint["addresses"]
+                if not egress.reaches(address):
+                    yield network.Asked(f"https://{address}:{port['port']}", "")
+
+    def _network(
+        self, runner: WantedRunner, addresses: Mapping[str, str], closed: set[str]
+    ) -> Iterator[Fault | NotRun]:
+        for address, found in addresses.items():
+            if address in closed or address == network.METADATA:
+                yield from self._opened(runner, address, found)
+            elif check := _CHECKS.get(found):
+                yield fault(check, runner.name, address=address)
+            elif found.startswith("proxy-"):
+                answer = found.partition("-")[2]
+                yield fault("job-proxy", runner.name, address=address, answer=answer)
+        if not addresses or "unknown" in addresses.values():
+            for name in _OF_NETWORK:
+                yield not_run(name, runner.name, "the image of GitLab's helper cannot look")
+
+    def _opened(self, runner: WantedRunner, address: str, found: str) -> Iterator[Fault]:
+        if found not in {"open", "stalls"}:
+            return
+        if address != network.METADATA:
+            yield fault("job-unenforced", runner.name, address=address)
+        elif not self._visit.stack.settings.network.egress.metadata:
+            yield fault("job-metadata", runner.name)
+
+    def _build(self, runner: WantedRunner) -> Seen:
         if not runner.plan.builds:
             message = "jobs of this runner build nothing"
             raise UnseenError(message)
         if not self._visit.repository:
             message = "name a repository that builds push to, by --repository"
             raise UnseenError(message)
-        text = script.build(runner, self._visit.repository, self._base, _addresses(self._visit))
-        ended = self._job(build_job(runner, text), "build")
-        facts = script.read(ended.text)
-        yield from self._network(runner, facts.addresses)
+        text = script.build(runner, self._visit.repository, self._base)
+        ended = self._jobs.run(build_job(runner, text), "build")
+        image = script.image(ended.text)
         if ended.status is None:
-            yield fault("build-start", runner.name, reason=ended.text)
-        elif ended.status or not facts.image:
-            yield fault("build", runner.name, status=ended.status, log=_end(ended.text))
+            found = fault("build-start", runner.name, reason=ended.text)
+        elif ended.status or not image:
+            check = symptom(ended.status, ended.text)
+            found = fault(check, runner.name, status=ended.status, log=_end(ended.text))
         else:
-            yield from self._image(runner, facts.image)
-            return
-        yield not_run("image-run", runner.name, "the canary built no image")
+            return self._image(runner, image)
+        return Seen([found, not_run("image-run", runner.name, "the canary built no image")])
 
-    def _network(
-        self, runner: WantedRunner, addresses: Mapping[str, str]
-    ) -> Iterator[Fault | NotRun]:
-        closed = not self._visit.stack.settings.network.egress.metadata
-        for address, found in addresses.items():
-            if address == script.METADATA:
-                if found == "open" and closed:
-                    yield fault("job-metadata", runner.name)
-            elif found == "name":
-                yield fault("job-name", runner.name, address=address)
-            elif found == "closed":
-                yield fault("job-reach", runner.name, address=address)
-        if not addresses or "unknown" in addresses.values():
-            for name in ("job-name", "job-reach", "job-metadata"):
-                yield not_run(name, runner.name, "the image of the build cannot look")
-
-    def _image(self, runner: WantedRunner, image: str) -> Iterator[Fault]:
-        secret = runner.names["pull_secret"]
+    def _image(self, runner: WantedRunner, image: str) -> Seen:
+        secret, found = runner.names["pull_secret"], list[Fault | NotRun]()
         targets: Sequence[str] = [*self._visit.stack.settings.target_namespaces]
+        mtu: int | None = None
         for namespace in targets or [runner.names["job_namespace"]]:
-            ended = self._job(run_job(namespace, image, secret), "run")
+            job = run_job(namespace, image, secret, user=self._user)
+            ended = self._jobs.run(job, "run")
             if ended.status != 0 or script.WORD not in ended.text:
-                yield fault(
-                    "image-run",
-                    runner.name,
-                    image=image,
-                    namespace=namespace,
-                    reason=_end(ended.text) or f"it ended with {ended.status}",
-                )
+                reason = _end(ended.text) or f"it ended with {ended.status}"
+                where = {"image": image, "namespace": namespace}
+                found.append(fault("image-run", runner.name, **where, reason=reason))
+            else:
+                mtu = script.packets(ended.text)
+        return Seen(found, mtu)
 
-    def _job(self, job: Manifest, container: str) -> Ended:
-        """Run a Job until one of its containers ends, and remove it.
 
-        Raises:
-            UnseenError: the account of the kubeconfig may not make it, or doctor was stopped.
-        """
-        name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
-        jobs = folder("batch/v1", "Job", namespace)
-        try:
-            answer = self._api.ask("POST", jobs, job)
-            if answer.status != HTTPStatus.CREATED:
-                message = f"the Job of the canary cannot be made in {namespace}: {answer.message}"
-                raise UnseenError(message)
-            return self._ended(name, namespace, container)
-        finally:
-            self._api.ask("DELETE", f"{jobs}/{name}", {"propagationPolicy": "Background"})
+_CHECKS = {"name": "job-name", "closed": "job-reach", "stalls": "job-stalls"}
 
-    def _ended(self, name: str, namespace: str, container: str) -> Ended:
-        pods = folder("v1", "Pod", namespace)
-        reason = "no pod was made"
-        for number in range(int(SECONDS / _POLL)):
-            answer = self._api.ask("GET", f"{pods}{query(labelSelector=f'{LABEL}={name}')}")
-            for pod in entries(answer.body, "items"):
-                ended, reason = _state(pod, container)
-                if ended is not None:
-                    log = self._log(pods, pod, container)
-                    return Ended(ended, log) if ended >= 0 else Ended(None, reason)
-                # A mount may fail once, before the kubelet knows of its Secret.
-                waits = number > _PATIENCE and inside(pod, "status").get("phase") == "Pending"
-                if waits and (failed := self._said(pod, namespace, _MOUNTS)):
-                    return Ended(None, failed)
-            if not entries(answer.body, "items"):
-                reason = self._said({"metadata": {"name": name}}, namespace, _REFUSED) or reason
-            if self._stopped.wait(_POLL):
-                message = "doctor was stopped"
-                raise UnseenError(message)
-        return Ended(None, f"{reason} within {SECONDS} seconds")
 
-    def _said(self, item: Manifest, namespace: str, reasons: Collection[str]) -> str:
-        """Return what the last event of an object says, of those with one of the reasons."""
-        answer = self._api.ask("GET", folder("v1", "Event", namespace))
-        said = [
-            str(event.get("message", ""))
-            for event in entries(answer.body, "items")
-            if event.get("reason") in reasons
-            and inside(event, "involvedObject").get("name") == item["metadata"]["name"]
-        ]
-        return said[-1] if said else ""
-
-    def _log(self, pods: str, pod: Manifest, container: str) -> str:
-        name = pod["metadata"]["name"]
-        answer = self._api.ask("GET", f"{pods}/{name}/log{query(container=container)}")
-        return str(answer.body.get("text", ""))
+def _packets(runner: WantedRunner, pod: int | None, build: int | None) -> Iterator[Fault | NotRun]:
+    """Compare the network of builds with that of the pod."""
+    if runner.plan.strategy in _ON_NODES:
+        yield not_run("job-mtu", runner.name, "builds are in a network of their node")
+    elif pod is None or build is None:
+        yield not_run("job-mtu", runner.name, "it needs the network of a pod and a build")
+    elif build > pod:
+        yield fault("job-mtu", runner.name, pod=pod, build=build)
 
 
 def skipped(visit: Visit) -> list[NotRun]:
@@ -187,33 +184,6 @@ def skipped(visit: Visit) -> list[NotRun]:
     ]
 
 
-def _state(pod: Manifest, container: str) -> tuple[int | None, str]:
-    """Return a container's status, None while it runs and -1 where it cannot, and why."""
-    for status in entries(pod, "status", "containerStatuses"):
-        waiting = inside(status, "state", "waiting")
-        if waiting.get("reason") in _STUCK:
-            return -1, str(waiting.get("message") or waiting["reason"])
-        terminated: Mapping[str, Any] = inside(status, "state", "terminated")
-        if status["name"] == container and terminated:
-            return int(terminated["exitCode"]), ""
-    for condition in entries(pod, "status", "conditions"):
-        if condition.get("reason") == "Unschedulable":
-            return None, str(condition.get("message"))
-    if inside(pod, "status").get("phase") == "Failed":
-        return -1, str(inside(pod, "status").get("message") or "the pod failed")
-    return None, "the pod did not end"
-
-
-def _addresses(visit: Visit) -> list[str]:
-    """Return what jobs reach: GitLab, registries and mirrors; and what they must not."""
-    settings = visit.stack.settings
-    schemes = {item.host.partition("/")[0]: item.insecure for item in settings.registries}
-    hosts = dict.fromkeys([*schemes, *settings.registry_mirrors])
-    urls = [f"http{'' if schemes.get(host) else 's'}://{host}/v2/" for host in hosts]
-    return [settings.gitlab.url, *urls, script.METADATA]
-
-
 def _end(log: str) -> str:
-    """Return the last lines of a log, without what doctor asked."""
-    lines = [line for line in log.splitlines() if not line.startswith("image-builds-doctor: ")]
-    return "\n".join(lines[-_LINES:])
+    """Return the last lines of a log."""
+    return "\n".join(log.splitlines()[-_LINES:])

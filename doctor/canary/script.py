@@ -1,9 +1,7 @@
-"""What the canary's containers run: looks at the network, then the strategy's own template."""
+"""What the build container of a canary runs: the strategy's own template."""
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from components.strategies.scripts import script
 from doctor.wanted import WantedRunner
@@ -12,46 +10,18 @@ TAG = "image-builds-doctor"
 """The tag of the canary's image, which each canary writes again."""
 WORD = "image-builds-doctor-built-this"
 """What the image prints."""
-METADATA = "http://169.254.169.254/"
-"""Where clouds serve the credentials of nodes (components/network/addresses.py)."""
-_FACT = re.compile(r"^image-builds-doctor: (\w+) (\S+)$", re.MULTILINE)
 _INPUT = re.compile(r"\$\{?(BUILD_[A-Z_]+)")
 _REFERENCE = re.compile(r"^(\S+@sha256:[0-9a-f]{64})$", re.MULTILINE)
-
-# curl says by its status what failed, and wget in words, which those of busybox and GNU share.
-_LOOK = """\
-look() {
-  if command -v curl >/dev/null 2>&1; then
-    curl -s -o /dev/null -m 5 "$1"
-    case $? in 6) found=name ;; 7 | 28) found=closed ;; *) found=open ;; esac
-  elif command -v wget >/dev/null 2>&1; then
-    case "$(timeout 8 wget -T 5 -O /dev/null "$1" 2>&1 || echo "status $?")" in
-    *"bad address"* | *"resolve"*) found=name ;;
-    *"can't connect"* | *"timed out"* | *"refused"* | *"unreachable"*) found=closed ;;
-    *"status 124"* | *"status 143"*) found=closed ;;
-    *) found=open ;;
-    esac
-  else
-    found=unknown
-  fi
-  echo "image-builds-doctor: $found $1"
-}
-"""
+_PACKETS = re.compile(r"^(\d+)$", re.MULTILINE)
 
 
-class Facts(NamedTuple):
-    """What a canary's log says: how each address answered, and the image, "" without one."""
-
-    addresses: Mapping[str, str]
-    image: str
-
-
-def build(runner: WantedRunner, repository: str, base: str, addresses: Iterable[str]) -> str:
+def build(runner: WantedRunner, repository: str, base: str) -> str:
     """Return the script of the build container; ``base`` is the image that the canary is from."""
     project = f"{runner.toml.get('builds_dir', '/builds')}/image-builds-doctor"
     dockerfile = (
         f"FROM {base} AS first\n"
-        f"RUN echo {WORD} >/word\n"
+        # Where builds have a separate network, this is its interface.
+        f"RUN echo {WORD} >/word && cat /sys/class/net/eth0/mtu >>/word || true\n"
         f"FROM {base}\n"
         "COPY --from=first /word /word\n"
         'CMD ["cat", "/word"]\n'
@@ -74,9 +44,8 @@ def build(runner: WantedRunner, repository: str, base: str, addresses: Iterable[
     # Inputs that a pipeline leaves out are empty.
     variables = {**dict.fromkeys(_INPUT.findall(template), ""), **variables}
     given = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in variables.items())
-    looks = "".join(f"look {shlex.quote(address)}\n" for address in addresses)
     return (
-        f"{_LOOK}{looks}{given}"
+        f"{given}"
         f'mkdir -p "$CI_PROJECT_DIR"\ncd "$CI_PROJECT_DIR"\n'
         f'printf %s {shlex.quote(dockerfile)} >"$BUILD_DOCKERFILE"\n'
         f"{runner.toml.get('pre_build_script', '')}\n"
@@ -84,8 +53,12 @@ def build(runner: WantedRunner, repository: str, base: str, addresses: Iterable[
     )
 
 
-def read(log: str) -> Facts:
-    """Return what a log says."""
-    images = _REFERENCE.findall(log)
-    addresses = {address: found for found, address in _FACT.findall(log)}
-    return Facts(addresses, images[-1] if images else "")
+def image(log: str) -> str:
+    """Return the image that a build pushed, empty where its log names none."""
+    return next(reversed(_REFERENCE.findall(log)), "")
+
+
+def packets(log: str) -> int | None:
+    """Return the bytes of the largest packet of a build, by the log of its image."""
+    found = _PACKETS.search(log)
+    return int(found[1]) if found else None

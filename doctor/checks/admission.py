@@ -7,6 +7,7 @@ from typing import Any
 
 from components.quantity import amount
 from doctor.amounts import requests_of
+from doctor.checks.mutations import changes
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_runner, of_stack
 from doctor.job_pod import job_pod
@@ -34,10 +35,13 @@ _NAMES = tuple(name for name, _ in _REFUSALS)
 # Other checks name these: of the account of the kubeconfig, and of the namespace.
 _ELSEWHERE = re.compile(
     r"is forbidden: User |attempting to grant RBAC|being terminated|namespaces .* not found"
+    r"|could not find the requested resource"
 )
+_AT_MOST = 4
+"""How many changes a message lists."""
 
 
-@of_runner(*_NAMES, "admission")
+@of_runner(*_NAMES, "admission", "pod-mutated")
 def pods_of_runner(visit: Visit) -> Iterator[Fault | NotRun]:
     """Try out the pods of a runner's manager and of its jobs."""
     runner, managers = visit.of, visit.stack.settings.namespace
@@ -48,7 +52,7 @@ def pods_of_runner(visit: Visit) -> Iterator[Fault | NotRun]:
         yield from _tried(visit, what, pod, runner.name)
 
 
-@of_stack(*_NAMES, "admission")
+@of_stack(*_NAMES, "admission", "pod-mutated")
 def objects(visit: Visit) -> Iterator[Fault | NotRun]:
     """Try out the pods of daemons, and all other objects whose namespace exists."""
     for pod in daemon_pods(visit.stack.of_kind("Deployment")):
@@ -72,8 +76,13 @@ def _tried(visit: Visit, what: str, item: Manifest, runner: str) -> Iterator[Fau
     namespace = item["metadata"].get("namespace")
     if namespace:
         visit.seen.existing(namespace)
-    answer = visit.seen.try_out(item)
-    if answer is None or _is_of_the_level(visit, namespace, answer):
+    answer, made = visit.seen.try_out(item)
+    if not answer:
+        if item["kind"] == "Pod" and (changed := [*changes(item, made)]):
+            shown = "; ".join(changed[:_AT_MOST])
+            yield fault("pod-mutated", runner, what=what, changes=shown, namespace=namespace)
+        return
+    if _is_of_the_level(visit, namespace, answer):
         return
     if _ELSEWHERE.search(answer):
         if "is forbidden: User " in answer:
@@ -111,11 +120,14 @@ def quotas(visit: Visit) -> Iterator[Fault | NotRun]:
         message = f"the namespace {namespace} does not exist before pulumi up"
         raise UnseenError(message)
     wanted = requests_of(job_pod(runner))
+    made = len(visit.stack.of_kind("Secret", namespace))
     for quota in visit.seen.list("v1", "ResourceQuota", namespace):
-        room = dict(_room(inside(quota, "spec", "hard"), wanted))
-        short = {name: fits for name, fits in room.items() if fits < runner.settings.concurrent}
-        # Where not even one fits, a dry run says so.
-        if short and min(room.values()) >= 1:
+        hard = inside(quota, "spec", "hard")
+        room = dict(_room(hard, wanted))
+        fitting = {**room, **dict(_secrets(hard, made))}
+        short = {name: fits for name, fits in fitting.items() if fits < runner.settings.concurrent}
+        # Where not even one pod fits, a dry run says so.
+        if short and min(room.values(), default=1) >= 1:
             resource = min(short, key=lambda name: short[name])
             yield fault(
                 "quota-for-all",
@@ -137,3 +149,10 @@ def _room(hard: Mapping[str, Any], wanted: Mapping[str, Decimal]) -> Iterator[tu
         key = f"{bound or 'requests'}.{resource}"
         if wanted.get(key):
             yield name, int(amount(str(most)) / wanted[key])
+
+
+def _secrets(hard: Mapping[str, Any], made: int) -> Iterator[tuple[str, int]]:
+    """Yield the jobs for which a quota leaves a Secret each, as the runner makes it for logins."""
+    for name in ("secrets", "count/secrets"):
+        if name in hard:
+            yield name, max(0, int(amount(str(hard[name]))) - made)

@@ -27,6 +27,11 @@ def answers(visit: Visit) -> Iterator[Fault | NotRun]:
         return
     if answer.status == HTTPStatus.UNAUTHORIZED:
         yield fault("api-account", context=visit.context, reason=answer.message)
+    elif answer.status not in {HTTPStatus.OK, HTTPStatus.FORBIDDEN}:
+        yield fault("api-server", context=visit.context, reason=f"it has status {answer.status}")
+    elif answer.status == HTTPStatus.OK and not answer.body.get("gitVersion"):
+        reason = "what answers there is not Kubernetes"
+        yield fault("api-server", context=visit.context, reason=reason)
 
 
 def minor(version: str) -> int | None:

@@ -19,19 +19,25 @@ _CONFIG = ".dockerconfigjson"
 @of_stack("namespace-foreign", "namespace-terminating", "namespace-level", "target-missing")
 def namespaces(visit: Visit) -> Iterator[Fault | NotRun]:
     """Compare namespaces with those that the stack makes, and look for the targets."""
+    # All objects of a stack have one owner, and the managers' namespace is the first.
+    own = _owner(visit.seen.namespace(visit.stack.settings.namespace) or {})
     for name, wanted in visit.stack.namespaces.items():
         found = visit.seen.namespace(name)
         if found is None:
             continue
         if found["metadata"].get("deletionTimestamp"):
             yield fault("namespace-terminating", namespace=name)
-        elif _OWNER not in inside(found, "metadata", "annotations"):
+        elif not _owner(found) or (own and _owner(found) != own):
             yield fault("namespace-foreign", namespace=name)
         elif not visit.stack.what_if:
             yield from _level(name, wanted, found)
     for name, target in visit.stack.settings.target_namespaces.items():
         if not target.create and visit.seen.namespace(name) is None:
             yield fault("target-missing", namespace=name)
+
+
+def _owner(item: Manifest) -> str:
+    return inside(item, "metadata", "annotations").get(_OWNER, "")
 
 
 def _level(name: str, wanted: Manifest, found: Manifest) -> Iterator[Fault]:
@@ -62,11 +68,23 @@ def secrets(visit: Visit) -> Iterator[Fault | NotRun]:
             yield fault("secret-missing", secret=name, namespace=namespace)
             continue
         target = stack.settings.target_namespaces.get(namespace)
-        ours = _OWNER in inside(found, "metadata", "annotations")
-        if target and not ours and not target.adopt_pull_secret:
+        if target and not _owner(found) and not target.adopt_pull_secret:
             yield fault("secret-foreign", secret=name, namespace=namespace)
         elif what := _differs(item, found):
             yield fault("secret-stale", secret=name, namespace=namespace, what=what)
+
+
+@of_stack("object-foreign")
+def objects(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Look in the target namespaces for objects of others that are in the stack's way."""
+    for namespace in visit.stack.settings.target_namespaces:
+        for item in visit.stack.of_kind("Role", namespace) + visit.stack.of_kind(
+            "RoleBinding", namespace
+        ):
+            name = item["metadata"]["name"]
+            found = visit.seen.get(item["apiVersion"], item["kind"], name, namespace)
+            if found and not _owner(found):
+                yield fault("object-foreign", kind=item["kind"], name=name, namespace=namespace)
 
 
 def _deployed(visit: Visit) -> None:
@@ -76,6 +94,8 @@ def _deployed(visit: Visit) -> None:
 
 def _differs(wanted: Manifest, found: Manifest) -> str:
     """Name what is not as in the config; what the stack makes up itself is not compared."""
+    if "type" in wanted and wanted["type"] != found.get("type"):
+        return "type"
     data: Mapping[str, str] = inside(found, "data")
     known = {key: base64.b64decode(text).decode(errors="replace") for key, text in data.items()}
     for key, text in wanted.get("stringData", {}).items():

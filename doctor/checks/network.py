@@ -1,11 +1,13 @@
 """What the network policies of a cluster do, as far as the API server shows it."""
 
-import socket
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from doctor.at_once import at_once
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_runner, of_stack
+from doctor.web import FailedError, addresses
 
 # The DaemonSets of network plugins, and whether they enforce NetworkPolicies.
 _PLUGINS = (
@@ -23,6 +25,9 @@ _PLUGINS = (
     ("kube-flannel-ds", False),
     ("kube-flannel", False),
 )
+
+
+_SECONDS = 5.0
 
 
 @of_stack("network-policy-missing", "network-policy-foreign")
@@ -80,20 +85,20 @@ def egress(visit: Visit) -> Iterator[Fault | NotRun]:
     hosts += [urlsplit(f"//{item.host}").hostname or "" for item in settings.registries]
     hosts += [urlsplit(f"//{mirror}").hostname or "" for mirror in settings.registry_mirrors]
     unknown: list[str] = []
-    for host in dict.fromkeys(hosts):
-        addresses = _addresses(host)
-        if not addresses:
+    hosts = [*dict.fromkeys(hosts)]
+    asked = [functools.partial(_addresses, host) for host in hosts]
+    for host, found in zip(hosts, at_once(asked, threads=8, seconds=_SECONDS), strict=True):
+        if not found:
             unknown.append(host)
-        elif not any(map(allowed.reaches, addresses)):
-            yield fault("egress-closed", visit.of.name, host=host, address=", ".join(addresses))
+        elif not any(map(allowed.reaches, found)):
+            yield fault("egress-closed", visit.of.name, host=host, address=", ".join(found))
     if unknown:
         message = f"the addresses of {', '.join(unknown)} are not known here"
         raise UnseenError(message)
 
 
-def _addresses(host: str) -> list[str]:
+def _addresses(host: str) -> Sequence[str]:
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return []
-    return sorted({str(item[4][0]) for item in found})
+        return addresses(host)
+    except FailedError:
+        return ()

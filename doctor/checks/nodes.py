@@ -8,7 +8,7 @@ from components.quantity import amount
 from doctor.amounts import requests_of
 from doctor.diagnosis import Fault, fault
 from doctor.examine import NotRun, Visit, of_runner
-from doctor.job_pod import job_pod
+from doctor.job_pod import helper_image, job_pod
 from doctor.wanted import Manifest, entries, inside
 
 ARCHITECTURES = {"amd64", "arm64"}
@@ -102,7 +102,7 @@ def _repelling(node: Manifest, pod: Mapping[str, Any]) -> list[str]:
 
 def _tolerates(toleration: Mapping[str, str], taint: Mapping[str, str]) -> bool:
     return (
-        toleration["key"] == taint["key"]
+        toleration["key"] in {"", taint["key"]}
         and toleration["effect"] in {"", taint["effect"]}
         and (toleration["operator"] == "Exists" or toleration["value"] == taint.get("value", ""))
     )
@@ -127,6 +127,7 @@ def _condition(node: Manifest, kind: str) -> bool:
     "node-os",
     "node-architecture",
     "node-architectures",
+    "node-helper",
     "node-cgroup",
     "app-armor",
     "node-room",
@@ -155,6 +156,8 @@ def nodes(visit: Visit) -> Iterator[Fault | NotRun]:
     if len(architectures) > 1 and visit.of.plan.builds:
         names = ", ".join(sorted(architectures))
         yield fault("node-architectures", runner, architectures=names)
+    elif architectures == {"arm64"} and "x86_64" in helper_image(visit.of):
+        yield fault("node-helper", runner, image=helper_image(visit.of))
     yield from _room(visit, pod, ready)
 
 
@@ -183,7 +186,7 @@ def _room(visit: Visit, pod: Mapping[str, Any], ready: list[Manifest]) -> Iterat
         key.partition(".")[2]: quantity
         for key, quantity in requests_of(pod).items()
         if key.startswith("requests.")
-    }
+    } | {"pods": Decimal(1)}
     fits = [_fits(node, wanted) for node in ready]
     if not any(min(room.values(), default=1) for room in fits):
         resource = min(wanted, key=lambda name: max(room[name] for room in fits))

@@ -1,10 +1,12 @@
 """A build on a made-up cluster: what it makes, what it says, and that it leaves nothing."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Generator, Iterator
@@ -16,7 +18,7 @@ import pytest
 import yaml
 
 from dev.paths import CHECKOUT
-from doctor.canary import script
+from doctor.canary import network, script
 from doctor.canary.jobs import SECONDS, build_job
 from doctor.canary.run import NAMES, Canary, skipped
 from doctor.diagnosis import Fault, NotRun
@@ -26,11 +28,12 @@ from doctor.kubernetes_api import Answer
 from doctor.observed import Observed
 from tests.support.clinic import Changes, Object, World, stack, world
 from tests.support.configured import FORMS, PULL, PUSH, STRATEGIES, TOKEN
-from tests.support.servers import serving
+from tests.support.servers import GitLabDouble, Reply, serving
 
 REPOSITORY = "registry.example.com/group/app"
 DIGEST = "sha256:" + "0" * 64
-BUILT = f"image-builds-doctor: open http://x/\nStep 1\n{REPOSITORY}@{DIGEST}\n"
+BUILT = f"Step 1\n{REPOSITORY}@{DIGEST}\n"
+LOOKED = "image-builds-doctor: mtu 1400\nimage-builds-doctor: open http://x/\n"
 
 
 def _ended(code: int = 0) -> Object:
@@ -48,8 +51,9 @@ class MadeUpCluster:
         self.at = at
         self.jobs: dict[str, Object] = {}
         self.made: list[Object] = []
-        self.logs = {"build": BUILT, "run": f"{script.WORD}\n"}
-        self.states: dict[str, Object] = {"build": _ended(), "run": _ended()}
+        self.logs = {"look": LOOKED, "build": BUILT, "run": f"{script.WORD}\n1400\n"}
+        self.states: dict[str, Object] = {"look": _ended(), "build": _ended(), "run": _ended()}
+        self.slices: Answer = Answer(HTTPStatus.OK, {"items": []})
         self.status: Object = {}
         self.mount = ""
         """What an event says of the volumes of a pod."""
@@ -72,6 +76,8 @@ class MadeUpCluster:
         if "labelSelector" in parameters:
             job = self.jobs[parameters.rpartition("D")[2]]
             return Answer(HTTPStatus.OK, {"items": [self._pod(job)] if self.pods else []})
+        if where.endswith("/endpointslices"):
+            return self.slices
         if where.endswith("/events"):
             return Answer(HTTPStatus.OK, {"items": [*self._events()]})
         raise AssertionError(path)
@@ -111,6 +117,16 @@ def _cluster(changes: Changes | None = None) -> Generator[MadeUpCluster]:
         yield MadeUpCluster(at)
 
 
+def _made(cluster: MadeUpCluster) -> list[Object]:
+    """Return the Jobs in the order of their parts, two of which run at the same time."""
+    order = [*cluster.logs]
+    return sorted(cluster.made, key=lambda job: order.index(_first(job)["name"]))
+
+
+def _first(job: Object) -> Object:
+    return job["spec"]["template"]["spec"]["containers"][0]
+
+
 def _run(cluster: MadeUpCluster, repository: str = REPOSITORY) -> list[Fault | NotRun]:
     visit = Visit(
         stack=cluster.at.wanted, seen=Observed(cluster), context="a-cluster", repository=repository
@@ -128,8 +144,8 @@ def test_a_build_that_works_has_no_fault_and_leaves_no_job() -> None:
 
     assert found == []
     assert cluster.jobs == {}
-    build, run = cluster.made
-    assert build["metadata"]["namespace"] == "builds-main"
+    look, build, run = _made(cluster)
+    assert look["metadata"]["namespace"] == build["metadata"]["namespace"] == "builds-main"
     assert run["metadata"]["namespace"] == "apps"
     pod = run["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == f"{REPOSITORY}@{DIGEST}"
@@ -149,12 +165,12 @@ def test_kubernetes_ends_and_removes_what_a_killed_doctor_leaves() -> None:
 def test_the_canary_has_the_pod_of_a_job_and_no_secret() -> None:
     with _cluster() as cluster:
         _run(cluster)
-    spec = cluster.made[0]["spec"]["template"]["spec"]
+    spec = _made(cluster)[1]["spec"]["template"]["spec"]
     text = json.dumps(cluster.made)
 
     assert spec["serviceAccountName"] == "gitlab-job-main"
-    assert [item["name"] for item in spec["containers"]] == ["build"]
-    assert "initContainers" not in spec
+    assert [item["name"] for item in spec["containers"]] == ["build", "helper"]
+    assert [item["name"] for item in spec["initContainers"]] == ["init-permissions"]
     assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
 
 
@@ -162,19 +178,20 @@ def test_without_targets_the_image_runs_where_jobs_do() -> None:
     with _cluster({"targetNamespaces": {}}) as cluster:
         assert _run(cluster) == []
 
-    assert cluster.made[1]["metadata"]["namespace"] == "builds-main"
+    assert _made(cluster)[2]["metadata"]["namespace"] == "builds-main"
 
 
 def test_a_build_that_fails_says_the_end_of_its_log() -> None:
     with _cluster() as cluster:
         cluster.states["build"] = _ended(1)
-        cluster.logs["build"] = "image-builds-doctor: open http://x/\nunauthorized: no push\n"
+        cluster.logs["build"] = "a stage\nnobody knows why\n"
         found = _run(cluster)
 
     assert _names(found) == ["build"]
     assert isinstance(found[0], Fault)
-    assert found[0].message == "A build by this strategy ends with 1: unauthorized: no push"
-    assert [item.check.name for item in found if isinstance(item, NotRun)] == ["image-run"]
+    assert found[0].message == "A build by this strategy ends with 1: a stage\nnobody knows why"
+    unknown = [item.check.name for item in found if isinstance(item, NotRun)]
+    assert unknown == ["image-run", "job-mtu"]
     assert cluster.jobs == {}
 
 
@@ -200,8 +217,8 @@ def test_a_pod_that_does_not_start_is_named(state: Object, status: Object, reaso
 
 @pytest.mark.parametrize("why", ["unschedulable", "refused", "silent", "slow", "mount"])
 def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("doctor.canary.run._POLL", 0.01)
-    monkeypatch.setattr("doctor.canary.run.SECONDS", 0.03)
+    monkeypatch.setattr("doctor.canary.watch._POLL", 0.01)
+    monkeypatch.setattr("doctor.canary.watch.SECONDS", 0.03)
     with _cluster() as cluster:
         cluster.states["build"] = {"state": {"running": {}}}
         condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
@@ -211,7 +228,7 @@ def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.M
         cluster.pods = why in {"unschedulable", "slow", "mount"}
         cluster.refusal = "exceeded quota" if why == "refused" else ""
         if why == "mount":
-            monkeypatch.setattr("doctor.canary.run._PATIENCE", 1)
+            monkeypatch.setattr("doctor.canary.watch._PATIENCE", 1)
             cluster.status = {"phase": "Pending"}
             cluster.mount = "docker.sock is not a socket file"
         found = _run(cluster)
@@ -238,32 +255,159 @@ def test_an_image_that_does_not_run_is_named() -> None:
     assert "in apps: it ended with 1" in str(found)
 
 
-def test_what_jobs_reach_is_named() -> None:
-    with _cluster() as cluster:
-        cluster.logs["build"] = (
-            "image-builds-doctor: name http://gitlab/\n"
-            "image-builds-doctor: closed http://registry/v2/\n"
-            f"image-builds-doctor: open {script.METADATA}\n{BUILT}"
-        )
-        found = _run(cluster)
+LOOKS = {
+    "name": "job-name",
+    "closed": "job-reach",
+    "stalls": "job-stalls",
+    "proxy-403": "job-proxy",
+    "proxy-name": "job-proxy",
+}
 
-    assert _names(found) == ["job-name", "job-reach", "job-metadata"]
+
+@pytest.mark.parametrize("found", LOOKS)
+def test_what_jobs_do_not_reach_is_named(found: str) -> None:
+    with _cluster() as cluster:
+        cluster.logs["look"] = f"{LOOKED}image-builds-doctor: {found} http://registry/v2/\n"
+        faults = _run(cluster)
+
+    assert _names(faults) == [LOOKS[found]]
+    assert "http://registry/v2/" in str(faults)
+
+
+def test_metadata_that_is_open_is_named() -> None:
+    with _cluster() as cluster:
+        cluster.logs["look"] = f"image-builds-doctor: open {network.METADATA}\n{LOOKED}"
+        assert _names(_run(cluster)) == ["job-metadata"]
 
 
 def test_metadata_that_is_closed_or_meant_to_be_open_is_no_fault() -> None:
     for found, changes in (("closed", {}), ("open", {"network.egress": {"metadata": True}})):
         with _cluster(changes) as cluster:
-            cluster.logs["build"] = f"image-builds-doctor: {found} {script.METADATA}\n{BUILT}"
+            cluster.logs["look"] = f"image-builds-doctor: {found} {network.METADATA}\n{LOOKED}"
             assert _run(cluster) == []
 
 
-def test_an_image_without_clients_cannot_look() -> None:
+CLOSED = {"network.egress": {"private": False, "allow": [{"cidr": "127.0.0.0/8"}]}}
+SLICES: list[Object] = [
+    {"metadata": {"name": "other"}},
+    {
+        "metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "endpoints": [{"addresses": ["10.0.0.1"]}, {"addresses": ["192.0.2.1"]}],
+        "ports": [{"port": 6443}],
+    },
+]
+
+
+@pytest.mark.parametrize(("found", "expected"), [("open", ["job-unenforced"]), ("closed", [])])
+def test_policies_that_nothing_enforces_are_named(found: str, expected: list[str]) -> None:
+    with _cluster(CLOSED) as cluster:
+        cluster.slices = Answer(HTTPStatus.OK, {"items": SLICES})
+        cluster.logs["look"] = f"{LOOKED}image-builds-doctor: {found} https://10.0.0.1:6443\n"
+        faults = _run(cluster)
+
+    assert _names(faults) == expected
+    text = _first(_made(cluster)[0])["command"][2]
+    assert "look https://10.0.0.1:6443 10.0.0.1 6443 ''" in text
+    assert "192.0.2.1" not in text
+
+
+def test_who_may_not_see_the_api_server_looks_at_the_rest() -> None:
+    with _cluster(CLOSED) as cluster:
+        cluster.slices = Answer(HTTPStatus.FORBIDDEN, {})
+        found = _run(cluster)
+
+    assert [item.check.name for item in found] == ["job-unenforced"]
+
+
+def test_an_image_without_bash_cannot_look() -> None:
     with _cluster() as cluster:
-        cluster.logs["build"] = f"image-builds-doctor: unknown http://gitlab/\n{BUILT}"
+        cluster.logs["look"] = "image-builds-doctor: unknown http://gitlab/\n"
         found = _run(cluster)
 
     assert _names(found) == []
-    assert {item.check.name for item in found} == {"job-name", "job-reach", "job-metadata"}
+    assert "job-reach" in {item.check.name for item in found}
+
+
+def test_a_pod_that_cannot_look_does_not_keep_builds_away() -> None:
+    with _cluster() as cluster:
+        cluster.states["look"] = _waiting("ErrImagePull", "no helper")
+        found = _run(cluster)
+
+    assert _names(found) == []
+    assert "does not start: no helper" in str(found)
+    assert len(cluster.made) == 3
+
+
+@pytest.mark.parametrize(
+    ("pod", "build", "expected"), [(1400, 1500, ["job-mtu"]), (1500, 1400, []), (9000, 9000, [])]
+)
+def test_builds_with_larger_packets_than_the_pod_are_named(
+    pod: int, build: int, expected: list[str]
+) -> None:
+    with _cluster() as cluster:
+        cluster.logs["look"] = f"image-builds-doctor: mtu {pod}\n{LOOKED}"
+        cluster.logs["run"] = f"{script.WORD}\n{build}\n"
+        assert _names(_run(cluster)) == expected
+
+
+def test_builds_in_a_network_of_the_node_are_not_compared() -> None:
+    with _cluster({"runners.main.strategy": STRATEGIES["dood"]}) as cluster:
+        cluster.logs["run"] = f"{script.WORD}\n1500\n"
+        found = _run(cluster)
+
+    assert [(item.check.name, type(item)) for item in found] == [("job-mtu", NotRun)]
+
+
+LOGS = {
+    "build-engine": "Cannot connect to the Docker daemon at unix:///var/run/docker.sock",
+    "build-user-namespaces": "unshare(CLONE_NEWUSER): Operation not permitted",
+    "build-plain": "http: server gave HTTP response to HTTPS client",
+    "build-tls": "Client sent an HTTP request to an HTTPS server.",
+    "build-certificate": "x509: certificate signed by unknown authority",
+    "build-disk": "write /layer: no space left on device",
+    "build-memory": "signal: killed",
+    "build-login": "unexpected status code 403 Forbidden",
+    "build-reach": "dial tcp: lookup registry: no such host",
+}
+
+
+@pytest.mark.parametrize("check", LOGS)
+def test_a_build_that_fails_is_named_by_its_reason(check: str) -> None:
+    with _cluster() as cluster:
+        cluster.states["build"] = _ended(1)
+        cluster.logs["build"] = f"a stage\n{LOGS[check]}\n"
+        found = _run(cluster)
+
+    assert _names(found) == [check]
+    assert LOGS[check] in str(found)
+
+
+def test_a_build_that_is_killed_has_too_little_memory() -> None:
+    with _cluster() as cluster:
+        cluster.states["build"] = _ended(137)
+        assert _names(_run(cluster)) == ["build-memory"]
+
+
+def test_the_pod_that_looks_is_restricted_and_has_the_helper() -> None:
+    with _cluster() as cluster:
+        _run(cluster)
+    spec = _made(cluster)[0]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+
+    assert "gitlab-runner-helper:x86_64-v" in container["image"]
+    assert container["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {"volumes", "initContainers", "securityContext"} & spec.keys() == set()
+    assert spec["automountServiceAccountToken"] is False
+
+
+def test_openshift_chooses_the_user_of_the_pods() -> None:
+    with _cluster({"cluster.platform": "openShift"}) as cluster:
+        _run(cluster)
+    look, _, run = _made(cluster)
+
+    for job in (look, run):
+        assert "runAsUser" not in _first(job)["securityContext"]
 
 
 def test_without_the_right_nothing_ran() -> None:
@@ -280,7 +424,7 @@ def test_without_a_repository_nothing_is_built() -> None:
         found = _run(cluster, "")
 
     assert "by --repository" in str(found)
-    assert cluster.made == []
+    assert [_first(job)["name"] for job in cluster.made] == ["look"]
 
 
 def test_a_runner_that_builds_nothing_has_no_canary() -> None:
@@ -294,7 +438,7 @@ def test_a_runner_that_builds_nothing_has_no_canary() -> None:
 
 
 def test_who_is_interrupted_removes_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("doctor.canary.run._POLL", 0.05)
+    monkeypatch.setattr("doctor.canary.watch._POLL", 0.05)
     with _cluster() as cluster:
         cluster.states["build"] = {"state": {"running": {}}}
         visit = Visit(stack=cluster.at.wanted, seen=Observed(cluster), repository=REPOSITORY)
@@ -309,6 +453,17 @@ def test_who_is_interrupted_removes_the_job(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert cluster.jobs == {}
     assert "doctor was stopped" in str(found)
+
+
+def test_who_was_interrupted_makes_nothing_more() -> None:
+    with _cluster() as cluster:
+        visit = Visit(stack=cluster.at.wanted, seen=Observed(cluster), repository=REPOSITORY)
+        canary = Canary(cluster, visit)
+        canary.stop()
+        found = canary.run()
+
+    assert cluster.made == []
+    assert {item.check.name for item in found} == {*NAMES}
 
 
 def test_a_diagnosis_counts_what_a_canary_did() -> None:
@@ -335,7 +490,7 @@ def test_the_canary_builds_with_the_inputs_of_its_template(kind: str) -> None:
         for name, value in job["variables"].items()
     }
     runner = stack({"runners.main.strategy": BY_KIND[kind]}).runners["main"]
-    text = script.build(runner, REPOSITORY, "busybox", [])
+    text = script.build(runner, REPOSITORY, "busybox")
     given = dict(re.findall(r"^export (BUILD_\w+)='?([^\n']*)'?$", text, re.MULTILINE))
 
     own = {"IMAGE", "TAG", "DOCKERFILE", "CONTEXT", "CACHE", "OCI_LABELS", "INSECURE"}
@@ -348,7 +503,7 @@ def test_the_canary_builds_with_the_inputs_of_its_template(kind: str) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_script_of_every_strategy_is_shell(strategy: str) -> None:
     runner = stack({"runners.main.strategy": STRATEGIES[strategy]}).runners["main"]
-    text = script.build(runner, REPOSITORY, "busybox", [script.METADATA])
+    text = script.build(runner, REPOSITORY, "busybox")
     job = build_job(runner, text)
     shell = shutil.which("sh")
 
@@ -360,6 +515,17 @@ def test_the_script_of_every_strategy_is_shell(strategy: str) -> None:
     assert build["command"] == ["sh", "-c", text]
 
 
+def _looked(places: list[network.Asked], folder: Path, **variables: str) -> network.Facts:
+    """Return what the script of the pod sees from this machine."""
+    runner = dataclasses.replace(
+        stack({}).runners["main"],
+        toml={"environment": [f"{name}={text}" for name, text in variables.items()]},
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    text = network.script(runner, places)
+    return network.read(subprocess.check_output(["sh", "-c", text], text=True, env=environment))
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [("http://nobody.invalid/", "name"), ("http://localhost:9/", "closed"), ("", "open")],
@@ -368,11 +534,60 @@ def test_the_shell_sees_what_an_address_answers(
     address: str, expected: str, tmp_path: Path
 ) -> None:
     """Another server is open, whatever it answers."""
-    with world() as at, serving(at.gitlab) as host:
+    with serving(GitLabDouble()) as host:
         url = address or f"http://{host}/"
-        runner = at.wanted.runners["main"]
-        text = script.build(runner, REPOSITORY, "busybox", [url]).partition("export ")[0]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        said = subprocess.check_output(["sh", "-c", text], text=True, env=environment)
+        facts = _looked([network.Asked(url, "/")], tmp_path)
 
-    assert script.read(said).addresses == {url: expected}
+    assert facts.addresses == {url: expected}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(200, "open"), (403, "proxy-403"), (502, "proxy-502")]
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_shell_sees_what_a_proxy_answers(
+    status: int, expected: str, scheme: str, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def proxy(method: str, path: str, *_: object) -> Reply:
+        asked.append(f"{method} {path}")
+        return Reply(status)
+
+    url = f"{scheme}://registry.example.com/v2/"
+    with serving(proxy) as host:
+        by = {f"{scheme.upper()}_PROXY": f"http://{host}"}
+        facts = _looked([network.Asked(url, "/v2/")], tmp_path, **by)
+
+    assert facts.addresses == {url: expected}
+    assert asked == [f"GET {url}" if scheme == "http" else "CONNECT registry.example.com:443"]
+
+
+@pytest.mark.parametrize(
+    "exception", ["registry.example.com", ".example.com", "*", "10.0.0.0/8, example.com"]
+)
+def test_what_a_proxy_excepts_is_asked_without_it(exception: str) -> None:
+    environment = ["https_proxy=http://proxy:3128", f"no_proxy={exception}"]
+    runner = dataclasses.replace(stack({}).runners["main"], toml={"environment": environment})
+    text = network.script(runner, [network.Asked("https://registry.example.com/v2/", "/v2/")])
+
+    assert "look https://registry.example.com/v2/ registry.example.com 443 /v2/" in text
+
+
+def test_a_proxy_that_is_down_is_named_as_such(tmp_path: Path) -> None:
+    places = [network.Asked("http://10.0.0.9/", "/")]
+    facts = _looked(places, tmp_path, HTTP_PROXY="http://localhost:9", NO_PROXY="10.1.0.0/16")
+
+    assert facts.addresses == {"http://10.0.0.9/": "proxy-closed"}
+
+
+def test_an_answer_that_never_ends_is_seen(tmp_path: Path) -> None:
+    """As one whose large packets get lost."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://localhost:{silent.getsockname()[1]}/"
+        quick = network.SCRIPT.replace("timeout 8", "timeout 1")
+        line = f"look {url} localhost {silent.getsockname()[1]} /\n"
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        said = subprocess.check_output(["sh", "-c", quick + line], text=True, env=environment)
+
+    assert network.read(said).addresses == {url: "stalls"}

@@ -81,7 +81,6 @@ UNSEEN = {
     "a-registry-on-localhost-wants-https": "it is in the engine of a job",
     "the-first-build-after-an-update-of-kaniko-is-slow": "nothing is wrong",
     "a-scanner-reports-brotli-in-buildkits-image": "it is not of the cluster",
-    "a-download-in-a-build-never-ends": "it needs a pod",
     "a-variable-for-resources-has-no-effect": "it is in the pipeline",
     "a-job-asks-for-more-than-the-maximum": "it is in the pipeline",
     "a-pull-policy-is-not-allowed": "it is in the pipeline",

@@ -39,7 +39,11 @@ def _run(
 
     settings = at.wanted.settings
     values = config(
-        {"gitlab.url": settings.gitlab.url, "registries.0.host": settings.registries[0].host}
+        {
+            "gitlab.url": settings.gitlab.url,
+            "registries.0.host": settings.registries[0].host,
+            "chart": {"repository": settings.chart.repository},
+        }
     )
 
     def select(*_: Any, **__: Any) -> _Opened:  # noqa: ANN401 - the SDK's

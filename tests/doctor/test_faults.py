@@ -14,8 +14,8 @@ import requests
 
 from doctor.canary.run import NAMES
 from doctor.catalogue import catalogue
-from doctor.checks.caches import caches
-from doctor.checks.gitlab import TOKEN as USERS_TOKEN
+from doctor.checks.servers.caches import caches
+from doctor.checks.servers.gitlab import TOKEN as USERS_TOKEN
 from doctor.examine import Visit
 from doctor.observed import Observed
 from tests.support.clinic import Adjust, Changes, Object, World, node, world
@@ -35,6 +35,7 @@ class Provoked:
     says: str = ""
     changes: Changes | Callable[[Changes], Changes] | None = None
     how: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    repository: str = ""
 
 
 def _refuse(part: str, message: str) -> Adjust:
@@ -155,6 +156,47 @@ def _s3(endpoint: str) -> Changes:
     return {"runners.main.cache": {"kind": "s3", "bucket": "kept", "endpoint": endpoint}}
 
 
+def _mutated(change: Callable[[Object], object]) -> Adjust:
+    """A webhook that changes the pods of jobs."""
+    path = f"/api/v1/namespaces/{JOBS}/pods"
+    return lambda at: at.api.mutations.update({path: lambda pod: change(pod["spec"])})
+
+
+def _secret(name: str, namespace: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+    }
+
+
+def _claim(name: str) -> Object:
+    return {**_secret(name, JOBS), "kind": "PersistentVolumeClaim"}
+
+
+def _storage_class(default: str) -> Object:
+    annotations = {"storageclass.kubernetes.io/is-default-class": default}
+    metadata = {"name": "disks", "annotations": annotations}
+    return {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata}
+
+
+def _pulled_with(secret: str) -> Callable[[Changes], Changes]:
+    return lambda given: {
+        "registries": [
+            {
+                "host": given["registries.0.host"],
+                "insecure": True,
+                "pullSecret": secret,
+                "push": "out",
+            }
+        ]
+    }
+
+
+READ = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+DEPLOY = {"kind": "deploy", "permissions": {"apps": [READ]}}
+OTHER = "glrt-PlantedToken0002"
+TWO: Changes = {"runners.second": {"tags": ["other"], "strategy": "kaniko"}}
 CA = new_ca()
 DIND: Changes = {"runners.main.strategy": STRATEGIES["dind"]}
 TRUSTED_REGISTRY: Changes = {"registries.0.caCertificates": CA.certificate}
@@ -637,6 +679,148 @@ FAULTS: dict[str, Provoked] = {
         lambda at: setattr(at.registry, "upload_status", HTTPStatus.METHOD_NOT_ALLOWED),
         "405",
     ),
+    "something else than an API server": Provoked(
+        "api-server", lambda at: setattr(at.api, "page", True), "not Kubernetes"
+    ),
+    "an API server without its database": Provoked(
+        "api-server", lambda at: at.api.denied.update({"/": HTTPStatus.SERVICE_UNAVAILABLE}), "503"
+    ),
+    "a webhook that adds a container": Provoked(
+        "pod-mutated", _mutated(lambda spec: spec["containers"].append({"name": "proxy"})), "proxy"
+    ),
+    "a webhook that removes a container": Provoked(
+        "pod-mutated", _mutated(lambda spec: spec["initContainers"].clear()), "init-permissions"
+    ),
+    "a webhook that takes another image": Provoked(
+        "pod-mutated",
+        _mutated(lambda spec: spec["containers"][0].update(image="mirror/kaniko")),
+        "image of the container build becomes mirror/kaniko",
+    ),
+    "a webhook that makes pods of users": Provoked(
+        "pod-mutated",
+        _mutated(lambda spec: spec.update(hostUsers=None)),
+        "hostUsers becomes nothing",
+        {"runners.main.strategy": {"kind": "kaniko", "hostUsers": False}},
+    ),
+    "a webhook that keeps a capability": Provoked(
+        "pod-mutated",
+        _mutated(lambda spec: spec["containers"][0]["securityContext"].update(capabilities={})),
+        "one without NET_RAW",
+    ),
+    "a quota of Secrets": Provoked("quota-for-all", _quota(secrets="4"), "secrets"),
+    "nodes for arm64 alone": Provoked(
+        "node-helper", _info(architecture="arm64"), "gitlab-runner-helper:x86_64-v"
+    ),
+    "a node for few pods": Provoked("node-room-for-all", _offers(pods="4"), "their pods"),
+    "a node that is full": Provoked("node-room", _offers(pods="0"), "1 pods"),
+    "a namespace of another stack": Provoked(
+        "namespace-foreign",
+        lambda at: at.api.find("Namespace", JOBS)["metadata"].update(
+            annotations={"image-builds/owner": "11111111-1111-1111-1111-111111111111"}
+        ),
+        "this stack did not make it",
+    ),
+    "a Role of others in a target": Provoked(
+        "object-foreign",
+        lambda at: at.api.find("Role", "gitlab-job-main", "apps")["metadata"].pop("annotations"),
+        "The Role gitlab-job-main of apps",
+        {"runners.main.strategy": DEPLOY},
+    ),
+    "a pull Secret of another type": Provoked(
+        "secret-stale",
+        lambda at: at.api.find("Secret", "registry-pull", "apps").update(type="Opaque"),
+        "type",
+    ),
+    "a pull Secret of others with another type": Provoked(
+        "object-unusable",
+        lambda at: at.api.add({**_secret("theirs", JOBS), "type": "Opaque"}),
+        "it has the type Opaque",
+        _pulled_with("theirs"),
+    ),
+    "a Secret of others without the token": Provoked(
+        "object-unusable",
+        lambda at: at.api.add({**_secret("of-others", MANAGERS), "data": {"token": "eA=="}}),
+        "does not have the key runner-token",
+        {"runners.main.registration": {"kind": "secret", "name": "of-others"}},
+        {"secrets": {**SECRETS, "runnerTokens": {}}},
+    ),
+    "a claim that has lost its volume": Provoked(
+        "object-unusable",
+        lambda at: at.api.add({**_claim("cache"), "status": {"phase": "Lost"}}),
+        "lost its volume",
+        {"runners.main.volumes": [{"path": "/cache", "claim": "cache"}]},
+    ),
+    "no StorageClass of that name": Provoked(
+        "storage-class",
+        says="fast does not exist",
+        changes={
+            "runners.main.volumes": [
+                {"path": "/disk", "perJob": {"size": "9Gi", "storageClass": "fast"}}
+            ]
+        },
+    ),
+    "no default StorageClass": Provoked(
+        "storage-class",
+        lambda at: at.api.add(_storage_class("false")),
+        "no default one",
+        {"runners.main.volumes": [{"path": "/disk", "perJob": {"size": "9Gi"}}]},
+    ),
+    "a chart that the repository does not have": Provoked(
+        "chart-missing", lambda at: setattr(at.gitlab, "charts", "gitlab-runner-0.1.0.tgz")
+    ),
+    "a repository of charts that has moved": Provoked(
+        "chart-unreachable", lambda at: setattr(at.gitlab, "charts", None), "status 404"
+    ),
+    "a repository of charts that is down": Provoked(
+        "chart-unreachable", says="refused", changes={"chart.repository": "http://localhost:9"}
+    ),
+    "a GitLab that is being updated": Provoked(
+        "gitlab-unreachable", lambda at: setattr(at.gitlab, "broken", 502), "status 502"
+    ),
+    "a GitLab that leads to https": Provoked(
+        "gitlab-answer", lambda at: setattr(at.gitlab, "broken", 301), "leads to https://elsewhere"
+    ),
+    "the token of another runner": Provoked(
+        "token-swapped",
+        lambda at: [
+            at.gitlab.runners.update({OTHER: {**at.gitlab.runners[TOKEN], "id": 2}}),
+            *(runner.update(tag_list=["other"]) for runner in at.gitlab.runners.values()),
+        ],
+        "the tags of second",
+        TWO,
+        {"secrets": {**SECRETS, "runnerTokens": {"main": TOKEN, "second": OTHER}}},
+    ),
+    "a manager that GitLab never heard of": Provoked(
+        "runner-offline", _runner(status="never_contacted"), "(never_contacted)"
+    ),
+    "a runner of other projects": Provoked(
+        "runner-scope",
+        _runner(projects=[{"path_with_namespace": "group/other"}]),
+        "group/other only",
+        repository="registry.localhost/group/app",
+    ),
+    "a registry that limits requests": Provoked(
+        "registry-unreachable", lambda at: setattr(at.registry, "broken", 429), "status 429"
+    ),
+    "a registry without its storage": Provoked(
+        "registry-unreachable", lambda at: setattr(at.registry, "broken", 503), "status 503"
+    ),
+    "a bucket in another region": Provoked(
+        "cache-region",
+        says="eu-2",
+        changes=lambda given: {
+            "runners.main.cache": {
+                **_s3(f"http://{given['registries.0.host']}")["runners.main.cache"],
+                "region": "eu-1",
+            }
+        },
+        then=lambda at: setattr(at.registry, "region", "eu-2"),
+    ),
+    "a bucket for everyone": Provoked(
+        "cache-public",
+        changes=lambda given: _s3(f"http://{given['registries.0.host']}"),
+        then=lambda at: setattr(at.registry, "public", True),
+    ),
 }
 
 
@@ -646,7 +830,7 @@ def test_a_fault_is_named_by_its_check_alone(name: str, monkeypatch: pytest.Monk
     with world(provoked.changes, **provoked.how) as at:
         monkeypatch.setenv(USERS_TOKEN, at.gitlab.users_token)
         provoked.then(at)
-        found = at.examined()
+        found = at.examined(provoked.repository)
 
     assert [item.check.name for item in found.faults] == [provoked.check], found.faults
     assert provoked.says in found.faults[0].message

@@ -1,23 +1,32 @@
 """What cannot be looked at counts as not run, and never as well."""
 
 import contextlib
+import dataclasses
 import re
 import socket
 import threading
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Generator, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from doctor.checks.gitlab import TOKEN as USERS_TOKEN
-from doctor.diagnosis import Diagnosis, UnseenError
-from doctor.kubernetes_api import KubernetesApi
+from components.ownership.cluster import Kubeconfig
+from components.site import Registry
+from doctor.checks import nodes
+from doctor.checks.cluster import version
+from doctor.checks.servers.gitlab import TOKEN as USERS_TOKEN
+from doctor.diagnosis import Diagnosis, Fault, NobodyError, NotRun, UnseenError
+from doctor.examine import Examination, Visit, examine
+from doctor.kubernetes_api import Answer, KubernetesApi
+from doctor.observed import Observed
 from doctor.web import FailedError, server
 from report.errors import ReportError
-from tests.support.clinic import Adjust, Changes, kubeconfig, stack, world
-from tests.support.configured import SECRETS, STRATEGIES
+from tests.support.clinic import Adjust, Changes, Object, kubeconfig, stack, world
+from tests.support.configured import SECRETS, STRATEGIES, TOKEN
 from tests.support.servers import Reply, serving
 
 
@@ -113,6 +122,64 @@ def test_a_refusal_that_another_check_names_is_not_said_twice() -> None:
         assert at.examined().faults == []
 
 
+BUSY: list[tuple[int, str, str]] = [
+    (HTTPStatus.TOO_MANY_REQUESTS, "too many requests", "status 429: too many requests"),
+    (HTTPStatus.GATEWAY_TIMEOUT, "timeout", "status 504: timeout"),
+    (
+        HTTPStatus.BAD_REQUEST,
+        'admission webhook "w" does not support dry run',
+        "nothing can be tried out there",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "message", "reason"), BUSY)
+def test_a_dry_run_that_says_nothing_is_no_fault(status: int, message: str, reason: str) -> None:
+    with world() as at:
+        path = "/api/v1/namespaces/builds-main/pods"
+        at.api.answers[path] = Answer(status, {"message": message})
+        found = at.examined()
+
+    assert found.faults == []
+    assert reason in _reasons(found)["pod-security"]
+
+
+def test_an_api_that_is_off_is_named_once() -> None:
+    with world() as at:
+        at.api.missing_apis.add("networking.k8s.io/v1")
+        message = "the server could not find the requested resource"
+        at.api.answers["/apis/networking.k8s.io"] = Answer(404, {"message": message})
+        found = at.examined()
+
+    assert [item.check.name for item in found.faults] == ["api-group"]
+
+
+def test_reviews_that_do_not_come_are_no_lack_of_rights() -> None:
+    with world() as at:
+        at.api.denied["/subjectaccessreviews"] = HTTPStatus.TOO_MANY_REQUESTS
+        reasons = _reasons(at.examined())
+
+    assert "the API server answers with status 429" in reasons["job-rights"]
+
+
+def test_who_lets_nobody_in_is_asked_once() -> None:
+    asked: list[str] = []
+
+    class Silent:
+        def ask(self, method: str, path: str, body: Any = None, kind: str = "") -> Answer:  # noqa: ANN401 - JSON
+            del body, kind
+            asked.append(f"{method} {path}")
+            message = "no connection"
+            raise NobodyError(message)
+
+    seen = Observed(Silent())
+    for kind in ("Node", "Namespace"):
+        with pytest.raises(UnseenError, match="no connection"):
+            seen.list("v1", kind)
+
+    assert asked == ["GET /api/v1/nodes"]
+
+
 def test_with_another_strategy_what_is_deployed_is_not_compared() -> None:
     with world(what_if="{kind: dind, acceptPrivileged: true}") as at:
         metadata = at.api.find("Namespace", "builds-main")["metadata"]
@@ -133,6 +200,9 @@ def test_without_a_token_of_the_user_gitlab_shows_little(monkeypatch: pytest.Mon
         "runner-paused",
         "runner-tags",
         "runner-protected",
+        "runner-offline",
+        "runner-scope",
+        "token-swapped",
     }
 
 
@@ -178,15 +248,88 @@ def test_a_runner_that_the_stack_creates_has_no_token_yet() -> None:
 def test_a_chart_that_is_newer_than_this_project_is_not_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unknown(chart: str) -> str:
-        raise KeyError(chart)
+    def unknown(_: str) -> bool:
+        return False
 
-    monkeypatch.setattr("doctor.checks.gitlab.runner_of", unknown)
+    monkeypatch.setattr("doctor.checks.servers.gitlab.is_known", unknown)
     with world() as at:
         monkeypatch.setenv(USERS_TOKEN, at.gitlab.users_token)
         reasons = _reasons(at.examined())
 
     assert "is not known" in reasons["gitlab-version"]
+
+
+@pytest.mark.parametrize(
+    ("runner", "repository", "expected"),
+    [
+        ({"projects": [{"path_with_namespace": "group/app"}]}, "group/app/image", []),
+        ({"groups": [{"web_url": "http://x/groups/group"}]}, "group/app", []),
+        ({"projects": [{"path_with_namespace": "group/app"}]}, "group/apple", ["runner-scope"]),
+        ({"groups": [{"web_url": "http://x/groups/group/sub"}]}, "group/app", ["runner-scope"]),
+        ({}, "group/app", []),
+    ],
+)
+def test_a_runner_of_other_projects_is_named(
+    runner: dict[str, Any], repository: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository says the project, where it is one of GitLab's own registry."""
+    with world() as at:
+        monkeypatch.setenv(USERS_TOKEN, at.gitlab.users_token)
+        at.gitlab.runners[TOKEN].update(runner)
+        host = urlsplit(at.wanted.settings.gitlab.url).hostname
+        found = at.examined(f"registry.{host}/{repository}")
+        elsewhere = at.examined(f"registry.example.com/{repository}")
+
+    assert [item.check.name for item in found.faults] == expected
+    assert elsewhere.faults == []
+
+
+def test_a_runner_whose_manager_does_not_run_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with world(deployed=False) as at:
+        monkeypatch.setenv(USERS_TOKEN, at.gitlab.users_token)
+        at.gitlab.runners[TOKEN]["status"] = "never_contacted"
+        assert at.examined().faults == []
+
+
+def test_a_chart_that_is_a_file_is_looked_for_nowhere() -> None:
+    with world() as at:
+        at.gitlab.charts = None
+        chart = at.wanted.settings.chart.model_copy(update={"archive": "charts/runner.tgz"})
+        settings = at.wanted.settings.model_copy(update={"chart": chart})
+        at.wanted = dataclasses.replace(at.wanted, settings=settings)
+        assert at.examined().faults == []
+
+
+def test_a_cluster_with_volumes_for_jobs_has_no_fault() -> None:
+    volumes = [
+        {"path": "/one", "perJob": {"size": "9Gi"}},
+        {"path": "/two", "perJob": {"size": "9Gi", "storageClass": "fast"}},
+        {"path": "/three", "claim": "cache"},
+    ]
+    with world({"runners.main.volumes": volumes}) as at:
+        default = {"storageclass.kubernetes.io/is-default-class": "true"}
+        for name, annotations in (("disks", default), ("fast", {})):
+            at.api.add(
+                {
+                    "apiVersion": "storage.k8s.io/v1",
+                    "kind": "StorageClass",
+                    "metadata": {"name": name, "annotations": annotations},
+                }
+            )
+        claim = {"name": "cache", "namespace": "builds-main"}
+        at.api.add({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": claim})
+        assert at.examined().faults == []
+
+
+def test_what_a_webhook_adds_to_what_is_said_is_no_change() -> None:
+    def grow(pod: Object) -> None:
+        pod["spec"]["containers"][0]["securityContext"]["capabilities"]["drop"].append("ALL")
+        pod["spec"]["nodeSelector"] = {"pool": "builds"}
+        pod["spec"]["tolerations"] = [{"key": "x"}]
+
+    with world() as at:
+        at.api.mutations["/api/v1/namespaces/builds-main/pods"] = grow
+        assert at.examined().faults == []
 
 
 def test_a_registry_of_the_cluster_is_left_to_jobs() -> None:
@@ -232,6 +375,53 @@ def test_where_tokens_are_handed_out_nobody_may_answer() -> None:
 
     assert found.faults == []
     assert "the connection is refused" in _reasons(found)["registry-login"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "reason"),
+    [
+        ({"WWW-Authenticate": "Bearer"}, "", "does not say who hands out its tokens"),
+        ({"WWW-Authenticate": 'Bearer realm="http://{host}/x"'}, "<", "that nobody knows"),
+    ],
+)
+def test_a_registry_with_odd_tokens_is_not_judged(
+    headers: dict[str, str], body: str, reason: str
+) -> None:
+    def odd(_: str, path: str, given: Mapping[str, str], __: bytes) -> Reply:
+        filled = {name: text.format(host=given["Host"]) for name, text in headers.items()}
+        status = HTTPStatus.UNAUTHORIZED if path == "/v2/" else HTTPStatus.OK
+        return Reply(status, body, filled)
+
+    with serving(odd) as host, world({"registries.0.host": host}) as at:
+        found = at.examined(f"{host}/group/app")
+
+    assert found.faults == []
+    assert reason in _reasons(found)["registry-push"]
+
+
+def test_a_login_that_nobody_judges_is_not_refused() -> None:
+    """Where tokens are handed out, requests are limited."""
+
+    def limited(_: str, path: str, given: Mapping[str, str], __: bytes) -> Reply:
+        realm = {"WWW-Authenticate": f'Bearer realm="http://{given["Host"]}/token"'}
+        return Reply(429) if path.startswith("/token") else Reply(401, headers=realm)
+
+    with serving(limited) as host, world({"registries.0.host": host}) as at:
+        found = at.examined()
+
+    assert found.faults == []
+    assert "it has the status 429" in _reasons(found)["registry-login"]
+
+
+def test_a_repository_that_nobody_named_need_not_exist() -> None:
+    with world() as at:
+        at.registry.upload_status = HTTPStatus.NOT_FOUND
+        unnamed = at.examined()
+        named = at.examined(f"{at.wanted.settings.registries[0].host}/group/app")
+
+    assert unnamed.faults == []
+    assert "by --repository" in _reasons(unnamed)["registry-push"]
+    assert [item.check.name for item in named.faults] == ["registry-push"]
 
 
 def test_hosts_without_addresses_are_not_judged() -> None:
@@ -287,7 +477,7 @@ def test_a_group_of_a_registry_has_its_own_login() -> None:
 
 
 def test_the_reason_of_a_failure_is_in_plain_words() -> None:
-    with server(None) as asked, pytest.raises(FailedError, match="the name is not known"):
+    with server(None) as asked, pytest.raises(FailedError, match="DNS has no such name"):
         asked.send("GET", "http://nobody.invalid/")
     with server(None) as asked, pytest.raises(FailedError, match="the connection fails"):
         asked.send("GET", "gopher://localhost/")
@@ -324,6 +514,114 @@ def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     expected = pytest.raises(FailedError, match="no answer came within")
     with _saying(b"") as host, server(None) as asked, expected:
         asked.send("GET", f"http://{host}/")
+
+
+def test_a_name_that_dns_does_not_look_up_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object, **__: object) -> list[object]:
+        time.sleep(1)
+        return []
+
+    monkeypatch.setattr("doctor.web._DNS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with server(None) as asked, pytest.raises(FailedError, match="DNS does not answer"):
+        asked.send("GET", "http://slow.example.com/")
+
+
+def test_a_proxy_of_this_machine_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: object) -> Reply:
+        return Reply(HTTPStatus.FORBIDDEN)
+
+    expected = pytest.raises(FailedError, match=r"the proxy .* \(Tunnel connection failed: 403")
+    with serving(refusing) as host, server(None) as asked, expected:
+        monkeypatch.setenv("https_proxy", f"http://{host}")
+        asked.send("GET", "https://gitlab.example.com/")
+    expected = pytest.raises(FailedError, match=r"the proxy .* \(no answer")
+    with server(None) as asked, expected:
+        monkeypatch.setenv("https_proxy", "http://localhost:9")
+        asked.send("GET", "https://gitlab.example.com/")
+
+
+def test_checks_that_take_too_long_did_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever hangs, doctor ends; four runners may take longer than three."""
+    monkeypatch.setattr("doctor.examine._SECONDS", 0.2)
+    monkeypatch.setattr("doctor.examine._SECONDS_OF_A_RUNNER", 0.1)
+    ended = threading.Event()
+
+    class Hanging:
+        def ask(self, method: str, path: str, body: Any = None, kind: str = "") -> Answer:  # noqa: ANN401 - JSON
+            del method, body, kind
+            ended.wait(5 if path == "/api/v1/nodes" else 0)
+            return Answer(HTTPStatus.OK, {"gitVersion": "v1.35.0", "items": []})
+
+    runners = {f"r{number}": {"tags": ["build"], "strategy": "kaniko"} for number in range(4)}
+    tokens = {name: f"glrt-PlantedToken000{name[1:]}" for name in runners}
+    with world({"runners": runners}, secrets={**SECRETS, "runnerTokens": tokens}) as at:
+        started = time.monotonic()
+        found = examine([nodes.nodes, version], Visit(stack=at.wanted, seen=Observed(Hanging())))
+        took = time.monotonic() - started
+    ended.set()
+
+    assert took < 2
+    assert {item.reason for item in found.not_run} == {"no answer came within 0.3 seconds"}
+    assert {item.runner for item in found.not_run} == {*runners}
+    assert "kubernetes-version" in found.ran[""]
+
+
+@contextlib.contextmanager
+def _closed() -> Generator[str]:
+    """Yield ``localhost:port`` of one that lets nobody in, as a firewall that drops packets."""
+    with contextlib.ExitStack() as sockets:
+        full = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(full.getsockname())
+        yield f"localhost:{full.getsockname()[1]}"
+
+
+def test_who_lets_nobody_in_or_says_nothing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doctor.kubernetes_api._CONNECT", 0.3)
+    monkeypatch.setattr("doctor.kubernetes_api._ANSWER", 0.3)
+    monkeypatch.setattr("doctor.web._TIMEOUT", (0.3, 0.3))
+    with _closed() as host:
+        with pytest.raises(NobodyError, match="no connection came about within"):
+            KubernetesApi(kubeconfig(tmp_path, f"http://{host}")).ask("GET", "/version")
+        with server(None) as asked, pytest.raises(FailedError, match="no connection came about"):
+            asked.send("GET", f"http://{host}/")
+    with _saying(b"") as host, pytest.raises(UnseenError, match="no answer came within"):
+        KubernetesApi(kubeconfig(tmp_path, f"http://{host}")).ask("GET", "/version")
+
+
+def test_an_error_of_doctor_itself_is_not_hidden() -> None:
+    def broken(_: Visit) -> Iterator[Fault | NotRun]:
+        raise RuntimeError
+
+    item = Examination(broken, ("clock",), per_runner=False)
+    with world() as at, pytest.raises(RuntimeError):
+        examine([item], Visit(stack=at.wanted, seen=Observed(at.api)))
+
+
+def test_registries_that_take_too_long_did_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("doctor.checks.servers.registries._SECONDS", 0.1)
+    with world() as at, _saying(b"") as silent:
+        monkeypatch.setattr("doctor.web._TIMEOUT", (1, 1))
+        registries = [*at.wanted.settings.registries, Registry(host=silent, insecure=True)]
+        settings = at.wanted.settings.model_copy(update={"registries": registries})
+        at.wanted = dataclasses.replace(at.wanted, settings=settings)
+        found = at.examined()
+
+    assert f"{silent} does not answer within 0.1 seconds" in str(found.not_run)
+
+
+def test_a_kubeconfig_that_nobody_can_read_is_said_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    for text in ("[", "- a\n- b\n", "{clusters: 1, contexts: 2, users: 3}", "\0"):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(UnseenError, match="the kubeconfig cannot be used") as raised:
+            KubernetesApi(Kubeconfig(str(file), "a-cluster"))
+        assert "\n" not in str(raised.value)
 
 
 def test_the_api_server_is_asked_with_the_account_of_the_context(tmp_path: Path) -> None:

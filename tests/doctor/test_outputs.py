@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from doctor.checks.gitlab import TOKEN as USERS_TOKEN
+from doctor.checks.servers.gitlab import TOKEN as USERS_TOKEN
 from doctor.diagnosis import Diagnosis
 from doctor.outputs import data, markdown, terminal
 from report.redact import Scrubber

@@ -59,6 +59,8 @@ def servers(
     with (
         serving(gitlab, gitlab_ca, validity) as gitlab_host,
         serving(registry, registry_ca, validity) as host,
+        # Charts come with CAs that everybody knows, which tests do not have.
+        serving(gitlab) as plain,
     ):
         yield (
             gitlab,
@@ -67,6 +69,7 @@ def servers(
                 "gitlab.url": f"http{'s' * bool(gitlab_ca)}://{gitlab_host}",
                 "registries.0.host": host,
                 "registries.0.insecure": not registry_ca,
+                "chart": {"repository": f"http://{plain}/charts"},
             },
         )
 
@@ -82,6 +85,7 @@ def kept_servers() -> Generator[None]:
             "gitlab.url": f"http://{gitlab_host}",
             "registries.0.host": host,
             "registries.0.insecure": True,
+            "chart": {"repository": f"http://{gitlab_host}/charts"},
         }
         yield
         _KEPT.clear()
@@ -195,7 +199,12 @@ def node(name: str = "worker") -> Object:
         },
         "spec": {},
         "status": {
-            "allocatable": {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti"},
+            "allocatable": {
+                "cpu": "64",
+                "memory": "256Gi",
+                "ephemeral-storage": "1Ti",
+                "pods": "110",
+            },
             "conditions": [{"type": "Ready", "status": "True"}],
             "nodeInfo": {
                 "architecture": "amd64",
@@ -219,6 +228,12 @@ class MadeUpApi:
         self.missing_apis: set[str] = set()
         self.refusals: dict[str, str] = {}
         """What a dry run answers, by the start of the path of the object."""
+        self.answers: dict[str, Answer] = {}
+        """What a dry run gets in place of an answer, by the start of its path."""
+        self.mutations: dict[str, Callable[[Object], object]] = {}
+        """What a webhook does to a pod that is tried out, by the start of its path."""
+        self.page = False
+        """Whether something else answers, with a page for everything."""
         self.denied: dict[str, int] = {}
         """The status of requests, by a part of their path."""
         self.lacking: set[tuple[str, str]] = set()
@@ -251,6 +266,8 @@ class MadeUpApi:
         del kind
         if self.down:
             raise UnseenError(self.down)
+        if self.page:
+            return Answer(HTTPStatus.OK, {"text": "<html>", "message": "<html>"}, self.date)
         where, _, _ = path.partition("?")
         for part, status in self.denied.items():
             if part in where:
@@ -258,12 +275,20 @@ class MadeUpApi:
         if "accessreview" in where:
             allowed = self._allows(body["spec"])
             return Answer(HTTPStatus.CREATED, {"status": {"allowed": allowed}}, self.date)
-        if method == "GET":
-            return self._read(where)
+        return self._read(where) if method == "GET" else self._tried_out(where, body)
+
+    def _tried_out(self, where: str, body: Any) -> Answer:  # noqa: ANN401 - JSON
+        for start, answer in self.answers.items():
+            if where.startswith(start):
+                return answer
         for start, message in self.refusals.items():
             if where.startswith(start) or start in json.dumps(body):
                 return Answer(HTTPStatus.FORBIDDEN, {"message": message}, self.date)
-        return Answer(HTTPStatus.OK, {}, self.date)
+        made = copy.deepcopy(dict(body))
+        for start, change in self.mutations.items():
+            if where.startswith(start):
+                change(made)
+        return Answer(HTTPStatus.OK, made, self.date)
 
     def _read(self, where: str) -> Answer:
         if where == "/version":

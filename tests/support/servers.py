@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from components.gitlab_runner.charts import DEFAULT_VERSION
 from components.resources.certificates import KeyPair, Validity, authority, issue
 
 Headers = Mapping[str, str]
@@ -50,7 +51,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815 - the base's names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _any  # noqa: N815 - the base's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Print nothing."""
@@ -108,9 +109,20 @@ class GitLabDouble:
             for number, token in enumerate(tokens, start=1)
         }
         self.version = "19.5.0"
+        self.charts: str | None = f"urls: [gitlab-runner-{DEFAULT_VERSION}.tgz]"
+        """The index of a repository of charts beside it."""
         self.users_token = "glpat-OfTheUser0001"
+        self.broken = 0
+        """The status of everything, if there is one."""
 
     def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+        if path == "/charts/index.yaml":
+            return Reply(HTTPStatus.OK if self.charts else HTTPStatus.NOT_FOUND, self.charts)
+        if self.broken:
+            return Reply(self.broken, "<html>", {"Location": "https://elsewhere/?token=x"})
+        return self._answer(method, path, headers, body)
+
+    def _answer(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         if (method, path) == ("POST", "/api/v4/runners/verify"):
             known = self.runners.get(json.loads(body)["token"])
             if not known:
@@ -140,16 +152,31 @@ class RegistryDouble:
         self.upload_status = HTTPStatus.ACCEPTED
         self.buckets: tuple[str, ...] = ("/kept",)
         """What it has beside images: storage of caches speaks HTTP too."""
+        self.region = ""
+        self.public = False
+        self.broken = 0
+        """The status of everything of images, if there is one."""
 
     def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         del body
-        given = headers.get("Authorization", "")
+        if not path.startswith(("/v2/", "/token")):
+            return self._stored(path)
+        if self.broken:
+            return Reply(self.broken)
+        return self._answer(method, path, headers.get("Authorization", ""))
+
+    def _stored(self, path: str) -> Reply:
+        if self.region:
+            moved = {"x-amz-bucket-region": self.region}
+            return Reply(HTTPStatus.MOVED_PERMANENTLY, headers=moved)
+        if self.public:
+            return Reply(HTTPStatus.OK, "<ListBucketResult>")
+        return Reply(HTTPStatus.FORBIDDEN if path in self.buckets else HTTPStatus.NOT_FOUND)
+
+    def _answer(self, method: str, path: str, given: str) -> Reply:
         if path.startswith("/token"):
             user = self._user(given)
             return Reply(HTTPStatus.OK if user else HTTPStatus.UNAUTHORIZED, {"token": user})
-        if not path.startswith("/v2/"):
-            exists = path in self.buckets
-            return Reply(HTTPStatus.FORBIDDEN if exists else HTTPStatus.NOT_FOUND)
         user = given.removeprefix("Bearer ") if self.realm else self._user(given)
         if not user:
             kind = f'Bearer realm="{self.realm}",service="it"' if self.realm else 'Basic realm=""'

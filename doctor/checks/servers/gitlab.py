@@ -2,16 +2,18 @@
 
 import datetime as dt
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
-from components.gitlab_runner.charts import runner_of
+from components.gitlab_runner.charts import is_known, runner_of
 from components.settings.models import GitLab
 from doctor.checks.declared import numbers
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_runner, of_stack
-from doctor.web import FailedError, server
+from doctor.wanted import entries, inside
+from doctor.web import FailedError, answered, is_broken, server
 
 TOKEN = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
 """A token by which `doctor` sees the runners in GitLab: of the role Owner, with the scope
@@ -26,7 +28,7 @@ def _api(gitlab: GitLab, path: str, data: Mapping[str, str] | None = None) -> tu
     """Return the status and the JSON of an answer, None where it is a page.
 
     Raises:
-        FailedError: no answer came.
+        FailedError: no answer came, or it is one of a proxy, or leads elsewhere.
     """
     headers = {}
     if data is None and os.environ.get(TOKEN):
@@ -38,6 +40,10 @@ def _api(gitlab: GitLab, path: str, data: Mapping[str, str] | None = None) -> tu
             headers=headers,
             json=data,
         )
+    if is_broken(answer):
+        raise FailedError(answered(answer))
+    if answer.is_redirect:
+        raise FailedError(answered(answer), "answer")
     try:
         return answer.status_code, answer.json() if answer.content else {}
     except ValueError:
@@ -65,11 +71,11 @@ def version(visit: Visit) -> Iterator[Fault | NotRun]:
         message = f"{TOKEN} is not set, without which GitLab does not say its version"
         raise UnseenError(message)
     content = _read(visit, "/version")
-    try:
-        runner = runner_of(visit.stack.settings.chart.version)
-    except KeyError:
-        message = f"the runner of chart {visit.stack.settings.chart.version} is not known here"
-        raise UnseenError(message) from None
+    chart = visit.stack.settings.chart.version
+    if not is_known(chart):
+        message = f"the runner of chart {chart} is not known here"
+        raise UnseenError(message)
+    runner = runner_of(chart)
     if numbers(content["version"]) < numbers(runner):
         yield fault("gitlab-version", version=content["version"], runner=runner)
 
@@ -91,7 +97,17 @@ def _read(visit: Visit, path: str) -> Any:  # noqa: ANN401 - JSON
     return content
 
 
-@of_runner("token-refused", "token-expires", "runner-paused", "runner-tags", "runner-protected")
+_OF_RUNNER = (
+    "runner-paused",
+    "runner-tags",
+    "runner-protected",
+    "runner-offline",
+    "runner-scope",
+    "token-swapped",
+)
+
+
+@of_runner("token-refused", "token-expires", *_OF_RUNNER)
 def runner(visit: Visit) -> Iterator[Fault | NotRun]:
     """Verify a runner's token, and look at the runner if a user's token may."""
     name, token = visit.of.name, visit.of.token
@@ -110,7 +126,7 @@ def runner(visit: Visit) -> Iterator[Fault | NotRun]:
         raise UnseenError(message)
     yield from _expiry(name, content.get("token_expires_at"))
     if not os.environ.get(TOKEN):
-        for check in ("runner-paused", "runner-tags", "runner-protected"):
+        for check in _OF_RUNNER:
             yield not_run(check, name, f"{TOKEN} is not set, so GitLab does not show the runner")
         return
     yield from _runner(visit, _read(visit, f"/runners/{content['id']}"))
@@ -127,9 +143,59 @@ def _runner(visit: Visit, known: Mapping[str, Any]) -> Iterator[Fault]:
         yield fault("runner-paused", runner.name)
     tags: list[str] = known.get("tag_list") or []
     if missing := [tag for tag in runner.settings.tags if tag not in tags]:
-        yield fault(
-            "runner-tags", runner.name, missing=", ".join(missing), found=", ".join(tags) or "none"
-        )
+        shown = {"missing": ", ".join(missing), "found": ", ".join(tags) or "none"}
+        if other := _of_tags(visit, tags):
+            yield fault("token-swapped", runner.name, other=other, runner=runner.name)
+        else:
+            yield fault("runner-tags", runner.name, **shown)
     open_to_all = known.get("access_level") == "not_protected"
     if open_to_all and runner.plan.roots_node and visit.stack.production:
         yield fault("runner-protected", runner.name)
+    if known.get("status") in _SILENT and _runs(visit):
+        yield fault("runner-offline", runner.name, status=known["status"])
+    scope = [*_scope(known)]
+    if scope and (project := _project(visit)) and not any(map(_contains(project), scope)):
+        yield fault("runner-scope", runner.name, scope=", ".join(scope), project=project)
+
+
+_SILENT = {"offline", "stale", "never_contacted"}
+"""What GitLab says of a runner from which it has heard nothing for two hours, or ever."""
+
+
+def _of_tags(visit: Visit, tags: list[str]) -> str:
+    """Return the runner of the stack that has these tags in the stack file, if there is one."""
+    return next(
+        (
+            name
+            for name, runner in visit.stack.runners.items()
+            if runner.settings.tags and {*runner.settings.tags} == {*tags}
+        ),
+        "",
+    )
+
+
+def _runs(visit: Visit) -> bool:
+    """Whether the manager of a runner does, so that it should have spoken to GitLab."""
+    name, namespace = visit.of.names["manager_account"], visit.stack.settings.namespace
+    manager = visit.seen.get("apps/v1", "Deployment", name, namespace) or {}
+    return bool(inside(manager, "status").get("availableReplicas"))
+
+
+def _scope(known: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the groups and projects whose jobs a runner takes; one of the instance has none."""
+    for project in entries(known, "projects"):
+        yield project["path_with_namespace"]
+    for group in entries(known, "groups"):
+        yield group["web_url"].partition("/groups/")[2]
+
+
+def _project(visit: Visit) -> str:
+    """Return the path of the named repository, if GitLab's own registry has it."""
+    registry, _, path = visit.repository.partition("/")
+    host = urlsplit(visit.stack.settings.gitlab.url).hostname or ""
+    return path if registry.partition(":")[0] in {host, f"registry.{host}"} else ""
+
+
+def _contains(path: str) -> Callable[[str], bool]:
+    """Return what says whether a group or project has a path, which may go on with an image."""
+    return lambda part: f"{path}/".startswith(f"{part}/")

@@ -11,7 +11,7 @@ from doctor.examine import NotRun, Visit, of_runner
 from doctor.web import FailedError, server
 
 
-@of_runner("cache-unreachable", "cache-bucket")
+@of_runner("cache-unreachable", "cache-bucket", "cache-region", "cache-public")
 def caches(visit: Visit) -> Iterator[Fault | NotRun]:
     """Ask for the bucket without a login, which storage refuses unless there is none."""
     cache = visit.of.settings.cache
@@ -27,8 +27,13 @@ def caches(visit: Visit) -> Iterator[Fault | NotRun]:
         except FailedError as error:
             yield fault("cache-unreachable", visit.of.name, url=url, reason=error)
             return
+    region = answer.headers.get("x-amz-bucket-region", "")
+    if isinstance(cache, S3Cache) and region and region != (cache.region or region):
+        yield fault("cache-region", visit.of.name, bucket=cache.bucket, found=region)
+    elif answer.status_code == HTTPStatus.OK and "<ListBucketResult" in answer.text:
+        yield fault("cache-public", visit.of.name, url=url)
     # Azure hides a container that is private.
-    if answer.status_code == HTTPStatus.NOT_FOUND and not isinstance(cache, AzureCache):
+    elif answer.status_code == HTTPStatus.NOT_FOUND and not isinstance(cache, AzureCache):
         yield fault("cache-bucket", visit.of.name, bucket=cache.bucket, url=url)
 
 

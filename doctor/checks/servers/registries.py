@@ -1,8 +1,8 @@
 """Registries, from the machine that runs doctor; what is begun there is given up."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
@@ -12,12 +12,15 @@ import requests
 from components.image_reference import DOCKER_HUB
 from components.settings.models import Settings
 from components.site import Registry
+from doctor.at_once import at_once
 from doctor.checks.network import of_the_cluster
 from doctor.diagnosis import WHOLE_STACK, Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_stack
-from doctor.web import FailedError, Server, WebLogin, server
+from doctor.web import FailedError, Server, WebLogin, answered, is_broken, server
 
 _HUB = "registry-1.docker.io"
+_SECONDS = 5.5
+"""How long all registries may take, less than all checks."""
 _REPOSITORY = "image-builds-doctor"
 """The repository that is asked for where nobody names one."""
 _NAMES = (
@@ -50,13 +53,22 @@ class _Place(NamedTuple):
 def registries(visit: Visit) -> Iterator[Fault | NotRun]:
     """Ask all registries at once."""
     places = _places(visit)
+    looks = [functools.partial(_look, visit, place) for place in places]
+    for place, found in zip(places, at_once(looks, threads=8, seconds=_SECONDS), strict=True):
+        reason = f"{place.registry.host} does not answer within {_SECONDS:g} seconds"
+        yield from (
+            [not_run(name, WHOLE_STACK, reason) for name in _NAMES] if found is None else (found)
+        )
 
-    def look(place: _Place) -> list[Fault | NotRun]:
+
+def _look(visit: Visit, place: _Place) -> list[Fault | NotRun]:
+    """Look at one registry; what is odd there says nothing of the others."""
+    try:
         return [*_looked_at(visit, place)]
-
-    with ThreadPoolExecutor(8, thread_name_prefix="registry") as threads:
-        for found in threads.map(look, places):
-            yield from found
+    except (UnseenError, LookupError, TypeError, ValueError, AttributeError) as error:
+        known = isinstance(error, UnseenError)
+        reason = f"{error}" if known else f"{place.registry.host} gives an answer that nobody knows"
+        return [not_run(name, WHOLE_STACK, reason) for name in ("registry-pull", "registry-push")]
 
 
 def _places(visit: Visit) -> list[_Place]:
@@ -128,18 +140,12 @@ def _not_a_registry(registry: Registry, answer: requests.Response) -> Fault | No
     asks = status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" in answer.headers
     if status == HTTPStatus.OK or asks:
         return None
+    if is_broken(answer) or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return fault("registry-unreachable", host=host, reason=answered(answer))
     # Servers of Go and nginx say so in words that differ.
-    if registry.insecure and (status in _REDIRECTS or _speaks_tls(host)):
+    if registry.insecure and (answer.is_redirect or _speaks_tls(host)):
         return fault("registry-tls", host=host)
-    return fault("registry-answer", host=host, reason=f"/v2/ has the status {status}")
-
-
-_REDIRECTS = {
-    HTTPStatus.MOVED_PERMANENTLY,
-    HTTPStatus.FOUND,
-    HTTPStatus.TEMPORARY_REDIRECT,
-    HTTPStatus.PERMANENT_REDIRECT,
-}
+    return fault("registry-answer", host=host, reason=f"of /v2/, {answered(answer)}")
 
 
 class _Session:
@@ -155,13 +161,25 @@ class _Session:
         self.is_open = not challenge
 
     def is_accepted(self) -> bool:
-        """Whether the registry takes the user name and the password."""
-        if self.has_tokens:
-            return self._token("").status_code == HTTPStatus.OK
-        answer = self._asked.send("GET", f"{self.base}/v2/", login=self._login)
-        return answer.status_code == HTTPStatus.OK
+        """Whether the registry takes the user name and the password.
+
+        Raises:
+            FailedError: it does not say.
+        """
+        answer = (
+            self._token("")
+            if self.has_tokens
+            else self._asked.send("GET", f"{self.base}/v2/", login=self._login)
+        )
+        refuses = answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        if answer.status_code != HTTPStatus.OK and not refuses:
+            raise FailedError(answered(answer))
+        return not refuses
 
     def _token(self, scope: str) -> requests.Response:
+        if "realm" not in self._bearer:
+            message = "it does not say who hands out its tokens"
+            raise FailedError(message)
         given = {"service": self._bearer.get("service", ""), "scope": scope}
         asked = "&".join(f"{key}={quote(text)}" for key, text in given.items() if text)
         return self._asked.send("GET", f"{self._bearer['realm']}?{asked}", login=self._login)
@@ -193,7 +211,11 @@ def _login(
         return
     repository = named or "/".join(filter(None, (path, _REPOSITORY)))
     reason = _pushes(session, repository) if use == "push" else _pulls(session, repository)
-    if reason:
+    if "404" in reason and not named:
+        # Some registries have only repositories that somebody has made before.
+        reason = f"{host} has no {repository}; name one that exists, by --repository"
+        yield not_run(f"registry-{use}", WHOLE_STACK, reason)
+    elif reason:
         yield fault(f"registry-{use}", login=name, repository=f"{host}/{repository}", reason=reason)
 
 

@@ -1,0 +1,54 @@
+"""What the log of a build that fails is about: the check whose page says what to do."""
+
+import re
+from collections.abc import Sequence
+
+NAMES = (
+    "build-engine",
+    "build-user-namespaces",
+    "build-plain",
+    "build-tls",
+    "build-certificate",
+    "build-disk",
+    "build-memory",
+    "build-login",
+    "build-reach",
+    "build",
+)
+"""The checks, of which the last one is for what nobody knows."""
+
+# In the words of the tools, which docs/how-to/troubleshoot.md lists; the first that fits counts.
+_WORDS: Sequence[tuple[str, str]] = (
+    (
+        "build-engine",
+        r"cannot connect to the docker daemon|did not answer within|no engine answers",
+    ),
+    (
+        "build-user-namespaces",
+        r"newuidmap|clone_newuser|unshare.*not permitted|max_user_namespaces|user namespaces",
+    ),
+    ("build-plain", r"server gave http response to https client"),
+    ("build-tls", r"http request to an https server"),
+    ("build-certificate", r"x509: |certificate signed by unknown|certificate verify failed"),
+    ("build-disk", r"no space left on device|disk quota exceeded"),
+    ("build-memory", r"signal: killed|out of memory"),
+    (
+        "build-login",
+        r"\b40[13]\b|unauthorized|authentication required|no basic auth credentials"
+        r"|\bdenied|insufficient_scope|405 method not allowed",
+    ),
+    (
+        "build-reach",
+        r"no such host|connection refused|connection reset|i/o timeout|handshake timeout"
+        r"|network is unreachable|no route to host|deadline exceeded|server misbehaving"
+        r"|temporary failure in name resolution",
+    ),
+)
+_KILLED = 137
+
+
+def symptom(status: int, log: str) -> str:
+    """Return the name of the check."""
+    if status == _KILLED:
+        return "build-memory"
+    return next((name for name, words in _WORDS if re.search(words, log, re.IGNORECASE)), "build")

@@ -1,0 +1,1 @@
+"""Checks of servers outside of the cluster, from the machine that runs doctor."""
