@@ -8,6 +8,7 @@ from rich.console import Console
 from commands.shared.exit_codes import ExitCode
 from commands.shared.recorded import wanted_stack
 from commands.shared.stacks import located
+from components.image_reference import ImageReference
 from components.ownership.cluster import Kubeconfig
 from doctor.canary.run import BASE, NAMES, Canary, skipped
 from doctor.diagnosis import Diagnosis, UnseenError
@@ -60,8 +61,9 @@ def diagnose(
     With ``base``, images are built from it.
 
     Raises:
-        ReportError: the config has errors, or the kubeconfig cannot be used.
+        ReportError: the config has errors, or the repository or the kubeconfig cannot be used.
     """
+    _check(repository)
     config = stack.get_all_config()
     values = {key: entry.value for key, entry in config.items()}
     secret = [key for key, entry in config.items() if entry.secret]
@@ -74,3 +76,17 @@ def diagnose(
         found = examine(EVERY, visit, NAMES, canary)
     scrub = Scrubber(text for key in secret for text in config_secrets(values[key]))
     return found.scrubbed(scrub)
+
+
+def _check(repository: str) -> None:
+    try:
+        reference = ImageReference.parse(repository or "none")
+        plain = not (reference.tag or reference.digest)
+    except ValueError:
+        plain = False
+    if not plain:
+        message = (
+            "--repository must be a repository with its registry and without a tag, such as "
+            f"registry.example.com/group/app: {repository!r}"
+        )
+        raise ReportError(message)

@@ -20,8 +20,9 @@ def build(runner: WantedRunner, repository: str, base: str) -> str:
     project = f"{runner.toml.get('builds_dir', '/builds')}/image-builds-doctor"
     dockerfile = (
         f"FROM {base} AS first\n"
-        # Where builds have a separate network, this is its interface.
-        f"RUN echo {WORD} >/word && cat /sys/class/net/eth0/mtu >>/word || true\n"
+        # Where builds have a separate network, this is its interface; some hide what is in /sys.
+        f"RUN echo {WORD} >/word; {{ cat /sys/class/net/eth0/mtu || ip link show eth0 | "
+        "sed -n 's/.* mtu \\([0-9]*\\).*/\\1/p'; } >>/word 2>/dev/null || true\n"
         f"FROM {base}\n"
         "COPY --from=first /word /word\n"
         'CMD ["cat", "/word"]\n'

@@ -12,7 +12,7 @@ from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_runner, of_stack
 from doctor.job_pod import job_pod
 from doctor.other_pods import daemon_pods, manager_pod
-from doctor.wanted import Manifest, inside
+from doctor.wanted import Manifest, entries, inside
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 
@@ -119,12 +119,17 @@ def quotas(visit: Visit) -> Iterator[Fault | NotRun]:
     if visit.seen.namespace(namespace) is None:
         message = f"the namespace {namespace} does not exist before pulumi up"
         raise UnseenError(message)
-    wanted = requests_of(job_pod(runner))
+    pod = job_pod(runner)
+    wanted = requests_of(pod)
     made = len(visit.stack.of_kind("Secret", namespace))
     for quota in visit.seen.list("v1", "ResourceQuota", namespace):
+        spec = inside(quota, "spec")
+        if spec.get("scopes") or spec.get("scopeSelector"):
+            # It is for some pods only, and a dry run says whether for those of jobs.
+            continue
         hard = inside(quota, "spec", "hard")
         room = dict(_room(hard, wanted))
-        fitting = {**room, **dict(_secrets(hard, made))}
+        fitting = {**room, **dict(_objects(hard, made, pod))}
         short = {name: fits for name, fits in fitting.items() if fits < runner.settings.concurrent}
         # Where not even one pod fits, a dry run says so.
         if short and min(room.values(), default=1) >= 1:
@@ -151,8 +156,25 @@ def _room(hard: Mapping[str, Any], wanted: Mapping[str, Decimal]) -> Iterator[tu
             yield name, int(amount(str(most)) / wanted[key])
 
 
-def _secrets(hard: Mapping[str, Any], made: int) -> Iterator[tuple[str, int]]:
-    """Yield the jobs for which a quota leaves a Secret each, as the runner makes it for logins."""
-    for name in ("secrets", "count/secrets"):
-        if name in hard:
-            yield name, max(0, int(amount(str(hard[name]))) - made)
+def _objects(hard: Mapping[str, Any], made: int, pod: Manifest) -> Iterator[tuple[str, int]]:
+    """Yield the jobs for which a quota leaves objects, which a dry run of a pod does not ask for.
+
+    The runner makes a Secret for each job, beside those of the stack, and Kubernetes its claims.
+    """
+    sizes = [
+        amount(str(inside(volume, *_CLAIM, "resources", "requests")["storage"]))
+        for volume in entries(pod, "spec", "volumes")
+        if "ephemeral" in volume
+    ]
+    wanted = {
+        "secrets": (made, Decimal(1)),
+        "persistentvolumeclaims": (0, Decimal(len(sizes))),
+        "requests.storage": (0, sum(sizes, Decimal(0))),
+    }
+    for name, most in hard.items():
+        before, each = wanted.get(name.removeprefix("count/"), (0, Decimal(0)))
+        if each:
+            yield name, max(0, int((amount(str(most)) - before) / each))
+
+
+_CLAIM = ("ephemeral", "volumeClaimTemplate", "spec")

@@ -93,6 +93,22 @@ def test_a_context_that_is_not_there_is_one_line(
     assert "check its path and kubernetes:context" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "repository", ["r.example.com/app:1.0", "https://r.example.com/app", "App"]
+)
+def test_a_repository_that_is_none_is_one_line(
+    repository: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with world() as at:
+        code = _run(at, tmp_path, monkeypatch, "--repository", repository)
+
+    assert code == ExitCode.FAILED
+    assert "--repository must be a repository" in capsys.readouterr().err
+
+
 def test_another_strategy_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with world(deployed=False) as at:
         at.api.find("Node", "worker")["status"]["nodeInfo"]["osImage"] = "CentOS Linux 8"

@@ -180,6 +180,10 @@ def _storage_class(default: str) -> Object:
     return {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata}
 
 
+def _disks(at: World) -> None:
+    at.api.add(_storage_class("true"))
+
+
 def _pulled_with(secret: str) -> Callable[[Changes], Changes]:
     return lambda given: {
         "registries": [
@@ -195,6 +199,7 @@ def _pulled_with(secret: str) -> Callable[[Changes], Changes]:
 
 READ = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
 DEPLOY = {"kind": "deploy", "permissions": {"apps": [READ]}}
+DISK: Changes = {"runners.main.volumes": [{"path": "/disk", "perJob": {"size": "9Gi"}}]}
 OTHER = "glrt-PlantedToken0002"
 TWO: Changes = {"runners.second": {"tags": ["other"], "strategy": "kaniko"}}
 CA = new_ca()
@@ -708,6 +713,18 @@ FAULTS: dict[str, Provoked] = {
         "one without NET_RAW",
     ),
     "a quota of Secrets": Provoked("quota-for-all", _quota(secrets="4"), "secrets"),
+    "a quota of claims": Provoked(
+        "quota-for-all",
+        lambda at: [_quota(persistentvolumeclaims="2")(at), _disks(at)],
+        "persistentvolumeclaims",
+        DISK,
+    ),
+    "a quota of disk": Provoked(
+        "quota-for-all",
+        lambda at: [_quota(requests_storage="18Gi")(at), _disks(at)],
+        "room for 2 jobs",
+        DISK,
+    ),
     "nodes for arm64 alone": Provoked(
         "node-helper", _info(architecture="arm64"), "gitlab-runner-helper:x86_64-v"
     ),
@@ -760,10 +777,7 @@ FAULTS: dict[str, Provoked] = {
         },
     ),
     "no default StorageClass": Provoked(
-        "storage-class",
-        lambda at: at.api.add(_storage_class("false")),
-        "no default one",
-        {"runners.main.volumes": [{"path": "/disk", "perJob": {"size": "9Gi"}}]},
+        "storage-class", lambda at: at.api.add(_storage_class("false")), "no default one", DISK
     ),
     "a chart that the repository does not have": Provoked(
         "chart-missing", lambda at: setattr(at.gitlab, "charts", "gitlab-runner-0.1.0.tgz")
@@ -937,6 +951,10 @@ HARMLESS: dict[str, Adjust] = {
         )
     ),
     "a quota with room": _quota(pods="10", services="1"),
+    "a quota of other pods": lambda at: [
+        _quota(pods="0")(at),
+        at.api.find("ResourceQuota", "most", JOBS)["spec"].update(scopes=["BestEffort"]),
+    ],
     "a pod that starts": _waits("ContainerCreating"),
     "a policy that closes": lambda at: at.api.add(
         {

@@ -3,7 +3,6 @@
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -66,38 +65,31 @@ def test_a_canary_is_built_pulled_and_run(name: str, node: Node, wanted: WantedS
     assert took < SECONDS
 
 
-@pytest.fixture(scope="module")
-def killed(node: Node) -> Iterator[WantedStack]:
-    runners = {name: {"strategy": name} for name in ("kaniko", "buildkit")}
-    with laid_out(node, "killed", runners) as stack:
-        yield stack
-
-
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "SIGKILL"])
-def test_a_canary_that_ends_at_any_moment_leaves_nothing(
-    by: signal.Signals, node: Node, killed: WantedStack
-) -> None:
+def test_a_canary_that_ends_at_any_moment_leaves_nothing(by: signal.Signals, node: Node) -> None:
     """Who is killed cleans nothing up, so Kubernetes does, as soon as its time is over."""
     api = api_of(node.cluster.kubeconfig)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.node.canaries"])
 
-    def run(number: int, moment: str) -> int | None:
-        name = [*killed.runners][number % 2]
-        arguments = (node.cluster.kubeconfig, killed, name, moment, by)
+    def run(stack: WantedStack, number: int, moment: str) -> int | None:
+        name = [*stack.runners][number % 2]
+        arguments = (node.cluster.kubeconfig, stack, name, moment, by)
         process = context.Process(target=run_until, args=arguments)
         process.start()
         process.join(120)
         return process.exitcode
 
-    with ThreadPoolExecutor(4) as threads:
-        ends = dict(zip(MOMENTS, threads.map(run, range(len(MOMENTS)), MOMENTS), strict=True))
+    runners = {name: {"strategy": name} for name in ("kaniko", "buildkit")}
+    with laid_out(node, by.name.lower(), runners) as stack, ThreadPoolExecutor(4) as threads:
+        ended = threads.map(run, [stack] * len(MOMENTS), range(len(MOMENTS)), MOMENTS)
+        ends = dict(zip(MOMENTS, ended, strict=True))
 
-    expected = INTERRUPTED if by == signal.SIGINT else -by
-    assert ends == dict.fromkeys(MOMENTS, expected)
-    if by == signal.SIGKILL:
-        assert _left(api, killed) != []
-    assert _goes(api, killed, 20 if by == signal.SIGINT else 120) == []
+        expected = INTERRUPTED if by == signal.SIGINT else -by
+        assert ends == dict.fromkeys(MOMENTS, expected)
+        if by == signal.SIGKILL:
+            assert _left(api, stack) != []
+        assert _goes(api, stack, 20 if by == signal.SIGINT else 120) == []
 
 
 def test_a_stack_that_works_has_no_fault(node: Node, wanted: WantedStack) -> None:

@@ -42,7 +42,7 @@ def laid_out(
     *,
     manager: str = "",
 ) -> Generator[WantedStack]:
-    """Yield a stack in namespaces of its own, without managers unless they have an image."""
+    """Yield a stack in separate namespaces, without managers unless they have an image."""
     usual = stack_settings(node)
     known = {
         **usual,
@@ -176,7 +176,7 @@ class Ending:
 def run_until(
     kubeconfig: Path, stack: WantedStack, name: str, moment: str, by: signal.Signals
 ) -> None:
-    """Run a canary in a process of its own, which a signal ends."""
+    """Run a canary in a separate process, which a signal ends."""
     # So that a test need not wait for minutes.
     jobs.SECONDS, jobs.REMOVED_AFTER = 60, 5
     api = Ending(api_of(kubeconfig), moment, by)
