@@ -50,6 +50,14 @@ look() {
   fi
   say "$found" "$1"
 }
+closes() {
+  for _ in 1 2 3 4 5; do
+    reach "$2" "$3"
+    [ "$found" = open ] || break
+    sleep 1
+  done
+  say "$found" "$1"
+}
 through() {
   reach "$2" "$3"
   case "$found" in
@@ -112,7 +120,9 @@ def _line(place: Asked, given: Mapping[str, str]) -> str:
     proxy = given.get(f"{scheme}_proxy", "")
     host, port = place.host, place.port
     if not proxy or any(_is_of(host, item) for item in given.get("no_proxy", "").split(",")):
-        return shlex.join(["look", place.url, host, str(port), place.path])
+        # A pod can start before its network plugin has the rules for it.
+        command = ["look"] if place.path else ["closes"]
+        return shlex.join([*command, place.url, host, str(port), *filter(None, [place.path])])
     by = Asked(proxy, "")
     asks = f"CONNECT {host}:{port}" if scheme == "https" else f"GET {place.url}"
     request = rf"{asks} HTTP/1.1\r\nHost: {host}:{port}"

@@ -307,7 +307,7 @@ def test_policies_that_nothing_enforces_are_named(found: str, expected: list[str
 
     assert _names(faults) == expected
     text = _first(_made(cluster)[0])["command"][2]
-    assert "look https://10.0.0.1:6443 10.0.0.1 6443 ''" in text
+    assert "closes https://10.0.0.1:6443 10.0.0.1 6443" in text
     assert "192.0.2.1" not in text
 
 
@@ -591,3 +591,34 @@ def test_an_answer_that_never_ends_is_seen(tmp_path: Path) -> None:
         said = subprocess.check_output(["sh", "-c", quick + line], text=True, env=environment)
 
     assert network.read(said).addresses == {url: "stalls"}
+
+
+@pytest.mark.parametrize(("after", "expected"), [(3, "closed"), (99, "open")])
+def test_an_address_counts_as_open_only_if_it_stays_so(
+    after: int, expected: str, tmp_path: Path
+) -> None:
+    """A pod can start before its network plugin has the rules for it."""
+    times = tmp_path / "times"
+    stand_ins = f"""
+sleep() {{ :; }}
+reach() {{
+  echo >>{times}
+  found=open
+  [ "$(wc -l <{times})" -lt {after} ] || found=closed
+}}
+"""
+    line = f"closes {network.METADATA} 169.254.169.254 80\n"
+    text = network.SCRIPT + stand_ins + line
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+
+    said = subprocess.check_output(["sh", "-c", text], text=True, env=environment)
+
+    assert network.read(said).addresses == {network.METADATA: expected}
+
+
+def test_what_policies_close_is_asked_more_than_once() -> None:
+    metadata = network.Asked(network.METADATA, "")
+
+    text = network.script(stack({}).runners["main"], [metadata])
+
+    assert text.endswith("closes http://169.254.169.254/ 169.254.169.254 80\n")
