@@ -1,6 +1,7 @@
 """Requests to GitLab and to registries, and in plain words why one failed."""
 
 import contextlib
+import datetime as dt
 import functools
 import socket
 import ssl
@@ -12,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
+from cryptography.x509 import load_pem_x509_certificate
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies
 
@@ -83,6 +85,24 @@ def answered(answer: requests.Response) -> str:
     """Say what an answer is that nobody expects: its status, and where it leads."""
     place = answer.headers.get("Location", "").partition("?")[0]
     return f"it has the status {answer.status_code}{f' and leads to {place}' if place else ''}"
+
+
+def expiry(url: str) -> dt.datetime | None:
+    """Return when the certificate of a server ends, None where this machine cannot see it."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or get_environ_proxies(url):
+        return None
+    try:
+        # Whether it is trusted, others judge.
+        place = (parts.hostname or "", parts.port or 443)
+        text = ssl.get_server_certificate(place, timeout=_TIMEOUT[0])
+    except OSError:
+        return None
+    return load_pem_x509_certificate(text.encode("ascii")).not_valid_after_utc
+
+
+SOON = dt.timedelta(days=14)
+"""How long before its end a token or a certificate is a fault."""
 
 
 def is_broken(answer: requests.Response) -> bool:

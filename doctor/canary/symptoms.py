@@ -6,6 +6,9 @@ from collections.abc import Sequence
 NAMES = (
     "build-engine",
     "build-user-namespaces",
+    "build-profile",
+    "build-architecture",
+    "build-limit",
     "build-plain",
     "build-tls",
     "build-certificate",
@@ -21,14 +24,20 @@ NAMES = (
 _WORDS: Sequence[tuple[str, str]] = (
     (
         "build-engine",
-        r"cannot connect to the docker daemon|did not answer within|no engine answers",
+        r"cannot connect to the docker daemon|did not answer within|no engine answers"
+        r"|trying to connect to the docker (daemon|api)",
     ),
     (
         "build-user-namespaces",
-        r"newuidmap|clone_newuser|unshare.*not permitted|max_user_namespaces|user namespaces",
+        r"newuidmap|clone_newuser|unshare.*not permitted|max_user_namespaces|user namespaces"
+        r"|fork/exec /proc/self/exe: |insufficient uids or gids|reading subuid mappings",
     ),
+    ("build-profile", r"failed to share mount point|mount proc:/proc.*not permitted"),
+    ("build-architecture", r"exec format error"),
+    ("build-limit", r"toomanyrequests|too many requests"),
     ("build-plain", r"server gave http response to https client"),
-    ("build-tls", r"http request to an https server"),
+    # The second is of an answer without a body, to what asks whether a layer is there.
+    ("build-tls", r"http request to an https server|request to http://\S+: 400 bad request"),
     ("build-certificate", r"x509: |certificate signed by unknown|certificate verify failed"),
     ("build-disk", r"no space left on device|disk quota exceeded"),
     ("build-memory", r"signal: killed|out of memory"),

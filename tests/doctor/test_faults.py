@@ -20,7 +20,7 @@ from doctor.examine import Visit
 from doctor.observed import Observed
 from tests.support.clinic import Adjust, Changes, Object, World, node, world
 from tests.support.configured import SECRETS, STRATEGIES, TOKEN
-from tests.support.servers import EXPIRED, GitLabDouble, Reply, new_ca, serving
+from tests.support.servers import EXPIRED, VALIDITY, GitLabDouble, Reply, new_ca, serving
 
 MANAGERS, JOBS = "builds", "builds-main"
 LEVEL = "pod-security.kubernetes.io/enforce"
@@ -611,6 +611,12 @@ FAULTS: dict[str, Provoked] = {
         changes={"gitlab.caCertificates": CA.certificate},
         how={"gitlab_ca": CA, "validity": EXPIRED},
     ),
+    "a GitLab whose certificate ends soon": Provoked(
+        "gitlab-expires",
+        says="ends on 20",
+        changes={"gitlab.caCertificates": CA.certificate},
+        how={"gitlab_ca": CA, "validity": VALIDITY},
+    ),
     "a GitLab with plain HTTP": Provoked(
         "gitlab-plain",
         changes=lambda given: {"gitlab.url": given["gitlab.url"].replace("http:", "https:")},
@@ -647,6 +653,21 @@ FAULTS: dict[str, Provoked] = {
     ),
     "a registry with another CA": Provoked(
         "registry-certificate", changes=UNTRUSTED, how={"registry_ca": CA}
+    ),
+    "a registry whose certificate has expired": Provoked(
+        "registry-certificate",
+        says="expired",
+        changes=TRUSTED_REGISTRY,
+        how={"registry_ca": CA, "validity": EXPIRED},
+    ),
+    "a registry whose certificate ends soon": Provoked(
+        "registry-expires",
+        says="ends on 20",
+        changes=TRUSTED_REGISTRY,
+        how={"registry_ca": CA, "validity": VALIDITY},
+    ),
+    "a page in place of a registry": Provoked(
+        "registry-answer", lambda at: setattr(at.registry, "page", True), "shows a page"
     ),
     "a registry with plain HTTP": Provoked(
         "registry-plain", changes={"registries.0.insecure": False}

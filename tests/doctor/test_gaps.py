@@ -23,11 +23,11 @@ from doctor.diagnosis import Diagnosis, Fault, NobodyError, NotRun, UnseenError
 from doctor.examine import Examination, Visit, examine
 from doctor.kubernetes_api import Answer, KubernetesApi
 from doctor.observed import Observed
-from doctor.web import FailedError, server
+from doctor.web import FailedError, expiry, server
 from report.errors import ReportError
 from tests.support.clinic import Adjust, Changes, Object, kubeconfig, stack, world
 from tests.support.configured import SECRETS, STRATEGIES, TOKEN
-from tests.support.servers import Reply, serving
+from tests.support.servers import GitLabDouble, Reply, new_ca, serving
 
 
 def _reasons(found: Diagnosis) -> dict[str, str]:
@@ -539,6 +539,15 @@ def test_a_proxy_of_this_machine_that_refuses_is_named(monkeypatch: pytest.Monke
     with server(None) as asked, expected:
         monkeypatch.setenv("https_proxy", "http://localhost:9")
         asked.send("GET", "https://gitlab.example.com/")
+
+
+def test_a_certificate_that_cannot_be_seen_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(GitLabDouble(), new_ca()) as host:
+        assert expiry(f"https://{host}") is not None
+        monkeypatch.setenv("https_proxy", "http://localhost:9")
+        assert expiry(f"https://{host}") is None
+        monkeypatch.delenv("https_proxy")
+    assert expiry(f"https://{host}") is None
 
 
 def test_checks_that_take_too_long_did_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

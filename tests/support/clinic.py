@@ -28,7 +28,7 @@ from doctor.observed import Observed, folder
 from doctor.wanted import WantedStack
 from tests.support.configured import PULL, PUSH, SECRETS, SETTINGS, TOKEN, replace_values
 from tests.support.servers import (
-    VALIDITY,
+    LONG,
     Answers,
     GitLabDouble,
     Headers,
@@ -45,9 +45,7 @@ Changes = dict[str, Any]
 
 @contextmanager
 def servers(
-    gitlab_ca: KeyPair | None = None,
-    registry_ca: KeyPair | None = None,
-    validity: Validity = VALIDITY,
+    gitlab_ca: KeyPair | None = None, registry_ca: KeyPair | None = None, validity: Validity = LONG
 ) -> Generator[tuple[GitLabDouble, RegistryDouble, Changes]]:
     """Yield a GitLab and a registry that know the stack, with the settings that name them."""
     gitlab = GitLabDouble(TOKEN)

@@ -30,11 +30,12 @@ Answers = Callable[[str, str, Headers, bytes], Reply]
 """From a method, a path, headers and a body to a reply."""
 
 VALIDITY = Validity(dt.datetime.now(dt.UTC) - dt.timedelta(hours=1), dt.timedelta(hours=2))
+LONG = Validity(VALIDITY.since, dt.timedelta(days=60))
 EXPIRED = Validity(dt.datetime.now(dt.UTC) - dt.timedelta(hours=2), dt.timedelta(hours=1))
 
 
 def new_ca() -> KeyPair:
-    return authority("a CA of tests", VALIDITY)
+    return authority("a CA of tests", LONG)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -70,7 +71,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def serving(
-    answers: Answers, ca: KeyPair | None = None, validity: Validity = VALIDITY
+    answers: Answers, ca: KeyPair | None = None, validity: Validity = LONG
 ) -> Generator[str]:
     """Yield ``localhost:port`` of a server, with TLS if there is a CA."""
     handler = type("_Answers", (_Handler,), {"answers": staticmethod(answers)})
@@ -153,7 +154,7 @@ class RegistryDouble:
         self.buckets: tuple[str, ...] = ("/kept",)
         """What it has beside images: storage of caches speaks HTTP too."""
         self.region = ""
-        self.public = False
+        self.public = self.page = False
         self.broken = 0
         """The status of everything of images, if there is one."""
 
@@ -163,6 +164,8 @@ class RegistryDouble:
             return self._stored(path)
         if self.broken:
             return Reply(self.broken)
+        if self.page:
+            return Reply(HTTPStatus.OK, "<html>", {"Content-Type": "text/html"})
         return self._answer(method, path, headers.get("Authorization", ""))
 
     def _stored(self, path: str) -> Reply:

@@ -13,14 +13,13 @@ from doctor.checks.declared import numbers
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_runner, of_stack
 from doctor.wanted import entries, inside
-from doctor.web import FailedError, answered, is_broken, server
+from doctor.web import SOON, FailedError, answered, expiry, is_broken, server
 
 TOKEN = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
 """A token by which `doctor` sees the runners in GitLab: of the role Owner, with the scope
 `read_api`. Without it, some checks do not run. `pipeline --project` needs one of the role Developer
 with the scope `api`, by which GitLab resolves includes.
 """
-_SOON = dt.timedelta(days=14)
 _ADDRESS = ("gitlab-name", "gitlab-unreachable", "gitlab-certificate", "gitlab-plain")
 
 
@@ -50,7 +49,7 @@ def _api(gitlab: GitLab, path: str, data: Mapping[str, str] | None = None) -> tu
         return answer.status_code, None
 
 
-@of_stack(*_ADDRESS, "gitlab-answer")
+@of_stack(*_ADDRESS, "gitlab-answer", "gitlab-expires")
 def address(visit: Visit) -> Iterator[Fault | NotRun]:
     """Ask as a runner does, with a token that nobody has: GitLab refuses that in JSON."""
     gitlab = visit.stack.settings.gitlab
@@ -62,6 +61,9 @@ def address(visit: Visit) -> Iterator[Fault | NotRun]:
         return
     if status not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS} or content is None:
         yield fault("gitlab-answer", url=gitlab.url, reason=f"it answers with status {status}")
+    end = expiry(gitlab.url)
+    if end and end - dt.datetime.now(dt.UTC) < SOON:
+        yield fault("gitlab-expires", url=gitlab.url, date=end.date())
 
 
 @of_stack("gitlab-version")
@@ -133,7 +135,7 @@ def runner(visit: Visit) -> Iterator[Fault | NotRun]:
 
 
 def _expiry(runner: str, date: str | None) -> Iterator[Fault]:
-    if date and dt.datetime.fromisoformat(date) - dt.datetime.now(dt.UTC) < _SOON:
+    if date and dt.datetime.fromisoformat(date) - dt.datetime.now(dt.UTC) < SOON:
         yield fault("token-expires", runner, runner=runner, date=date[:10])
 
 

@@ -1,5 +1,6 @@
 """Registries, from the machine that runs doctor; what is begun there is given up."""
 
+import datetime as dt
 import functools
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from doctor.at_once import at_once
 from doctor.checks.network import of_the_cluster
 from doctor.diagnosis import WHOLE_STACK, Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_stack
-from doctor.web import FailedError, Server, WebLogin, answered, is_broken, server
+from doctor.web import SOON, FailedError, Server, WebLogin, answered, expiry, is_broken, server
 
 _HUB = "registry-1.docker.io"
 _SECONDS = 5.5
@@ -30,6 +31,7 @@ _NAMES = (
     "registry-plain",
     "registry-tls",
     "registry-answer",
+    "registry-expires",
     "registry-login",
     "registry-pull",
     "registry-push",
@@ -110,6 +112,9 @@ def _looked_at(visit: Visit, place: _Place) -> Iterator[Fault | NotRun]:
         if found := _not_a_registry(registry, answer):
             yield found
             return
+        end = expiry(base)
+        if end and end - dt.datetime.now(dt.UTC) < SOON:
+            yield fault("registry-expires", host=host, date=end.date())
         for use, name, path, login in place.logins:
             session = _Session(asked, base, login, answer.headers.get("WWW-Authenticate", ""))
             try:
@@ -138,8 +143,11 @@ def _speaks_tls(host: str) -> bool:
 def _not_a_registry(registry: Registry, answer: requests.Response) -> Fault | None:
     status, host = answer.status_code, registry.host
     asks = status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" in answer.headers
-    if status == HTTPStatus.OK or asks:
+    page = "html" in answer.headers.get("Content-Type", "")
+    if asks or (status == HTTPStatus.OK and not page):
         return None
+    if status == HTTPStatus.OK:
+        return fault("registry-answer", host=host, reason="it shows a page")
     if is_broken(answer) or status == HTTPStatus.TOO_MANY_REQUESTS:
         return fault("registry-unreachable", host=host, reason=answered(answer))
     # Servers of Go and nginx say so in words that differ.
