@@ -1,4 +1,5 @@
 import datetime as dt
+import functools
 import runpy
 from typing import Any
 
@@ -23,13 +24,18 @@ from tests.support.configured import (
 from tests.support.harness import deploy, unmarked
 
 
-def _run(strategy: object) -> list[RegisteredResource]:
+def _run(strategy: object, *, preview: bool = False) -> list[RegisteredResource]:
     configure(replace_values(SETTINGS, {"runners.main.strategy": strategy}), SECRETS)
-    return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")))
+    return deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), preview=preview)
+
+
+@functools.cache
+def _registered(variant: str) -> list[RegisteredResource]:
+    return _run(STRATEGIES[variant])
 
 
 def test_strategies_differ_in_files_daemon_and_permissions_only() -> None:
-    every = {name: {item.urn for item in _run(strategy)} for name, strategy in STRATEGIES.items()}
+    every = {name: {item.urn for item in _registered(name)} for name in STRATEGIES}
 
     kaniko = every["kaniko"]
     assert len(kaniko) == 26
@@ -54,14 +60,14 @@ def test_strategies_differ_in_files_daemon_and_permissions_only() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_whole_program_keeps_secrets_marked(strategy: str) -> None:
-    text = "\n".join(unmarked(item.inputs) for item in _run(STRATEGIES[strategy]))
+    text = "\n".join(unmarked(item.inputs) for item in _registered(strategy))
 
     assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_only_jobs_that_create_pods_have_a_binding(strategy: str) -> None:
-    bindings = [item for item in _run(STRATEGIES[strategy]) if item.type.endswith("Binding")]
+    bindings = [item for item in _registered(strategy) if item.type.endswith("Binding")]
 
     subjects = [subject["name"] for item in bindings for subject in item.inputs["subjects"]]
     makes_pods = ["gitlab-job-main"] if strategy == "buildx" else []
@@ -127,7 +133,7 @@ def test_an_error_registers_nothing() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_object_goes_to_the_named_cluster(strategy: str) -> None:
-    registered = _run(STRATEGIES[strategy])
+    registered = _registered(strategy)
 
     (cluster,) = [item for item in registered if item.type == "pulumi:providers:kubernetes"]
     elsewhere = [
@@ -142,7 +148,7 @@ def test_every_object_goes_to_the_named_cluster(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_outputs_keep_secrets_marked(strategy: str) -> None:
-    text = "\n".join(unmarked(item.outputs) for item in _run(STRATEGIES[strategy]))
+    text = "\n".join(unmarked(item.outputs) for item in _registered(strategy))
 
     assert [secret for secret in (TOKEN, PULL, PUSH) if secret in text] == []
     assert "jobNamespace builds-main" in text
@@ -150,12 +156,10 @@ def test_outputs_keep_secrets_marked(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_preview_registers_what_an_update_does(strategy: str) -> None:
-    configure(replace_values(SETTINGS, {"runners.main.strategy": STRATEGIES[strategy]}), SECRETS)
-
-    previewed = deploy(lambda: runpy.run_path(str(CHECKOUT / "__main__.py")), preview=True)
+    previewed = _run(STRATEGIES[strategy], preview=True)
 
     assert [item.urn for item in previewed if pulumi.runtime.rpc.UNKNOWN in str(item.inputs)] == []
-    assert {item.urn for item in previewed} == {item.urn for item in _run(STRATEGIES[strategy])}
+    assert {item.urn for item in previewed} == {item.urn for item in _registered(strategy)}
 
 
 def test_an_error_leaves_nothing_but_the_stack() -> None:

@@ -198,7 +198,8 @@ def update(text: str) -> str:
     """Return a page with its tables as they must be."""
     for name, write in BLOCKS.items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
-        block = f"{start}\n\n{write()}\n\n{end}"
-        pattern = f"{re.escape(start)}.*?{re.escape(end)}"
-        text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+        if start in text:
+            block = f"{start}\n\n{write()}\n\n{end}"
+            pattern = f"{re.escape(start)}.*?{re.escape(end)}"
+            text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
     return text

@@ -47,6 +47,7 @@ from tests.support.stacks import Site, fresh_site
 REPEATED = {
     "accepted-in-writing",
     "another-reader-by-a-transform",
+    "buildkit-service-to-kaniko",
     "concurrent",
     "dind-to-kaniko",
     "disruption-budget",
@@ -56,13 +57,16 @@ REPEATED = {
     "gitlab-moved",
     "image-moved",
     "image-unpinned-by-a-transform",
+    "kaniko-to-a-shared-daemon",
     "kaniko-to-buildah-privileged",
     "kaniko-to-buildah-root",
     "kaniko-to-buildkit",
     "kaniko-to-buildkit-profiles",
     "kaniko-to-buildkit-service-buildx",
+    "kaniko-to-buildx",
     "kaniko-to-deploy",
     "managers-at-baseline-by-a-transform",
+    "metadata-opened",
     "password-rotated",
     "policy-opened-by-a-transform",
     "private-addresses-closed",
@@ -326,9 +330,8 @@ def unreachable(deployed: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return deployed
 
 
-@pytest.mark.parametrize("name", ["kaniko-to-dood", "registry-added"])
-def test_a_preview_is_the_same_while_the_api_server_is_down(unreachable: Site, name: str) -> None:
-    change, code = CHANGES_AND_CODES[name]
+def test_a_preview_is_the_same_while_the_api_server_is_down(unreachable: Site) -> None:
+    change, code = CHANGES_AND_CODES["kaniko-to-dood"]
 
     report = _report(unreachable, change)
 

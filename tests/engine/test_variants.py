@@ -1,17 +1,20 @@
 """Every variant on the real engine, and the switch from each strategy to each other.
 
-One stack has a runner for each variant. Those with the variant that is called as its strategy then
-switch: in the update of a step, each moves as many places on in their list. The steps of every
-length, from one place to one less than the list has, take a runner from each strategy to each
-other. tests/test_switching.py compares all pairs of variants.
+Two stacks have a runner for each variant. Those with the variant that is called as its strategy
+are in the second, and then switch: in the update of a step, each moves as many places on in their
+list. The steps of every length, from one place to one less than the list has, take a runner from
+each strategy to each other. tests/test_switching.py compares all pairs of variants.
 """
 
 import base64
+import contextlib
 import dataclasses
 import datetime as dt
 import gzip
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,14 +34,13 @@ from tests.support.kubernetes import Api, apps_v1, core_v1
 from tests.support.stacks import Site, encodings, fresh_site
 
 VARIANTS = list(STRATEGIES)
-RUNNERS = [f"r{number:02}" for number in range(len(VARIANTS))]
 MOVING = [name for name in VARIANTS if name in CLASSES]
 """The variant of each strategy that is called as it is."""
 PASSWORDS = {
     "registryCredentials__in__password": "PlantedPullPassword",
     "registryCredentials__out__password": "PlantedPushPassword",
 }
-LOGINS = {"registry-pull", "registry-push", *(f"gitlab-runner-{name}-token" for name in RUNNERS)}
+LOGINS = re.compile("registry-(pull|push)|gitlab-runner-r[0-9]{2}-token")
 DAEMONS = "-buildkitd"
 """The end of a namespace that comes and goes with a strategy."""
 RULES = as_manifest(rules(pod_disruption_budget=False))
@@ -49,36 +51,37 @@ Operations = dict[str, set[str]]
 
 @dataclasses.dataclass
 class Walk:
-    """The stack, how many places the runners that move have moved, and what came of it."""
+    """A stack with a runner for each variant, how many places on each is, and what came of it."""
 
     site: Site
+    variants: list[str]
     places: int = 0
     made: list[tuple[str, str]] = dataclasses.field(default_factory=list[tuple[str, str]])
     tokens: list[str] = dataclasses.field(default_factory=list[str])
     output: str = ""
 
-    def variant(self, runner: str) -> str:
-        first = VARIANTS[RUNNERS.index(runner)]
-        if first not in MOVING:
-            return first
-        return MOVING[(MOVING.index(first) + self.places) % len(MOVING)]
-
-    def moving(self) -> list[str]:
-        return [name for name in RUNNERS if self.variant(name) in MOVING]
+    def runners(self) -> dict[str, str]:
+        """Return the variant of each runner."""
+        turned = self.places % len(self.variants)
+        variants = self.variants[turned:] + self.variants[:turned]
+        return {f"r{number:02}": variant for number, variant in enumerate(variants)}
 
     def runner(self, variant: str) -> str:
-        return next(name for name in RUNNERS if self.variant(name) == variant)
+        return next(name for name, found in self.runners().items() if found == variant)
 
     def write(self) -> dict[str, BuildPlan]:
-        """Write the stack file, with new tokens where runners move, and return all plans."""
-        renewed = self.moving() if self.tokens else RUNNERS
-        tokens = {name: f"glrt-PlantedToken-{name}-{self.places:04}" for name in renewed}
+        """Write the stack file, with new tokens, and return all plans."""
+        variants = self.runners()
+        tokens = {
+            name: f"glrt-Planted-{self.site.prefix}-{name}-{self.places:04}" for name in variants
+        }
         self.tokens += tokens.values()
         planted = {f"runnerTokens__{name}": token for name, token in tokens.items()}
         self.site.plant(**PASSWORDS, **planted)
         registry = {"host": "registry.example.com:5000", "pull": "in", "push": "out"}
         runners = {
-            name: {"tags": [name], "strategy": STRATEGIES[self.variant(name)]} for name in RUNNERS
+            name: {"tags": [name], "strategy": STRATEGIES[variant]}
+            for name, variant in variants.items()
         }
         registries = [{**registry, "caCertificates": CERTIFICATE}]
         self.site.write(None, registries=registries, runners=runners)
@@ -92,7 +95,7 @@ class Walk:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What one update did to the runners that moved, with their plans before and after it."""
+    """What one update did to the runners, with their plans before and after it."""
 
     plans: dict[str, tuple[BuildPlan, BuildPlan]]
     kept: tuple[set[str], set[str]]
@@ -100,16 +103,13 @@ class Step:
     output: str
 
 
-@pytest.fixture(scope="module")
-def walk(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        fresh_site(control_plane, tmp_path_factory.mktemp("walk")) as site,
-    ):
+@contextlib.contextmanager
+def _deployed(control_plane: ControlPlane, folder: Path, variants: list[str]) -> Generator[Walk]:
+    with pytest.MonkeyPatch.context() as patch, fresh_site(control_plane, folder) as site:
         # The engine saves its state after each of hundreds of operations, a third of the time here;
         # other tests need that, and here only what there is in the end counts.
         patch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
-        found = Walk(site)
+        found = Walk(site, variants)
         found.write()
         preview, up = site.preview(), site.up()
         assert "failed" not in up.operations, up.output
@@ -117,17 +117,39 @@ def walk(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
         yield found
 
 
+@pytest.fixture(scope="module")
+def walk(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """Yield the stack whose runners move."""
+    with _deployed(control_plane, tmp_path_factory.mktemp("walk"), MOVING) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def others(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """Yield the stack with all other variants."""
+    stay = [name for name in VARIANTS if name not in MOVING]
+    with _deployed(control_plane, tmp_path_factory.mktemp("others"), stay) as found:
+        yield found
+
+
+@pytest.fixture(params=VARIANTS)
+def place(request: pytest.FixtureRequest, walk: Walk, others: Walk) -> tuple[Walk, str]:
+    """Return the stack and the runner of a variant."""
+    where = walk if request.param in MOVING else others
+    return where, where.runner(request.param)
+
+
 @pytest.fixture(scope="module", params=range(1, len(MOVING)))
 def step(walk: Walk, control_plane: ControlPlane, request: pytest.FixtureRequest) -> Step:
-    old, left = walk.plans(), [walk.variant(name) for name in walk.moving()]
+    old, left = walk.plans(), walk.runners().values()
     before = _kept(control_plane, walk.site.prefix)
     walk.places += request.param
-    new, entered = walk.write(), [walk.variant(name) for name in walk.moving()]
+    new, entered = walk.write(), walk.runners().values()
     up = walk.site.up()
     walk.made += zip(left, entered, strict=True)
     walk.output += up.output
     kept = (before, _kept(control_plane, walk.site.prefix))
-    plans = {name: (old[name], new[name]) for name in walk.moving()}
+    plans = {name: (old[name], new[name]) for name in new}
     return Step(plans, kept, up.operations, up.output)
 
 
@@ -141,7 +163,7 @@ def _kept(control_plane: ControlPlane, prefix: str) -> set[str]:
             *(
                 secret
                 for secret in core.list_secret_for_all_namespaces().items
-                if secret.metadata.name in LOGINS
+                if LOGINS.fullmatch(secret.metadata.name)
             ),
         ]
     places = {item.metadata.uid: item.metadata.namespace or item.metadata.name for item in items}
@@ -194,13 +216,13 @@ def _named(operations: dict[str, list[str]]) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
 def test_the_manager_is_available_under_restricted(
-    variant: str, walk: Walk, control_plane: ControlPlane
+    place: tuple[Walk, str], control_plane: ControlPlane
 ) -> None:
+    walk, runner = place
     with control_plane.api() as api:
         deployment = apps_v1(api).read_namespaced_deployment(
-            f"gitlab-runner-{walk.runner(variant)}", walk.site.prefix
+            f"gitlab-runner-{runner}", walk.site.prefix
         )
         namespace = core_v1(api).read_namespace(walk.site.prefix)
 
@@ -208,12 +230,12 @@ def test_the_manager_is_available_under_restricted(
     assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
 def test_the_pod_of_a_job_is_what_the_plan_promised(
-    variant: str, walk: Walk, control_plane: ControlPlane, core: Api
+    place: tuple[Walk, str], control_plane: ControlPlane, core: Api
 ) -> None:
     """The manager's account makes it."""
-    prefix, runner = walk.site.prefix, walk.runner(variant)
+    walk, runner = place
+    prefix = walk.site.prefix
     plan = walk.plans()[runner]
     manager = account(control_plane, f"gitlab-runner-{runner}", prefix)
     text = runner_config(core, prefix, runner)
@@ -228,12 +250,12 @@ def test_the_pod_of_a_job_is_what_the_plan_promised(
     assert labels["pod-security.kubernetes.io/enforce"] == plan.pod_security
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_pod_is_refused_one_level_stricter(
-    variant: str, walk: Walk, control_plane: ControlPlane, core: Api
+    place: tuple[Walk, str], control_plane: ControlPlane, core: Api
 ) -> None:
     """So no namespace admits more than its runner needs."""
-    prefix, runner = walk.site.prefix, walk.runner(variant)
+    walk, runner = place
+    prefix = walk.site.prefix
     plan = walk.plans()[runner]
     level = STRICTER.get(plan.pod_security)
     if level is None:
@@ -264,7 +286,7 @@ def test_a_switch_updates_in_place(step: Step) -> None:
         for operation in ("create", "delete", "update")
     }
     before, after = step.kept
-    assert len(before) > 5 * len(RUNNERS)
+    assert len(before) > 5 * len(MOVING)
     assert after == before
 
 
@@ -273,9 +295,10 @@ def test_each_strategy_was_entered_from_each_other(walk: Walk) -> None:
     assert sorted(walk.made) == sorted(permutations(MOVING, 2))
 
 
-def test_a_second_preview_and_up_change_nothing(walk: Walk) -> None:
-    assert walk.site.preview().operations == {}
-    assert walk.site.up().operations == {}
+def test_a_second_preview_and_up_change_nothing(walk: Walk, others: Walk) -> None:
+    for site in (walk.site, others.site):
+        assert site.preview().operations == {}
+        assert site.up().operations == {}
 
 
 def _texts(core: Api, prefix: str) -> Iterator[str]:
@@ -291,18 +314,22 @@ def _texts(core: Api, prefix: str) -> Iterator[str]:
         yield from (str(i) for i in listed().items if i.metadata.namespace.startswith(prefix))
 
 
-def test_no_secret_is_in_plain_anywhere(walk: Walk, core: Api) -> None:
-    site = walk.site
+def test_no_secret_is_in_plain_anywhere(walk: Walk, others: Walk, core: Api) -> None:
+    both = (walk, others)
     places = {
-        "output": walk.output,
-        "state": site.state(),
-        "stack file": (site.stack.work / "Pulumi.test.yaml").read_text(encoding="utf-8"),
-        "cluster": "\n".join(_texts(core, site.prefix)),
+        "output": "".join(found.output for found in both),
+        "state": "".join(found.site.state() for found in both),
+        "stack file": "".join(
+            (found.site.stack.work / "Pulumi.test.yaml").read_text(encoding="utf-8")
+            for found in both
+        ),
+        "cluster": "\n".join(text for found in both for text in _texts(core, found.site.prefix)),
     }
-    planted = [*PASSWORDS.values(), *walk.tokens]
+    tokens = [*walk.tokens, *others.tokens]
+    planted = [*PASSWORDS.values(), *tokens]
 
-    assert len(walk.tokens) == len(set(walk.tokens)) == len(VARIANTS) + len(walk.made)
-    assert "gitlab-runner-r00-token" in places["cluster"]
+    assert len(tokens) == len(set(tokens)) == len(VARIANTS) + len(walk.made)
+    assert places["cluster"].count("gitlab-runner-r00-token") >= len(both)
     assert "registry-pull" in places["state"]
     assert [
         (place, form)

@@ -198,7 +198,8 @@ def address(fake: FakeGitLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Addre
 
     server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # It looks this often, in seconds, whether it shall end.
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield Address(url=f"http://127.0.0.1:{server.server_port}", project="5", token=TOKEN)
     server.shutdown()
     server.server_close()

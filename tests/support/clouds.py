@@ -106,6 +106,6 @@ def clouds(
     """Serve all of them at one address, ECR of one region with a login, until the block ends."""
     handler = type("Clouds", (_Clouds,), {"login": login, "region": region})
     with http.server.ThreadingHTTPServer((host, 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield f"{host}:{server.server_port}"
         server.shutdown()
