@@ -43,11 +43,13 @@ class EmptyDir:
 class Service:
     """A container beside the build container, such as a daemon that the build talks to.
 
-    ``entrypoint`` replaces the image's own, and ``command`` is what it gets.
+    ``entrypoint`` replaces the image's own, and ``command`` is what it gets. ``privileged`` is of
+    this one alone.
     """
 
     image: str
     alias: str
+    privileged: bool = False
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
@@ -114,8 +116,9 @@ class BuildPlan:
     ``refused_variables`` say why a runner must not set them.
     ``prepare`` is shell that runs in the build container before a job's script.
     ``build`` is of the build container and ``service`` of the services; no other container is ever
-    privileged. ``job_services`` are globs of the images that jobs may name as services where
-    services are privileged. At the level restricted every container runs as the user of ``build``.
+    privileged, but for a service that says so itself. ``job_services`` are globs of the images that
+    jobs may name as services where services are privileged. At the level restricted every container
+    runs as the user of ``build``.
     ``allow_privilege_escalation`` is of all and None where Kubernetes' default must stay.
     ``account_token`` mounts the token of the jobs' account, whose ``permissions`` are by target
     namespace, and whose ``account_rules`` hold in the job namespace. ``resources`` are what the
@@ -170,7 +173,8 @@ class BuildPlan:
     @property
     def privileged(self) -> bool:
         """Whether any container of a job is privileged, in a user namespace too."""
-        return self.build.privileged or self.service.privileged
+        alone = any(service.privileged for service in self.services)
+        return self.build.privileged or self.service.privileged or alone
 
     @property
     def roots_node(self) -> bool:

@@ -16,6 +16,7 @@ from components.strategies.buildkit import Buildkit
 from components.strategies.buildx import Buildx
 from components.strategies.deploy import Deploy
 from components.strategies.dind import Dind
+from components.strategies.docker import OF_JOBS
 from components.strategies.dood import Dood
 from components.strategies.kaniko import Kaniko
 from dev.generate import docs as readme
@@ -263,7 +264,17 @@ def test_dinds_client_and_engine_share_the_folder_of_a_socket() -> None:
     assert not any("tcp" in argument for argument in engine.command)
     assert engine.environment["DOCKER_TLS_CERTDIR"] == ""
     # Engines that jobs bring get the runner's variables too, and listen on such a socket.
-    assert plan.environment == {}
+    assert plan.environment == OF_JOBS
+
+
+def test_dinds_engine_may_be_the_only_privileged_container() -> None:
+    plan = _plan(Dind.model_validate({"accept_privileged": True, "job_engines": False}))
+
+    (engine,) = plan.services
+    assert (plan.service.privileged, engine.privileged, plan.privileged) == (False, True, True)
+    assert plan.roots_node
+    # It has no other one to wait for.
+    assert "/etc/hosts" not in "".join(engine.entrypoint)
 
 
 @pytest.mark.parametrize("variant", ["tls", "rootless"])

@@ -74,8 +74,16 @@ def _patches(plan: BuildPlan, *, profiles: bool) -> list[dict[str, str]]:
     patch: dict[str, Any] = {}
     build = {"seccompProfile": plan.build.seccomp, "appArmorProfile": plan.build.app_armor}
     context = {key: dict(value) for key, value in build.items() if value and profiles}
-    if context:
-        patch["containers"] = [{"name": "build", "securityContext": context}]
+    contexts: dict[str, dict[str, Any]] = {"build": context} if context else {}
+    # A container has the alias of its service for a name, and those of the runner come before those
+    # of the job (gitlab-runner:executors/kubernetes/kubernetes.go, prepareOptions).
+    for service in plan.services:
+        if service.privileged:
+            contexts[service.alias] = {"privileged": True}
+    if contexts:
+        patch["containers"] = [
+            {"name": name, "securityContext": given} for name, given in contexts.items()
+        ]
     if not plan.host_users:
         patch["hostUsers"] = False
     if plan.restricted and profiles:

@@ -23,11 +23,14 @@ from components.image_reference import ImageReference
 from components.plan import BuildPlan, EmptyDir, Security, Service
 from components.site import Site
 from components.strategies.docker import (
+    BEGIN,
     DOCKER_CLIENT,
     DOCKER_ENGINES,
+    OF_ENGINE,
+    OF_JOBS,
     SOCKET,
-    TAKE_MTU,
     ImagePattern,
+    begin_at_socket,
     choose_engine,
     files,
 )
@@ -58,30 +61,6 @@ means (moby: daemon/command/daemon.go, loadListeners)."""
 _ENGINES = ("**/docker", "**/docker:*", "**/docker@*")
 """Docker's image from any registry, in any version (gitlab-runner:common/allowed_images.go)."""
 
-_BEGIN = f"""\
-{TAKE_MTU}exec dockerd-entrypoint.sh "$@"
-"""
-# Two engines that start at the same moment may both fail, since each removes and makes the same
-# chains of iptables. So this one waits to be asked where the job names another, and where the job
-# has a service, until that has a network (moby: daemon/libnetwork/sandbox_externalkey_unix.go).
-# Jobs of any user may command it, as with TLS; dockerd lets root in only, as soon as it listens.
-_BEGIN_IN_TURN = f"""\
-trap 'kill $! 2>/dev/null; wait $!; exit' TERM
-while [ -n "${{DOCKER_HOST:-}}" ] && [ ! -e {_ASKED} ]; do sleep 1; done
-names=0
-while read -r address found; do
-  case "$address" in 127.*) for _ in $found; do names=$((names + 1)); done ;; esac
-done </etc/hosts
-seconds=0
-while [ "$names" -gt "$1" ] && [ "$seconds" -lt {_PATIENCE} ]; do
-  if grep -q /libnetwork/ /proc/net/unix; then break; fi
-  seconds=$((seconds + 1))
-  sleep 1
-done
-shift
-{TAKE_MTU}(until [ -S {_SOCKET_FILE} ]; do sleep 1; done; sleep 1; chmod a+rw {_SOCKET_FILE}) &
-while :; do dockerd-entrypoint.sh dockerd "$@" & wait $!; sleep 1; done
-"""
 # Where the job may, it also finds the engine without a variable, as in its after_script.
 _ASK = f"""\
 true >>{_ASKED} || true
@@ -112,6 +91,12 @@ class Dind(StrategyOptions):
     )
     """The image of the daemon, Docker's own or one made from it, pinned by a version or a digest.
     By default it has the version of the default client, and is rootless with that variant."""
+    job_engines: bool = True
+    """Whether jobs may bring daemons of their own, which makes all services of a job privileged, so
+    that they may name nothing else. With `false` the daemon of the runner alone is privileged, and
+    jobs may name databases and other services, which `allowedServices` limits. A daemon that a job
+    names then ends at once, and the job gets that of the runner. It needs `variant: socket`.
+    Whatever runs beside it can command the daemon, privileged or not."""
     service_images: list[ImagePattern] = Field(default_factory=list[str])
     """Further images that jobs may name as services, as patterns: `*` stands for any text without a
     slash, `**/` for any path. They are privileged too. With `socket`, jobs may name images called
@@ -137,7 +122,7 @@ class Dind(StrategyOptions):
             strategy=self.kind,
             image=self.image,
             pod_security="privileged",
-            service=Security(privileged=True, user=1000 if rootless else None),
+            service=Security(privileged=self.job_engines, user=1000 if rootless else None),
             unshares=rootless,
             credentials_folder=CREDENTIALS,
             files_folder=_CERTIFICATES_OF_USER if rootless else _CERTIFICATES,
@@ -145,11 +130,11 @@ class Dind(StrategyOptions):
             # The engine beside the job does the work.
             resources={**CLIENT, **{f"service_{key}": value for key, value in BUILDS.items()}},
             # A service has these too: an engine of the job's own would listen on that socket.
-            environment={} if socket else _CLIENT_TLS,
+            environment={**OF_JOBS, **({} if socket else _CLIENT_TLS)},
             prepare=choose_engine(
                 self.kind,
                 client,
-                seconds=_PATIENCE,
+                seconds=_PATIENCE if self.job_engines else 0,
                 names=names,
                 begin=(_ASK if socket else "") + wait,
             ),
@@ -157,13 +142,16 @@ class Dind(StrategyOptions):
                 Service(
                     image=self.daemon_image,
                     alias="docker",
+                    privileged=not self.job_engines,
                     entrypoint=(
-                        ("sh", "-c", _BEGIN_IN_TURN, "engine", str(names))
-                        if socket
-                        else ("sh", "-c", _BEGIN, "engine")
+                        "sh",
+                        "-c",
+                        self._begin(),
+                        "engine",
+                        *([str(names)] if socket else []),
                     ),
                     command=self._arguments(site),
-                    environment={**_OF_ENGINE, "DOCKER_TLS_CERTDIR": "" if socket else _TLS},
+                    environment={**OF_ENGINE, "DOCKER_TLS_CERTDIR": "" if socket else _TLS},
                 ),
             ),
             job_services=(
@@ -185,8 +173,7 @@ class Dind(StrategyOptions):
                 "anyone who can run a job can leave its privileged Docker engine for the node, and "
                 "limits of a job's pod, those of resources.service included, do not hold for its "
                 "builds where nodes have cgroup v2",
-                "services of jobs are privileged too, so only Docker engines are allowed; each "
-                "asks for resources.service once more, and the runner starts an engine anyway",
+                _OF_SERVICES if self.job_engines else _OF_OTHERS,
             ),
             in_sandbox="in Kata the engine's overlay is slow (kata-containers#7805)",
         )
@@ -199,8 +186,25 @@ class Dind(StrategyOptions):
                 f"is dind with variant {self.variant}, which the image {self.daemon_image} does "
                 f"not support; set daemonImage to one that {wanted} -dind-rootless"
             )
+        if not self.job_engines and self.variant != "socket":
+            yield (
+                "is dind with jobEngines: false, where an engine that a job names would overwrite "
+                "the certificates of the runner's; set variant: socket"
+            )
+        if not self.job_engines and self.service_images:
+            yield (
+                "is dind with jobEngines: false and serviceImages, which are for engines of jobs; "
+                "remove serviceImages, and limit services by allowedServices of the runner"
+            )
         risk = "runs a privileged engine, with which anyone who can run a job can reach the node"
         yield from untrusted(site.cluster, risk)
+
+    def _begin(self) -> str:
+        if self.variant != "socket":
+            return BEGIN
+        if not self.job_engines:
+            return begin_at_socket(_SOCKET_FILE)
+        return begin_at_socket(_SOCKET_FILE, asked=_ASKED, seconds=_PATIENCE)
 
     def _arguments(self, site: Site) -> tuple[str, ...]:
         """The engine's arguments (docs.docker.com: dockerd)."""
@@ -216,14 +220,14 @@ class Dind(StrategyOptions):
         return flags
 
 
-# A service has the job's variables, and dockerd reads these: the job means its client or its own
-# engine. An old client speaks an API that is refused otherwise (moby: daemon/command/daemon.go).
-_OF_ENGINE = {
-    "DOCKER_CERT_PATH": "",
-    "DOCKER_DRIVER": "",
-    "DOCKER_MIN_API_VERSION": "1.24",
-    "DOCKER_TLS_VERIFY": "",
-}
+_OF_SERVICES = (
+    "services of jobs are privileged too, so only Docker engines are allowed; each "
+    "asks for resources.service once more, and the runner starts an engine anyway"
+)
+_OF_OTHERS = (
+    "services of jobs are not privileged, but command the engine as the job does, by a socket that "
+    "all containers of its pod have"
+)
 _CLIENT_TLS = {
     "DOCKER_CERT_PATH": f"{_TLS}/client",
     "DOCKER_HOST": "tcp://docker:2376",

@@ -44,6 +44,25 @@ what is too large for the pod gets lost: a download in a build never ends. The s
 networks that jobs make, is known since 24.0 (docs.docker.com: dockerd).
 """
 
+BEGIN = f"""\
+{TAKE_MTU}exec dockerd-entrypoint.sh "$@"
+"""
+"""Shell that starts an engine, whose flags it gets."""
+
+OF_ENGINE = {
+    "DOCKER_CERT_PATH": "",
+    "DOCKER_DRIVER": "",
+    "DOCKER_MIN_API_VERSION": "1.24",
+    "DOCKER_TLS_VERIFY": "",
+}
+"""The variables of an engine: a service has those of the job, which means its client or its own
+engine by them. An old client speaks an API that is refused otherwise (moby:
+daemon/command/daemon.go)."""
+
+OF_JOBS = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+"""The variables of jobs with an engine. An engine of 29 adds a provenance to each image, older ones
+did not, and ``docker manifest create`` refuses such images, as some registries do."""
+
 _OF_TLS = ("DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
@@ -59,6 +78,37 @@ def _image_pattern(value: str) -> str:
 
 ImagePattern = Annotated[str, AfterValidator(_image_pattern)]
 """A glob of images and services (gitlab-runner:common/allowed_images.go)."""
+
+
+def begin_at_socket(file: str, *, asked: str = "", seconds: int = 0) -> str:
+    """Write shell that starts an engine at a socket in ``file``, which every user may write to.
+
+    Two engines that start at the same moment may both fail, since each removes and makes the same
+    chains of iptables. So where jobs may bring one, it waits for the file ``asked`` if the job
+    names another, and then, if the job has a service, for ``seconds`` or until that has a network
+    (moby: daemon/libnetwork/sandbox_externalkey_unix.go). It knows services by the names in
+    /etc/hosts, of which its first argument says how many are its own.
+    """
+    turn = f"""\
+while [ -n "${{DOCKER_HOST:-}}" ] && [ ! -e {asked} ]; do sleep 1; done
+names=0
+while read -r address found; do
+  case "$address" in 127.*) for _ in $found; do names=$((names + 1)); done ;; esac
+done </etc/hosts
+seconds=0
+while [ "$names" -gt "$1" ] && [ "$seconds" -lt {seconds} ]; do
+  if grep -q /libnetwork/ /proc/net/unix; then break; fi
+  seconds=$((seconds + 1))
+  sleep 1
+done
+"""
+    # Jobs of any user may command it, as with TLS; dockerd lets in root only, when it listens.
+    return f"""\
+trap 'kill $! 2>/dev/null; wait $!; exit' TERM
+{turn if asked else ""}shift
+{TAKE_MTU}(until [ -S {file} ]; do sleep 1; done; sleep 1; chmod a+rw {file}) &
+while :; do dockerd-entrypoint.sh dockerd "$@" & wait $!; sleep 1; done
+"""
 
 
 def choose_engine(

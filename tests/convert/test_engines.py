@@ -9,6 +9,7 @@ from tests.support.checks import checked, rules, stack
 from tests.support.configured import STRATEGIES
 
 BUILD = 'docker build --tag "$CI_REGISTRY_IMAGE" .'
+FORMS = {**STRATEGIES, "databases": {"kind": "dind", "acceptPrivileged": True, "jobEngines": False}}
 CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     # Engines as services, spelled as jobs spell them.
     ("dind", {"services": ["docker:dind"]}, []),
@@ -21,6 +22,16 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dind", {"services": ["$ENGINE"]}, ["engine-service"]),
     ("dind", {"services": ["docker:dind", "postgres:18"]}, ["engine-service"]),
     ("dind-rootless", {"services": ["docker:27-dind"]}, ["engine-service"]),
+    ("databases", {"services": ["postgres:18"]}, []),
+    ("databases", {"services": ["docker:dind"]}, ["idle-service"]),
+    (
+        "databases",
+        {
+            "services": [{"name": "docker:dind", "command": ["--insecure-registry=a.lan"]}],
+            "variables": {"DOCKER_HOST": "tcp://docker:2375"},
+        },
+        ["engine-flags", "idle-service"],
+    ),
     ("dind-tls", {"services": ["docker:27-dind"]}, ["engine-service"]),
     ("dood", {"services": ["docker:dind"]}, ["idle-service"]),
     ("dood", {"services": ["postgres:18"]}, []),
@@ -121,6 +132,6 @@ def test_a_job_for_docker_has_what_its_runner_makes_of_it(
 ) -> None:
     job = {"tags": ["build"], "script": [BUILD], **job}
 
-    result = checked(tmp_path, {"job": job}, stack({"build": STRATEGIES[form]}))
+    result = checked(tmp_path, {"job": job}, stack({"build": FORMS[form]}))
 
     assert sorted(set(rules(result))) == found

@@ -5,6 +5,7 @@ import pytest
 
 from components.bounds import BUILDS
 from components.gitlab_runner import charts
+from components.strategies.docker import DOCKER_ENGINES
 from tests.executor.pod import Request, job_pod
 from tests.executor.promise import promised
 from tests.executor.rendered import config_toml
@@ -35,6 +36,26 @@ def test_a_job_cannot_take_the_engine_its_command(kind: str) -> None:
     (engine,) = [item for item in asked["containers"] if item["name"] == "docker"]
     assert "".join(engine["command"]).startswith("sh")
     assert any("--data-root" in item for item in engine["args"])
+
+
+def test_services_beside_an_engine_need_no_privilege() -> None:
+    """The runner's own keeps its name, whatever a job calls another."""
+    strategy = {"kind": "dind", "acceptPrivileged": True, "jobEngines": False}
+    (runner,) = tomllib.loads(config_toml(strategy, {}))["runners"]
+    runner["kubernetes"]["services"] += [
+        {"name": "postgres:18", "alias": "docker"},
+        {"name": "docker:dind"},
+    ]
+
+    containers = job_pod(runner, Request(), "credentials")["spec"]["containers"]
+
+    privileged = {
+        item["name"]: item["image"]
+        for item in containers
+        if item["securityContext"].get("privileged")
+    }
+    assert list(privileged) == ["docker"]
+    assert privileged["docker"] == DOCKER_ENGINES[False]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -9,6 +9,7 @@ from components.gitlab_runner import charts
 from report.analysis.pods.job import job_risks
 from report.analysis.pods.patches import PatchError, merge
 from report.tree import Tree
+from tests.executor.rendered import config_toml
 from tests.support.configured import FORMS, SITE
 from tests.support.runners import NAMES, rendered
 
@@ -141,3 +142,13 @@ def test_a_profile_that_the_runner_drops_filters_nothing(
     ]
 
     assert risks == (set() if filtered else {"none"})
+
+
+def test_an_engine_that_alone_is_privileged_is_found() -> None:
+    strategy = {"kind": "dind", "acceptPrivileged": True, "jobEngines": False}
+    (entry,) = tomllib.loads(config_toml(strategy, {}))["runners"]
+
+    found = {
+        name for (kind, name), risks in job_risks("main", entry) if kind == "privileged" and risks
+    }
+    assert found == {"the service docker of runner main"}

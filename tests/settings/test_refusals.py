@@ -60,6 +60,8 @@ def test_an_option_is_confirmed_or_allowed(strategy: str, key: str, advice: str)
         ("{kind: buildkit-service, acceptSharedBuilds: true}", "remove acceptSharedBuilds, or"),
         (f"{BUILDX[:-1]}, daemonImage: 'moby/buildkit:v1'}}", "ends in -rootless"),
         (f"{DIND[:-1]}, variant: rootless, daemonImage: 'docker:29-dind'}}", "-dind-rootless"),
+        (f"{DIND[:-1]}, variant: tls, jobEngines: false}}", "set variant: socket"),
+        (f"{DIND[:-1]}, jobEngines: false, serviceImages: ['a']}}", "remove serviceImages"),
         (f"{DIND[:-1]}, daemonImage: 'docker:29-dind-rootless'}}", "-dind-rootless"),
         ("{kind: buildah, variant: privileged}", "use the variant chroot"),
         (f"{BUILDAH[:-1]}, nodeProfiles: {{seccomp: a, appArmor: a}}}}", "remove nodeProfiles"),

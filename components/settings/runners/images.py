@@ -19,5 +19,5 @@ def image_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[str,
         yield (
             "allowedServices",
             f"would decide which services {plan.strategy} runs privileged; remove it, and set "
-            "serviceImages of the strategy",
+            "serviceImages of the strategy, or jobEngines: false",
         )

@@ -110,7 +110,8 @@ def engine_flags(case: Case) -> Iterator[Match]:
     A job that sets no `DOCKER_HOST` asks the engine of its runner, with the settings of the stack.
     """
     engine, runner = case.job.engine, case.runner
-    if not engine or not runner.has_own_engine or case.job.environment.get("DOCKER_HOST"):
+    asks = case.own_engine_serves and case.job.environment.get("DOCKER_HOST")
+    if not engine or asks or not runner.has_own_engine:
         return
     (own,) = runner.plan.services
     known = _PLAIN_HTTP.findall(" ".join(own.command))

@@ -101,6 +101,8 @@ _FLAGS = re.compile(
     r"FF_(DISABLE_AUTOMATIC_TOKEN_ROTATION|USE_ADVANCED_POD_SPEC_CONFIGURATION|"
     r"USE_POD_ACTIVE_DEADLINE_SECONDS)"
 )
+_OFF = ("FF_KUBERNETES_HONOR_ENTRYPOINT", False)
+"""Its default, which a plan keeps where it has an engine."""
 _EXTRA = (
     (r"(Upload)?RoleARN", "what jobs may do in the cloud"),
     (r"AssumeRole\w+|DisableAssumeRole\w+|DualStack|Accelerate|UniverseDomain", "how caches move"),
@@ -177,9 +179,10 @@ def _weakens(key: str) -> str:
 
 def _unjudged(entry: Tree) -> Iterator[tuple[str, JSON]]:
     """Yield the keys that no other rule judges, without the tables that they are in."""
+    flags = inside(entry, "feature_flags")
     tables = [
         (entry, _OF_RUNNERS),
-        (inside(entry, "feature_flags"), _FLAGS),
+        ({key: flags[key] for key in flags if (key, flags[key]) != _OFF}, _FLAGS),
         (inside(entry, "kubernetes"), _JUDGED),
         *((inside(entry, "cache", storage), _OF_CACHES) for storage in ("azure", "gcs", "s3")),
     ]
