@@ -5,6 +5,7 @@ from pathlib import Path
 from pulumi import automation as auto
 from rich.console import Console
 
+from commands.shared import interrupt
 from commands.shared.exit_codes import ExitCode
 from commands.shared.recorded import wanted_stack
 from commands.shared.stacks import located
@@ -72,6 +73,8 @@ def diagnose(
         api = connect(where)
         context = where.context or "the current context of kubernetes:kubeconfig"
         visit = Visit(stack=wanted, seen=Observed(api), context=context, repository=repository)
+        if base:
+            interrupt.end_by_request_too()
         canary = Canary(api, visit, base).run() if base else skipped(visit)
         found = examine(EVERY, visit, NAMES, canary)
     scrub = Scrubber(text for key in secret for text in config_secrets(values[key]))

@@ -13,9 +13,10 @@ from dev.paths import CHECKOUT
 @pytest.fixture(autouse=True)
 def handler() -> Generator[None]:
     """Give pytest its own handler back."""
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, known in before.items():
+        signal.signal(number, known)
 
 
 def _ctrl_c() -> None:
@@ -32,6 +33,16 @@ def test_ctrl_c_ends_a_command_in_one_line(capfd: pytest.CaptureFixture[str]) ->
     assert (
         capfd.readouterr().err == "interrupted; run the same command again, it finishes the work\n"
     )
+
+
+def test_the_end_of_a_pipelines_job_counts_as_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
+    interrupt.end_by_request_too()
+
+    with pytest.raises(SystemExit) as ended:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert ended.value.code == 130
+    assert capfd.readouterr().err.startswith("interrupted")
 
 
 def _run_an_engine(*, ctrl_c: int) -> Generator[str]:

@@ -18,6 +18,11 @@ def end_in_one_line() -> None:
     signal.signal(signal.SIGINT, _end)
 
 
+def end_by_request_too() -> None:
+    """Have what ends a job of a pipeline (SIGTERM) count as Ctrl-C, so that things are removed."""
+    signal.signal(signal.SIGTERM, _end)
+
+
 @contextlib.contextmanager
 def left_to_the_engine() -> Generator[None]:
     """Let the engine, to which the terminal sends the same Ctrl-C, end before this process does.
@@ -44,7 +49,8 @@ def left_to_the_engine() -> Generator[None]:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     # What is asked to stop from here on would only say so in a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     _say(_ENDED)
     sys.exit(EXIT_CODE)
 

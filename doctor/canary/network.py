@@ -112,7 +112,8 @@ def script(runner: WantedRunner, asked: Iterable[Asked]) -> str:
     """Return the script of the pod; what a proxy leads to is asked by it, as jobs do."""
     pairs = (entry.split("=", 1) for entry in runner.toml.get("environment", []))
     given = {name.lower(): text for name, text in pairs}
-    return SCRIPT + "".join(f"{_line(place, given)}\n" for place in asked)
+    # All at once: what does not answer takes its time.
+    return SCRIPT + "".join(f"{_line(place, given)} &\n" for place in asked) + "wait\n"
 
 
 def _line(place: Asked, given: Mapping[str, str]) -> str:

@@ -633,4 +633,4 @@ def test_what_policies_close_is_asked_more_than_once() -> None:
 
     text = network.script(stack({}).runners["main"], [metadata])
 
-    assert text.endswith("closes http://169.254.169.254/ 169.254.169.254 80\n")
+    assert text.endswith("closes http://169.254.169.254/ 169.254.169.254 80 &\nwait\n")

@@ -109,6 +109,23 @@ def test_a_repository_that_is_none_is_one_line(
     assert "--repository must be a repository" in capsys.readouterr().err
 
 
+def test_a_build_that_nobody_may_make_did_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends the job of a pipeline lets it clean up."""
+    ended: list[bool] = []
+    monkeypatch.setattr("commands.doctor.interrupt.end_by_request_too", lambda: ended.append(True))
+    with world() as at:
+        at.api.refusals["/apis/batch"] = "jobs is forbidden"
+        code = _run(at, tmp_path, monkeypatch, "--build", "--repository", "r.example.com/app")
+
+    content = json.loads((tmp_path / "out" / "doctor.json").read_text("utf-8"))
+    reasons = {item["check"]: item["reason"] for item in content["notRun"]}
+    assert code == ExitCode.NO_CHANGE
+    assert "cannot be made in builds-main: jobs is forbidden" in reasons["build"]
+    assert ended == [True]
+
+
 def test_another_strategy_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with world(deployed=False) as at:
         at.api.find("Node", "worker")["status"]["nodeInfo"]["osImage"] = "CentOS Linux 8"

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from commands.shared.interrupt import EXIT_CODE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
 from doctor.every import EVERY
@@ -14,7 +15,7 @@ from doctor.examine import Visit, examine
 from doctor.kubernetes_api import KubernetesApi
 from doctor.observed import Observed
 from doctor.wanted import WantedStack
-from tests.support.node.canaries import INTERRUPTED, MOMENTS, api_of, canary, laid_out, run_until
+from tests.support.node.canaries import MOMENTS, api_of, canary, laid_out, run_until
 from tests.support.node.project import TOOLS
 from tests.support.node.stack import NodeStack
 from tests.support.shared import Shared
@@ -85,7 +86,7 @@ def test_a_canary_that_ends_at_any_moment_leaves_nothing(by: signal.Signals, nod
         ended = threads.map(run, [stack] * len(MOMENTS), range(len(MOMENTS)), MOMENTS)
         ends = dict(zip(MOMENTS, ended, strict=True))
 
-        expected = INTERRUPTED if by == signal.SIGINT else -by
+        expected = EXIT_CODE if by == signal.SIGINT else -by
         assert ends == dict.fromkeys(MOMENTS, expected)
         if by == signal.SIGKILL:
             assert _left(api, stack) != []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
+from commands.shared import interrupt
 from commands.shared.recorded import wanted_stack
 from components.ownership.cluster import Kubeconfig
 from dev.cluster.kubeconfig import NAME
@@ -25,8 +26,6 @@ from tests.support import clinic
 from tests.support.node.stack import stack_settings
 
 BASE_IMAGE = f"{LOGIN.address}/{BASE}"
-INTERRUPTED = 3
-"""The exit code of a canary that Ctrl-C ended."""
 
 
 def api_of(kubeconfig: Path) -> KubernetesApi:
@@ -179,8 +178,6 @@ def run_until(
     """Run a canary in a separate process, which a signal ends."""
     # So that a test need not wait for minutes.
     jobs.SECONDS, jobs.REMOVED_AFTER = 60, 5
+    interrupt.end_in_one_line()
     api = Ending(api_of(kubeconfig), moment, by)
-    try:
-        canary(api, stack, stack.runners[name], f"{LOGIN.address}/killed/{name}").run()
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+    canary(api, stack, stack.runners[name], f"{LOGIN.address}/killed/{name}").run()
