@@ -300,6 +300,17 @@ def test_a_chart_that_is_a_file_is_looked_for_nowhere() -> None:
         assert at.examined().faults == []
 
 
+def test_a_chart_repository_with_a_private_ca_is_left_to_helm() -> None:
+    with (
+        serving(GitLabDouble(), new_ca()) as host,
+        world({"chart.repository": f"https://{host}/charts"}) as at,
+    ):
+        found = at.examined()
+
+    assert found.faults == []
+    assert "is not trusted here" in _reasons(found)["chart-missing"]
+
+
 def test_a_cluster_with_volumes_for_jobs_has_no_fault() -> None:
     volumes = [
         {"path": "/one", "perJob": {"size": "9Gi"}},

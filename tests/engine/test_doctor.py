@@ -149,7 +149,9 @@ def _deny(api: KubernetesApi, namespace: str) -> None:
     assert api.ask("POST", f"{root}/validatingadmissionpolicybindings", binding).status == 201
 
 
-def _webhook(url: str, certificates: str, api: KubernetesApi, namespace: str) -> None:
+def _webhook(
+    url: str, certificates: str, api: KubernetesApi, namespace: str, kind: str = "Validating"
+) -> None:
     name = f"deny-{namespace}"
     rules = [
         {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
@@ -164,15 +166,20 @@ def _webhook(url: str, certificates: str, api: KubernetesApi, namespace: str) ->
         "timeoutSeconds": 2,
     }
     content = {"metadata": {"name": name}, "webhooks": [hook]}
-    path = f"/apis/{ADMISSION}/v1/validatingwebhookconfigurations"
+    path = f"/apis/{ADMISSION}/v1/{kind.lower()}webhookconfigurations"
     assert api.ask("POST", path, content).status == 201
 
 
 def _review(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-    """Deny as a policy engine does."""
-    del method, path, headers
-    uid = json.loads(body)["request"]["uid"]
-    answer = {"uid": uid, "allowed": False, "status": {"message": "run as non-root"}}
+    """Deny as a policy engine does, or add a container as a service mesh does."""
+    del method, headers
+    answer: dict[str, Any] = {"uid": json.loads(body)["request"]["uid"]}
+    if path.startswith("/add"):
+        added = {"op": "add", "path": "/spec/containers/-", "value": {"name": "mesh", "image": "m"}}
+        patch = base64.b64encode(json.dumps([added]).encode()).decode()
+        answer |= {"allowed": True, "patchType": "JSONPatch", "patch": patch}
+    else:
+        answer |= {"allowed": False, "status": {"message": "run as non-root"}}
     return Reply(
         200, {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
     )
@@ -180,6 +187,10 @@ def _review(method: str, path: str, headers: Mapping[str, str], body: bytes) -> 
 
 def _denied_by_a_webhook(api: KubernetesApi, namespace: str) -> None:
     _webhook(HOOK[0], HOOK[1], api, namespace)
+
+
+def _changed_by_a_webhook(api: KubernetesApi, namespace: str) -> None:
+    _webhook(f"{HOOK[0]}add", HOOK[1], api, namespace, "Mutating")
 
 
 def _webhook_down(api: KubernetesApi, namespace: str) -> None:
@@ -201,6 +212,15 @@ FAULTS: dict[str, tuple[str, Provoke | dict[str, Any]]] = {
     "a policy of the API server": ("webhook-denies", _deny),
     "a webhook that denies": ("webhook-denies", _denied_by_a_webhook),
     "a webhook that is down": ("webhook-down", _webhook_down),
+    "a webhook that adds a container": ("pod-mutated", _changed_by_a_webhook),
+    "a quota of Secrets": (
+        "quota-for-all",
+        _add("v1", "ResourceQuota", {"spec": {"hard": {"count/secrets": "4"}}}),
+    ),
+    "no StorageClass": (
+        "storage-class",
+        {"runners.main.volumes": [{"path": "/disk", "perJob": {"size": "1Gi"}}]},
+    ),
     "no RoleBinding": (
         "manager-rights",
         _remove("RoleBinding", "gitlab-runner-main", f"{RBAC}/v1"),

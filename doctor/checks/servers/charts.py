@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from doctor.diagnosis import Fault, fault
+from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_stack
 from doctor.web import FailedError, answered, server
 
@@ -19,6 +19,10 @@ def charts(visit: Visit) -> Iterator[Fault | NotRun]:
         try:
             answer = asked.send("GET", url, redirects=True)
         except FailedError as error:
+            if error.kind == "certificate":
+                # Helm trusts the CAs of the system, which Python does not read.
+                message = f"the certificate of {url} is not trusted here: {error}"
+                raise UnseenError(message) from error
             yield fault("chart-unreachable", url=url, reason=error)
             return
     if answer.status_code != HTTPStatus.OK:
