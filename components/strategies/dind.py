@@ -92,7 +92,7 @@ class Dind(StrategyOptions):
     """The image of the daemon, Docker's own or one made from it, pinned by a version or a digest.
     By default it has the version of the default client, and is rootless with that variant."""
     job_engines: bool = True
-    """Whether jobs may bring daemons of their own, which makes all services of a job privileged, so
+    """Whether jobs may bring their own daemons, which makes all services of a job privileged, so
     that they may name nothing else. With `false` the daemon of the runner alone is privileged, and
     jobs may name databases and other services, which `allowedServices` limits. A daemon that a job
     names then ends at once, and the job gets that of the runner. It needs `variant: socket`.
