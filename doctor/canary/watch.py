@@ -13,7 +13,7 @@ from doctor.wanted import Manifest, entries, inside
 
 _POLL = 0.5
 _PATIENCE = 20
-"""How often a pod is looked at before a mount that fails counts."""
+"""How often a pod is looked at before a mount that fails counts, or that none is admitted."""
 _MOUNTS = {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
 _REFUSED = {"FailedCreate"}
 _STUCK = {
@@ -79,7 +79,10 @@ class Watch:
                 if waits and (failed := self._said(pod, namespace, _MOUNTS)):
                     return Ended(None, failed)
             if not entries(answer.body, "items"):
-                reason = self._said({"metadata": {"name": name}}, namespace, _REFUSED) or reason
+                refused = self._said({"metadata": {"name": name}}, namespace, _REFUSED)
+                if refused and number > _PATIENCE:
+                    return Ended(None, refused)
+                reason = refused or reason
             if self._stopped.wait(_POLL):
                 raise UnseenError(_STOPPED)
         return Ended(None, f"{reason} within {SECONDS} seconds")

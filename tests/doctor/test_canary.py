@@ -227,8 +227,9 @@ def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.M
         )
         cluster.pods = why in {"unschedulable", "slow", "mount"}
         cluster.refusal = "exceeded quota" if why == "refused" else ""
-        if why == "mount":
+        if why in {"mount", "refused"}:
             monkeypatch.setattr("doctor.canary.watch._PATIENCE", 1)
+        if why == "mount":
             cluster.status = {"phase": "Pending"}
             cluster.mount = "docker.sock is not a socket file"
         found = _run(cluster)

@@ -130,7 +130,8 @@ MOMENTS: dict[str, Callable[[Call], bool]] = {
     "while the pod of the build starts": lambda call: call.waits("build"),
     "in the build": lambda call: call.runs("build"),
     "in the push": lambda call: call.runs("build") and "ushing" in call.log(),
-    "while the image is pulled": lambda call: call.waits("run"),
+    # Its pod may have ended when it is looked at for the second time.
+    "while the image is pulled": lambda call: (call.method, call.part) == ("GET", "run"),
     "before the image is cleaned up": lambda call: call.removed("run", before=True),
     "after the build was cleaned up": lambda call: call.removed("build", before=False),
 }
