@@ -120,7 +120,9 @@ def _line(place: Asked, given: Mapping[str, str]) -> str:
     scheme = urlsplit(place.url).scheme
     proxy = given.get(f"{scheme}_proxy", "")
     host, port = place.host, place.port
-    if not proxy or any(_is_of(host, item) for item in given.get("no_proxy", "").split(",")):
+    if not (place.path and proxy) or any(
+        _is_of(host, item) for item in given.get("no_proxy", "").split(",")
+    ):
         # A pod can start before its network plugin has the rules for it.
         command = ["look"] if place.path else ["closes"]
         return shlex.join([*command, place.url, host, str(port), *filter(None, [place.path])])

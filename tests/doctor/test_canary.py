@@ -630,8 +630,11 @@ reach() {{
 
 
 def test_what_policies_close_is_asked_more_than_once() -> None:
+    """No proxy is asked for it."""
     metadata = network.Asked(network.METADATA, "")
+    environment = ["HTTP_PROXY=http://proxy:3128"]
+    runner = dataclasses.replace(stack({}).runners["main"], toml={"environment": environment})
 
-    text = network.script(stack({}).runners["main"], [metadata])
+    text = network.script(runner, [metadata])
 
     assert text.endswith("closes http://169.254.169.254/ 169.254.169.254 80 &\nwait\n")
