@@ -89,10 +89,15 @@ def start_docker(
     for name, text in files(private, [mirror]).items():
         file = Path("/etc/docker/certs.d") / name
         machine.call("sh", "-c", f"mkdir -p {file.parent} && cat > {file}", text=text)
+    first = machine.state / "docker-init"
+    _write(first, '#!/bin/sh\nshift\nexec "$@"\n')
+    first.chmod(0o755)
     machine.spawn(
         "dockerd",
         [
             _program("dockerd"),
+            # Where a container is to have a first process (docker run --init).
+            f"--init-path={first}",
             f"--data-root={machine.state}/docker",
             f"--cgroup-parent=/{CGROUP}/docker",
             f"--userland-proxy-path={_program('docker-proxy')}",

@@ -1,8 +1,8 @@
 """Jobs on a real node: they build, push and pull images.
 
 The node that ``make node-up`` brought is used and stays; where there is none, one is brought for
-the run and removed after it. The stack of the tests is removed in any case. All workers of a run
-have one node and one stack, and take turns at each variant.
+the run and removed after it, with the stack of the tests, which is removed from a node that stays.
+All workers of a run have one node and one stack.
 """
 
 import contextlib
@@ -40,10 +40,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
 
 @pytest.fixture(autouse=True)
 def _turn(request: pytest.FixtureRequest, shared: Shared) -> Iterator[None]:
-    """Let one test at a time have a variant: some change its namespace, or stop its engine."""
+    """Keep a variant from tests marked ``alone``: they change its namespace, or stop its engine."""
     parameters = getattr(request.node, "callspec", None)
     name = parameters.params.get("name") if parameters else None
-    with shared.undisturbed(name, disturbs=True) if name else contextlib.nullcontext():
+    alone = request.node.get_closest_marker("alone") is not None
+    with shared.undisturbed(name, disturbs=alone) if name else contextlib.nullcontext():
         yield
 
 
@@ -101,8 +102,9 @@ def stack(
         deployed.up(refresh=True)
 
     def down() -> None:
-        deployed.down()
-        shutil.rmtree(state)
+        if node.machine.state.parent == state_folder().resolve():
+            deployed.down()
+            shutil.rmtree(state)
 
     with shared.hold("stack", up, down):
         yield deployed

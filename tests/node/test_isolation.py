@@ -152,7 +152,10 @@ def _said(trace: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w ]+): (yes|no)$", trace, re.MULTILINE))
 
 
-def test_a_daemon_obeys_only_the_certificates_of_its_runner(runner: Callable[..., Runner]) -> None:
+@pytest.mark.parametrize("name", ["buildkit-service"])
+def test_a_daemon_obeys_only_the_certificates_of_its_runner(
+    name: str, runner: Callable[..., Runner]
+) -> None:
     """Without a network plugin that enforces policies, nothing else stops the others."""
     address = "tcp://buildkitd.node-buildkit-service-buildkitd.svc:1234"
     authority = "--tlscacert=/etc/image-builds/buildkitd/ca.pem"
@@ -176,7 +179,7 @@ def test_a_daemon_obeys_only_the_certificates_of_its_runner(runner: Callable[...
     ]
     of_another = f"buildctl --addr={address} --tlsdir=/etc/image-builds/buildkitd debug workers"
 
-    inside = runner("buildkit-service").run(Pipeline(script=script, files={}))
+    inside = runner(name).run(Pipeline(script=script, files={}))
     outside = runner("buildkit").run(Pipeline(script=[script[-1]], files={}))
     beside = runner("buildkit-service-buildx").run(
         Pipeline(

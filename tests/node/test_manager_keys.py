@@ -24,7 +24,11 @@ PORT = 3128
 PROXY = f"http://{NODE}:{PORT}"
 DAEMON = "buildkit-service"
 # The node's own engine needs the node's own setting.
-NAMES = [name for name in TOOLS if name != "dood"]
+NAMES = [
+    pytest.param(name, marks=pytest.mark.alone) if name == DAEMON else name
+    for name in TOOLS
+    if name != "dood"
+]
 CLOSED = ("INPUT", "-s", PODS, "-p", "tcp", "--dport", str(PRIVATE.port))
 RUN = f'RUN test "$https_proxy" = {PROXY}\n'
 

@@ -30,7 +30,7 @@ from tests.support.kubernetes import core_v1
 
 PATIENCE = 180.0
 """The runner's default ``poll_timeout``."""
-_SCRIPT = 1200.0
+_SCRIPT = 480.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +174,6 @@ class Runner:
         )
 
     def _run(self, pod: str, pipeline: Pipeline, control: Control, trace: list[str]) -> str:
-        self.bring(pod, pipeline.files)
         script = _script(
             self.table.get("pre_build_script", ""),
             self._variables(pipeline),
@@ -183,7 +182,7 @@ class Runner:
         )
         base = self.table["kubernetes"].get("scripts_base_dir", "")
         file = f"{base}/scripts-{PROJECT}-{JOB}/script"
-        self._write(pod, file, script.encode())
+        self.bring(pod, pipeline.files, {file: script})
         control.began.set()
         status, text = self._script(pod, file, control.cancel)
         trace.append(text)
@@ -209,31 +208,30 @@ class Runner:
             env=_KUBECTL,
         )
         deadline = time.monotonic() + _SCRIPT
+        ended: tuple[int, str] | None = None
         try:
-            while stream.poll() is None or not self._status(pod, folder):
+            while stream.poll() is None or not (ended := self._ended(pod, folder)):
                 if cancel.wait(0.2):
                     raise CanceledError
                 if time.monotonic() > deadline:
                     message = f"the script has not ended after {_SCRIPT:.0f} s"
                     raise PreparationError(message)
                 if stream.poll() is not None and self._why(pod):
-                    return 137, self._log(pod, folder)
+                    log = self._kubectl(pod, "helper", f"cat {folder}/log").stdout
+                    return ended or (137, log.decode(errors="replace"))
         finally:
             stream.kill()
             stream.wait()
-        return int(self._status(pod, folder)), self._log(pod, folder)
+        return ended
 
-    def _status(self, pod: str, folder: str) -> str:
-        """Return the script's exit status; "" where it has not ended, or the stream broke."""
-        said = self._kubectl(pod, "helper", f"cat {folder}/status 2>&-", b"").stdout.strip()
-        return said.decode() if said.isdigit() else ""
-
-    def _log(self, pod: str, folder: str) -> str:
-        size = text = b""
-        while not size.isdigit() or len(text) < int(size):
-            size = self._kubectl(pod, "helper", f"wc -c <{folder}/log", b"").stdout.strip()
-            text = self._kubectl(pod, "helper", f"cat {folder}/log", b"").stdout
-        return text.decode(errors="replace")
+    def _ended(self, pod: str, folder: str) -> tuple[int, str] | None:
+        """Return the exit status of the script and its log, None where a stream broke before."""
+        command = f"cd {folder} && cat status && wc -c <log && cat log"
+        status, _, rest = self._kubectl(pod, "helper", command).stdout.partition(b"\n")
+        size, _, log = rest.partition(b"\n")
+        if not (status.isdigit() and size.isdigit() and len(log) == int(size)):
+            return None
+        return int(status), log.decode(errors="replace")
 
     def _warnings(self, pod: str) -> list[str]:
         """Return the pod's events as log lines, as the runner does of a job that failed."""
@@ -285,36 +283,42 @@ class Runner:
                 raise PreparationError(message)
             time.sleep(0.2)
 
-    def bring(self, pod: str, files: Mapping[str, str | bytes]) -> None:
-        """Put a project into its folder, as a clone does."""
-        folder = self.folder()
-        self.execute(pod, "helper", f"mkdir -p {folder} && tar -x -C {folder}", _archive(files))
-        # The helper's umask lets a job of another user write (gitlab-runner:shells/abstract.go).
-        self.execute(pod, "helper", f"chmod -R a+rwX {folder}")
+    def bring(
+        self, pod: str, files: Mapping[str, str | bytes], beside: Mapping[str, str] | None = None
+    ) -> None:
+        """Put a project into its folder, as a clone does, and files ``beside`` it by their paths.
 
-    def execute(self, pod: str, container: str, command: str, text: bytes = b"") -> None:
-        """Run a command in a job's container, which gets ``text``.
+        Again where the stream broke: an empty script would seem to succeed.
+
+        Raises:
+            PreparationError: they do not arrive.
+        """
+        folder = self.folder()
+        inside = {f"{folder}/{name}": content for name, content in files.items()}
+        text = _archive({**inside, **(beside or {})})
+        # The helper's umask lets a job of another user write (gitlab-runner:shells/abstract.go).
+        command = f"mkdir -p {folder} && tar -x -C / && chmod -R a+rwX {folder} && echo whole"
+        said = b""
+        for _ in range(5):
+            said = self._kubectl(pod, "helper", command, text).stdout
+            if said.endswith(b"whole\n"):
+                return
+        message = f"the project does not arrive: {said.decode(errors='replace')}"
+        raise PreparationError(message)
+
+    def execute(self, pod: str, container: str, command: str) -> None:
+        """Run a command in a job's container.
 
         Raises:
             PreparationError: it failed.
         """
-        answer = self._kubectl(pod, container, command, text)
+        answer = self._kubectl(pod, container, command)
         if answer.returncode:
             message = f"{command}: {answer.stdout.decode(errors='replace')}"
             raise PreparationError(message)
 
-    def _write(self, pod: str, file: str, text: bytes) -> None:
-        """Write a file, again where the stream broke: an empty script would seem to succeed."""
-        for _ in range(5):
-            self.execute(pod, "helper", f"cat > {file}", text)
-            size = self._kubectl(pod, "helper", f"wc -c <{file}", b"").stdout.strip()
-            if size == str(len(text)).encode():
-                return
-        message = f"{file}: it does not arrive whole"
-        raise PreparationError(message)
-
     def _kubectl(
-        self, pod: str, container: str, command: str, text: bytes
+        self, pod: str, container: str, command: str, text: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             self._command(pod, container, command, *(["--stdin"] if text else [])),
@@ -402,7 +406,7 @@ def _archive(files: Mapping[str, str | bytes]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
-            member = tarfile.TarInfo(name)
+            member = tarfile.TarInfo(name.lstrip("/"))
             member.size, member.mode = len(data), 0o644
             # As of a clone: a daemon takes a file of the same size and time for the same file.
             member.mtime = int(time.time())

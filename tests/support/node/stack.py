@@ -20,6 +20,8 @@ MANAGERS = "node"
 APPS = "node-apps"
 SHARING = "sharing"
 """The runner whose builds are in the daemon of another one."""
+DATABASES = "databases"
+"""The runner whose jobs may have any service beside an engine."""
 _SHARED = {"kind": "buildkit-service", "acceptSharedBuilds": True}
 
 
@@ -32,7 +34,7 @@ class NodeStack:
 
     def up(self, *, refresh: bool = False) -> None:
         with self._open() as opened:
-            # All at once, since a manager is ready a minute after it has started.
+            # All at once, since each waits for its manager.
             opened.up(on_output=print, refresh=refresh, parallel=2 * len(self.settings["runners"]))
 
     def wanted(self) -> WantedStack:
@@ -62,13 +64,18 @@ def stack_settings(node: Node) -> dict[str, Any]:
         "small": {"strategy": "kaniko"},
         "switching": {"strategy": "kaniko"},
         SHARING: {"strategy": {**_SHARED, "daemonOf": "buildkit-service"}},
+        DATABASES: {"strategy": {"kind": "dind", "acceptPrivileged": True, "jobEngines": False}},
     }
     # So that six jobs at once find room on a node with two processors.
     little: dict[str, Any] = {"requests": {"cpu": "50m"}}
     for runner in runners.values():
         runner["resources"] = {**little, "service": little}
         # By default all of them would ask for more than two processors.
-        runner["manager"] = {"resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}
+        runner["manager"] = {
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            # A deployment waits for it, by default for a minute; each question is a process.
+            "readinessProbe": {"initialDelaySeconds": 5, "periodSeconds": 30},
+        }
     runners["small"]["resources"]["limits"] = {"memory": "128Mi"}
     return {
         "gitlab": {"url": "https://gitlab.example.com"},
