@@ -56,7 +56,10 @@ def resolving(instance: GitLab, project: str) -> Generator[Resolve]:
             except (GitlabError, requests.RequestException) as error:
                 message = f"{instance.url}: {_explain(error)}"
                 raise ReportError(message) from None
-            return Full(found.merged_yaml or "", "; ".join(found.errors))
+            said = found.attributes
+            return Full(
+                said.get("merged_yaml") or "", " ".join("; ".join(said.get("errors") or ()).split())
+            )
 
         yield resolve
 

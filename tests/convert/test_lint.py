@@ -55,7 +55,7 @@ class LintDouble:
         merged: dict[str, Any] = {}
         for include in content.pop("include"):
             if include["file"] not in ELSEWHERE:
-                errors = [f"Project file `{include['file']}` does not exist!"]
+                errors = ["This is\nwrong", f"Project file `{include['file']}` does not exist!"]
                 return Reply(HTTPStatus.OK, {"valid": False, "errors": errors, "merged_yaml": None})
             merged = _over(merged, ELSEWHERE[include["file"]])
         merged = _over(merged, content)
@@ -142,7 +142,7 @@ def test_an_include_that_gitlab_does_not_find_is_named(
     printed = capsys.readouterr().out
     assert "ours: runs unchanged on runners.docker" in printed
     assert f"{CI}:2: GitLab cannot resolve the includes, so their jobs are not checked" in printed
-    assert "Project file `none.yml` does not exist!" in printed
+    assert "checked: This is wrong; Project file `none.yml` does not exist!" in printed
 
 
 @pytest.mark.usefixtures("address")
