@@ -47,8 +47,8 @@ class Bounds(Model):
     """What the scheduler reserves on a node. Where a node runs out of memory or disk, pods that use
     more than they request are evicted first."""
     limits: Amounts = Amounts()
-    """The most that the container may use. Without a memory limit, one build can take the memory of
-    the node, so the policies demand one."""
+    """The most that the container may use. Security: without a memory limit, one build can take the
+    memory of the node, so the policies demand one."""
 
     @model_validator(mode="after")
     def _requests_within_limits(self) -> Self:
@@ -144,7 +144,8 @@ class Resources(JobBounds):
         Field(default_factory=dict[str, int])
     )
     """Devices of nodes that each job gets for its build container, by the name that a device plugin
-    offers: `nvidia.com/gpu: 1`. Programs of the job reach the driver in the node's kernel."""
+    offers: `nvidia.com/gpu: 1`. Security: programs of the job reach the driver in the node's
+    kernel."""
 
     def by_key(self, defaults: Mapping[str, str], *, own_services: bool) -> dict[str, str]:
         """Return all by the runner's keys, with requests of a plan where nothing else is given.

@@ -126,9 +126,10 @@ class Permission(Model):
     and ConfigMaps. `kubectl api-resources` lists the group of each resource."""
     resources: list[ApiResource] = Field(min_length=1)
     """Resources in the plural, such as `deployments`, or `deployments/scale` for a subresource.
-    Secrets, RBAC objects, namespaces, account tokens and anything that enters a running container,
-    such as `pods/exec`, are rejected, because they lead to more permissions than listed. That list
-    is of Kubernetes itself: a preview warns of resources of operators, which can lead further."""
+    Security: Secrets, RBAC objects, namespaces, account tokens and anything that enters a running
+    container, such as `pods/exec`, are rejected, because they lead to more permissions than listed.
+    That list is of Kubernetes itself: a preview warns of resources of operators, which can lead
+    further."""
     verbs: list[Verb] = Field(min_length=1)
     """What a job may do with the resources: `get`, `list`, `watch`, `create`, `update`, `patch`,
     `delete` or `deletecollection`. `kubectl apply` needs `get`, `create` and `patch`."""

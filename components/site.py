@@ -34,17 +34,21 @@ class Nodes(Model):
     profile lets a build create a user namespace; that of containerd does not."""
     docker_socket: bool = False
     """Set `true` if a Docker daemon listens on `/var/run/docker.sock` of the nodes. Jobs can build
-    with it only where it is declared; nodes of managed clusters run containerd without one."""
+    with it only where it is declared; nodes of managed clusters run containerd without one.
+    Security: jobs that use it become root on the node."""
     user_namespaces: bool = False
     """Set `true` if pods can have user namespaces (`hostUsers: false`), for builds that are
     privileged only inside one: Kubernetes 1.33, Linux 6.3, and containerd 2.0 or CRI-O 1.25. Older
-    runtimes ignore the field without an error, so the default is `false`."""
+    runtimes ignore the field without an error, so the default is `false`. Security: a runtime that
+    ignores the field runs such builds as root of the node."""
     trusted: bool = False
     """Set `true` if everyone who can run a job is trusted with root on these nodes. Strategies that
-    give jobs a privileged container or the node's Docker daemon need it."""
+    give jobs a privileged container or the node's Docker daemon need it. Security: such jobs can
+    take over the node and all that runs there."""
     selector: dict[LabelKey, LabelValue] = Field(default_factory=dict[str, str])
     """Labels of the nodes that may run jobs with a privileged container or the node's Docker
-    daemon. Set it where only some nodes have the Docker socket or are set aside for such jobs."""
+    daemon. Set it where only some nodes have the Docker socket or are set aside for such jobs.
+    Security: other nodes are not exposed to such jobs."""
 
 
 class Cluster(Model):
@@ -66,7 +70,8 @@ class Cluster(Model):
     pod_security_limit: PodSecurity = "privileged"
     """The least strict Pod Security level that the cluster's owner allows for a namespace. Set it
     where a policy enforces one, so that a strategy that needs more is rejected before a deployment
-    and not by the API server."""
+    and not by the API server. Security: no namespace of the stack enforces a level that is less
+    strict."""
     nodes: Nodes = Nodes()
     """What the nodes that run jobs offer; by default they are plain nodes with containerd."""
 
@@ -121,28 +126,31 @@ class Registry(Model):
     tokens of groups are; only Buildah pushes with such a login."""
     insecure: bool = False
     """Set `true` for a registry that speaks plain HTTP. Build tools get the setting; the images of
-    pods are pulled by the nodes' container runtime, which needs its own."""
+    pods are pulled by the nodes' container runtime, which needs its own. Security: everyone on the
+    way can read logins and change images."""
     ca_certificates: CaCertificates | None = None
     """The CA certificates of a registry with a private CA, in PEM, as a block scalar (`|`). Without
-    it, tools trust the CAs in their images. They are public, so they need no encryption."""
+    it, tools trust the CAs in their images. They are public, so they need no encryption. Security:
+    anyone who has the key of such a CA can stand in for the registry."""
     pull: str | None = None
-    """The name of the login in `image-builds:registryCredentials` that pulls. It goes as the Secret
-    `registry-pull` to job namespaces and to `targetNamespaces`."""
+    """The name of the login in `image-builds:registryCredentials` that pulls. Security: it goes as
+    the Secret `registry-pull` to job namespaces and to `targetNamespaces`."""
     push: str | None = None
-    """The name of the login in `image-builds:registryCredentials` that pushes. Jobs that build can
-    read it, so it should reach only the repositories of this environment."""
+    """The name of the login in `image-builds:registryCredentials` that pushes. Security: jobs that
+    build can read it, so it should reach only the repositories of this environment."""
     pull_secret: DnsName | None = None
     """The name of a Secret of the type `kubernetes.io/dockerconfigjson` that others keep, in place
     of `pull`. They put it into each job namespace; pods of `targetNamespaces` name one there
-    themselves."""
+    themselves. Security: the stack does not see what is in it, nor when it changes."""
     push_secret: DnsName | None = None
-    """The same in place of `push`. Jobs that build can read all logins in it. One Secret serves all
-    registries that jobs push to."""
+    """The same in place of `push`. One Secret serves all registries that jobs push to. Security:
+    jobs that build can read all logins in it."""
 
     identity: Literal["aws", "google", "azure"] | None = None
     """The cloud whose registry this is, where jobs push by their identity there and not by a stored
     login: `aws` for ECR, `google` for Artifact Registry, `azure` for ACR. Each runner that builds
-    needs `identity.jobs` of that cloud. Nodes pull by what the cloud gives them."""
+    needs `identity.jobs` of that cloud. Nodes pull by what the cloud gives them. Security: anyone
+    who can run a job can push what the identity may."""
 
     @model_validator(mode="after")
     def _identity_is_of_its_cloud(self) -> Self:

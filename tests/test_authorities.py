@@ -77,7 +77,10 @@ def test_jobs_mount_the_cas_and_name_them_to_their_tools() -> None:
         "mount_path": "/etc/image-builds/ca",
         "read_only": True,
     } in entry["kubernetes"]["volumes"]["config_map"]
+    # GitLab's helper reads it, before any script.
+    assert f"SSL_CERT_DIR={authorities.FOLDERS}" in entry["environment"]
     assert "ca-bundle.crt" not in config_toml("kaniko", {})
+    assert "SSL_CERT_DIR" not in config_toml("kaniko", {})
 
 
 def test_the_cas_are_in_the_namespace_of_jobs() -> None:

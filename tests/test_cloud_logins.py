@@ -80,7 +80,7 @@ def _get(
 LOGINS = {
     "aws": (ECR, "AWS", "ecr-password"),
     "google": (GAR, "oauth2accesstoken", "ya29.x"),
-    "azure": (ACR, "00000000-0000-0000-0000-000000000000", "acr-refresh"),
+    "azure": (ACR, "00000000-0000-0000-0000-000000000000", "ya29.x"),
 }
 
 

@@ -21,6 +21,10 @@ VARIABLES = (
 ADDS = "NODE_EXTRA_CA_CERTS"
 """The variable of Node.js, which adds what it names to its own."""
 
+FOLDERS = f"{FOLDER}:/etc/ssl/certs:/etc/pki/tls/certs"
+"""Where programs in Go look for CAs beside those of one bundle: GitLab's helper is one, and no
+script can make a bundle for it."""
+
 # Where Debian and Alpine, Red Hat, SUSE, Alpine's OpenSSL and Kaniko's image have their bundle. The
 # new one is beside the sources, since Kaniko removes all files of an image that is not mounted.
 SHELL = f"""\

@@ -11,7 +11,8 @@ from components.gitlab_runner import charts
 from components.gitlab_runner.pods import TOPOLOGY, host_aliases
 from components.image_reference import ImageReference
 from components.plan import ManagerNames
-from components.settings.models import Chart, Settings
+from components.settings.chart import Chart
+from components.settings.models import Settings
 from components.settings.runners.manager import Manager, Probe
 from components.settings.runners.nodes import NodeAffinity, Requirement, Spread, Toleration
 from components.settings.runners.runner import RunnerSettings

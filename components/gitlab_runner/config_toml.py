@@ -54,7 +54,9 @@ def render(
     folder = {"DOCKER_CONFIG": plan.credentials_folder} if pushes or clouds else {}
     # The home of a user that an image does not know is /, where git and kubectl cannot write.
     home = {"HOME": _WRITABLE} if plan.restricted else {}
-    environment = {**home, **folder, **plan.environment, **address, **runner.environment}
+    trusted = {"SSL_CERT_DIR": authorities.FOLDERS} if runner.ca_certificates else {}
+    given = {**trusted, **plan.environment, **address, **runner.environment}
+    environment = {**home, **folder, **given}
     script = before_job.script(
         plan, runner.resources, names, clouds, proxied="NO_PROXY" in environment
     )

@@ -49,14 +49,17 @@ class Egress(Model):
 
     metadata: bool = False
     """Set `true` to let pods reach the cloud's metadata service, which gives them the permissions
-    of their node. Workload identity of GKE needs it."""
+    of their node. Workload identity of GKE needs it. Security: anyone who can run a job has the
+    permissions of its node."""
     private: bool = True
     """Set `false` to keep jobs and builds from private addresses: other pods, nodes, the API
     server, and the networks that are connected to the cluster's. Managers keep them, since they
-    need the API server. Name in `allow` what jobs need there, such as GitLab and registries."""
+    need the API server. Name in `allow` what jobs need there, such as GitLab and registries.
+    Security: with `false`, a job cannot reach what the network protects."""
     public: bool = True
     """Set `false` to keep jobs and builds from public addresses. Name in `allow` what they need
-    there. With `private: false` too, only what `allow` names is left."""
+    there. With `private: false` too, only what `allow` names is left. Security: with `false`, a job
+    cannot send sources and secrets elsewhere."""
     allow: list[Destination] = Field(default_factory=list[Destination])
     """What jobs and builds may reach of the addresses that `private: false` or `public: false`
     closes."""

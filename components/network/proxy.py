@@ -34,8 +34,8 @@ class Proxy(Model):
     """An HTTP proxy that leads out of the site, for all that needs one."""
 
     http: Url | None = None
-    """The proxy for addresses with `http://`, with its port: `http://proxy.example.com:3128`. A
-    login is rejected, since the address is readable wherever it is set."""
+    """The proxy for addresses with `http://`, with its port: `http://proxy.example.com:3128`.
+    Security: a login is rejected, since the address is readable wherever it is set."""
     https: Url | None = None
     """The proxy for addresses with `https://`, which most often is the same."""
     except_: list[Exception_] = Field(default_factory=list[str], alias="except")

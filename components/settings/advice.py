@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from components.gitlab_runner import charts
 from components.plan import BuildPlan
 from components.platforms import account_setup
-from components.settings.models import Chart, Plans, Settings
+from components.settings.chart import Chart
+from components.settings.models import Plans, Settings
 from components.settings.runners.cache import S3Cache
 from components.settings.runners.nodes import NodeAffinity
 from components.settings.runners.registration import UserRunner

@@ -6,32 +6,19 @@ in ``components/gitlab_runner/charts.py``.
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Self
 from urllib.parse import urlsplit
 
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from components.gitlab_runner import charts
-from components.image_reference import ImageReference
 from components.network.egress import Network
 from components.network.proxy import Proxy, is_near
 from components.plan import BuildPlan
+from components.settings.chart import Chart
 from components.settings.runners.pods import HostAliases
 from components.settings.runners.runner import RunnerSettings
 from components.site import Cluster, Registry, Site
-from components.types import (
-    CaCertificates,
-    ChartDigest,
-    ChartVersion,
-    DnsLabel,
-    Image,
-    Model,
-    Reason,
-    RegistryHost,
-    Repository,
-    Url,
-)
+from components.types import CaCertificates, DnsLabel, Model, Reason, RegistryHost, Url
 from components.workloads import creates_pods
 
 Plans = Mapping[str, BuildPlan]
@@ -42,14 +29,16 @@ class GitLab(Model):
     """The GitLab instance that the runners serve."""
 
     url: Url
-    """The address that managers and jobs use, with its path: `https://gitlab.example.com`."""
+    """The address that managers and jobs use, with its path: `https://gitlab.example.com`.
+    Security: managers and jobs send their tokens there, with `http` in plain text."""
     clone_url: Url | None = None
     """The address from which jobs clone, where it differs from that of the managers: its public one
-    where managers reach GitLab by a Service of the cluster, or the other way round. Jobs send their
-    token there."""
+    where managers reach GitLab by a Service of the cluster, or the other way round. Security: jobs
+    send their token there."""
     ca_certificates: CaCertificates | None = None
     """The CA certificates of an instance with a private CA, in PEM, as a block scalar (`|`). Set it
-    where jobs fail with `x509: certificate signed by unknown authority`."""
+    where jobs fail with `x509: certificate signed by unknown authority`. Security: anyone who has
+    the key of such a CA can stand in for GitLab."""
 
     @property
     def certificates(self) -> dict[str, str]:
@@ -57,65 +46,6 @@ class GitLab(Model):
         # In the URL's own case, which ``hostname`` would lower.
         host = urlsplit(self.url).netloc.split(":")[0]
         return {f"{host}.crt": self.ca_certificates} if self.ca_certificates else {}
-
-
-class ChartImages(Model):
-    """A mirror of GitLab's images for managers and for the helper container of jobs."""
-
-    registry: Repository | None = None
-    """Where the mirror keeps what is `registry.gitlab.com/gitlab-org` there:
-    `mirror.example.com/gitlab-org` has the images `gitlab-runner` and
-    `gitlab-runner/gitlab-runner-helper` below it, with GitLab's tags."""
-    pull: str | None = None
-    """The name of the login in `image-builds:registryCredentials` that pulls them. It goes as the
-    Secret `registry-pull` to the managers' namespace and to job namespaces."""
-
-
-class Chart(Model):
-    """The official GitLab Runner chart: which version, and from where."""
-
-    version: ChartVersion = charts.DEFAULT_VERSION
-    """The exact version of the chart, 0.86.0 or later, so that each deployment installs the same. A
-    preview names the fixes that versions below 0.88.4 lack; some keys of a runner need a later one.
-    With `archive`, it must be the version of the archive."""
-    repository: Url = "https://charts.gitlab.io"
-    """The Helm repository that has the chart. Set it to a mirror where the cluster's operators
-    cannot reach GitLab's own."""
-    archive: str | None = Field(default=None, min_length=1)
-    """A chart archive or folder on the machine that deploys, used in place of the repository, for
-    deployments without a network. It needs `digest`."""
-    digest: ChartDigest | None = None
-    """The SHA-256 of the chart's archive, as `sha256sum` prints it, or of the list of files in a
-    folder: `find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum`. An archive
-    with another digest is rejected; a preview checks what a repository has."""
-    images: ChartImages = ChartImages()
-    """Where the images of managers and of the helper come from; by default from GitLab."""
-    manager_image: Image | None = None
-    """The image of managers in place of GitLab's, of the version that the chart deploys."""
-    helper_image: Image | None = None
-    """The image of the helper container in place of GitLab's, of the runner's version. It handles
-    the token and the sources of every job, so pin it by a digest."""
-
-    @model_validator(mode="after")
-    def _images_are_there(self) -> Self:
-        if self.images.pull and not self.image_hosts():
-            message = (
-                "must not have images.pull without an image of a mirror; remove it, or set "
-                "images.registry"
-            )
-            raise ValueError(message)
-        if self.images.registry and not self.helper_image and not charts.is_known(self.version):
-            message = (
-                "must have helperImage with images.registry, since the runner that chart "
-                f"{self.version} deploys is not known here; set it to the helper of that version"
-            )
-            raise ValueError(message)
-        return self
-
-    def image_hosts(self) -> set[str]:
-        """Return the registries of the images that are not GitLab's own."""
-        given = (self.images.registry, self.manager_image, self.helper_image)
-        return {ImageReference.parse(name).registry for name in given if name}
 
 
 class TargetNamespace(Model):
@@ -147,31 +77,34 @@ class Settings(Model):
     production: bool | None = None
     """Whether this is a production stack, which must follow the policies for production. By default
     it is one if its name contains `prod`, in any case: `prod2`, `eu-Prod`. Set `true` for one that
-    has another name, such as `live`, and `false` for one such as `products`."""
+    has another name, such as `live`, and `false` for one such as `products`. Security: the policies
+    for production hold for such a stack only."""
     preview_account: bool = False
-    """Set `true` to create an account for previews in merge requests. It can get what the stack
-    deploys, but no Secret, and change nothing."""
+    """Set `true` to create an account for previews in merge requests. Security: it can get what the
+    stack deploys, but no Secret, and change nothing."""
     chart: Chart = Chart()
     """The chart of GitLab Runner, by default a tested version from GitLab's repository."""
     registries: list[Registry] = Field(default_factory=list[Registry])
     """The registries that need settings or a login. Others are reached over TLS without a login."""
     registry_mirrors: list[RegistryHost] = Field(default_factory=list[str])
     """Mirrors of Docker Hub, tried in this order, as `host` or `host:port`. They avoid its limit of
-    pulls; a mirror with a private CA or plain HTTP also needs an entry in `registries`."""
+    pulls; a mirror with a private CA or plain HTTP also needs an entry in `registries`. Security: a
+    mirror decides what images contain that are named without a digest."""
     proxy: Proxy | None = None
     """The HTTP proxy by which managers, jobs and BuildKit daemons reach what is outside. Builds get
     it as build arguments. Nodes pull images by their own setting."""
     host_aliases: HostAliases = Field(default_factory=dict[str, list[str]])
     """Names of hosts by their IP address, for sites without DNS: `192.0.2.7: [gitlab.example.com]`.
     Managers, jobs and BuildKit daemons have them in `/etc/hosts`; nodes, which pull the images of
-    pods, and steps of a build in BuildKit or in a Docker engine do not."""
+    pods, and steps of a build in BuildKit or in a Docker engine do not. Security: the addresses get
+    the tokens and logins that are meant for these names."""
     network: Network = Network()
     """What network policies allow the pods of jobs, managers and BuildKit daemons."""
     target_namespaces: dict[DnsLabel, TargetNamespace] = Field(
         default_factory=dict[str, TargetNamespace]
     )
-    """The namespaces that run built images, by name. They get the pull logins as the Secret
-    `registry-pull`, which pods name in `imagePullSecrets`."""
+    """The namespaces that run built images, by name. Security: anyone who can create pods there can
+    use the pull logins, which the stack puts there as the Secret `registry-pull`."""
     runners: dict[DnsLabel, RunnerSettings] = Field(min_length=1)
     """The GitLab runners of this environment, by name. A name is part of the names of namespaces,
     accounts and the Helm release, so another name makes another runner."""

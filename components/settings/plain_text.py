@@ -30,7 +30,7 @@ _CREDENTIAL = re.compile(r"\b(token|password|client-key-data)\"?\s*:")
 """What makes a kubeconfig secret; a path to one, or one that runs a program, is not."""
 _LOGIN = re.compile(
     # A name alone is a token in many URLs, but not in those of SSH.
-    r"\bhttps?://[^/\s:@]+@|\b[a-z][a-z0-9+.-]*://[^/\s:@]*:(?![0-9]*/)[^\s@]+@|"
+    r"\bhttps?://[^/\s:@]+@|\b[a-z][a-z0-9+.-]{0,30}://[^/\s:@]*:(?![0-9]*/)[^\s@]+@|"
     # The form of a proxy's address without a scheme; an image by tag and digest is not one.
     r"^[^/\s:@]+:[^/\s]+@[^/\s@]+:[0-9]{1,5}/?$",
     re.IGNORECASE,

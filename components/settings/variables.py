@@ -27,7 +27,7 @@ def variable_errors(runner: RunnerSettings, plan: BuildPlan) -> Iterator[tuple[s
     reasons |= plan.refused_variables
     if runner.ca_certificates:
         reasons |= dict.fromkeys(
-            (*authorities.VARIABLES, authorities.ADDS),
+            (*authorities.VARIABLES, authorities.ADDS, "SSL_CERT_DIR"),
             "is set for the job's tools by caCertificates; remove one of both",
         )
     for variable in runner.environment:

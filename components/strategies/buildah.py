@@ -37,19 +37,23 @@ class Buildah(StrategyOptions):
     """Selects this strategy."""
     variant: Literal["chroot", "root", "privileged"] = "chroot"
     """`chroot` builds as uid 1000 and `root` as uid 0, both without privileges. `privileged` is
-    privileged on the node and needs `acceptPrivileged: true`."""
+    privileged on the node and needs `acceptPrivileged: true`. Security: with `privileged`, anyone
+    who can run a job can become root on the node."""
     host_users: bool = True
     """`false` gives each pod a user namespace, in which root is nobody on the node. Only the
-    variant `root` takes it, and the nodes must offer it (`cluster.nodes.userNamespaces`)."""
+    variant `root` takes it, and the nodes must offer it (`cluster.nodes.userNamespaces`). Security:
+    a build that escapes from such a pod has no rights on the node."""
     storage_driver: Literal["vfs", "overlay"] = "vfs"
     """How layers are stored. `vfs` works everywhere and copies each layer; `overlay` is faster and
     smaller, and needs a kernel that lets the container mount it."""
     accept_privileged: Annotated[Literal[True] | None, ACCEPT_PRIVILEGED] = None
     """Must be `true` for the variant `privileged`, to confirm that each job's container is
-    privileged on the node, and absent for the others."""
+    privileged on the node, and absent for the others. Security: anyone who can run a job can become
+    root on the node."""
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the variants `chroot` and `root`, in place of `Unconfined`, which
-    only the Pod Security level `privileged` admits."""
+    only the Pod Security level `privileged` admits. Security: a profile that admits too much lets a
+    job attack the node's kernel."""
     image: Image = "quay.io/containers/buildah:v1.46.1"
     """The image of jobs that name none, pinned by a version or a digest."""
 

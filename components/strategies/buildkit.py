@@ -54,16 +54,20 @@ class Buildkit(StrategyOptions):
     variant: Literal["rootless", "rootful", "privileged"] = "rootless"
     """`rootless` builds as uid 1000 without privileges. `rootful` is privileged only inside a user
     namespace of the pod and needs `hostUsers: false`. `privileged` is privileged on the node and
-    needs `acceptPrivileged: true`."""
+    needs `acceptPrivileged: true`. Security: with `privileged`, anyone who can run a job can become
+    root on the node."""
     host_users: bool = True
     """`false` gives each pod a user namespace, in which root is nobody on the node. The variant
-    `rootful` needs it, and the nodes must offer it (`cluster.nodes.userNamespaces`)."""
+    `rootful` needs it, and the nodes must offer it (`cluster.nodes.userNamespaces`). Security: a
+    build that escapes from such a pod has no rights on the node."""
     accept_privileged: Annotated[Literal[True] | None, ACCEPT_PRIVILEGED] = None
     """Must be `true` for the variant `privileged`, to confirm that each job's container is
-    privileged on the node, and absent for the others."""
+    privileged on the node, and absent for the others. Security: anyone who can run a job can become
+    root on the node."""
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the variant `rootless`, in place of `Unconfined`, which only the
-    Pod Security level `privileged` admits."""
+    Pod Security level `privileged` admits. Security: a profile that admits too much lets a job
+    attack the node's kernel."""
     image: Image = Field(
         default_factory=lambda given: ROOTLESS if given.get("variant") == "rootless" else BUILDKIT
     )

@@ -74,16 +74,17 @@ class BuildkitService(StrategyOptions):
     it requests disk for half of `cacheSize`, which it keeps in any case, and nothing is limited."""
     node_profiles: NodeProfiles | None = None
     """Profiles on the nodes for the daemon, in place of `Unconfined`, which only the Pod Security
-    level `privileged` admits."""
+    level `privileged` admits. Security: a profile that admits too much lets a build attack the
+    node's kernel."""
     daemon_image: Image = ROOTLESS
     """The image of the daemon, pinned by a version or a digest. It must end in `-rootless`."""
     daemon_of: DnsLabel | None = None
     """Another runner of the stack, whose daemon builds for this one too. By default each runner has
     its own. The options of the daemon are then those of that runner."""
     accept_shared_builds: bool = False
-    """Must be `true` with `daemonOf`, to confirm that builds of both runners that run at the same
-    time can read each other's secrets and change each other's images, and that the jobs of both can
-    read all layers, logs and build arguments."""
+    """Must be `true` with `daemonOf`, to confirm that builds are not kept apart. Security: builds
+    of both runners that run at the same time can read each other's secrets and change each other's
+    images, and the jobs of both can read all layers, logs and build arguments."""
     image: Image = Field(
         default_factory=lambda given: DOCKER_CLIENT if given.get("client") == "buildx" else ROOTLESS
     )

@@ -48,7 +48,8 @@ class Buildx(StrategyOptions):
     kind: Literal["buildx"] = "buildx"
     """Selects this strategy."""
     accept_privileged: Annotated[Literal[True], ACCEPT_PRIVILEGED]
-    """Must be `true`, to confirm that anyone who can run a job can create privileged pods."""
+    """Must be `true`, to confirm that jobs can create privileged pods. Security: anyone who can run
+    a job can become root on the node."""
     image: Image = DOCKER_CLIENT
     """The image of jobs that name none, with `docker buildx`, pinned by a version or a digest."""
     daemon_image: Image = ROOTLESS

@@ -33,8 +33,8 @@ class Deploy(StrategyOptions):
     permissions: dict[DnsLabel, Annotated[list[Permission], Field(min_length=1)]] = Field(
         default_factory=dict[str, list[Permission]]
     )
-    """What jobs may do, by target namespace; by default nothing. An account that can create pods in
-    a namespace can mount every Secret there (Kubernetes: RBAC good practices)."""
+    """What jobs may do, by target namespace; by default nothing. Security: an account that can
+    create pods in a namespace can mount every Secret there (Kubernetes: RBAC good practices)."""
 
     forms: ClassVar[Forms] = {"deploy": {}}
     command: ClassVar[str] = ""

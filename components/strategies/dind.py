@@ -80,10 +80,11 @@ class Dind(StrategyOptions):
     variant: Literal["socket", "tls", "rootless"] = "socket"
     """How jobs reach the daemon: through a Unix socket in a shared folder, or with `tls` over TLS.
     Only with `socket` can a job bring another daemon as a service, as most pipelines for
-    Docker-in-Docker do. `rootless` runs the daemon as uid 1000, reached over TLS; its container is
-    privileged all the same (docker-library/docker#330)."""
+    Docker-in-Docker do. `rootless` runs the daemon as uid 1000, reached over TLS. Security: its
+    container is privileged all the same (docker-library/docker#330)."""
     accept_privileged: Annotated[Literal[True], ACCEPT_PRIVILEGED]
-    """Must be `true`, to confirm that each job has a privileged container."""
+    """Must be `true`, to confirm that each job has a privileged container. Security: anyone who can
+    run a job can become root on the node."""
     image: Image = DOCKER_CLIENT
     """The image of jobs that name none, with the Docker client, pinned by a version or a digest."""
     daemon_image: Image = Field(
@@ -96,11 +97,12 @@ class Dind(StrategyOptions):
     that they may name nothing else. With `false` the daemon of the runner alone is privileged, and
     jobs may name databases and other services, which `allowedServices` limits. A daemon that a job
     names then ends at once, and the job gets that of the runner. It needs `variant: socket`.
-    Whatever runs beside it can command the daemon, privileged or not."""
+    Security: all that runs beside it can command the daemon, privileged or not."""
     service_images: list[ImagePattern] = Field(default_factory=list[str])
     """Further images that jobs may name as services, as patterns: `*` stands for any text without a
-    slash, `**/` for any path. They are privileged too. With `socket`, jobs may name images called
-    `docker`, of any registry and version; otherwise only that of the daemon."""
+    slash, `**/` for any path. With `socket`, jobs may name images called `docker`, of any registry
+    and version; otherwise only that of the daemon. Security: such services are privileged too, so
+    allow images of people whom you trust with the node."""
 
     forms: ClassVar[Forms] = {
         "dind": {"acceptPrivileged": True},

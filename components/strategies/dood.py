@@ -41,7 +41,8 @@ class Dood(StrategyOptions):
     accept_node_root: Annotated[
         Literal[True], Accept("anyone who can run a job becomes root on the node")
     ]
-    """Must be `true`, to confirm that anyone who can run a job becomes root on the node."""
+    """Must be `true`, to confirm that jobs use the node's Docker daemon. Security: anyone who can
+    run a job becomes root on the node, and reads what all jobs there left."""
     image: Image = DOCKER_CLIENT
     """The image of jobs that name none, with the Docker client, pinned by a version or a digest.
     Daemons of 29 refuse clients older than 19.03, and those of 29.0 to 29.2 older than 25."""

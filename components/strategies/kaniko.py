@@ -42,10 +42,12 @@ class Kaniko(StrategyOptions):
     (osscontainertools/kaniko:README.md), with `-debug` for the shell that GitLab needs."""
     cache_repository: Repository | None = None
     """The repository that keeps layers between jobs, without a tag, in a registry whose `push`
-    login may write it. By default every job builds all its layers."""
+    login may write it. By default every job builds all its layers. Security: anyone who may push
+    there can change what later builds contain."""
     host_users: bool = True
     """`false` gives each pod a user namespace, in which root is nobody on the node. The nodes must
-    offer it (`cluster.nodes.userNamespaces`)."""
+    offer it (`cluster.nodes.userNamespaces`). Security: a build that escapes from such a pod has no
+    rights on the node."""
 
     forms: ClassVar[Forms] = {"kaniko": {}, "kaniko-user-namespace": {"hostUsers": False}}
     command: ClassVar[str] = "/kaniko/executor"

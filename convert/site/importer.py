@@ -77,7 +77,7 @@ def _release(
     runners: list[DraftRunner] = []
     for name in named:
         given = name or release.name
-        wanted = _label("" if is_secret(given) else given)
+        wanted = _label("" if is_secret(given) or "{{" in given else given)
         used = {*taken, *(runner.name for runner in runners)}
         runners.append(DraftRunner(name=_unused(wanted, used)))
 
@@ -159,7 +159,7 @@ def _place(name: str) -> int:
 
 def _label(name: str) -> str:
     """Return a DNS label that is like a name."""
-    found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:36].strip("-")
     return found or "builds"
 
 

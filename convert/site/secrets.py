@@ -18,11 +18,12 @@ _VALUE = re.compile(
     r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?i:\b(?:bearer|basic) [\w+/=.-]{16,})"
 )
 _ASSIGNED = re.compile(
-    r"(?i:[\w-]*(?:password|passwd|secret|token|api_?key|access_?key)[\"']?\s*[=:]\s*"
+    r"(?i:(?:password|passwd|secret|token|api_?key|access_?key)[\"']?\s*[=:]\s*"
     r"[\"']?(?!\$)[^\s\"'$]{6,})|\"auths?\"\s*:|"
     # Programs that take one as an option: docker login -p, sshpass -p, curl -u user:password.
-    r"\b(?:login|sshpass)\b[^\n|;&]*\s(?:-p|--password)[ =]?[\"']?(?!\$)[^\s\"'$-][^\s\"'$]{3,}|"
-    r"\bcurl\b[^\n|;&]*\s(?:-u|--user)[ =]?[\"']?[^\s\"'$:]+:(?!\$)[^\s\"'$]{4,}"
+    r"\b(?:login|sshpass)\b[^\n|;&]{0,200}\s(?:-p|--password)[ =]?[\"']?(?!\$)"
+    r"[^\s\"'$-][^\s\"'$]{3,}|"
+    r"\bcurl\b[^\n|;&]{0,200}\s(?:-u|--user)[ =]?[\"']?[^\s\"'$:]+:(?!\$)[^\s\"'$]{4,}"
 )
 
 

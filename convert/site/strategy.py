@@ -38,8 +38,8 @@ def choose(draft: Draft, runner: DraftRunner, *, managed: bool | None) -> str:
         )
     elif found.executor != "kubernetes" and not found.executor.startswith("docker"):
         draft.remarks[path] = (
-            f"this was a runner for {found.executor}, outside of containers: remove it, or find an "
-            "image that has the tools of its jobs"
+            "this runner had another executor, outside of containers: remove it, or find an image "
+            "that has the tools of its jobs"
         )
     else:
         draft.remarks[path] = "jobs are not privileged today, so they build without Docker"

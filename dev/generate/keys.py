@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from components.settings.schema import json_schema
 from components.types import PROJECT
+from dev.generate.examples import examples, written
 
 Schema = Mapping[str, Any]
 _SCALARS = {"string": "text", "boolean": "`true` or `false`", "number": "a number"}
@@ -19,14 +20,15 @@ _SCALARS = {"string": "text", "boolean": "`true` or `false`", "number": "a numbe
 class _Page:
     """What the tables link to: each model has one section, however often keys refer to it."""
 
-    def __init__(self, models: Mapping[str, Schema]) -> None:
+    def __init__(self, models: Mapping[str, Schema], settings: Schema) -> None:
         self._models = models
+        self._examples = examples(settings, models)
         self._references = json.dumps(models)
         self._seen: set[str] = set()
-        self._new: list[tuple[str, str, Schema]] = []
-        self._shared: list[tuple[str, str, Schema]] = []
+        self._new: list[tuple[str, str, str]] = []
+        self._shared: list[tuple[str, str, str]] = []
 
-    def write(self, schema: Schema, path: str = "") -> Iterator[str]:
+    def write(self, schema: Schema, path: str = "", name: str = "Settings") -> Iterator[str]:
         """Yield a mapping's table and the sections that it leads to; shared ones are the last."""
         required = schema.get("required", ())
         new = self._new = []
@@ -35,17 +37,23 @@ class _Page:
                 f"`{key}`",
                 self._value(f"{path}.{key}".lstrip("."), value),
                 "required" if key in required else _default(value),
-                text(value.get("description", "")),
+                self._example(name, key, value),
+                _meaning(value.get("description", "")),
             ]
             for key, value in schema["properties"].items()
         ]
-        yield table(["key", "value", "default", "meaning"], rows)
+        yield table(["key", "value", "default", "example", "meaning"], rows)
         # Sections that are written add to what is shared.
-        for heading, where, model in itertools.chain(new, () if path else self._shared):
+        for heading, where, found in itertools.chain(new, () if path else self._shared):
             yield f"### {heading}"
-            if description := model.get("description"):
+            if description := self._models[found].get("description"):
                 yield text(description)
-            yield from self.write(model, where)
+            yield from self.write(self._models[found], where, found)
+
+    def _example(self, name: str, key: str, schema: Schema) -> str:
+        """Return the example of a key, none where its value has a section, with its own ones."""
+        links = '"$ref"' in json.dumps(schema)
+        return "" if links else written(self._examples[name, key])
 
     def _value(self, path: str, schema: Schema) -> str:  # noqa: PLR0911 - one for each kind
         """Return the phrase that says what a key takes."""
@@ -75,7 +83,7 @@ class _Page:
         heading = f"{path.rpartition('.')[2].capitalize()} {label}" if kind else label
         if name not in self._seen:
             self._seen.add(name)
-            (self._shared if shared else self._new).append((heading, path, model))
+            (self._shared if shared else self._new).append((heading, path, name))
         return f"[{label}](#{anchor(heading)})"
 
 
@@ -89,6 +97,13 @@ def _scalar(schema: Schema) -> str:
             return f"a whole number from {schema['minimum']} to {schema['maximum']}"
         return f"a whole number, {schema['minimum']} or more"
     return _SCALARS[schema["type"]]
+
+
+def _meaning(description: str) -> str:
+    """Return what a key means; what it changes for security has its own line."""
+    meaning, _, security = description.partition(" Security: ")
+    line = f"<br>**Security**: {text(security)}" if security else ""
+    return text(meaning) + line
 
 
 def _default(schema: Schema) -> str:
@@ -139,4 +154,4 @@ def write() -> str:
     """Return the tables of all keys below the settings."""
     schema = json_schema()
     settings = schema["properties"]["config"]["properties"][f"{PROJECT}:settings"]
-    return "\n\n".join(_Page(schema["$defs"]).write(settings))
+    return "\n\n".join(_Page(schema["$defs"], settings).write(settings))

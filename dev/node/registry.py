@@ -19,6 +19,12 @@ from dev.node.settings import configuration
 
 USER = "builds"
 """Who may pull and push where a login is asked for."""
+OF_CLOUDS = {
+    "aws": "AWS",
+    "azure": "00000000-0000-0000-0000-000000000000",
+    "google": "oauth2accesstoken",
+}
+"""Who clouds say that they are; they may do the same, with the same password."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +83,10 @@ class Registries:
             capture_output=True,
             text=True,
         )
+        digest = lines.stdout.strip().partition(":")[2]
+        names = (USER, *OF_CLOUDS.values())
         users = self._folder / "users"
-        users.write_text(lines.stdout, encoding="ascii")
+        users.write_text("".join(f"{name}:{digest}\n" for name in names), encoding="ascii")
         login = {"auth": base64.b64encode(f"{USER}:{self.password}".encode()).decode()}
         logins = {"auths": {kind.address: login for kind in KINDS if kind.login}}
         write_private(self._login_file, json.dumps(logins))

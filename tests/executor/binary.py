@@ -8,8 +8,9 @@ import contextlib
 import dataclasses
 import os
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -113,8 +114,13 @@ class Managed:
 
 
 @contextlib.contextmanager
-def managing(
-    binary: Path, manager: Manager, account: Account, folder: Path, job: dict[str, Any]
+def managing(  # noqa: PLR0913, PLR0917 - what a manager has
+    binary: Path,
+    manager: Manager,
+    account: Account,
+    folder: Path,
+    job: dict[str, Any],
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Generator[Managed]:
     """Register as the chart's entrypoint does, and ask for jobs until the block ends.
 
@@ -135,6 +141,7 @@ def managing(
             "CI_SERVER_TOKEN": manager.token,
             "RUNNER_EXECUTOR": "kubernetes",
             "CONFIG_FILE": str(config),
+            **variables,
         }
         with (folder / "runner.log").open("w") as log:
             subprocess.run(

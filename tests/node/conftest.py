@@ -119,16 +119,16 @@ def runner(
     """Find a runner by its name, with the credentials of its manager."""
     folder = tmp_path_factory.mktemp("runners")
 
-    def find(name: str, registry: str = LOGIN.address) -> Runner:
+    def find(name: str, registry: str = LOGIN.address, namespace: str = MANAGERS) -> Runner:
         with node.cluster.api() as api:
-            deployed = deployed_manager(core_v1(api), MANAGERS, name)
+            deployed = deployed_manager(core_v1(api), namespace, name)
         of_gitlab = {
             "CI_REGISTRY": registry,
             "CI_REGISTRY_IMAGE": f"{registry}/group/app",
             "CI_REGISTRY_PASSWORD": node.registries.password,
             "CI_REGISTRY_USER": USER,
         }
-        manager = account(node.cluster, f"gitlab-runner-{name}", MANAGERS)
+        manager = account(node.cluster, f"gitlab-runner-{name}", namespace)
         if BINARY:
             return RealRunner(BINARY, deployed, manager, folder, of_gitlab)
         return Runner(deployed.template, manager, folder, of_gitlab)

@@ -5,41 +5,96 @@ from collections.abc import Callable
 import pytest
 
 from components.gitlab_runner import cloud_logins
-from dev.node.machine import HOST
+from dev.node.machine import HOST, NODE
 from dev.node.node import Node
-from dev.node.registry import LOGIN, USER
-from tests.support.clouds import ROLE, TOKEN, clouds
+from dev.node.registry import LOGIN, OF_CLOUDS
+from tests.support.clouds import CLIENT, ECR, ROLE, TENANT, TOKEN, clouds
 from tests.support.node.jobs import Runner
 from tests.support.node.project import FILES, TEMPLATES, pipeline, run_image
+from tests.support.node.registries import inspect, without_port
 
 FILE = "/tmp/web-identity"  # noqa: S108 - a path in the job's own pod
-# What the webhook of EKS gives a pod, whose cluster stands behind the token.
+# What the webhooks of EKS and AKS give a pod, whose cluster stands behind the token.
 IDENTITY = f"(umask 077 && printf %s {TOKEN} >{FILE})\n"
 NO_LOGIN = 'rm -f "$DOCKER_CONFIG/config.json"\n'
+# A host that is not ECR's has its first part for a region.
+REGION = LOGIN.host.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", ["buildah", "buildkit", "buildkit-service", "dind"])
+def _variables(address: str) -> list[str]:
+    return [
+        f"AWS_ROLE_ARN={ROLE}",
+        f"AWS_WEB_IDENTITY_TOKEN_FILE={FILE}",
+        f"AWS_ENDPOINT_URL_STS=http://{address}",
+        f"AWS_ENDPOINT_URL_ECR=http://{address}",
+        f"AZURE_AUTHORITY_HOST=http://{address}/",
+        f"AZURE_CLIENT_ID={CLIENT}",
+        f"AZURE_FEDERATED_TOKEN_FILE={FILE}",
+        f"AZURE_TENANT_ID={TENANT}",
+        f"GCE_METADATA_HOST={address}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "cloud"),
+    [
+        ("buildah", "aws"),
+        ("buildkit", "aws"),
+        ("buildkit-service", "aws"),
+        ("dind", "aws"),
+        ("buildah", "google"),
+        ("buildkit", "azure"),
+    ],
+)
 def test_a_build_pushes_with_the_login_of_its_identity(
-    name: str, node: Node, runner: Callable[..., Runner], tag: str
+    name: str, cloud: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
-    """The registry stands in for ECR's, and asks for the login that the server gives.
+    """The registry stands in for the cloud's, and asks for the login that the servers give.
 
     The job has no other: GitLab's own is left out where a helper is named.
     """
-    found = runner(name)
-    script = cloud_logins.shell({LOGIN.address: "aws"})
-    found.table["pre_build_script"] += f"{NO_LOGIN}{IDENTITY}{script}"
+    found, password = runner(name), node.registries.password
+    login = f"{OF_CLOUDS['aws']}:{password}"
 
-    # A host that is not ECR's has its first part for a region.
-    region = LOGIN.host.partition(".")[0]
-    with clouds(HOST, f"{USER}:{node.registries.password}", region) as address:
-        found.table["environment"] += [
-            f"AWS_ROLE_ARN={ROLE}",
-            f"AWS_WEB_IDENTITY_TOKEN_FILE={FILE}",
-            f"AWS_ENDPOINT_URL_STS=http://{address}",
-            f"AWS_ENDPOINT_URL_ECR=http://{address}",
-        ]
+    with clouds(
+        HOST, login=login, region=REGION, token=password, registry=LOGIN.address
+    ) as address:
+        script = cloud_logins.shell({LOGIN.address: cloud})
+        # The registry of these tests does not exchange tokens itself, as ACR does.
+        script = script.replace("https://$registry/oauth2", f"http://{address}/oauth2")
+        found.table["pre_build_script"] += f"{NO_LOGIN}{IDENTITY}{script}"
+        found.table["environment"] += _variables(address)
         result = found.run(pipeline(TEMPLATES[name], name, tag, LOGIN, FILES))
 
     assert result.status == "success"
-    assert run_image(node, f"{LOGIN.address}/{name}:{tag}", f"{name}-{tag}") == "hello\n"
+    assert run_image(node, f"{LOGIN.address}/{name}:{tag}", f"{name}-{cloud}-{tag}") == "hello\n"
+
+
+@pytest.mark.parametrize("name", ["kaniko"])
+@pytest.mark.parametrize("host", [ECR, "europe-docker.pkg.dev"], ids=["aws", "google"])
+def test_kaniko_asks_its_own_helpers(
+    name: str, host: str, node: Node, runner: Callable[..., Runner], tag: str
+) -> None:
+    """It knows registries of clouds by their names, which lead to a registry of these tests.
+
+    That of ACR speaks TLS alone, so only its name is known here.
+    """
+    found, password = runner(name), node.registries.password
+    login = f"{OF_CLOUDS['aws']}:{password}"
+    build = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES, image=f"{host}/{name}")
+
+    with clouds(HOST, login=login, token=password) as address, without_port(node, LOGIN):
+        found.table["kubernetes"]["host_aliases"] = [{"ip": NODE, "hostnames": [host]}]
+        found.table["pre_build_script"] += IDENTITY
+        found.table["environment"] += [
+            *(
+                f"{entry} --insecure-registry={host}"
+                for entry in found.table["environment"]
+                if entry.startswith("KANIKO_FLAGS=")
+            ),
+            *_variables(address),
+        ]
+        result = found.run(build)
+
+    assert result.status == "success"
+    assert inspect(node, f"{name}:{tag}", LOGIN)["Name"]

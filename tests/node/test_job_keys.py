@@ -1,31 +1,20 @@
 """What the keys of a runner about its pods are in a real one: volumes, names and marks."""
 
 import concurrent.futures
-import tomllib
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 from kubernetes.client import CoreV1Api
 
-from components.gitlab_runner.config_toml import render
-from components.plan import RunnerNames
 from components.settings.runners.runner import RunnerSettings
 from dev.node.node import Node
-from tests.support.configured import FORMS, SITE
 from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Control, Pipeline, Runner
+from tests.support.node.keys import keyed
 from tests.support.node.real import BINARY
-from tests.support.runners import NAMES, RUNNER, SETTINGS
 
 NAME = "small"
-WITHOUT_STACK: RunnerNames = {
-    **NAMES,
-    "pull_secret": None,
-    "push_secret": None,
-    "daemon_secret": None,
-    "files": None,
-}
 CLASS = "kept-by-hand"
 """Volumes of this class are made here, since the node has nothing that makes them on demand."""
 VOLUMES = {"keyed-kept": True, "keyed-builds": False}
@@ -64,31 +53,8 @@ SCRIPT = [
 ]
 
 
-def _keyed(found: Runner, keys: dict[str, Any]) -> Runner:
-    """Give a runner what these keys add to config.toml."""
-    given = RunnerSettings.model_validate({"tags": ["x"], **keys})
-    changes = {name: getattr(given, name) for name in given.model_fields_set if name != "tags"}
-    aliases = {"192.0.2.7": ["gitlab.site.test"]}
-    plan, none = FORMS["kaniko"].plan(SITE), RunnerSettings(tags=["x"])
-    before, after = (
-        tomllib.loads(render(plan, runner, WITHOUT_STACK, {}, settings))["runners"][0]
-        for runner, settings in (
-            (none, SETTINGS),
-            (
-                RUNNER.model_copy(update={"resources": none.resources, **changes}),
-                SETTINGS.model_copy(update={"host_aliases": aliases}),
-            ),
-        )
-    )
-    own, added = found.table["kubernetes"], after["kubernetes"]
-    volumes = own.get("volumes", {})
-    for kind, entries in added.get("volumes", {}).items():
-        volumes[kind] = [*volumes.get(kind, []), *entries]
-    own |= {key: added[key] for key in added if added[key] != before["kubernetes"].get(key)}
-    own["volumes"] = volumes
-    found.table["feature_flags"] |= after["feature_flags"]
-    found.table |= {key: after[key] for key in after.keys() - before.keys()}
-    return found
+def _settings(keys: dict[str, Any]) -> RunnerSettings:
+    return RunnerSettings.model_validate({"tags": ["x"], **keys})
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +105,7 @@ def objects(api: CoreV1Api, runner: Callable[..., Runner]) -> Generator[None]:
 
 @pytest.mark.usefixtures("objects")
 def test_a_job_has_what_its_runners_keys_say(api: CoreV1Api, runner: Callable[..., Runner]) -> None:
-    found, control = _keyed(runner(NAME), KEYS), Control()
+    found, control = keyed(runner(NAME), _settings(KEYS)), Control()
     with concurrent.futures.ThreadPoolExecutor(1) as aside:
         job = aside.submit(found.run, Pipeline(script=SCRIPT, files={}), control)
         assert control.began.wait(300), job.result().trace
@@ -163,7 +129,7 @@ def test_a_job_has_what_its_runners_keys_say(api: CoreV1Api, runner: Callable[..
 
 def test_a_job_without_a_node_ends_after_the_time_to_start(runner: Callable[..., Runner]) -> None:
     nowhere = {"require": [{"key": "pool", "operator": "In", "values": ["nowhere"]}]}
-    found = _keyed(runner(NAME), {"nodeAffinity": nowhere, "podStartTimeout": 5})
+    found = keyed(runner(NAME), _settings({"nodeAffinity": nowhere, "podStartTimeout": 5}))
 
     result = found.run(
         Pipeline(script=["true"], files={}), patience=found.table["kubernetes"]["poll_timeout"]
@@ -177,7 +143,7 @@ def test_a_job_without_a_node_ends_after_the_time_to_start(runner: Callable[...,
 @pytest.mark.skipif(BINARY is None, reason="only the real gitlab-runner limits a log")
 def test_a_log_is_cut_off_at_its_limit(runner: Callable[..., Runner]) -> None:
     """The job goes on."""
-    found = _keyed(runner(NAME), {"logLimit": "20Ki"})
+    found = keyed(runner(NAME), _settings({"logLimit": "20Ki"}))
     lines = "i=0; while [ $i -lt 2000 ]; do echo a-line-of-the-job-$i; i=$((i + 1)); done"
 
     result = found.run(Pipeline(script=[lines], files={}))

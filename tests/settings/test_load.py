@@ -6,8 +6,9 @@ import pulumi
 import pytest
 
 from components.bounds import Amounts
+from components.settings.chart import Chart
 from components.settings.load import load
-from components.settings.models import Chart, Settings
+from components.settings.models import Settings
 from components.settings.runners.runner import RunnerSettings
 from components.strategies.kaniko import Kaniko
 from tests.support.configured import (

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import re
 import threading
 import urllib.parse
 from collections.abc import Generator
@@ -25,15 +26,19 @@ class _Clouds(http.server.BaseHTTPRequestHandler):
     login = "AWS:ecr-password"
     """What ECR gives, as user and password."""
     region = REGION
+    token = "ya29.x"
+    """What Google's metadata server and ACR give."""
+    registry = ACR
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Print nothing."""
 
     def do_GET(self) -> None:
-        """Serve Google's metadata."""
+        """Serve Google's metadata, whose clients may ask for a scope."""
         path = "/computeMetadata/v1/instance/service-accounts/default/token"
-        known = self.path == path and self.headers["Metadata-Flavor"] == "Google"
-        self._answer(json.dumps({"access_token": "ya29.x", "expires_in": 3599}) if known else "")
+        known = self.path.partition("?")[0] == path and self.headers["Metadata-Flavor"] == "Google"
+        answer = {"access_token": self.token, "expires_in": 3599, "token_type": "Bearer"}
+        self._answer(json.dumps(answer) if known else "")
 
     def do_POST(self) -> None:
         """Serve STS and ECR, and Entra and ACR."""
@@ -52,15 +57,16 @@ class _Clouds(http.server.BaseHTTPRequestHandler):
         else:
             wanted = {
                 "grant_type": "access_token",
-                "service": ACR,
+                "service": self.registry,
                 "tenant": TENANT,
                 "access_token": "entra",
             }
-            self._answer('{"refresh_token":"acr-refresh"}' if form == wanted else "")
+            self._answer(json.dumps({"refresh_token": self.token}) if form == wanted else "")
 
     def _ecr(self, body: str) -> str:
         """Check the signature as AWS does, by the request's own headers."""
-        names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
+        found = re.search(r"SignedHeaders=([a-z0-9;-]+)", self.headers["Authorization"])
+        names = found[1] if found else ""
         headers = [f"{name}:{self.headers[name]}" for name in names.split(";")]
         lines = ["POST", "/", "", *headers, "", names, hashlib.sha256(body.encode()).hexdigest()]
         now = str(self.headers["X-Amz-Date"])
@@ -77,7 +83,8 @@ class _Clouds(http.server.BaseHTTPRequestHandler):
         ):
             return ""
         token = base64.b64encode(self.login.encode()).decode()
-        return json.dumps({"authorizationData": [{"authorizationToken": token}]})
+        data = {"authorizationToken": token, "expiresAt": 4e9, "proxyEndpoint": f"https://{ECR}"}
+        return json.dumps({"authorizationData": [data]})
 
     def _answer(self, text: str) -> None:
         self.send_response(200 if text else 403)
@@ -94,17 +101,19 @@ def _sts(form: dict[str, str]) -> str:
     <AccessKeyId>{KEY}</AccessKeyId>
     <SecretAccessKey>{SECRET}</SecretAccessKey>
     <SessionToken>{SESSION}</SessionToken>
+    <Expiration>2096-10-02T07:06:40Z</Expiration>
   </Credentials>
 </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>
 """
 
 
 @contextlib.contextmanager
-def clouds(
-    host: str = "127.0.0.1", login: str = _Clouds.login, region: str = REGION
-) -> Generator[str]:
-    """Serve all of them at one address, ECR of one region with a login, until the block ends."""
-    handler = type("Clouds", (_Clouds,), {"login": login, "region": region})
+def clouds(host: str = "127.0.0.1", **given: str) -> Generator[str]:
+    """Serve all of them at one address until the block ends.
+
+    ``given`` changes what they give and to whom: ``login``, ``region``, ``token``, ``registry``.
+    """
+    handler = type("Clouds", (_Clouds,), given)
     with http.server.ThreadingHTTPServer((host, 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield f"{host}:{server.server_port}"

@@ -6,7 +6,8 @@ from components.bounds import Amounts, Resources
 from components.gitlab_runner import charts
 from components.gitlab_runner.config_toml import render
 from components.plan import BuildPlan, RunnerNames
-from components.settings.models import Chart, Settings
+from components.settings.chart import Chart
+from components.settings.models import Settings
 from components.settings.runners.runner import RunnerSettings
 from tests.support.configured import SETTINGS as GOOD
 

@@ -30,13 +30,13 @@ class _Cache(Model):
     """What every kind of cache has."""
 
     credentials: str | None = None
-    """The name of the login in `image-builds:cacheCredentials`. The manager has it and signs
-    addresses for jobs, which do not see it. Without it the manager's own identity in the cloud
-    signs; that of its node needs `network.egress.metadata: true`."""
+    """The name of the login in `image-builds:cacheCredentials`. Without it the manager's own
+    identity in the cloud signs; that of its node needs `network.egress.metadata: true`. Security:
+    the manager has it and signs addresses for jobs, which do not see it."""
     shared: bool = False
-    """Set `true` to let all runners with the same bucket and `path` use the same caches. By default
-    each runner has separate ones, so that no job of a protected branch takes files that a job of
-    another branch left, where protected branches have their own runner."""
+    """Set `true` to let all runners with the same bucket and `path` use the same caches. Security:
+    a job takes files that a job of another branch left. By default each runner has separate caches,
+    so give protected branches their own runner."""
     path: Annotated[str, AfterValidator(_path)] | None = None
     """A folder in the bucket, for a bucket that others use too."""
     max_archive_size: Quantity | None = None
@@ -54,7 +54,8 @@ class S3Cache(_Cache):
     """The region of the bucket. By default the manager asks the storage."""
     endpoint: Annotated[Url, AfterValidator(_origin)] | None = None
     """The address of the storage, where it is not that of AWS: `https://minio.example.com:9000`.
-    Jobs must reach it as well."""
+    Jobs must reach it as well. Security: with `http`, everyone on the way can read and change
+    caches."""
     path_style: bool | None = None
     """Whether the bucket is in the path of addresses. By default it is, but for AWS, and for
     Google's and Alibaba's storage."""

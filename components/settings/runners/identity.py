@@ -73,8 +73,8 @@ class Identity(Model):
     """As whom the runner acts in a cloud."""
 
     manager: CloudIdentity | None = None
-    """The identity of managers, for example to reach a cache."""
+    """The identity of managers, for example to reach a cache. Security: jobs do not get it."""
     jobs: CloudIdentity | None = None
-    """The identity of jobs, for example to push to a registry of the cloud. Anyone who can run a
-    job has it, so let the runner take jobs of protected branches only, and give it no more than
-    jobs need."""
+    """The identity of jobs, for example to push to a registry of the cloud. Security: anyone who
+    can run a job has it, so let the runner take jobs of protected branches only, and give it no
+    more than jobs need."""

@@ -108,19 +108,20 @@ class Manager(Model):
     """The seconds that a manager has to finish its jobs when it is to end; by default an hour. What
     still runs then fails. Set the longest timeout of a job."""
     metrics: Literal["podMonitor", "annotations"] | None = None
-    """Serves metrics of the runner on port 9252, without a login and with Go's profiler, to all
-    pods but those of jobs. `annotations` lets a Prometheus find them by `prometheus.io/scrape`;
-    `podMonitor` also makes a PodMonitor, if the cluster has the Prometheus Operator's: without it
-    the chart leaves it out, without an error. By default nothing listens."""
+    """Serves metrics of the runner on port 9252. `annotations` lets a Prometheus find them by
+    `prometheus.io/scrape`; `podMonitor` also makes a PodMonitor, if the cluster has the Prometheus
+    Operator's: without it the chart leaves it out, without an error. By default nothing listens.
+    Security: there is no login, and Go's profiler is there too; all pods but those of jobs reach
+    it."""
     log_level: Literal["debug", "info", "warn", "error"] | None = None
-    """The least severe messages in the manager's log; by default `info`. `debug` has an entry for
-    each request, with names of projects and jobs."""
+    """The least severe messages in the manager's log; by default `info`. Security: `debug` has an
+    entry for each request, with names of projects and jobs."""
     log_format: Literal["runner", "text", "json"] | None = None
     """The form of the manager's log; by default `runner`, for people. `json` is for collectors."""
     environment: dict[Variable, str] = Field(default_factory=dict[str, str])
-    """Variables of the manager. They are readable in the values of the release, so they must not be
-    secret. Options of `gitlab-runner` are rejected, since they would change `config.toml`, and a
-    proxy has the key `proxy`."""
+    """Variables of the manager. Options of `gitlab-runner` are rejected, since they would change
+    `config.toml`, and a proxy has the key `proxy`. Security: they are readable in the values of the
+    release, so they must not be secret."""
     liveness_probe: Probe | None = None
     """Restarts a manager that GitLab does not know as valid: when its token is revoked, and also
     while GitLab is down, which ends its running jobs. By default there is none from chart 0.94.0
@@ -131,10 +132,11 @@ class Manager(Model):
     probe_timeout_seconds: int | None = Field(default=None, ge=1)
     """The seconds that both probes wait for an answer; by default 4."""
     labels: dict[ManagerLabel, LabelValue] = Field(default_factory=dict[str, str])
-    """Labels of the pods of managers, for cost reports or logs. Policies of the cluster may choose
-    pods by them."""
+    """Labels of the pods of managers, for cost reports or logs. Security: policies of the cluster
+    may choose pods by them."""
     annotations: dict[Annotation, str] = Field(default_factory=dict[str, str])
-    """Annotations of the pods of managers. Those that change security are rejected."""
+    """Annotations of the pods of managers. Security: those that change what the pod may do are
+    rejected."""
 
     @model_validator(mode="after")
     def _fits_replicas(self) -> Self:

@@ -40,17 +40,20 @@ class UserRunner(Model):
     kind: Literal["userRunner"]
     """Selects this registration."""
     runner_type: Literal["instance_type", "group_type", "project_type"]
-    """Whose jobs the runner takes: those of the whole instance, of a group or of a project."""
+    """Whose jobs the runner takes: those of the whole instance, of a group or of a project.
+    Security: all who may run jobs there can use the runner."""
     group_id: int | None = Field(default=None, ge=1)
     """The number of the group, which `group_type` requires."""
     project_id: int | None = Field(default=None, ge=1)
     """The number of the project, which `project_type` requires."""
     protected: bool = False
     """Set `true` to take jobs of protected branches and tags only, as runners that deploy should,
-    and those with an identity of the cloud."""
+    and those with an identity of the cloud. Security: without it, a job of any branch has what the
+    runner gives to jobs."""
     locked: bool | None = None
     """With `true`, a runner of a project cannot be enabled for others; with `false` it can. It is
-    for `project_type` alone. By default GitLab decides, and does not lock it."""
+    for `project_type` alone. By default GitLab decides, and does not lock it. Security: unlocked,
+    maintainers can enable it for projects whose jobs you do not know."""
     maximum_timeout: int | None = Field(default=None, ge=600)
     """The most seconds that a job may run, whatever its project or the job says; by default only
     they limit it."""

@@ -92,16 +92,17 @@ class Volume(Model):
     the sources of a job are."""
     read_only: bool = False
     """Set `true` to keep jobs from writing to a `claim`. Secrets and ConfigMaps are read-only
-    anyway."""
+    anyway. Security: no job changes what others read there."""
     claim: Annotated[str, AfterValidator(_claim)] | None = None
     """The name of a PersistentVolumeClaim, for files that outlast the job, such as a cache in
-    `/cache`. What one job writes there all later ones read, so keep protected branches on another
-    runner. With the access mode ReadWriteOnce, jobs on a second node do not start. With
+    `/cache`. With the access mode ReadWriteOnce, jobs on a second node do not start. With
     `$CI_CONCURRENT_ID` in the name, such as `cache-$CI_CONCURRENT_ID`, each job that runs at the
     same time has its own of the claims `cache-0`, `cache-1` and so on; a job that sets this
-    variable has another one."""
+    variable has another one. Security: what one job writes there all later ones read, so keep
+    protected branches on another runner."""
     secret: DnsLabel | None = None
-    """The name of a Secret, a file for each of its keys. Anyone who can run a job can read it."""
+    """The name of a Secret, a file for each of its keys. Security: anyone who can run a job can
+    read it."""
     config_map: DnsLabel | None = None
     """The name of a ConfigMap, a file for each of its keys."""
     scratch: Scratch | None = None

@@ -11,7 +11,8 @@ from convert.site.values import as_text, log_level, lower, positive, url
 
 _LEGACY = "the runner's defaults serve"
 _HOSTS = re.compile(
-    r"(?P<ip>[0-9a-fA-F.:]{3,39})[ \t]+(?P<names>[\w.-]+(?:[ \t]+[\w.-]+)*)[\"']?\s*>>\s*/etc/hosts"
+    r"(?P<ip>[0-9a-fA-F.:]{3,39})[ \t]+(?P<names>[\w.-]{1,253}(?:[ \t]+[\w.-]{1,253}){0,20})"
+    r"[\"']?\s*>>\s*/etc/hosts"
 )
 
 
@@ -64,15 +65,18 @@ def _shell(case: KeyCase) -> None:
 def _script(case: KeyCase) -> None:
     """Take lines for /etc/hosts as host aliases; other scripts move to extra."""
     script = as_text(case.value)
+    lines = [line for line in script.splitlines() if "/etc/hosts" in line]
     aliases: dict[str, JSON] = {
-        found["ip"]: [*found["names"].split()] for found in _HOSTS.finditer(script)
+        found["ip"]: [*found["names"].split()] for line in lines for found in _HOSTS.finditer(line)
     }
     if aliases:
         case.take("hostAliases", aliases)
     rest = [
         line
         for line in script.splitlines()
-        if line.strip() and not _HOSTS.search(line) and not line.lstrip().startswith(("#", "set "))
+        if line.strip()
+        and not ("/etc/hosts" in line and _HOSTS.search(line))
+        and not line.lstrip().startswith(("#", "set "))
     ]
     if rest or not aliases:
         to_extra(case, "", _RENAMED.get(case.path, case.path))

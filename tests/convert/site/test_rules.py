@@ -452,7 +452,7 @@ def test_machines_for_jobs_are_the_clusters_nodes(tmp_path: Path) -> None:
 def test_a_runner_outside_of_containers_has_a_comment(tmp_path: Path) -> None:
     found = _config(tmp_path, 'executor = "shell"')
 
-    assert "this was a runner for shell" in found.draft.remarks[(*RUNNER, "strategy")]
+    assert "this runner had another executor" in found.draft.remarks[(*RUNNER, "strategy")]
 
 
 def test_logins_in_a_variable_are_stored_by_commands(tmp_path: Path) -> None:
