@@ -6,6 +6,8 @@ from typing import Any, TypeAlias, cast
 
 import yaml
 
+from components.gitlab_runner import charts
+
 Schema: TypeAlias = Mapping[str, Any]
 FILE = Path(__file__).with_name("examples.yaml")
 CERTIFICATES = "CA"
@@ -14,7 +16,8 @@ CERTIFICATES = "CA"
 
 def settings() -> list[dict[str, Any]]:
     """Return the settings of all examples."""
-    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    text = FILE.read_text(encoding="utf-8")
+    return yaml.safe_load(text.replace("version: CHART", f"version: {charts.DEFAULT_VERSION}"))
 
 
 def examples(whole: Schema, models: Mapping[str, Schema]) -> dict[tuple[str, str], Any]:
