@@ -8,6 +8,7 @@ import pytest
 
 from components.permissions import Permission
 from components.plan import BuildPlan, Security
+from components.settings.explain import privilege
 from components.site import Cluster, NodeProfiles, Nodes, Registry, Site
 from components.strategies import Strategy
 from components.strategies.auto import Auto
@@ -273,6 +274,7 @@ def test_dinds_engine_may_be_the_only_privileged_container() -> None:
     (engine,) = plan.services
     assert (plan.service.privileged, engine.privileged, plan.privileged) == (False, True, True)
     assert plan.roots_node
+    assert privilege(plan) == privilege(_plan(DIND))
     # It has no other one to wait for.
     assert "/etc/hosts" not in "".join(engine.entrypoint)
 

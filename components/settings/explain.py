@@ -104,7 +104,7 @@ def privilege(plan: BuildPlan) -> str:  # noqa: PLR0911 - one for each kind of p
     """Say in a phrase what a job of the plan may do that an ordinary container may not."""
     if plan.host_paths:
         return f"root on the node, through {plan.host_paths[0].path}"
-    if plan.service.privileged:
+    if plan.privileged and not plan.build.privileged:
         return "a privileged service, commanded by the job"
     if plan.build.privileged and not plan.host_users:
         return "privileged within the pod's own user namespace"
