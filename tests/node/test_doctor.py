@@ -15,7 +15,7 @@ from doctor.examine import Visit, examine
 from doctor.kubernetes_api import KubernetesApi
 from doctor.observed import Observed
 from doctor.wanted import WantedStack
-from tests.support.node.canaries import MOMENTS, api_of, canary, laid_out, run_until
+from tests.support.node.canaries import LITTLE, MOMENTS, api_of, canary, laid_out, run_until
 from tests.support.node.project import TOOLS
 from tests.support.node.stack import NodeStack
 from tests.support.shared import Shared
@@ -81,7 +81,7 @@ def test_a_canary_that_ends_at_any_moment_leaves_nothing(by: signal.Signals, nod
         process.join(120)
         return process.exitcode
 
-    runners = {name: {"strategy": name} for name in ("kaniko", "buildkit")}
+    runners = {name: {"strategy": name, **LITTLE} for name in ("kaniko", "buildkit")}
     with laid_out(node, by.name.lower(), runners) as stack, ThreadPoolExecutor(4) as threads:
         ended = threads.map(run, [stack] * len(MOMENTS), range(len(MOMENTS)), MOMENTS)
         ends = dict(zip(MOMENTS, ended, strict=True))

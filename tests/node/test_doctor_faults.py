@@ -26,7 +26,7 @@ from doctor.kubernetes_api import Api
 from doctor.observed import Observed
 from doctor.wanted import WantedStack
 from tests.support.configured import STRATEGIES
-from tests.support.node.canaries import api_of, canary, changed, laid_out, put
+from tests.support.node.canaries import LITTLE, api_of, canary, changed, laid_out, put
 
 SOCKET = "/var/run/docker.sock"
 STALE = "/run/doctor/docker.sock"
@@ -145,7 +145,7 @@ def test_what_a_build_meets_on_a_node_is_named(
     ]
     bind = f"import os,socket; os.makedirs('/run/doctor'); socket.socket(1).bind('{STALE}')"
     node.machine.call("sh", "-c", f'test -S {STALE} || python3 -c "{bind}"')
-    runners = {name: {**_LITTLE, **fault[0]} for name, fault in BUILDS.items()}
+    runners = {name: {**LITTLE, **fault[0]} for name, fault in BUILDS.items()}
     api = api_of(node.cluster.kubeconfig)
 
     def found(name: str, stack: WantedStack) -> list[str]:
@@ -166,9 +166,6 @@ def test_what_a_build_meets_on_a_node_is_named(
 
     wrong = [name for name, names in all_found.items() if names != [BUILDS[name][3]]]
     assert {name: (all_found[name], said[name]) for name in wrong} == {}
-
-
-_LITTLE = {"resources": {"requests": {"cpu": "50m"}, "service": {"requests": {"cpu": "50m"}}}}
 
 
 def test_what_jobs_do_not_reach_on_a_node_is_named(node: Node, servers: list[str]) -> None:
@@ -223,7 +220,7 @@ def test_what_jobs_do_not_reach_on_a_node_is_named(node: Node, servers: list[str
 
 def test_what_a_cluster_with_a_node_refuses_is_named(node: Node) -> None:
     manager = f"registry.gitlab.com/gitlab-org/gitlab-runner:alpine-v{gitlab_runner.pinned()}"
-    kaniko: dict[str, Any] = {"strategy": "kaniko", **_LITTLE}
+    kaniko: dict[str, Any] = {"strategy": "kaniko", **LITTLE}
     runners: dict[str, Any] = {
         "well": kaniko,
         "tainted": {**kaniko, "nodeSelector": {"doctor": "tainted"}},
@@ -237,7 +234,7 @@ def test_what_a_cluster_with_a_node_refuses_is_named(node: Node) -> None:
         _wait_for_managers(api, stack)
         try:
             for item in _objects():
-                put(api, item)
+                put(api, item, "another")
             before = examine(EVERY, Visit(stack=stack, seen=Observed(api)))
         finally:
             api.ask("DELETE", "/api/v1/nodes/doctor")
@@ -245,7 +242,9 @@ def test_what_a_cluster_with_a_node_refuses_is_named(node: Node) -> None:
     found = {
         (item.check.name, item.runner)
         for item in before.faults
+        # Nobody outside of the node knows its registries, and here is no way to others.
         if item.check.group not in {"gitlab", "registries"}
+        and item.check.name != "chart-unreachable"
     }
     assert found == {
         ("node-taint", "tainted"),

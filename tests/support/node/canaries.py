@@ -25,6 +25,8 @@ from doctor.wanted import WantedRunner, WantedStack, entries, inside
 from tests.support import clinic
 from tests.support.node.stack import stack_settings
 
+LITTLE = {"resources": {"requests": {"cpu": "50m"}, "service": {"requests": {"cpu": "50m"}}}}
+"""So that several find room on a node with two processors."""
 BASE_IMAGE = f"{LOGIN.address}/{BASE}"
 
 
@@ -74,8 +76,9 @@ def laid_out(
             api.ask("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
-def put(api: KubernetesApi, item: dict[str, Any]) -> None:
-    path = f"{clinic.path_of(item)}?fieldManager=test&force=true"
+def put(api: KubernetesApi, item: dict[str, Any], by: str = "test") -> None:
+    """Apply an object; what another one has applied of it stays."""
+    path = f"{clinic.path_of(item)}?fieldManager={by}&force=true"
     answer = api.ask("PATCH", path, item, "application/apply-patch+yaml")
     assert answer.status in {200, 201}, answer
 
