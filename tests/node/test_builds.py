@@ -29,7 +29,7 @@ COPY . /source
 RUN mkdir /out \\
  && sed "s/NAME/$GREETING/" /source/hello.txt > /out/hello.txt \\
  && ls -A /source > /out/listing.txt \\
- && seq 99999999 | head -c 209715200 > /out/large
+ && seq 99999999 | head -c 20971520 > /out/large
 FROM ${BASE}
 COPY --from=compile /out/ /app/
 RUN id -u > /app/builder.txt
@@ -87,7 +87,7 @@ def test_a_job_builds_and_pushes_an_image_that_runs(
         "Dockerfile",
         "hello.txt",
         "0",
-        "209715200",
+        "20971520",
     ]
 
 
