@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from components.types import JSON
-from convert.site.model import Tree, is_set, table, text
+from convert.site.model import KeyFinding, Tree, is_set, table, text
 from convert.site.rule import KeyCase, SiteRule, extra, keys
 from convert.site.values import number, truth
 
@@ -66,6 +66,10 @@ def _flat(value: Tree) -> dict[str, Tree]:
 def _cache(case: KeyCase) -> None:
     """Take the cache as a whole, since its keys mean nothing alone."""
     given = _flat(case.value)
+    rendered = sorted(name for name, below in given.items() if "{{" in text(below))
+    if rendered:
+        given = {name: below for name, below in given.items() if name not in rendered}
+        case = case.at("", {**given})
     said = text(given.get("type")).lower()
     known = case.draft.get(("runners", case.runners[0].name, "cache", "kind"))
     kind = _KINDS.get(said) or next(
@@ -78,29 +82,36 @@ def _cache(case: KeyCase) -> None:
     elif not kind and not login:
         case.ignore("says no type, so there was no cache")
     else:
-        _take(case, kind or "s3", given, login=login)
+        finding = _take(case, kind or "s3", given, login=login)
+        if rendered and finding.outcome in {"taken", "asks"}:
+            finding.outcome = "asks"
+            finding.text = "a part of it is a template"
+            finding.do = f"set what the chart renders for {', '.join(rendered)}; {finding.do}"
+            finding.do = finding.do.removesuffix("; ")
 
 
-def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -> None:
+def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -> KeyFinding:
+    """Take what is known of a cache, and return the finding for it."""
     found = _fields(kind, given)
     names = [runner.name for runner in case.runners]
     known = case.draft.get(("runners", names[0], "cache"))
     have = {*found, *(known if isinstance(known, dict) else ())}
-    if not have.issuperset(_REQUIRED[kind]):
-        case.ask("no file says where the cache is", "set its kind and its bucket", _KEY)
-        return
+    if missing := [name for name in _REQUIRED[kind] if name not in have]:
+        needed = " and ".join(missing)
+        return case.ask(f"no file says its {needed}", f"set cache with kind {kind}", _KEY)
     if login:
         for part in _LOGINS[kind]:
             path = f"cacheCredentials.{names[0]}.{part}"
             case.draft.command(f"pulumi config set --secret --path '{path}'")
         found["credentials"] = names[0]
-    case.take(_KEY, found, "", "store the login by the commands below" if login else "")
+    finding = case.take(_KEY, found, "", "store the login by the commands below" if login else "")
     for name, below in table(case.value).items():
         for inner, value in table(below).items():
             known = {*_FIELDS[kind], *_SECRETS, *_PLAIN}
             if name.lower() == kind and inner.lower() not in known and is_set(value):
                 part = case.at(f".{name}.{inner}", value)
                 extra(part.path).take(part)
+    return finding
 
 
 def _fields(kind: str, given: Mapping[str, Tree]) -> dict[str, JSON]:

@@ -128,3 +128,43 @@ def test_what_has_no_key_moves_to_extra(tmp_path: Path) -> None:
     extra = found.draft.get(("runners", "builds", "extra"))
     assert extra == {"cache": {"s3": {"Accelerate": True}}}
     assert found.errors == []
+
+
+def test_a_template_in_a_cache_is_asked_for_by_its_key(tmp_path: Path) -> None:
+    """The chart of GitLab itself has one for the address of its storage."""
+    text = (
+        '[[runners]]\n[runners.cache]\nType = "s3"\nShared = true\n[runners.cache.s3]\n'
+        'ServerAddress = {{ include "cache.address" . }}\nBucketName = "a"\n'
+    )
+
+    found = values(tmp_path, text, "config.toml")
+
+    assert found.draft.get(("runners", "builds", "cache")) == {
+        "kind": "s3",
+        "bucket": "a",
+        "shared": True,
+    }
+    (asked,) = about(found, "runners.cache")
+    assert asked.outcome == "asks"
+    assert asked.do == "set what the chart renders for s3.serveraddress"
+
+
+def test_a_cache_without_a_place_is_asked_for_by_what_is_missing(tmp_path: Path) -> None:
+    text = (
+        '[[runners]]\n[runners.cache]\nType = "azure"\n[runners.cache.azure]\nContainerName="a"\n'
+    )
+
+    (asked,) = values(tmp_path, text, "config.toml").findings
+
+    assert (asked.text, asked.do) == ("no file says its account", "set cache with kind azure")
+
+
+def test_a_bucket_by_a_template_leaves_the_cache_to_people(tmp_path: Path) -> None:
+    text = (
+        '[[runners]]\n[runners.cache]\nType = "gcs"\n[runners.cache.gcs]\nBucketName="{{ .x }}"\n'
+    )
+
+    (asked,) = values(tmp_path, text, "config.toml").findings
+
+    assert asked.outcome == "asks"
+    assert "gcs.bucketname; set cache with kind gcs" in asked.do
