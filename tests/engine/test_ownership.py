@@ -285,22 +285,31 @@ def test_a_report_lists_what_goes_with_a_namespace(site: Site, objects: Objects,
     assert target not in names
 
 
-def test_helm_refuses_an_object_of_others(site: Site, objects: Objects) -> None:
+def test_a_change_takes_over_nothing_of_others(site: Site, objects: Objects) -> None:
+    """Helm refuses an object of others itself; jobs can be moved into a namespace of others."""
     site.write("kaniko")
     assert "failed" not in site.up().operations
-    theirs: Tree = {
+    chart: Tree = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "gitlab-runner-more", "namespace": site.prefix},
         "data": {"theirs": "yes"},
     }
-    objects.create(theirs)
-    before = objects.version(theirs)
+    others = f"{site.prefix}-others"
+    moved: Tree = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": others}}
+    theirs = [chart, moved]
+    for item in theirs:
+        objects.create(item)
+    before = [objects.version(item) for item in theirs]
     runner = {"tags": ["build"], "strategy": "kaniko"}
-    site.write("kaniko", runners={"builds": runner, "more": {**runner, "tags": ["more"]}})
+    more = {**runner, "tags": ["more"]}
+    site.write("kaniko", runners={"builds": {**runner, "jobNamespace": others}, "more": more})
 
-    outcome = site.up()
+    outcome = site.up(whatever_fails=True)
 
     assert "failed" in outcome.operations
     assert "invalid ownership metadata" in outcome.output
-    assert objects.version(theirs) == before
+    assert _refused(outcome.output) == {f"Namespace {others}"}
+    assert [objects.version(item) for item in theirs] == before
+    site.destroy()
+    assert objects.version(moved) == before[1]
