@@ -37,7 +37,6 @@ def _config_map(secrets: Iterator[str]) -> None:
     k8s.core.v1.ConfigMap(
         "spilled",
         metadata={
-            "name": "spilled",
             "namespace": "default",
             "labels": {"label": next(secrets)},
             "annotations": {
@@ -60,16 +59,19 @@ def _config_map(secrets: Iterator[str]) -> None:
 
 
 def _workload(secrets: Iterator[str]) -> None:
-    """Register objects that hold 7 secrets in plain."""
+    """Register objects that hold 7 secrets in plain.
+
+    The provider names them: those of another run may be there.
+    """
     k8s.core.v1.Secret(
         "spilled",
-        metadata={"name": "spilled", "namespace": "default"},
+        metadata={"namespace": "default"},
         string_data={"plain": next(secrets)},
         data={"base64": base64.b64encode(next(secrets).encode()).decode()},
     )
     k8s.rbac.v1.Role(
         "spilled",
-        metadata={"name": "spilled", "namespace": "default"},
+        metadata={"namespace": "default"},
         rules=[
             {
                 "api_groups": [""],
@@ -82,7 +84,7 @@ def _workload(secrets: Iterator[str]) -> None:
     label = {"app": "spilled"}
     k8s.apps.v1.Deployment(
         "spilled",
-        metadata={"name": "spilled", "namespace": "default"},
+        metadata={"namespace": "default"},
         spec={
             "selector": {"match_labels": label},
             "template": {
