@@ -20,6 +20,7 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dind", {"services": ["${CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX}/docker:27-dind"]}, []),
     ("dind", {"services": ["$ENGINE"], "variables": {"ENGINE": "docker:dind"}}, []),
     ("dind", {"services": ["$ENGINE"]}, ["engine-service"]),
+    ("dind", {"services": ["$REGISTRY/docker-dind:27"]}, ["engine-service"]),
     ("dind", {"services": ["docker:dind", "postgres:18"]}, ["engine-service"]),
     ("dind-rootless", {"services": ["docker:27-dind"]}, ["engine-service"]),
     ("databases", {"services": ["postgres:18"]}, []),
@@ -61,6 +62,24 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     # Where the client looks for its engine.
     ("dind", {"variables": {"DOCKER_HOST": "tcp://docker:2375"}}, []),
     ("dind", {"variables": {"DOCKER_HOST": ""}}, []),
+    *(
+        (
+            form,
+            {
+                "image": image,
+                "script": ["mvn spring-boot:build-image"],
+                "services": services,
+                "variables": {"DOCKER_HOST": "tcp://docker:2375"},
+            },
+            found,
+        )
+        for form, image, services, found in (
+            ("dind", "maven:3", ["docker:dind"], []),
+            ("dind", "maven:3", [], ["docker-host"]),
+            ("dind", "example.com/docker-maven:3", [], []),
+            ("dood", "maven:3", ["docker:dind"], ["docker-host", "idle-service"]),
+        )
+    ),
     ("dind", {"variables": {"DOCKER_HOST": "tcp://localhost:2375"}}, []),
     ("dind", {"variables": {"DOCKER_HOST": "unix:///var/run/docker.sock"}}, []),
     ("dind", {"variables": {"DOCKER_HOST": "tcp://engine:2375"}}, ["docker-host"]),

@@ -27,14 +27,31 @@ build:
 """,
 )
 def docker_host(case: Case) -> Iterator[Match]:
-    """The job sets `DOCKER_HOST` to a name that none of its services has."""
+    """The job sets `DOCKER_HOST` to a name that none of its services has, or where none listens.
+
+    Where nobody listens, a job gets the engine of its runner, but not in an image without Docker's
+    client, with which the runner asks.
+    """
     job, runner = case.job, case.runner
     host = job.environment.get("DOCKER_HOST", "")
     name = re.match(r"tcp://([\w-]+)(:\d+)?/?$", host)
-    if name and runner.has_engine and case.needs_engine and name[1] not in _names(case):
+    if not name or not runner.has_engine or not case.needs_engine:
+        return
+    if name[1] not in _names(case):
         text = f"DOCKER_HOST is {host}, and no service of the job has that name"
-        place = job.find("DOCKER_HOST")
-        yield Match(place, text, "delete DOCKER_HOST", removal(place))
+    elif not case.own_engine_serves and not _has_client(case):
+        text = f"DOCKER_HOST is {host}, where nobody listens, and the image has no client to ask"
+    else:
+        return
+    place = job.find("DOCKER_HOST")
+    yield Match(place, text, "delete DOCKER_HOST", removal(place))
+
+
+def _has_client(case: Case) -> bool:
+    """Whether the job's image has Docker's client, by its name and the script."""
+    image = case.job.image
+    named = image and "docker" in image.name.rpartition("/")[2]
+    return not image or bool(named) or any(use.is_docker for use in case.uses)
 
 
 def _names(case: Case) -> set[str]:

@@ -30,7 +30,7 @@ def engine_service(case: Case) -> Iterator[Match]:
         if case.runner.allows_service(service.name):
             continue
         text = f"the runner rejects the service {service.name}, since services are privileged there"
-        if service.name.startswith("$"):
+        if service.name.rpartition("/")[2].startswith("$"):
             do = "see that the variable names Docker's image"
             yield Match(service.place, f"{text}, unless it is Docker's image", do, outcome="note")
             continue
