@@ -27,7 +27,11 @@ settings.load_profile("patient")
 # A worker takes whole files, in this order; begun last, one of these would keep it long after the
 # others have ended.
 LONGEST = [
-    TESTS / "engine" / f"test_{name}.py" for name in ("variants", "docs", "interruption", "report")
+    *(
+        TESTS / "engine" / f"test_{name}.py"
+        for name in ("variants", "docs", "interruption", "report")
+    ),
+    TESTS / "node" / "test_switching.py",
 ]
 
 
