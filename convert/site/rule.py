@@ -78,7 +78,9 @@ class KeyCase:
     def _settle(self, finding: KeyFinding, standing: KeyFinding) -> None:
         """Say that another value stands already: of the same release, or of another one."""
         where = f"{standing.file}: {standing.path}"
-        if standing.file.startswith(self.release.file):
+        if standing.file == finding.file and standing.path != finding.path:
+            finding.refuse(f"differs from {where}, and there is one key for both", "keep one")
+        elif standing.file.startswith(self.release.file):
             finding.outcome, finding.text = "unknown", f"{where} says otherwise, and counts"
         else:
             finding.refuse(f"differs from {where}, which is taken", "make another stack for it")

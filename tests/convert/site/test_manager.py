@@ -118,6 +118,11 @@ def test_a_global_key_of_config_toml_is_taken(
         ("affinity: {podAffinity: {a: b}}", "affinity", "by other pods"),
         ("affinity: {nodeAffinity: {a: b}}", "affinity", "must have expressions"),
         ("topologySpreadConstraints: [{topologyKey: rack}]", "topologySpread", "must name"),
+        (
+            f"replicas: 2\ntopologySpreadConstraints: [{{topologyKey: zone}}]\n{APART}",
+            "affinity",
+            "there is one key for both",
+        ),
         ("schedulerName: mine", "schedulerName", "another scheduler"),
         ("extraEnv: {LISTEN_ADDRESS: a}", "extraEnv", "the program rejects it"),
     ],

@@ -273,8 +273,14 @@ def test_an_identity_of_the_manager_may_stand_at_its_pod(tmp_path: Path) -> None
             "x86_64-v",
         ),
         ("image: m.example.com/other", "managerImage", None),
+        (
+            "runners: {helpers: {image: 'm.example.com/gitlab-runner/gitlab-runner-helper:v18.9.0'"
+            "}}",
+            "helperImage",
+            "v",
+        ),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_images_of_a_mirror_have_the_version_of_the_chart(
     text: str, key: str, value: object, tmp_path: Path
