@@ -1,5 +1,6 @@
 """The releases in objects of a cluster: of Flux, Argo CD, and the Helm controller of K3s."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -36,16 +37,28 @@ def of_chart(found: Tables) -> Tables:
     if found.keys() & _OURS:
         below = table(found.get(CHART)) or table(found.get("gitlabRunner"))
         return merged(found, below) if below.keys() & _OURS else found
-    return table(found.get(CHART)) or _within(found, levels=3) or found
+    _, below = next(_within(found), ("", found))
+    return table(found.get(CHART)) or below
 
 
-def _within(found: Tables, levels: int) -> Tables:
-    """Return the chart's values below a key, whose name can be an alias; none where none are."""
+def apart(release: ChartRelease) -> Iterator[ChartRelease]:
+    """Yield a release for each alias under which a chart contains the runner's."""
+    values = release.values
+    found = [] if values.keys() & _OURS else [*_within(values)]
+    if len(found) > 1:
+        for alias, below in found:
+            yield dataclasses.replace(release, name=alias, values=below)
+    else:
+        yield dataclasses.replace(release, values=of_chart(values))
+
+
+def _within(found: Tables, levels: int = 3, alias: str = "") -> Iterator[tuple[str, Tables]]:
+    """Yield each alias of the chart with the values below it."""
     if found.keys() & _SURE:
-        return found
-    inner = (_within(table(value), levels - 1) for value in found.values() if levels)
-    empty: Tables = {}
-    return next(filter(None, inner), empty)
+        yield alias, found
+    elif levels:
+        for name, value in found.items():
+            yield from _within(table(value), levels - 1, name)
 
 
 def _argo(found: Tables, name: str, problems: list[Problem]) -> Releases:
@@ -70,7 +83,7 @@ def _argo(found: Tables, name: str, problems: list[Problem]) -> Releases:
             file=name,
             name=text(helm.get("releaseName")) or name_of(found),
             chart=text(given.get("targetRevision")),
-            values=of_chart(values),
+            values=values,
         )
         yield release, text(given.get("chart")) or text(given.get("path"))
 
@@ -87,7 +100,7 @@ def _flux(found: Tables, name: str, problems: list[Problem]) -> Releases:
         file=name,
         name=text(spec.get("releaseName")) or name_of(found),
         chart=text(chart.get("version")),
-        values=of_chart(table(spec.get("values"))),
+        values=table(spec.get("values")),
     )
     yield release, text(chart.get("chart")) or text(table(spec.get("chartRef")).get("name"))
 
@@ -101,10 +114,7 @@ def _rancher(found: Tables, name: str, problems: list[Problem]) -> Releases:
     for key, value in table(spec.get("set")).items():
         put(values, key, value)
     version, chart = text(spec.get("version")), text(spec.get("chart"))
-    yield (
-        ChartRelease(file=name, name=name_of(found), chart=version, values=of_chart(values)),
-        chart,
-    )
+    yield (ChartRelease(file=name, name=name_of(found), chart=version, values=values), chart)
 
 
 def _note(problems: list[Problem], name: str, said: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from convert.items import Problem, SourceError
 from convert.site.model import ChartRelease, Config, Tree, items, merged, put, table, text
-from convert.site.reading.objects import CHART, READERS, is_runner, name_of, of_chart
+from convert.site.reading.objects import CHART, READERS, apart, is_runner, name_of, of_chart
 from convert.site.reading.text import file_text, from_object, from_toml, from_yaml
 
 _NOT_READ = {"Secret": "holds secrets, so it is not read", "SealedSecret": "is encrypted"}
@@ -63,11 +63,12 @@ class Sources:
         elif kind == "ConfigMap":
             self._config_map(found, name)
         elif reader := READERS.get(kind):
-            for release, chart in reader(found, name, self.problems):
-                if is_runner(chart, release.values):
-                    self._add(release)
-                else:
-                    self._note(name, f"a {kind} of another chart, without a runner")
+            for whole, chart in reader(found, name, self.problems):
+                for release in apart(whole):
+                    if is_runner(chart, release.values):
+                        self._add(release)
+                    else:
+                        self._note(name, f"a {kind} of another chart, without a runner")
         else:
             self._note(name, f"a {kind} {_NOT_READ.get(kind, 'has no values of the chart')}")
 
@@ -77,7 +78,12 @@ class Sources:
         self._add(ChartRelease(file=f"{namespace}/{name}", name=name, chart=chart, values=found))
 
     def _values(self, found: dict[str, Tree], name: str) -> None:
-        values = of_chart(found)
+        first, *more = apart(ChartRelease(file=name, values=found))
+        if more:
+            for release in (first, *more):
+                self._add(release)
+            return
+        values = first.values
         plain = [release for release in self.releases if not release.name and release.values]
         if plain:
             # As with helm install -f: a later file outranks an earlier one.

@@ -258,6 +258,23 @@ def test_parameters_are_paths_as_helm_reads_them(tmp_path: Path) -> None:
     assert found.errors == []
 
 
+@pytest.mark.parametrize("wrapped", [False, True], ids=["values", "object"])
+def test_each_alias_of_the_chart_is_a_runner(wrapped: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+    """A chart may contain that of the runner more than once."""
+    file = tmp_path / "values.yaml"
+    content = {"small": VALUES, "large": {**VALUES, "concurrent": 9}, "global": {"a": "b"}}
+    document = _flux(content, chart={"spec": {"chart": "ci"}}) if wrapped else content
+    file.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+
+    _, found = imported(file)
+
+    counts = {
+        runner.name: found.draft.get(("runners", runner.name, "concurrent"))
+        for runner in found.runners
+    }
+    assert counts == {"small": 7, "large": 9}
+
+
 def test_environments_of_a_helmfile_are_no_runner(tmp_path: Path) -> None:
     file = tmp_path / "helmfile.yaml"
     first = {"environments": {"dev": {"values": [{"replicas": 1}]}}}
