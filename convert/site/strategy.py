@@ -14,6 +14,10 @@ _ONLY_BUILDS = (
 )
 
 
+_TOOLS = ("buildah", "buildkit")
+"""Strategies whose tool has an image of its name."""
+
+
 def choose(draft: Draft, runner: DraftRunner, *, managed: bool | None) -> str:
     """Set the strategy of a runner, the least privileged one that keeps its jobs, and return it.
 
@@ -40,6 +44,14 @@ def choose(draft: Draft, runner: DraftRunner, *, managed: bool | None) -> str:
         draft.remarks[path] = (
             "this runner had another executor, outside of containers: remove it, or find an image "
             "that has the tools of its jobs"
+        )
+    elif tool := next((name for name in _TOOLS if name in found.image), None):
+        # A platform may reject its profiles, and admits kaniko.
+        if "platform" not in _cluster(draft):
+            options = {"kind": tool}
+        draft.remarks[path] = (
+            f"the image of jobs has {tool}, which builds without privileges, with profiles that do "
+            f"not confine it. {_ONLY_BUILDS}"
         )
     else:
         draft.remarks[path] = "jobs are not privileged today, so they build without Docker"

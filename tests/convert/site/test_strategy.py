@@ -44,6 +44,25 @@ def test_a_strategy_follows_from_what_jobs_use(
 
 
 @pytest.mark.parametrize(
+    ("cluster", "kind"), [({}, "buildah"), ({"platform": "gkeAutopilot"}, "kaniko")], ids=str
+)
+def test_jobs_keep_the_tool_of_their_image(
+    cluster: dict[str, JSON], kind: str, tmp_path: Path
+) -> None:
+    image = "quay.io/buildah/stable:v1.37.0"
+    file = tmp_path / "config.toml"
+    file.write_text(f'[[runners]]\n[runners.kubernetes]\nimage = "{image}"\n', "utf-8")
+    sources = Sources()
+    sources.read(file)
+
+    found = import_releases(sources.releases, "site", cluster)
+
+    strategy = {"kind": kind, "image": image}
+    assert found.draft.get(("runners", "builds", "strategy")) == strategy
+    assert found.errors == []
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "no Docker"),
