@@ -20,7 +20,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from commands.shared.exit_codes import ExitCode, exit_code
 from dev.cluster.control_plane import ControlPlane
-from dev.local.stack_file import chart_of
+from dev.local.stack_file import CHART_VARIABLE, chart_of
 from dev.paths import STAND_IN_CHART
 from dev.toolchain.ensure import ensure
 from report.analysis import assemble
@@ -117,6 +117,14 @@ def _by_path(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
         path = f"{above}{key}"
         found.update(_by_path(value, f"{path}__") if not isinstance(value, str) else {path: value})
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _stand_in_chart() -> Iterator[None]:
+    """Take the stand-in, whichever chart other tests have: it is what people reviewed notes of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(CHART_VARIABLE, raising=False)
+        yield
 
 
 @pytest.fixture(scope="module")
