@@ -25,9 +25,6 @@ OF_CLOUDS = {
     "google": "oauth2accesstoken",
 }
 """Who clouds say that they are; they may do the same, with the same password."""
-OF_KANIKO = "_token"
-"""Who Kaniko's own helper for Google says that it is
-(google/go-containerregistry:pkg/v1/google/auth.go)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Registries:
             text=True,
         )
         digest = lines.stdout.strip().partition(":")[2]
-        names = (USER, *OF_CLOUDS.values(), OF_KANIKO)
+        names = (USER, *OF_CLOUDS.values())
         users = self._folder / "users"
         users.write_text("".join(f"{name}:{digest}\n" for name in names), encoding="ascii")
         login = {"auth": base64.b64encode(f"{USER}:{self.password}".encode()).decode()}

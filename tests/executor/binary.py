@@ -8,9 +8,8 @@ import contextlib
 import dataclasses
 import os
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -114,13 +113,8 @@ class Managed:
 
 
 @contextlib.contextmanager
-def managing(  # noqa: PLR0913, PLR0917 - what a manager has
-    binary: Path,
-    manager: Manager,
-    account: Account,
-    folder: Path,
-    job: dict[str, Any],
-    variables: Mapping[str, str] = MappingProxyType({}),
+def managing(
+    binary: Path, manager: Manager, account: Account, folder: Path, job: dict[str, Any]
 ) -> Generator[Managed]:
     """Register as the chart's entrypoint does, and ask for jobs until the block ends.
 
@@ -141,7 +135,6 @@ def managing(  # noqa: PLR0913, PLR0917 - what a manager has
             "CI_SERVER_TOKEN": manager.token,
             "RUNNER_EXECUTOR": "kubernetes",
             "CONFIG_FILE": str(config),
-            **variables,
         }
         with (folder / "runner.log").open("w") as log:
             subprocess.run(

@@ -5,13 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from components.gitlab_runner import cloud_logins
-from dev.node.machine import HOST, NODE
+from dev.node.machine import HOST
 from dev.node.node import Node
 from dev.node.registry import LOGIN, OF_CLOUDS
-from tests.support.clouds import CLIENT, ECR, ROLE, TENANT, TOKEN, clouds
+from tests.support.clouds import CLIENT, ROLE, TENANT, TOKEN, clouds
 from tests.support.node.jobs import Runner
 from tests.support.node.project import FILES, TEMPLATES, pipeline, run_image
-from tests.support.node.registries import inspect, without_port
 
 FILE = "/tmp/web-identity"  # noqa: S108 - a path in the job's own pod
 # What the webhooks of EKS and AKS give a pod, whose cluster stands behind the token.
@@ -68,33 +67,3 @@ def test_a_build_pushes_with_the_login_of_its_identity(
 
     assert result.status == "success"
     assert run_image(node, f"{LOGIN.address}/{name}:{tag}", f"{name}-{cloud}-{tag}") == "hello\n"
-
-
-@pytest.mark.parametrize("name", ["kaniko"])
-@pytest.mark.parametrize("host", [ECR, "europe-docker.pkg.dev"], ids=["aws", "google"])
-def test_kaniko_asks_its_own_helpers(
-    name: str, host: str, node: Node, runner: Callable[..., Runner], tag: str
-) -> None:
-    """It knows registries of clouds by their names, which lead to a registry of these tests.
-
-    That of ACR speaks TLS alone, so only its name is known here.
-    """
-    found, password = runner(name), node.registries.password
-    login = f"{OF_CLOUDS['aws']}:{password}"
-    build = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES, image=f"{host}/{name}")
-
-    with clouds(HOST, login=login, token=password) as address, without_port(node, LOGIN):
-        found.table["kubernetes"]["host_aliases"] = [{"ip": NODE, "hostnames": [host]}]
-        found.table["pre_build_script"] += IDENTITY
-        found.table["environment"] += [
-            *(
-                f"{entry} --insecure-registry={host}"
-                for entry in found.table["environment"]
-                if entry.startswith("KANIKO_FLAGS=")
-            ),
-            *_variables(address),
-        ]
-        result = found.run(build)
-
-    assert result.status == "success"
-    assert inspect(node, f"{name}:{tag}", LOGIN)["Name"]

@@ -55,8 +55,6 @@ class Pipeline:
     services: Sequence[Mapping[str, Any]] = ()
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     commit: str = "0a1b2c3d"
-    cache: Sequence[Mapping[str, Any]] = ()
-    """As GitLab sends it; only the real runner keeps caches."""
 
 
 @dataclasses.dataclass

@@ -46,10 +46,6 @@ class RealRunner(Runner):
         super().__init__(manager.template, account, folder, registry)
         self._binary, self._manager, self._account = binary, manager, account
         self._work = folder
-        self.token = manager.token
-        """By which GitLab knows it."""
-        self.variables: Mapping[str, str] = {}
-        """What the manager has beside what the chart always gives it."""
 
     def run(
         self, pipeline: Pipeline, control: Control | None = None, patience: float = PATIENCE
@@ -78,9 +74,9 @@ class RealRunner(Runner):
         folder.mkdir()
         kubernetes = {**self.table["kubernetes"], "poll_timeout": int(patience)}
         template = tomlkit.dumps({"runners": [{**self.table, "kubernetes": kubernetes}]})
-        manager = dataclasses.replace(self._manager, template=template, token=self.token)
-        job, more = self._job(pipeline), self.variables
-        with managing(self._binary, manager, self._account, folder, job, more) as managed:
+        manager = dataclasses.replace(self._manager, template=template)
+        job = self._job(pipeline)
+        with managing(self._binary, manager, self._account, folder, job) as managed:
             yield managed
 
     def _brought(self) -> str:
@@ -107,7 +103,6 @@ class RealRunner(Runner):
             ],
             **({"image": {"name": pipeline.image}} if pipeline.image else {}),
             "services": list(pipeline.services),
-            "cache": list(pipeline.cache),
             "steps": [
                 {
                     **JOB_PAYLOAD["steps"][0],

@@ -1,12 +1,9 @@
 """What tests do to the registries and to the engine of the node, and what they find there."""
 
-import contextlib
 import json
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from dev.node.machine import NODE
 from dev.node.node import Node
 from dev.node.registry import Kind
 
@@ -23,19 +20,6 @@ def stop_docker(node: Node) -> None:
     engine = node.machine.running()["dockerd"]
     engine.terminate()
     engine.wait(60)
-
-
-@contextlib.contextmanager
-def without_port(node: Node, kind: Kind) -> Generator[None]:
-    """Let a registry answer at the port of HTTP too, until the block ends."""
-    rule = ("PREROUTING", "-d", NODE, "-p", "tcp", "--dport", "80")
-    call = ("iptables", "--wait", "--table", "nat")
-    target = ("-j", "DNAT", "--to-destination", f"{NODE}:{kind.port}")
-    node.machine.call(*call, "-I", *rule, *target)
-    try:
-        yield
-    finally:
-        node.machine.call(*call, "-D", *rule, *target)
 
 
 def uploading(node: Node, repository: str, kind: Kind) -> bool:
