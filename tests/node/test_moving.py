@@ -29,6 +29,10 @@ CONFIG = f"""\
     namespace = "{BEFORE}"
     image = "{OPEN.address}/{BASE}"
     poll_timeout = 900
+    service_account = "default"
+    automount_service_account_token = false
+  [runners.feature_flags]
+    FF_USE_POD_ACTIVE_DEADLINE_SECONDS = true
 """
 VALUES: dict[str, Any] = {
     "gitlabUrl": "https://gitlab.example.com",
