@@ -36,14 +36,10 @@ def keyed(found: Runner, given: RunnerSettings) -> Runner:
     own, added = found.table["kubernetes"], after["kubernetes"]
     volumes = own.get("volumes", {})
     for kind, entries in added.get("volumes", {}).items():
-        known = volumes.get(kind, [])
-        volumes[kind] = [*known, *(entry for entry in entries if entry not in known)]
+        volumes[kind] = [*volumes.get(kind, []), *entries]
     own |= {key: added[key] for key in added if added[key] != before["kubernetes"].get(key)}
     own["volumes"] = volumes
     found.table["feature_flags"] |= after["feature_flags"]
-    found.table["environment"] += [
-        entry for entry in after["environment"] if entry not in before["environment"]
-    ]
     found.table |= {
         key: after[key] for key in after.keys() - before.keys() | {"cache"} & after.keys()
     }
