@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dev.node.images.catalogue import BASE
 from dev.node.node import Node
-from dev.node.registry import LOGIN, MIRROR, OPEN, PRIVATE, Kind
+from dev.node.registry import OPEN, PRIVATE, Kind
 from tests.support.node.jobs import Runner
 from tests.support.node.project import FILES, TEMPLATES, TOOLS, pipeline, run_image
 from tests.support.shared import Shared
@@ -27,17 +26,3 @@ def test_a_build_pulls_from_and_pushes_to_a_registry(
 
     assert result.status == "success"
     assert run_image(node, f"{kind.address}/{name}:{tag}", f"{name}-{tag}") == "hello\n"
-
-
-@pytest.mark.parametrize("name", TOOLS)
-def test_an_image_of_docker_hub_comes_from_the_mirror(
-    name: str, node: Node, runner: Callable[..., Runner], tag: str
-) -> None:
-    # Docker Hub itself cannot be reached, and has no such image.
-    job = pipeline(TEMPLATES[name], name, tag, LOGIN, FILES, build_args=f"BASE={BASE}")
-
-    result = runner(name).run(job)
-
-    assert result.status == "success"
-    assert MIRROR.host not in job.variables["BUILD_ARGS"]
-    assert run_image(node, f"{LOGIN.address}/{name}:{tag}", f"{name}-{tag}") == "hello\n"
