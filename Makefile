@@ -12,6 +12,8 @@ RUN := $(VENV)/bin/python
 DEV := $(RUN) -m dev
 RUNNER ?=
 UPGRADE ?=
+# CI measures it with --cov, which doubles the time of Python.
+COVERAGE ?=
 # For every platform, and the oldest Python that is supported; pins stay unless UPGRADE names them.
 # Renovate repeats the command from a lock's head, and reads no option without an equals sign.
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version=3.11 --generate-hashes --no-strip-extras $(UPGRADE:%=--upgrade-package=%)
@@ -93,7 +95,7 @@ test: $(VENV)/npm/installed policy/.venv/installed ## Run every test, unit to en
 	@$(DEV) toolchain install
 	@# Each worker has its own control plane, which the tests of a file share; some tests only wait.
 	@# The engine is started hundreds of times; so each start collects garbage less often.
-	@GOGC=400 $(RUN) -m pytest -m 'not node' --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@GOGC=400 $(RUN) -m pytest -m 'not node' $(COVERAGE) --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine and not node'

@@ -199,7 +199,7 @@ def test_a_role_that_reads_no_secrets_makes_no_reader() -> None:
     assert lines(found) == ["raised: User a has the permissions of Role ns/x"]
 
 
-PEER = {"podSelector": {}}
+PEER: dict[str, dict[str, str]] = {"podSelector": {}}
 
 
 def test_what_a_new_namespace_brings_along_is_not_told() -> None:
