@@ -148,7 +148,7 @@ def _chart_version(value: str) -> str:
 
 def _chart_digest(value: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", value):
-        message = "must be a SHA-256, as sha256sum prints it: 64 digits and letters from a to f"
+        message = "must be a SHA-256: 64 digits and letters from a to f, as sha256sum prints it"
         raise ValueError(message)
     return value
 
