@@ -35,6 +35,12 @@ class Kind:
     port: int
     login: bool
     tls: bool
+    on_disk: bool = True
+    """Whether it keeps its images there, and else in memory until it ends.
+
+    On disk, two pushes of one layer at once can break each other: docker-registry writes the link
+    to the layer in place, and takes one that it reads meanwhile for a wrong digest.
+    """
 
     @property
     def address(self) -> str:
@@ -43,8 +49,8 @@ class Kind:
 
 
 OPEN = Kind("open.test", 5000, login=False, tls=False)
-LOGIN = Kind("login.test", 5001, login=True, tls=False)
-PRIVATE = Kind("private.test", 5002, login=True, tls=True)
+LOGIN = Kind("login.test", 5001, login=True, tls=False, on_disk=False)
+PRIVATE = Kind("private.test", 5002, login=True, tls=True, on_disk=False)
 MIRROR = Kind("mirror.test", 5003, login=False, tls=True)
 KINDS = (OPEN, LOGIN, PRIVATE, MIRROR)
 
@@ -111,7 +117,7 @@ class Registries:
         self._wait(kind)
 
     def images(self, kind: Kind) -> Path:
-        """The folder in which a registry keeps its images."""
+        """The folder in which a registry on disk keeps its images."""
         return self._folder / kind.host / "images"
 
     def copy(self, source: str, target: str, kind: Kind) -> None:

@@ -1,7 +1,6 @@
 """One session's builds: a runner of each strategy on the node, and the jobs that it runs."""
 
 import contextlib
-import dataclasses
 import re
 import secrets
 import subprocess
@@ -187,7 +186,7 @@ class Session:
     def _job(self, strategy: str, project: str, name: str, *, cache: bool) -> Pipeline:
         """Return a job that pushes to a new repository, or with ``cache`` to a known one."""
         path = re.sub(r"\W+", "-", f"{project}-{'cached' if cache else name}".lower())
-        job = pipeline(
+        return pipeline(
             TEMPLATES[strategy],
             f"{_NAMESPACE}/{self._name}/{strategy}-{path}",
             name,
@@ -195,9 +194,6 @@ class Session:
             projects.files(project, "the same" if cache else name, name),
             cache=str(cache).lower(),
         )
-        # buildx names its pods after the job.
-        number = {"CI_JOB_ID": str(secrets.randbelow(10**9))}
-        return dataclasses.replace(job, variables={**job.variables, **number})
 
     def _runner(self, strategy: str, watch: Callable[[str], None]) -> Runner:
         """Return the runner with a new token of its manager, since tokens expire."""

@@ -53,7 +53,10 @@ class Store:
             self._once(" ".join(image.names), archive, functools.partial(self._import, image))
             for target, kind in _copies(image):
                 copy = functools.partial(_copy, registries, target, kind)
-                self._once(f"{kind.address}/{target}", archive, copy)
+                if kind.on_disk:
+                    self._once(f"{kind.address}/{target}", archive, copy)
+                else:
+                    copy(archive)
 
     def _once(self, name: str, archive: Path, bring: Callable[[Path], None]) -> None:
         """Bring an archive to where ``name`` is, unless the one there is of the same."""

@@ -6,6 +6,7 @@ reach the containers by POST, as the runner's do (gitlab-runner:executors/kubern
 """
 
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -55,6 +56,8 @@ class Pipeline:
     services: Sequence[Mapping[str, Any]] = ()
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     commit: str = "0a1b2c3d"
+    number: int = dataclasses.field(default_factory=functools.partial(secrets.randbelow, 10**9))
+    """The ID of the job, after which buildx names its pods."""
 
 
 @dataclasses.dataclass
@@ -353,7 +356,7 @@ class Runner:
             "CI": "true",
             "CI_COMMIT_REF_NAME": "main",
             "CI_COMMIT_SHORT_SHA": pipeline.commit,
-            "CI_JOB_ID": str(JOB),
+            "CI_JOB_ID": str(pipeline.number),
             "CI_PROJECT_ID": str(PROJECT),
             "CI_PROJECT_PATH": "group/app",
             "GITLAB_CI": "true",
