@@ -155,7 +155,9 @@ class Ending:
         if method == "POST":
             (first, *_) = body["spec"]["template"]["spec"]["containers"]
             self._parts[body["metadata"]["name"]] = first["name"]
-        names = [name for name in self._parts if name in path or (body and name in str(body))]
+        # The canary asks from several threads, and another may be making a part.
+        known = list(self._parts)
+        names = [name for name in known if name in path or (body and name in str(body))]
         part = self._parts[names[0]] if names else ""
         self._look(Call(before=True, method=method, part=part, pod={}, log=str))
         answer = self._api.ask(method, path, body, kind)
