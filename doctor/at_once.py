@@ -1,5 +1,6 @@
 """Does many things at once, and does not wait for those that take too long."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -24,12 +25,13 @@ def at_once(
         todo.put((futures[-1], task))
 
     def work() -> None:
-        while not todo.empty():
-            future, task = todo.get()
-            try:
-                future.set_result(task())
-            except BaseException as error:  # noqa: BLE001 - who asks for the result gets it
-                future.set_exception(error)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                future, task = todo.get_nowait()
+                try:
+                    future.set_result(task())
+                except BaseException as error:  # noqa: BLE001 - who asks for the result gets it
+                    future.set_exception(error)
 
     for _ in range(min(threads, len(tasks))):
         threading.Thread(target=work, daemon=True).start()
