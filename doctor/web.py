@@ -143,13 +143,20 @@ def _leave(request: requests.PreparedRequest) -> requests.PreparedRequest:
 @contextlib.contextmanager
 def server(certificates: str | None) -> Generator[Server]:
     """Yield a server that is trusted by these CA certificates, by default by the known ones."""
+    with trusted_file(certificates) as file:
+        yield Server(file)
+
+
+@contextlib.contextmanager
+def trusted_file(certificates: str | None) -> Generator[str]:
+    """Yield the path of a file with these CA certificates, which HTTP clients want; "" for none."""
     if not certificates:
-        yield Server()
+        yield ""
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "ca.pem"
         file.write_text(certificates, encoding="utf-8")
-        yield Server(str(file))
+        yield str(file)
 
 
 def _failure(error: BaseException) -> tuple[Failure, str]:

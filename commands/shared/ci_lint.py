@@ -6,9 +6,7 @@ project, also where the text has other errors (gitlab:doc/api/lint.md).
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
 
 import gitlab
 import requests
@@ -17,6 +15,7 @@ from gitlab.exceptions import GitlabError
 from components.settings.models import GitLab
 from convert.pipeline.includes import Full, Resolve
 from doctor.checks.servers.gitlab import TOKEN
+from doctor.web import trusted_file
 from report.errors import ReportError
 
 _TIMEOUT = 60.0
@@ -39,14 +38,9 @@ def resolving(instance: GitLab, project: str) -> Generator[Resolve]:
     if not token:
         message = f"{TOKEN} must be set for --project: a token of the role Developer, scope api"
         raise ReportError(message)
-    with tempfile.TemporaryDirectory() as folder:
-        trusted = Path(folder) / "ca.pem"
-        trusted.write_text(instance.ca_certificates or "", encoding="utf-8")
+    with trusted_file(instance.ca_certificates) as trusted:
         client = gitlab.Gitlab(
-            instance.url,
-            private_token=token,
-            timeout=_TIMEOUT,
-            ssl_verify=str(trusted) if instance.ca_certificates else True,
+            instance.url, private_token=token, timeout=_TIMEOUT, ssl_verify=trusted or True
         )
         place = client.projects.get(project, lazy=True)
 

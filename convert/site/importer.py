@@ -147,7 +147,7 @@ def _complete(draft: Draft, runners: Sequence[DraftRunner]) -> None:
             draft.put((*path, "tags"), [runner.name])
             draft.remarks[(*path, "tags")] = "no file says them: copy the tags from GitLab"
         if not draft.get((*path, "registration")):
-            draft.command(f"pulumi config set --secret --path 'runnerTokens.{runner.name}'")
+            draft.store(f"runnerTokens.{runner.name}")
         found = table_of(draft.get(path))
         draft.replace(path, {name: found[name] for name in sorted(found, key=_place)})
 

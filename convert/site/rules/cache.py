@@ -101,8 +101,7 @@ def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -
         return case.ask(f"no file says its {needed}", f"set cache with kind {kind}", _KEY)
     if login:
         for part in _LOGINS[kind]:
-            path = f"cacheCredentials.{names[0]}.{part}"
-            case.draft.command(f"pulumi config set --secret --path '{path}'")
+            case.draft.store(f"cacheCredentials.{names[0]}.{part}")
         found["credentials"] = names[0]
     finding = case.take(_KEY, found, "", "store the login by the commands below" if login else "")
     for name, below in table(case.value).items():

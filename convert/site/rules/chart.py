@@ -27,7 +27,7 @@ def token(case: KeyCase) -> None:
         case.take("runners.*.registration", {"kind": "secret", "name": name}, _SIDE_BY_SIDE)
         return
     for runner in case.runners:
-        case.draft.command(f"pulumi config set --secret --path 'runnerTokens.{runner.name}'")
+        case.draft.store(f"runnerTokens.{runner.name}")
     case.ask(
         "a token must be encrypted",
         "store it by the command below; it stays valid",

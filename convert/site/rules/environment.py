@@ -75,13 +75,10 @@ def _logins(case: KeyCase) -> None:
             case.product("its entry in registries has a login already")
             continue
         name = re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-")
-        at = f"registryCredentials.{name}"
-        case.draft.command(f"pulumi config set --path '{at}.username'")
-        case.draft.command(f"pulumi config set --secret --path '{at}.password'")
-        place = f"{host.partition('/')[0]}"
+        case.draft.store_login(name)
         case.at("", "login").take(
             "registries",
-            [{"host": place, "pull": name}],
+            [{"host": host.partition("/")[0], "pull": name}],
             "a login must be encrypted; nodes pull with it, and push: the same name lets jobs push",
             "store it by the commands below",
         )

@@ -63,9 +63,7 @@ def settle_pull(draft: Draft) -> None:
         return
     places = (("chart", "images", "registry"), ("chart", "managerImage"), ("chart", "helperImage"))
     if any(map(draft.get, places)):
-        at = f"registryCredentials.{name}"
-        draft.command(f"pulumi config set --path '{at}.username'")
-        draft.command(f"pulumi config set --secret --path '{at}.password'")
+        draft.store_login(str(name))
         return
     draft.remove(finding)
     finding.outcome, finding.keys, finding.do = "product", (), ""
