@@ -162,13 +162,14 @@ def node(action: Literal["up", "down", "status", "check", "packages"]) -> None:
 @app.command()
 def toolchain(action: Literal["install", "show"], names: _Names = None) -> None:
     """Fetch or build the programs that are missing, or show which are used, and from where."""
-    from dev.toolchain.ensure import ensure, installed
-    from dev.toolchain.programs import load
+    from dev.toolchain.ensure import ensure_all, installed
+    from dev.toolchain.programs import needed_for
 
-    for name in names or [item.name for item in load().values() if item.needed_for == "cluster"]:
-        if action == "install":
-            ensure(name)
-            continue
+    chosen = names or needed_for("cluster")
+    if action == "install":
+        ensure_all(chosen)
+        return
+    for name in chosen:
         found = installed(name)
         where = f"{found.version:10} {found.source:8} {found.file}" if found else "not there yet"
         print(f"{name:28} {where}")

@@ -11,9 +11,14 @@ Result = TypeVar("Result")
 
 
 def at_once(
-    tasks: Sequence[Callable[[], Result]], *, threads: int, seconds: float
+    tasks: Sequence[Callable[[], Result]], *, threads: int, seconds: float | None
 ) -> list[Result | None]:
     """Return what each task returns, in their order, None for those that did not end in time.
+
+    Args:
+        tasks: what to do.
+        threads: how many at most at once.
+        seconds: how long to wait; None waits for all.
 
     These go on in threads for which nobody waits, not even the end of the program: no timeout of a
     client holds for everything, such as the names that it asks DNS for.

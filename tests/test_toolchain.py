@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from dev.paths import CHECKOUT
-from dev.toolchain import cache, programs
+from dev.toolchain import cache, modules, programs
 from dev.toolchain.cache import CACHE_VARIABLE
-from dev.toolchain.ensure import PROVIDER_VARIABLE, SOURCE_VARIABLE, ensure, installed
-from dev.toolchain.programs import Archive, ToolchainError
+from dev.toolchain.ensure import PROVIDER_VARIABLE, SOURCE_VARIABLE, ensure, ensure_all, installed
+from dev.toolchain.programs import Archive, Program, ToolchainError
 from tests.support.web import serve
 
 HELLO = """
@@ -216,6 +217,28 @@ def test_two_that_start_at_once_build_once() -> None:
 
     assert len(found) == 2
     assert found[0] == found[1]
+
+
+def test_two_programs_are_fetched_at_once(
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for the other, so one after the other would not end."""
+    programs.CATALOGUE.write_text(HELLO + HELLO.replace('"hello"', '"bye"'), encoding="utf-8")
+    shutil.copytree(programs.MODULES / "hello", programs.MODULES / "bye")
+    both = threading.Barrier(2, timeout=30)
+    real = modules.build
+
+    def build(program: Program, out: Path) -> None:
+        both.wait()
+        real(program, out)
+
+    monkeypatch.setattr("dev.toolchain.ensure.build", build)
+
+    ensure_all(programs.needed_for("cluster"))
+
+    assert sorted(
+        file.name for file in cache_folder.rglob("*") if file.is_file() and not file.suffix
+    ) == ["bye", "hello"]
 
 
 def test_a_failed_build_shows_what_go_printed(tmp_path: Path) -> None:

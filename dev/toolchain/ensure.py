@@ -8,10 +8,12 @@ registry carries; the local run serves the program to the engine itself.
 """
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -22,6 +24,7 @@ from dev.toolchain.archives import fetch
 from dev.toolchain.cache import Found, find_cached, install
 from dev.toolchain.modules import build
 from dev.toolchain.programs import Program, ToolchainError
+from doctor.at_once import at_once
 
 SOURCES = ("path", "archive", "modules")
 SOURCE_VARIABLE = "IMAGE_BUILDS_TOOLCHAIN"
@@ -34,6 +37,8 @@ PROVIDER_VARIABLE = "IMAGE_BUILDS_PROVIDER"
 of the pinned one, whichever version it has.
 """
 _PROVIDER = "pulumi-resource-kubernetes"
+_BUILDS_AT_ONCE = 2
+"""One leaves processors idle while it downloads, links, or compiles a package of great size."""
 
 
 def ensure(name: str) -> Found:
@@ -65,15 +70,23 @@ def ensure(name: str) -> Found:
     raise ToolchainError(message)
 
 
-def ensure_all(*needed_for: str) -> None:
-    """Fetch or build every missing program of these uses (``needed_for`` in programs.toml).
+def ensure_all(names: Iterable[str]) -> None:
+    """Fetch or build every missing program of ``names``, two at once.
 
     Raises:
         ToolchainError: no source has one of them.
     """
-    for program in programs.load().values():
-        if program.needed_for in needed_for:
-            ensure(program.name)
+    modules: dict[str, list[str]] = {}
+    for name in names:
+        modules.setdefault(_program(name).module, []).append(name)
+    # Programs of one module share what is compiled, so they wait for each other.
+    builds = [functools.partial(_each, module) for module in modules.values()]
+    at_once(builds, threads=_BUILDS_AT_ONCE, seconds=None)
+
+
+def _each(names: Iterable[str]) -> None:
+    for name in names:
+        ensure(name)
 
 
 def installed(name: str) -> Found | None:

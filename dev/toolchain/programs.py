@@ -104,6 +104,11 @@ def load() -> dict[str, Program]:
     }
 
 
+def needed_for(*uses: str) -> list[str]:
+    """Return the names of the programs of these uses, as in the file, in its order."""
+    return [program.name for program in load().values() if program.needed_for in uses]
+
+
 def _wants_newest() -> bool:
     wanted = os.environ.get(KUBERNETES_VARIABLE, "pinned")
     if wanted not in {"pinned", "newest"}:
