@@ -26,7 +26,7 @@ help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 # Two makes at once install one after the other; the second finds that nothing is left to do.
-ONCE = exec 9>.venv.lock; ! command -v flock >/dev/null || flock 9; [[ -e $@ && -z "$$(find $^ -newer $@)" ]] && exit;
+ONCE = exec 9>$(@D).lock; ! command -v flock >/dev/null || flock 9; [[ -e $@ && -z "$$(find $^ -newer $@)" ]] && exit;
 
 $(VENV)/installed: tests/requirements.lock
 	@$(ONCE) \
@@ -92,7 +92,7 @@ toolchain: $(VENV)/installed ## Show which programs are used and from where
 	@$(DEV) toolchain show
 
 test: $(VENV)/npm/installed policy/.venv/installed ## Run every test, unit to engine
-	@$(DEV) toolchain install
+	@$(DEV) toolchain install cluster report bench
 	@# Each worker has its own control plane, which the tests of a file share; some tests only wait.
 	@# The engine is started hundreds of times; so each start collects garbage less often.
 	@GOGC=400 $(RUN) -m pytest -m 'not node' $(COVERAGE) --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -101,11 +101,11 @@ test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine and not node'
 
 test-newest: $(VENV)/installed policy/.venv/installed ## Run the engine tests with the newest Kubernetes
-	@IMAGE_BUILDS_KUBERNETES=newest $(DEV) toolchain install
+	@IMAGE_BUILDS_KUBERNETES=newest $(DEV) toolchain install cluster report bench
 	@IMAGE_BUILDS_KUBERNETES=newest $(RUN) -m pytest -m engine
 
 test-node: $(VENV)/installed ## Build and push images by each strategy on a real node (root, Linux)
-	@$(DEV) toolchain install
+	@$(DEV) toolchain install cluster report node
 	@# Jobs mostly wait, for pods and for each other's images.
 	@$(RUN) -m pytest -m node --numprocesses 6
 
@@ -144,11 +144,9 @@ runner-keys: $(VENV)/installed ## Compare the keys of config.toml with the sourc
 	@$(RUN) -m tests.executor.source '$(RUNNER)'
 
 bench: $(VENV)/installed ## Measure previews, updates and reports against what they cannot be faster than
-	@$(DEV) toolchain install
-	@$(DEV) toolchain install helm kubectl
+	@$(DEV) toolchain install cluster report bench
 	@$(DEV) bench
 
 bench-builds: $(VENV)/installed ## Measure builds of each strategy on the real node (root, Linux)
-	@$(DEV) toolchain install
 	@$(DEV) node up >/dev/null
 	@$(RUN) -m tests.bench

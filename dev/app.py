@@ -22,7 +22,12 @@ app = typer.Typer(
 
 _Stack = Annotated[str, typer.Option("--stack", help="The stack, as in Pulumi.<stack>.yaml.")]
 _Strategy = Annotated[str, typer.Option("--strategy", help="In YAML, for every runner.")]
-_Names = Annotated[list[str] | None, typer.Argument(help="Programs; by default the cluster's.")]
+_Wanted = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Programs, or what needs them: cluster (the default), report, bench, node."
+    ),
+]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -160,16 +165,16 @@ def node(action: Literal["up", "down", "status", "check", "packages"]) -> None:
 
 
 @app.command()
-def toolchain(action: Literal["install", "show"], names: _Names = None) -> None:
+def toolchain(action: Literal["install", "show"], wanted: _Wanted = None) -> None:
     """Fetch or build the programs that are missing, or show which are used, and from where."""
     from dev.toolchain.ensure import ensure_all, installed
-    from dev.toolchain.programs import needed_for
+    from dev.toolchain.programs import select
 
-    chosen = names or needed_for("cluster")
+    names = select(*(wanted or ["cluster"]))
     if action == "install":
-        ensure_all(chosen)
+        ensure_all(names)
         return
-    for name in chosen:
+    for name in names:
         found = installed(name)
         where = f"{found.version:10} {found.source:8} {found.file}" if found else "not there yet"
         print(f"{name:28} {where}")

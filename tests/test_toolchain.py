@@ -234,7 +234,7 @@ def test_two_programs_are_fetched_at_once(
 
     monkeypatch.setattr("dev.toolchain.ensure.build", build)
 
-    ensure_all(programs.needed_for("cluster"))
+    ensure_all(programs.select("cluster"))
 
     assert sorted(
         file.name for file in cache_folder.rglob("*") if file.is_file() and not file.suffix
@@ -258,6 +258,16 @@ def test_without_go_the_message_says_so(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_unknown_program_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ToolchainError, match=r"hallo: dev/programs\.toml has no .* it has hello"):
         ensure("hallo")
+
+
+@pytest.mark.parametrize("wanted", ["hello", "cluster"])
+def test_programs_are_chosen_by_name_or_use(wanted: str) -> None:
+    assert programs.select(wanted) == ["hello"]
+
+
+def test_a_use_that_nothing_has_is_refused() -> None:
+    with pytest.raises(ToolchainError, match=r"^clusters: .* it has cluster, hello$"):
+        programs.select("hello", "clusters")
 
 
 def test_a_go_mod_without_the_source_is_refused(tmp_path: Path) -> None:

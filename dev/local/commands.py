@@ -19,7 +19,7 @@ from dev.local.progress import Progress, changes, show
 from dev.local.stack import LocalStack
 from dev.paths import checkpoint, state_folder
 from dev.toolchain.ensure import ensure, ensure_all
-from dev.toolchain.programs import needed_for
+from dev.toolchain.programs import select
 from dev.turn import turn
 
 
@@ -88,7 +88,7 @@ def _stack(name: str, strategy: str = "") -> Generator[tuple[auto.Stack, Control
     Raises:
         LocalError: the engine failed.
     """
-    ensure_all(needed_for("cluster"))
+    ensure_all(select("cluster"))
     state = state_folder()
     control_plane = ControlPlane(state / "cluster")
     stack = LocalStack(name, state, control_plane.kubeconfig)

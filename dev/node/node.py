@@ -9,7 +9,7 @@ from dev.node import programs, registry
 from dev.node.images.store import Store
 from dev.node.machine import HOST, Machine, NodeError
 from dev.toolchain.ensure import ensure_all
-from dev.toolchain.programs import needed_for
+from dev.toolchain.programs import select
 
 
 class Node:
@@ -27,7 +27,7 @@ class Node:
             NodeError: this machine cannot have a node, or a program did not start.
         """
         check(self)
-        ensure_all(needed_for("cluster", "node"))
+        ensure_all(select("cluster", "node"))
         hosts = self.registries.hosts()
         self.machine.up()
         programs.start(self.machine, hosts)

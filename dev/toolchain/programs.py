@@ -104,9 +104,24 @@ def load() -> dict[str, Program]:
     }
 
 
-def needed_for(*uses: str) -> list[str]:
-    """Return the names of the programs of these uses, as in the file, in its order."""
-    return [program.name for program in load().values() if program.needed_for in uses]
+def select(*wanted: str) -> list[str]:
+    """Return the names of programs, of those that are named and those that a use needs.
+
+    Args:
+        wanted: programs, or uses as ``needed_for`` has them in ``dev/programs.toml``.
+
+    Raises:
+        ToolchainError: there is neither a program nor a use of a name.
+    """
+    known = load()
+    uses = dict.fromkeys(program.needed_for for program in known.values())
+    if unknown := [name for name in wanted if name not in {*known, *uses}]:
+        message = (
+            f"{', '.join(unknown)}: dev/programs.toml has no such program or use; it has "
+            f"{', '.join([*uses, *known])}"
+        )
+        raise ToolchainError(message)
+    return [name for name, item in known.items() if {name, item.needed_for} & {*wanted}]
 
 
 def _wants_newest() -> bool:
