@@ -131,6 +131,8 @@ def _expanded(places: Sequence[dict[str, Any]], schema: dict[str, Any]) -> Itera
 
 def visible(text: str) -> str:
     """Write each character that a reader cannot see as an escape, but for line breaks."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode()
         for char in text

@@ -1,7 +1,7 @@
 """The report on a terminal, in colour if it has any."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import rich.box
 from rich.console import Console
@@ -31,17 +31,9 @@ def write(report: Report, console: Console) -> None:
     if report.errors:
         return
     _summary(report, console)
-    for runner, keys in itertools.groupby(report.keys, lambda key: key.runner):
-        _section(f"config.toml of runner {runner}", console)
-        for key in keys:
-            console.print(_text(key.change.path).append(f"  {key.meaning}", "dim"))
-            _lines(phrases.values(key.change), console)
-    if report.objects:
-        _section("What the chart renders", console)
-        _changes(report.objects, report, console)
-    if report.resources:
-        _section("Resources", console)
-        _changes(report.resources, report, console)
+    # At once: each call of print takes rich as long as dozens of lines.
+    if details := list(_details(report)):
+        console.print(Text("\n").join(details), soft_wrap=True)
 
 
 def _summary(report: Report, console: Console) -> None:
@@ -61,20 +53,32 @@ def _summary(report: Report, console: Console) -> None:
         console.print(_text(wanted, "yellow"), soft_wrap=True)
 
 
-def _section(name: str, console: Console) -> None:
-    console.print(_text(f"\n{name}", "bold underline"))
+def _details(report: Report) -> Iterator[Text]:
+    for runner, keys in itertools.groupby(report.keys, lambda key: key.runner):
+        yield _section(f"config.toml of runner {runner}")
+        for key in keys:
+            yield _text(key.change.path).append(f"  {key.meaning}", "dim")
+            yield from _lines(phrases.values(key.change))
+    if report.objects:
+        yield _section("What the chart renders")
+        yield from _changes(report.objects, report)
+    if report.resources:
+        yield _section("Resources")
+        yield from _changes(report.resources, report)
 
 
-def _changes(
-    changes: Iterable[ObjectChange | ResourceChange], report: Report, console: Console
-) -> None:
+def _section(name: str) -> Text:
+    return _text(f"\n{name}", "bold underline")
+
+
+def _changes(changes: Iterable[ObjectChange | ResourceChange], report: Report) -> Iterator[Text]:
     for change in changes:
-        console.print(_text(phrases.title(change), "bold"))
+        yield _text(phrases.title(change), "bold")
         # New objects are in the stack file and the page, and config.toml is above.
         if change.operation != "create":
             known = {"values.runners.config", 'data["config.template.toml"]'} if report.keys else ()
             shown = (item for item in change.properties if item.path not in known)
-            _lines(phrases.diff(shown), console)
+            yield from _lines(phrases.diff(shown))
 
 
 def _security(report: Report) -> Table:
@@ -99,10 +103,9 @@ def policies(violations: Iterable[Violation], stack_file: str, console: Console)
         console.print(_text(f"  {phrases.advice(item)}"))
 
 
-def _lines(lines: Iterable[str], console: Console) -> None:
-    # At once: each call of print takes rich as long as dozens of lines.
-    if texts := [_text(line, _SIGNS.get(line[0], "")) for line in lines]:
-        console.print(Text("\n").join(texts), soft_wrap=True)
+def _lines(lines: Iterable[str]) -> Iterator[Text]:
+    for line in lines:
+        yield _text(line, _SIGNS.get(line[0], ""))
 
 
 def _text(text: str, style: str = "") -> Text:
