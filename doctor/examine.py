@@ -64,6 +64,17 @@ def not_run(name: str, runner: str, reason: str) -> NotRun:
     return NotRun(catalogue()[name], runner, reason)
 
 
+ODD = (AttributeError, LookupError, TypeError, ValueError)
+"""What a check raises of an answer as no server is known to give it: extensions have their own."""
+
+
+def odd(error: BaseException) -> str:
+    """Say why a check ended early."""
+    if isinstance(error, UnseenError):
+        return str(error)
+    return f"an answer is not understood ({type(error).__name__}: {error})"
+
+
 def examine(
     examinations: Iterable[Examination],
     visit: Visit,
@@ -78,13 +89,14 @@ def examine(
         for runner in (runners.values() if item.per_runner else (None,))
     ]
     seconds = _SECONDS + _SECONDS_OF_A_RUNNER * max(0, len(runners) - 3)
-    results = at_once(
-        [functools.partial(_look, *one) for one in todo], threads=_AT_ONCE, seconds=seconds
-    )
+    founds = [list[Fault | NotRun]() for _ in todo]
+    looks = [functools.partial(_look, *one, into) for one, into in zip(todo, founds, strict=True)]
+    ended = at_once(looks, threads=_AT_ONCE, seconds=seconds)
     late = f"no answer came within {seconds:g} seconds"
     found = [*given]
-    for one, result in zip(todo, results, strict=True):
-        found += _missing(*one, [], late) if result is None else result
+    for one, into, done_in_time in zip(todo, founds, ended, strict=True):
+        known = [*into]
+        found += known if done_in_time else [*known, *_missing(*one, known, late)]
     gaps = [item for item in found if isinstance(item, NotRun)]
     missing = {(item.check.name, item.runner) for item in gaps}
     ran: dict[str, set[str]] = {}
@@ -114,17 +126,13 @@ def _in_order(faults: list[Fault]) -> list[Fault]:
     )
 
 
-def _look(item: Examination, visit: Visit) -> list[Fault | NotRun]:
-    found: list[Fault | NotRun] = []
+def _look(item: Examination, visit: Visit, found: list[Fault | NotRun]) -> bool:
+    """Add to a list what is found, so that it counts even where the rest takes too long."""
     try:
         found.extend(item.look(visit))
-    except UnseenError as error:
-        found += _missing(item, visit, found, str(error))
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        # Of what extensions of a cluster may answer, a check knows the usual.
-        reason = f"an answer is not understood ({type(error).__name__}: {error})"
-        found += _missing(item, visit, found, reason)
-    return found
+    except (UnseenError, *ODD) as error:
+        found += _missing(item, visit, found, odd(error))
+    return True
 
 
 def _missing(

@@ -57,6 +57,9 @@ def job_pod(runner: WantedRunner) -> dict[str, Any]:
             *(_service(runner, name, service) for name, service in services.items()),
         ],
     }
+    whole = _resources(table, "pod_")
+    if any(whole.values()):
+        spec["resources"] = whole
     for entry in table.get("pod_spec", []):
         spec = _merged(spec, json.loads(entry["patch"]))
     labels = _expanded(table.get("pod_labels", {}))
@@ -219,7 +222,10 @@ def _has_names(entries: list[Any]) -> bool:
 
 
 def _merged(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Merge strategically: mappings by key, lists by name, and the rest replaced."""
+    """Merge as the stack's own patches want it: mappings by key, lists by name, the rest replaced.
+
+    What reports merge may be a patch of anyone, with the keys and directives of all lists.
+    """
     if isinstance(patch, dict):
         table = cast("dict[str, Any]", value or {})
         changes = cast("dict[str, Any]", patch)

@@ -54,7 +54,7 @@ class KubernetesApi:
 
         settings = cast("Any", client).Configuration()
         settings.retries = False
-        settings.connection_pool_maxsize = 16
+        settings.connection_pool_maxsize = 64
         connect = cast("Any", config).new_client_from_config
         try:
             self._client = connect(where.kubeconfig or None, where.context, settings)

@@ -1,6 +1,7 @@
 """A cluster as it is: each request is sent once, and nothing is changed."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -15,7 +16,10 @@ _PLURALS = {"NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasse
 _WITHOUT_NAMESPACE = {"Namespace", "Node", "PriorityClass", "RuntimeClass", "StorageClass"}
 _BROKEN = HTTPStatus.INTERNAL_SERVER_ERROR
 """This status and those above it say that the server cannot answer, and not what it thinks."""
-_DRY_RUN = {"dryRun": "All", "fieldManager": "image-builds-doctor"}
+_DRY_RUN = {"dryRun": "All", "fieldManager": "image-builds-doctor", "timeout": "4s"}
+"""With the time that the API server has, less than a client waits: webhooks may take longer."""
+LATE = re.compile(r"did not complete within (the allotted|requested) timeout")
+"""What the API server says when that time is over, as it is while a webhook does not answer."""
 
 
 def plural(kind: str) -> str:
@@ -157,7 +161,8 @@ class Observed:
             raise UnseenError(message)
         busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
         # Of a webhook that is down, it says so.
-        if busy or (answer.status >= _BROKEN and "webhook" not in answer.message):
+        says = "webhook" in answer.message or LATE.search(answer.message)
+        if busy or (answer.status >= _BROKEN and not says):
             message = f"the API server answers with status {answer.status}: {answer.message}"
             raise UnseenError(message)
         return Tried(answer.message, {})

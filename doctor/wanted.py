@@ -6,6 +6,7 @@ from typing import Any
 
 from components.plan import BuildPlan, RunnerNames
 from components.settings.models import RunnerSettings, Settings
+from components.settings.runners.cache import AzureCache, S3Cache
 
 Manifest = Mapping[str, Any]
 """An object as the API server takes it, or a part of one."""
@@ -29,8 +30,8 @@ def entries(item: Manifest, *path: str) -> list[Manifest]:
 class WantedRunner:
     """One runner; ``toml`` is its table of config.toml, and ``values`` those of its chart.
 
-    ``version`` is the one of GitLab Runner, empty where the chart is newer than this project, and
-    ``token`` is None where the stack file has none.
+    ``version`` is the one of GitLab Runner, empty where the chart is newer than this project,
+    ``token`` is None where the stack file has none, and ``cache_login`` is as the config has it.
     """
 
     name: str
@@ -41,6 +42,23 @@ class WantedRunner:
     values: Mapping[str, Any]
     version: str
     token: str | None = dataclasses.field(repr=False)
+    cache_login: Mapping[str, str] = dataclasses.field(repr=False)
+
+    @property
+    def cache_url(self) -> str:
+        """The address of the bucket of caches, empty where there is none."""
+        cache = self.settings.cache
+        if cache is None:
+            return ""
+        if isinstance(cache, AzureCache):
+            domain = cache.domain or "blob.core.windows.net"
+            return f"https://{cache.account}.{domain}/{cache.container}"
+        if not isinstance(cache, S3Cache):
+            return f"https://storage.googleapis.com/{cache.bucket}"
+        if cache.endpoint:
+            return f"{cache.endpoint.rstrip('/')}/{cache.bucket}"
+        region = f".{cache.region}" if cache.region else ""
+        return f"https://{cache.bucket}.s3{region}.amazonaws.com/"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +78,14 @@ class WantedStack:
     push: Mapping[str, tuple[str, str]] = dataclasses.field(repr=False)
     production: bool = False
     what_if: bool = False
+
+    @property
+    def has_monitors(self) -> bool:
+        """Whether the chart makes a PodMonitor for any manager."""
+        return any(
+            inside(runner.values, "metrics", "podMonitor").get("enabled")
+            for runner in self.runners.values()
+        )
 
     @property
     def namespaces(self) -> Mapping[str, Manifest]:

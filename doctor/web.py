@@ -3,28 +3,32 @@
 import contextlib
 import datetime as dt
 import functools
+import re
 import socket
 import ssl
-import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate, load_pem_x509_certificate, load_pem_x509_certificates
+from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies
+from urllib3.util import create_urllib3_context
 
 from doctor.at_once import at_once
 
+HUB = "registry-1.docker.io"
+"""The registry of Docker Hub, whose images are named after docker.io."""
 _TIMEOUT = (3.0, 5.0)
 """Seconds to connect, and to wait for an answer."""
 _DNS = 3.0
 """Seconds to look up a name, for which the system's own resolver may take half a minute."""
 
-Failure = Literal["name", "certificate", "plain", "unreachable", "answer"]
+Failure = Literal["name", "certificate", "plain", "unreachable", "answer", "read-only"]
 
 
 class FailedError(Exception):
@@ -42,13 +46,42 @@ class WebLogin(NamedTuple):
     password: str
 
 
-class Server:
-    """One server, with the CA that it is trusted by; nothing of a user's own login is sent."""
+class TrustsAsGo(HTTPAdapter):
+    """Trusts whom managers and build tools trust, which are programs in Go.
 
-    def __init__(self, trusted: str = "") -> None:
-        """Remember whom to trust: those in a file of CAs, by default those known."""
-        self._session = requests.Session()
-        self._verify = trusted or True
+    They trust the CAs of the stack file beside those that everybody knows. A CA that another one
+    signed is enough for them, and it need not have all that Python wants of one from 3.13 on.
+    """
+
+    def __init__(self, certificates: str | None) -> None:
+        """Make the context of all connections, by the certificates of CAs in PEM."""
+        self._context = create_urllib3_context()
+        self._context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        self._context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if certificates:
+            known = load_pem_x509_certificates(certificates.encode())
+            self._context.load_verify_locations(cadata=b"".join(map(_binary, known)))
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - of the base
+        """Give it to connections."""
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of the base
+        """Give it to connections by a proxy."""
+        return super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
+
+
+def _binary(certificate: Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+class Server:
+    """One server; nothing of a user's own login is sent."""
+
+    def __init__(self, session: requests.Session) -> None:
+        """Remember by which session it is asked."""
+        self._session = session
         self._session.auth = _leave
 
     def send(  # noqa: PLR0913 - the options of a request
@@ -67,8 +100,6 @@ class Server:
             FailedError: no answer came.
         """
         arguments: dict[str, Any] = {"headers": headers, "json": json, "timeout": _TIMEOUT}
-        # With each request, since that of a session gives way to REQUESTS_CA_BUNDLE.
-        arguments["verify"] = self._verify
         if login:
             arguments["auth"] = HTTPBasicAuth(*login)
         # A proxy looks names up itself.
@@ -107,7 +138,8 @@ SOON = dt.timedelta(days=14)
 
 def is_broken(answer: requests.Response) -> bool:
     """Whether a server, or a proxy before it, says that it cannot answer now."""
-    return answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    busy = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    return busy or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @functools.cache
@@ -130,7 +162,8 @@ def addresses(host: str) -> Sequence[str]:
 def _looked_up(host: str) -> Sequence[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
+    # Of a name that cannot be one in DNS, such as one with a part that is empty.
+    except (OSError, UnicodeError):
         return ()
     return sorted({str(item[4][0]) for item in found})
 
@@ -142,21 +175,10 @@ def _leave(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 @contextlib.contextmanager
 def server(certificates: str | None) -> Generator[Server]:
-    """Yield a server that is trusted by these CA certificates, by default by the known ones."""
-    with trusted_file(certificates) as file:
-        yield Server(file)
-
-
-@contextlib.contextmanager
-def trusted_file(certificates: str | None) -> Generator[str]:
-    """Yield the path of a file with these CA certificates, which HTTP clients want; "" for none."""
-    if not certificates:
-        yield ""
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "ca.pem"
-        file.write_text(certificates, encoding="utf-8")
-        yield str(file)
+    """Yield a server that is trusted by these CA certificates, or by those that everybody knows."""
+    with requests.Session() as session:
+        session.mount("https://", TrustsAsGo(certificates))
+        yield Server(session)
 
 
 def _failure(error: BaseException) -> tuple[Failure, str]:
@@ -189,7 +211,12 @@ _REASONS: Sequence[tuple[Failure, type[BaseException], Callable[[BaseException],
     (
         "plain",
         ssl.SSLError,
-        lambda error: "it speaks plain HTTP" if "WRONG_VERSION_NUMBER" in str(error) else "",
+        # The second is what OpenSSL says of it from 3.2 on.
+        lambda error: (
+            "it speaks plain HTTP"
+            if re.search("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE", str(error))
+            else ""
+        ),
     ),
     ("unreachable", ssl.SSLError, _said_by_tls),
     ("unreachable", ConnectionRefusedError, lambda _: "the connection is refused"),

@@ -15,7 +15,7 @@ from gitlab.exceptions import GitlabError
 from components.settings.models import GitLab
 from convert.pipeline.includes import Full, Resolve
 from doctor.checks.servers.gitlab import TOKEN
-from doctor.web import trusted_file
+from doctor.web import TrustsAsGo
 from report.errors import ReportError
 
 _TIMEOUT = 60.0
@@ -38,10 +38,9 @@ def resolving(instance: GitLab, project: str) -> Generator[Resolve]:
     if not token:
         message = f"{TOKEN} must be set for --project: a token of the role Developer, scope api"
         raise ReportError(message)
-    with trusted_file(instance.ca_certificates) as trusted:
-        client = gitlab.Gitlab(
-            instance.url, private_token=token, timeout=_TIMEOUT, ssl_verify=trusted or True
-        )
+    with requests.Session() as session:
+        session.mount("https://", TrustsAsGo(instance.ca_certificates))
+        client = gitlab.Gitlab(instance.url, private_token=token, timeout=_TIMEOUT, session=session)
         place = client.projects.get(project, lazy=True)
 
         def resolve(text: str) -> Full:

@@ -78,6 +78,8 @@ def _runner(name: str, stack: Stack, spec: RunnerSpec) -> WantedRunner:
     token = stack.secrets.runner_tokens.get(name)
     # GitLab Runner writes the number of a job in its place, and the first has 0.
     config = spec["values"]["runners"]["config"].replace(SLOT, "0")
+    cache = stack.settings.runners[name].cache
+    login = stack.secrets.cache_credentials.get((cache and cache.credentials) or "")
     chart = stack.settings.chart.version
     return WantedRunner(
         name=name,
@@ -88,6 +90,7 @@ def _runner(name: str, stack: Stack, spec: RunnerSpec) -> WantedRunner:
         values=spec["values"],
         version=runner_of(chart) if is_known(chart) else "",
         token=token.get_secret_value() if token else None,
+        cache_login=login.fields() if login else {},
     )
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from components.image_reference import DOCKER_HUB
+from components.network.addresses import METADATA as METADATA_SERVICES
 from components.settings.models import Settings
 from doctor.wanted import WantedRunner
+from doctor.web import HUB
 
-METADATA = "http://169.254.169.254/"
-"""Where clouds serve the credentials of nodes (components/network/addresses.py)."""
+METADATA = f"http://{METADATA_SERVICES[0].network_address}/"
+"""Where most clouds serve the credentials of nodes."""
 _FACT = re.compile(r"^image-builds-doctor: ([\w-]+) (\S+)$", re.MULTILINE)
 _PORTS = {"http": 80, "https": 443}
 
@@ -100,41 +103,56 @@ class Facts(NamedTuple):
     mtu: int | None
 
 
-def places(settings: Settings) -> Iterator[Asked]:
-    """Yield what jobs reach: GitLab, registries and mirrors."""
-    yield Asked(settings.gitlab.url, f"{urlsplit(settings.gitlab.url).path or '/'}")
+def places(settings: Settings, runner: WantedRunner) -> Iterator[Asked]:
+    """Yield what jobs reach: GitLab, the storage of caches, registries and mirrors."""
+    for url in (settings.gitlab.url, settings.gitlab.clone_url, runner.cache_url):
+        if url:
+            yield Asked(url, urlsplit(url).path or "/")
     schemes = {item.host.partition("/")[0]: item.insecure for item in settings.registries}
     for host in dict.fromkeys([*schemes, *settings.registry_mirrors]):
-        yield Asked(f"http{'' if schemes.get(host) else 's'}://{host}/v2/", "/v2/")
+        place = HUB if host == DOCKER_HUB else host
+        yield Asked(f"http{'' if schemes.get(host) else 's'}://{place}/v2/", "/v2/")
+
+
+def proxy_of(runner: WantedRunner, place: Asked) -> str:
+    """Return the address of the proxy by which jobs reach a place, empty where they need none."""
+    pairs = (entry.split("=", 1) for entry in runner.toml.get("environment", []))
+    given = {name.lower(): text for name, text in pairs}
+    exceptions = given.get("no_proxy", "").split(",")
+    if not place.path or any(_is_of(place.host, place.port, item) for item in exceptions):
+        return ""
+    return given.get(f"{urlsplit(place.url).scheme}_proxy", "")
 
 
 def script(runner: WantedRunner, asked: Iterable[Asked]) -> str:
     """Return the script of the pod; what a proxy leads to is asked by it, as jobs do."""
-    pairs = (entry.split("=", 1) for entry in runner.toml.get("environment", []))
-    given = {name.lower(): text for name, text in pairs}
     # All at once: what does not answer takes its time.
-    return SCRIPT + "".join(f"{_line(place, given)} &\n" for place in asked) + "wait\n"
+    return (
+        SCRIPT
+        + "".join(f"{_line(place, proxy_of(runner, place))} &\n" for place in asked)
+        + "wait\n"
+    )
 
 
-def _line(place: Asked, given: Mapping[str, str]) -> str:
-    scheme = urlsplit(place.url).scheme
-    proxy = given.get(f"{scheme}_proxy", "")
+def _line(place: Asked, proxy: str) -> str:
     host, port = place.host, place.port
-    if not (place.path and proxy) or any(
-        _is_of(host, item) for item in given.get("no_proxy", "").split(",")
-    ):
+    if not proxy:
         # A pod can start before its network plugin has the rules for it.
         command = ["look"] if place.path else ["closes"]
         return shlex.join([*command, place.url, host, str(port), *filter(None, [place.path])])
     by = Asked(proxy, "")
-    asks = f"CONNECT {host}:{port}" if scheme == "https" else f"GET {place.url}"
+    asks = f"CONNECT {host}:{port}" if place.url.startswith("https:") else f"GET {place.url}"
     request = rf"{asks} HTTP/1.1\r\nHost: {host}:{port}"
     return shlex.join(["through", place.url, by.host, str(by.port), request])
 
 
-def _is_of(host: str, exception: str) -> bool:
-    """Whether a proxy's exception has a host: a host, a domain, or a range of addresses."""
-    name = exception.strip().lstrip(".")
+def _is_of(host: str, port: int, exception: str) -> bool:
+    """Whether a proxy's exception has a host: a host, a domain, or a range of addresses.
+
+    It is so for programs in Go, which most tools of jobs are (golang.org/x/net/http/httpproxy);
+    what requests does takes any end of a name for a domain.
+    """
+    name = exception.strip().removesuffix(f":{port}").lstrip(".")
     if name in {"*", host} or (name and host.endswith(f".{name}")):
         return True
     try:

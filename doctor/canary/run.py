@@ -11,9 +11,9 @@ from doctor.canary.symptoms import NAMES as OF_BUILDS
 from doctor.canary.symptoms import symptom
 from doctor.canary.watch import Watch
 from doctor.diagnosis import Fault, NotRun, UnseenError, fault
-from doctor.examine import Visit, not_run
+from doctor.examine import ODD, Visit, not_run, odd
 from doctor.kubernetes_api import Api
-from doctor.wanted import WantedRunner, inside
+from doctor.wanted import WantedRunner, entries, inside
 
 _OF_NETWORK = ("job-name", "job-reach", "job-stalls", "job-proxy", "job-metadata", "job-unenforced")
 _OF_IMAGES = ("build-start", *OF_BUILDS, "image-run")
@@ -67,9 +67,9 @@ class Canary:
     def _part(self, part: Callable[[WantedRunner], Seen], runner: WantedRunner) -> Seen:
         try:
             return part(runner)
-        except UnseenError as error:
+        except (UnseenError, *ODD) as error:
             names = _OF_NETWORK if part == self._look else _OF_IMAGES
-            return Seen([not_run(name, runner.name, str(error)) for name in names])
+            return Seen([not_run(name, runner.name, odd(error)) for name in names])
 
     def _look(self, runner: WantedRunner) -> Seen:
         """Look from a pod that may do nothing else."""
@@ -81,7 +81,7 @@ class Canary:
         except UnseenError as error:
             found.append(not_run("job-unenforced", runner.name, str(error)))
         metadata = network.Asked(network.METADATA, "")
-        text = network.script(runner, [*network.places(settings), metadata, *closed])
+        text = network.script(runner, [*network.places(settings, runner), metadata, *closed])
         job = look_job(runner, text, user=self._user)
         ended = self._jobs.run(job, "look")
         if ended.status is None:
@@ -99,10 +99,12 @@ class Canary:
         for item in self._visit.seen.list("discovery.k8s.io/v1", "EndpointSlice", "default"):
             if inside(item, "metadata", "labels").get(_SERVICE) != "kubernetes":
                 continue
-            for endpoint, port in itertools.product(item["endpoints"], item["ports"]):
+            pairs = itertools.product(entries(item, "endpoints"), entries(item, "ports"))
+            for endpoint, port in pairs:
                 (address, *_) = endpoint["addresses"]
+                host = f"[{address}]" if ":" in address else address
                 if not egress.reaches(address):
-                    yield network.Asked(f"https://{address}:{port['port']}", "")
+                    yield network.Asked(f"https://{host}:{port['port']}", "")
 
     def _network(
         self, runner: WantedRunner, addresses: Mapping[str, str], closed: set[str]
@@ -137,7 +139,9 @@ class Canary:
         text = script.build(runner, self._visit.repository, self._base)
         ended = self._jobs.run(build_job(runner, text), "build")
         image = script.image(ended.text)
-        if ended.status is None:
+        if ended.hangs:
+            found = fault("build-hangs", runner.name, log=_end(ended.text))
+        elif ended.status is None:
             found = fault("build-start", runner.name, reason=ended.text)
         elif ended.status or not image:
             check = symptom(ended.status, ended.text)

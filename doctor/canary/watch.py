@@ -6,31 +6,31 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from doctor.canary.jobs import LABEL, SECONDS
+from doctor.checks.pods import CONTAINERS, IMAGES, STARTS
 from doctor.diagnosis import UnseenError
-from doctor.kubernetes_api import Api, query
+from doctor.kubernetes_api import Answer, Api, query
 from doctor.observed import folder
 from doctor.wanted import Manifest, entries, inside
 
 _POLL = 0.5
+_WAIT = SECONDS - 30
+"""How many seconds a container may take: after SECONDS Kubernetes removes its log."""
 _PATIENCE = 20
 """How often a pod is looked at before a mount that fails counts, or that none is admitted."""
 _MOUNTS = {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
 _REFUSED = {"FailedCreate"}
-_STUCK = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-}
+_STUCK = IMAGES | CONTAINERS
 
 
 class Ended(NamedTuple):
-    """How a container of a Job ended: its status, None where it never began, and why or its log."""
+    """How a container of a Job ended: its status, None where it never did, and why or its log.
+
+    ``hangs`` says that it began, and ran when the time was over.
+    """
 
     status: int | None
     text: str
+    hangs: bool = False
 
 
 class Watch:
@@ -67,9 +67,11 @@ class Watch:
     def _ended(self, name: str, namespace: str, container: str) -> Ended:
         pods = folder("v1", "Pod", namespace)
         reason = "no pod was made"
-        for number in range(int(SECONDS / _POLL)):
-            answer = self._api.ask("GET", f"{pods}{query(labelSelector=f'{LABEL}={name}')}")
+        last: Manifest = {}
+        for number in range(int(_WAIT / _POLL)):
+            answer = self._asked(f"{pods}{query(labelSelector=f'{LABEL}={name}')}", "list pods")
             for pod in entries(answer.body, "items"):
+                last = pod
                 ended, reason = _state(pod, container)
                 if ended is not None:
                     log = self._log(pods, pod, container)
@@ -85,7 +87,16 @@ class Watch:
                 reason = refused or reason
             if self._stopped.wait(_POLL):
                 raise UnseenError(_STOPPED)
-        return Ended(None, f"{reason} within {SECONDS} seconds")
+        if _runs(last, container):
+            return Ended(None, self._log(pods, last, container), hangs=True)
+        return Ended(None, f"{reason} within {_WAIT} seconds")
+
+    def _asked(self, path: str, what: str) -> Answer:
+        answer = self._api.ask("GET", path)
+        if answer.status == HTTPStatus.FORBIDDEN:
+            message = f"the account of the kubeconfig may not {what}: {answer.message}"
+            raise UnseenError(message)
+        return answer
 
     def _said(self, item: Manifest, namespace: str, reasons: Collection[str]) -> str:
         """Return what the last event of an object says, of those with one of the reasons."""
@@ -100,11 +111,18 @@ class Watch:
 
     def _log(self, pods: str, pod: Manifest, container: str) -> str:
         name = pod["metadata"]["name"]
-        answer = self._api.ask("GET", f"{pods}/{name}/log{query(container=container)}")
+        answer = self._asked(f"{pods}/{name}/log{query(container=container)}", "read logs")
         return str(answer.body.get("text", ""))
 
 
 _STOPPED = "doctor was stopped"
+
+
+def _runs(pod: Manifest, container: str) -> bool:
+    return any(
+        status["name"] == container and "running" in inside(status, "state")
+        for status in entries(pod, "status", "containerStatuses")
+    )
 
 
 def _state(pod: Manifest, container: str) -> tuple[int | None, str]:
@@ -115,6 +133,8 @@ def _state(pod: Manifest, container: str) -> tuple[int | None, str]:
         if waiting.get("reason") in _STUCK:
             return -1, str(waiting.get("message") or waiting["reason"])
         terminated: Mapping[str, Any] = inside(status, "state", "terminated")
+        if terminated.get("reason") in STARTS:
+            return -1, str(terminated.get("message") or terminated["reason"])
         if status["name"] == container and terminated:
             return int(terminated["exitCode"]), ""
     for condition in entries(pod, "status", "conditions"):

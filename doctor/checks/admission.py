@@ -1,16 +1,20 @@
 """What the API server would refuse of the stack's pods and objects, as namespaces are now."""
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from components.quantity import amount
 from doctor.amounts import requests_of
+from doctor.at_once import at_once
+from doctor.checks.cluster import minor
 from doctor.checks.mutations import changes
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_runner, of_stack
 from doctor.job_pod import job_pod
+from doctor.observed import LATE
 from doctor.other_pods import daemon_pods, manager_pod
 from doctor.wanted import Manifest, entries, inside
 
@@ -22,7 +26,7 @@ _OF_LIMIT_RANGES = (
 )
 _REFUSALS = (
     ("pod-security", r"violates PodSecurity"),
-    ("webhook-down", r"failed calling webhook"),
+    ("webhook-down", rf"failed calling webhook|{LATE.pattern}"),
     ("webhook-denies", r"admission webhook .* denied|ValidatingAdmissionPolicy"),
     ("security-context-constraint", r"security context constraint"),
     ("quota", r"exceeded quota|failed quota|insufficient quota"),
@@ -37,39 +41,61 @@ _ELSEWHERE = re.compile(
     r"is forbidden: User |attempting to grant RBAC|being terminated|namespaces .* not found"
     r"|could not find the requested resource"
 )
+_AT_ONCE = 16
 _AT_MOST = 4
 """How many changes a message lists."""
+_SINCE = (("hostUsers", 33), ("appArmorProfile", 30))
+"""Fields of pods with the first minor version of Kubernetes that keeps them."""
 
 
 @of_runner(*_NAMES, "admission", "pod-mutated")
 def pods_of_runner(visit: Visit) -> Iterator[Fault | NotRun]:
     """Try out the pods of a runner's manager and of its jobs."""
     runner, managers = visit.of, visit.stack.settings.namespace
-    for what, pod in (
-        (f"the pod of the manager of {runner.name}", manager_pod(runner, managers)),
-        (f"the pod of a job of {runner.name}", job_pod(runner)),
-    ):
-        yield from _tried(visit, what, pod, runner.name)
+    manager = (f"the pod of the manager of {runner.name}", manager_pod(runner, managers))
+    job = (f"the pod of a job of {runner.name}", job_pod(runner))
+    yield from _all_tried(visit, [manager, job], runner.name)
 
 
 @of_stack(*_NAMES, "admission", "pod-mutated")
 def objects(visit: Visit) -> Iterator[Fault | NotRun]:
-    """Try out the pods of daemons, and all other objects whose namespace exists."""
-    for pod in daemon_pods(visit.stack.of_kind("Deployment")):
-        yield from _tried(visit, f"the daemon of {pod['metadata']['namespace']}", pod, "")
-    missing: list[str] = []
+    """Try out the pods of daemons, and all other objects."""
+    daemons = daemon_pods(visit.stack.of_kind("Deployment"))
+    items: list[tuple[str, Manifest]] = [
+        (f"the daemon of {pod['metadata']['namespace']}", pod) for pod in daemons
+    ]
     for item in visit.stack.manifests:
         metadata = item["metadata"]
-        namespace = metadata.get("namespace")
-        if namespace and visit.seen.namespace(namespace) is None:
-            missing.append(namespace)
-            continue
-        what = " ".join(filter(None, (item["kind"], namespace, metadata["name"])))
-        yield from _tried(visit, what, _without_secrets(item), "")
-    if missing:
-        names = ", ".join(sorted({*missing}))
-        message = f"before pulumi up these namespaces do not exist: {names}"
-        raise UnseenError(message)
+        what = " ".join(filter(None, (item["kind"], metadata.get("namespace"), metadata["name"])))
+        items.append((what, _without_secrets(item)))
+    yield from _all_tried(visit, items, "")
+
+
+def _all_tried(visit: Visit, items: Sequence[tuple[str, Manifest]], runner: str) -> Iterator[Fault]:
+    """Try out many at once; one that cannot be tried out keeps no other one away.
+
+    Raises:
+        UnseenError: one cannot be tried out.
+    """
+    todo = [functools.partial(_try, visit, *item, runner) for item in items]
+    errors: list[UnseenError] = []
+    # In parts, so that what is found counts even where the rest takes too long.
+    for start in range(0, len(todo), _AT_ONCE):
+        ended = at_once(todo[start : start + _AT_ONCE], threads=_AT_ONCE, seconds=None)
+        for found in ended:
+            if isinstance(found, UnseenError):
+                errors.append(found)
+            else:
+                yield from found or ()
+    if errors:
+        raise errors[0]
+
+
+def _try(visit: Visit, what: str, item: Manifest, runner: str) -> list[Fault] | UnseenError:
+    try:
+        return [*_tried(visit, what, item, runner)]
+    except UnseenError as error:
+        return error
 
 
 def _tried(visit: Visit, what: str, item: Manifest, runner: str) -> Iterator[Fault]:
@@ -78,7 +104,7 @@ def _tried(visit: Visit, what: str, item: Manifest, runner: str) -> Iterator[Fau
         visit.seen.existing(namespace)
     answer, made = visit.seen.try_out(item)
     if not answer:
-        if item["kind"] == "Pod" and (changed := [*changes(item, made)]):
+        if item["kind"] == "Pod" and (changed := [*_changes(visit, item, made)]):
             shown = "; ".join(changed[:_AT_MOST])
             yield fault("pod-mutated", runner, what=what, changes=shown, namespace=namespace)
         return
@@ -91,6 +117,15 @@ def _tried(visit: Visit, what: str, item: Manifest, runner: str) -> Iterator[Fau
         return
     name = next((name for name, found in _REFUSALS if re.search(found, answer)), "admission")
     yield fault(name, runner, what=what, answer=answer)
+
+
+def _changes(visit: Visit, item: Manifest, made: Manifest) -> Iterator[str]:
+    """Yield what webhooks change, without the fields that an older API server does not know."""
+    known = minor(str(visit.seen.ask("GET", "/version").body.get("gitVersion", "")))
+    unknown = [name for name, since in _SINCE if known is not None and known < since]
+    for change in changes(item, made):
+        if not (change.endswith("becomes nothing") and any(name in change for name in unknown)):
+            yield change
 
 
 def _is_of_the_level(visit: Visit, namespace: str | None, answer: str) -> bool:

@@ -6,45 +6,45 @@ Nobody can see whether the nodes are ``trusted``.
 import re
 from collections.abc import Iterator
 
-from doctor.checks.cluster import minor, server_version
-from doctor.checks.nodes import info, name_of, selected
+from doctor.checks.cluster import minor, nodes_of_jobs, server_version
+from doctor.checks.placement import info, labels_of, name_of
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_stack
-from doctor.job_pod import job_pod
 from doctor.wanted import Manifest, entries, inside
 
 _RUNTIMES = {"containerd": "containerd", "cri-o": "crio", "docker": "docker"}
-# What vendors add to the version of a kubelet, or to the name of the operating system.
+# What vendors add to the version of a kubelet, or to the labels of a node.
 _PLATFORMS = (
     ("rke2", r"\+rke2"),
     ("k3s", r"\+k3s"),
     ("eks", r"-eks-"),
     ("gke", r"-gke\."),
-    ("openShift", r"OpenShift|CoreOS"),
+    ("aks", r"kubernetes\.azure\.com/cluster"),
+    ("openShift", r"node\.openshift\.io/os_id|OpenShift|Red Hat Enterprise Linux CoreOS"),
 )
-_MANAGED = {"eks", "gke"}
-_WITHOUT_ENGINE = {"rke2", "k3s", "eks", "gke", "openShift"}
+_MANAGED = {"eks", "gke", "aks"}
+_WITHOUT_ENGINE = {"rke2", "k3s", "eks", "gke", "aks", "openShift"}
 _CHECKED = {"rke2", "openShift"}
 """The platforms of ``cluster.platform`` that a node gives away."""
 _USER_NAMESPACES = (1, 33)
 _KERNEL = (6, 3)
+_BACKPORTED = ".el9"
+"""Kernels of Red Hat, which have it in 5.14; their runtimes say whether it is there."""
 _NEEDED = {"containerd": (2, 0), "cri-o": (1, 25)}
 
 
 def _nodes(visit: Visit) -> list[Manifest]:
-    """Return the nodes that jobs of any runner select, which say what they run."""
-    every = visit.seen.list("v1", "Node")
-    pods = [job_pod(runner) for runner in visit.stack.runners.values()]
-    names = {name_of(node) for pod in pods for node in selected(pod, every)}
-    known = [node for node in every if name_of(node) in names and info(node).get("kernelVersion")]
+    """Return the nodes that take jobs of any runner, and say what they run."""
+    known = [node for node in nodes_of_jobs(visit) if info(node).get("kernelVersion")]
     if not known:
-        message = "no node that jobs select says what it runs"
+        message = "no node that takes jobs says what it runs"
         raise UnseenError(message)
     return known
 
 
 def _platform(node: Manifest) -> str:
-    text = f"{info(node).get('kubeletVersion', '')} {info(node).get('osImage', '')}"
+    said = (info(node).get("kubeletVersion", ""), info(node).get("osImage", ""))
+    text = " ".join((*said, *labels_of(node)))
     return next((name for name, found in _PLATFORMS if re.search(found, text)), "")
 
 
@@ -67,7 +67,7 @@ def declarations(visit: Visit) -> Iterator[Fault | NotRun]:
         declared = "crio" if cluster.crio else cluster.nodes.runtime
         if _RUNTIMES.get(runtime, declared) != declared:
             yield fault("declared-runtime", node=name, declared=declared, runtime=runtime)
-        if cluster.nodes.docker_socket and platform in _WITHOUT_ENGINE:
+        if cluster.nodes.docker_socket and platform in _WITHOUT_ENGINE and runtime != "docker":
             yield fault("declared-socket", node=name, platform=platform)
         elif platform in _CHECKED and cluster.platform != platform:
             yield fault(
@@ -94,8 +94,9 @@ def _lacks(node: Manifest, server: str) -> Iterator[str]:
     said = info(node)
     if (1, minor(server) or 0) < _USER_NAMESPACES:
         yield f"Kubernetes {server} has them off by default before 1.33"
-    if numbers(said["kernelVersion"]) < _KERNEL:
-        yield f"they need Linux 6.3, and the node has {said['kernelVersion']}"
+    kernel = said["kernelVersion"]
+    if numbers(kernel) < _KERNEL and _BACKPORTED not in kernel:
+        yield f"they need Linux 6.3, and the node has {kernel}"
     runtime, _, version = said.get("containerRuntimeVersion", "").partition("://")
     if runtime in _NEEDED and numbers(version) < _NEEDED[runtime]:
         least = ".".join(map(str, _NEEDED[runtime]))

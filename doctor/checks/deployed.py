@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,13 @@ _OWNER = "image-builds/owner"
 _CONFIG = ".dockerconfigjson"
 
 
-@of_stack("namespace-foreign", "namespace-terminating", "namespace-level", "target-missing")
+@of_stack(
+    "namespace-missing",
+    "namespace-foreign",
+    "namespace-terminating",
+    "namespace-level",
+    "target-missing",
+)
 def namespaces(visit: Visit) -> Iterator[Fault | NotRun]:
     """Compare namespaces with those that the stack makes, and look for the targets."""
     # All objects of a stack have one owner, and the managers' namespace is the first.
@@ -24,6 +31,9 @@ def namespaces(visit: Visit) -> Iterator[Fault | NotRun]:
     for name, wanted in visit.stack.namespaces.items():
         found = visit.seen.namespace(name)
         if found is None:
+            # Another strategy may need one more, and before the first update there is none.
+            if own and not visit.stack.what_if:
+                yield fault("namespace-missing", namespace=name)
             continue
         if found["metadata"].get("deletionTimestamp"):
             yield fault("namespace-terminating", namespace=name)
@@ -42,8 +52,10 @@ def _owner(item: Manifest) -> str:
 
 def _level(name: str, wanted: Manifest, found: Manifest) -> Iterator[Fault]:
     labels = inside(found, "metadata", "labels")
-    for label in (LEVEL, _VERSION):
-        want, have = wanted["metadata"]["labels"].get(label, ""), labels.get(label, "")
+    # Without a version, it is the latest one.
+    for label, usual in ((LEVEL, ""), (_VERSION, "latest")):
+        want = wanted["metadata"]["labels"].get(label, usual)
+        have = labels.get(label, usual)
         if want != have:
             yield fault(
                 "namespace-level",
@@ -65,13 +77,33 @@ def secrets(visit: Visit) -> Iterator[Fault | NotRun]:
             continue
         found = seen.get("v1", "Secret", name, namespace)
         if found is None:
-            yield fault("secret-missing", secret=name, namespace=namespace)
+            if not (stack.what_if or _was_issued_before(seen, name, namespace)):
+                yield fault("secret-missing", secret=name, namespace=namespace)
             continue
         target = stack.settings.target_namespaces.get(namespace)
         if target and not _owner(found) and not target.adopt_pull_secret:
             yield fault("secret-foreign", secret=name, namespace=namespace)
         elif what := _differs(item, found):
             yield fault("secret-stale", secret=name, namespace=namespace, what=what)
+
+
+def _was_issued_before(seen: Observed, name: str, namespace: str) -> bool:
+    """Whether a Secret is one of a new year, whose certificates are in that of the last for now."""
+    found = re.fullmatch(r"(.+-)(\d{4})", name)
+    before = [f"{found[1]}{int(found[2]) - years}" for years in (1, 2)] if found else []
+    return any(seen.get("v1", "Secret", one, namespace) for one in before)
+
+
+@of_stack("deployed-missing")
+def mounted(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Look for what pods mount and call beside Secrets; other checks name the rest."""
+    _deployed(visit)
+    for item in visit.stack.of_kind("ConfigMap") + visit.stack.of_kind("Service"):
+        name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
+        if visit.stack.what_if or visit.seen.namespace(namespace) is None:
+            continue
+        if visit.seen.get("v1", item["kind"], name, namespace) is None:
+            yield fault("deployed-missing", kind=item["kind"], name=name, namespace=namespace)
 
 
 @of_stack("object-foreign")
@@ -148,6 +180,13 @@ def _status_of_release(seen: Observed, release: str, namespace: str) -> str:
     if not found:
         return ""
     return max(found, key=lambda labels: int(labels["version"]))["status"]
+
+
+def has_manager(visit: Visit) -> bool:
+    """Whether a manager of a runner is available."""
+    name, namespace = visit.of.names["manager_account"], visit.stack.settings.namespace
+    manager = visit.seen.get("apps/v1", "Deployment", name, namespace) or {}
+    return bool(inside(manager, "status").get("availableReplicas"))
 
 
 def _unavailable(deployment: Manifest) -> str:

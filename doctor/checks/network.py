@@ -1,12 +1,16 @@
 """What the network policies of a cluster do, as far as the API server shows it."""
 
 import functools
+import itertools
+import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
 
+from components.settings.models import Settings
 from doctor.at_once import at_once
+from doctor.canary.network import Asked, places, proxy_of
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_runner, of_stack
+from doctor.wanted import Manifest, entries
 from doctor.web import FailedError, addresses
 
 # The DaemonSets of network plugins, and whether they enforce NetworkPolicies.
@@ -22,6 +26,9 @@ _PLUGINS = (
     ("kindnet", True),
     ("ovnkube-node", True),
     ("sdn", True),
+    ("kube-ovn-cni", True),
+    ("azure-npm", True),
+    ("kube-network-policies", True),
     ("kube-flannel-ds", False),
     ("kube-flannel", False),
 )
@@ -49,8 +56,7 @@ def policies(visit: Visit) -> Iterator[Fault | NotRun]:
                 yield fault("network-policy-missing", policy=name, namespace=namespace)
         for item in there:
             name = item["metadata"]["name"]
-            opens = item["spec"].get("egress") or item["spec"].get("ingress")
-            if (namespace, name) not in ours and opens:
+            if (namespace, name) not in ours and _opens(item):
                 yield fault("network-policy-foreign", policy=name, namespace=namespace)
     if missing:
         message = f"before pulumi up these namespaces do not exist: {', '.join(missing)}"
@@ -69,9 +75,26 @@ def plugin(visit: Visit) -> Iterator[Fault | NotRun]:
         yield fault("network-unenforced", plugin=", ".join(sorted(known)))
 
 
-def of_the_cluster(host: str) -> bool:
-    """Whether only the cluster's own DNS knows a name."""
-    return host.endswith((".svc", ".svc.cluster.local", ".local"))
+_DNS = {53, 5353}
+"""The ports of DNS, which the stack leaves open too."""
+
+
+def _opens(policy: Manifest) -> bool:
+    """Whether a policy lets pods in, or out to more than DNS."""
+    return bool(entries(policy, "spec", "ingress")) or any(
+        not entries(rule, "ports") or {port.get("port") for port in entries(rule, "ports")} - _DNS
+        for rule in entries(policy, "spec", "egress")
+    )
+
+
+def only_inside(settings: Settings, host: str) -> str:
+    """Say why this machine cannot ask a host that pods reach, or nothing."""
+    if re.search(r"\.svc(\.|$)|\.cluster\.local$", host):
+        return f"only the cluster knows the name {host}"
+    names = itertools.chain.from_iterable(settings.host_aliases.values())
+    if host in names and not _addresses(host):
+        return f"only pods know the name {host}, by hostAliases"
+    return ""
 
 
 @of_runner("egress-closed")
@@ -81,13 +104,16 @@ def egress(visit: Visit) -> Iterator[Fault | NotRun]:
     allowed = settings.network.egress
     if allowed.private and allowed.public:
         return
-    hosts = [urlsplit(settings.gitlab.url).hostname or ""]
-    hosts += [urlsplit(f"//{item.host}").hostname or "" for item in settings.registries]
-    hosts += [urlsplit(f"//{mirror}").hostname or "" for mirror in settings.registry_mirrors]
+    # What a proxy leads to, jobs ask of the proxy.
+    asked_for = ((proxy_of(visit.of, place), place) for place in places(settings, visit.of))
+    hosts = [*dict.fromkeys(Asked(proxy, "").host or place.host for proxy, place in asked_for)]
     unknown: list[str] = []
-    hosts = [*dict.fromkeys(hosts)]
+    aliases = {
+        name: [address] for address, names in settings.host_aliases.items() for name in names
+    }
     asked = [functools.partial(_addresses, host) for host in hosts]
-    for host, found in zip(hosts, at_once(asked, threads=8, seconds=_SECONDS), strict=True):
+    for host, here in zip(hosts, at_once(asked, threads=8, seconds=_SECONDS), strict=True):
+        found = aliases.get(host, here)
         if not found:
             unknown.append(host)
         elif not any(map(allowed.reaches, found)):

@@ -1,22 +1,42 @@
 """What the pods of a stack wait for, or ended by."""
 
+import datetime as dt
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from doctor.checks.room import grows
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, of_stack
 from doctor.wanted import Manifest, WantedStack, entries, inside
 
+IMAGES = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+}
+"""Why a container waits for its image (kubernetes: pkg/kubelet/images/types.go)."""
+CONTAINERS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+"""Why a container cannot be made (kubernetes: pkg/kubelet/kuberuntime)."""
+STARTS = {"StartError", "ContainerCannotRun"}
+"""How a container ended that its runtime could not start, such as one for another processor."""
 _WAITING = {
-    "ErrImagePull": "image-pull",
-    "ImagePullBackOff": "image-pull",
-    "ErrImageNeverPull": "image-pull",
-    "InvalidImageName": "image-pull",
-    "CreateContainerConfigError": "container-config",
-    "CreateContainerError": "container-config",
-    "RunContainerError": "container-config",
+    **dict.fromkeys(IMAGES, "image-pull"),
+    **dict.fromkeys(CONTAINERS, "container-config"),
     "CrashLoopBackOff": "container-crash",
 }
+# Of a pod that its node does not take, though the scheduler chose it; other reasons are of pods
+# that ran, such as the end of their time (kubernetes: pkg/kubelet/lifecycle/predicate.go).
+_REFUSED = re.compile(
+    r"OutOf\w+|UnexpectedAdmissionError|AppArmor|NodeAffinity|TopologyAffinity\w*|SysctlForbidden"
+    r"|PodOS\w+|PodFeatureUnsupported|Preempting|NodePorts"
+)
+_PATIENCE = dt.timedelta(minutes=10)
+"""How long an autoscaler may take for a node."""
 _EVENTS = {
     "FailedMount": "mount",
     "FailedAttachVolume": "mount",
@@ -35,6 +55,7 @@ def _namespaces(stack: WantedStack) -> list[str]:
     "container-crash",
     "out-of-memory",
     "evicted",
+    "pod-refused",
     "unschedulable",
     "mount",
     "sandbox",
@@ -49,7 +70,7 @@ def pods(visit: Visit) -> Iterator[Fault | NotRun]:
         waiting: list[str] = []
         for pod in visit.seen.list("v1", "Pod", namespace):
             known = [*_of_pod(pod, namespace)]
-            yield from known
+            yield from (item for item in known if not _may_wait(visit, item, pod))
             if not known and pod["status"].get("phase") == "Pending":
                 waiting.append(pod["metadata"]["name"])
         if waiting:
@@ -59,10 +80,21 @@ def pods(visit: Visit) -> Iterator[Fault | NotRun]:
         raise UnseenError(message)
 
 
+def _may_wait(visit: Visit, found: Fault, pod: Manifest) -> bool:
+    """Whether a pod without a node may get one that an autoscaler makes."""
+    created = pod["metadata"].get("creationTimestamp")
+    if found.check.name != "unschedulable" or not created:
+        return False
+    age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(created)
+    return age < _PATIENCE and grows(visit)
+
+
 def _of_pod(pod: Manifest, namespace: str) -> Iterator[Fault]:
     status, name = pod["status"], pod["metadata"]["name"]
     if status.get("reason") == "Evicted":
         yield _fault("evicted", name, namespace, status.get("message"))
+    if _REFUSED.fullmatch(status.get("reason", "")):
+        yield _fault("pod-refused", name, namespace, status.get("message"))
     for condition in entries(status, "conditions"):
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             yield _fault("unschedulable", name, namespace, condition.get("message"))
@@ -77,6 +109,10 @@ def _of_container(status: Mapping[str, Any], pod: Manifest) -> Iterator[Fault]:
     if any(item.get("reason") == "OOMKilled" for item in ended):
         yield _fault("out-of-memory", name, namespace, "")
         return
+    for item in ended:
+        if item.get("reason") in STARTS:
+            yield _fault("container-config", name, namespace, item.get("message"))
+            return
     waiting = inside(status, "state", "waiting")
     if check := _WAITING.get(waiting.get("reason", "")):
         yield _fault(check, name, namespace, waiting.get("message") or waiting["reason"])

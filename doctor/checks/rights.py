@@ -1,8 +1,12 @@
 """What accounts may do: the deployer's, the managers' and the jobs', and what they must not."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
+from doctor.at_once import at_once
+from doctor.checks.cluster import MONITORS
 from doctor.diagnosis import Fault, fault
 from doctor.examine import NotRun, Visit, of_runner, of_stack
 from doctor.observed import group, plural
@@ -30,6 +34,7 @@ _EVERYWHERE: tuple[Right, ...] = (
     ("get", "", "secrets", "kube-system"),
     ("create", "", "pods/exec", "kube-system"),
 )
+_AT_ONCE = 8
 _AT_MOST = 6
 """How many rights a message lists."""
 
@@ -39,27 +44,41 @@ def deployer(visit: Visit) -> Iterator[Fault | NotRun]:
     """Ask what ``pulumi up`` does, with the account of the kubeconfig."""
     if visit.seen.may("*", "*", "*"):
         return
-    missing = [right for right in _of_update(visit.stack) if not visit.seen.may(*right)]
+    wanted = _of_update(visit)
+    missing = [right for right, may in _asked(visit, wanted) if not may]
     if missing:
         yield fault("deployer-rights", missing=listed(missing))
+    granted = [right for role in visit.stack.of_kind("Role") for right in _granted(role)]
     grants = [
         right
-        for role in visit.stack.of_kind("Role")
-        for right in _granted(role)
-        if not visit.seen.may(*right) and not visit.seen.may("escalate", _RBAC, "roles", right[3])
+        for right, may in _asked(visit, granted)
+        if not may
+        # One verb is for the Role, and the other one for its RoleBinding.
+        and not all(visit.seen.may(verb, _RBAC, "roles", right[3]) for verb in ("escalate", "bind"))
     ]
     if grants:
         yield fault("deployer-grants", missing=listed(grants))
 
 
-def _of_update(stack: WantedStack) -> list[Right]:
-    home = stack.settings.namespace
+def _asked(
+    visit: Visit, rights: Sequence[Right], account: tuple[str, str] | None = None
+) -> Iterator[tuple[Right, bool | None]]:
+    """Yield each right with whether an account has it, by default one's own; all asked at once."""
+    todo = [functools.partial(visit.seen.may, *right, account=account) for right in rights]
+    yield from zip(rights, at_once(todo, threads=_AT_ONCE, seconds=None), strict=True)
+
+
+def _of_update(visit: Visit) -> list[Right]:
+    stack, home = visit.stack, visit.stack.settings.namespace
     wanted: dict[Right, None] = {}
     for item in stack.manifests:
         place = item["metadata"].get("namespace", "")
         for verb in _VERBS:
             wanted[(verb, group(item["apiVersion"]), plural(item["kind"]), place)] = None
-    for api_version, kind, verbs in _RELEASE:
+    monitors = (*MONITORS, _VERBS)
+    there = visit.seen.ask("GET", f"/apis/{MONITORS[0]}").status == HTTPStatus.OK
+    of_release = (*_RELEASE, monitors) if stack.has_monitors and there else _RELEASE
+    for api_version, kind, verbs in of_release:
         for verb in verbs:
             wanted[(verb, group(api_version), plural(kind), home)] = None
     return [*wanted]
@@ -105,11 +124,10 @@ def _account(
 ) -> Iterator[Fault]:
     wanted = [right for role in _roles_of(visit.stack, account) for right in _granted(role)]
     known = {*wanted}
-    more = [
-        right
-        for right in (*_EVERYWHERE, *further)
-        if right not in known and visit.seen.may(*right, account=account)
-    ]
+    # What another strategy grants may be deployed.
+    beyond = [*_EVERYWHERE, *(() if visit.stack.what_if else further)]
+    asked = _asked(visit, [right for right in beyond if right not in known], account)
+    more = [right for right, may in asked if may]
     shown = "/".join(account)
     if more:
         yield fault(f"{name}-beyond", visit.of.name, account=shown, more=listed(more))
@@ -118,7 +136,7 @@ def _account(
     for namespace in sorted({right[3] for right in wanted}):
         visit.seen.existing(namespace)
     visit.seen.existing(account[0])
-    missing = [right for right in wanted if not visit.seen.may(*right, account=account)]
+    missing = [right for right, may in _asked(visit, wanted, account) if not may]
     if missing:
         yield fault(name, visit.of.name, account=shown, missing=listed(missing))
 

@@ -61,6 +61,8 @@ class MadeUpCluster:
         """What an event says of the pod of a Job."""
         self.pods = True
         self.refused = ""
+        self.forbidden = "nothing"
+        """The end of the paths that nobody may get."""
 
     def ask(self, method: str, path: str, body: Any = None, kind: str = "") -> Answer:  # noqa: ANN401 - JSON
         del kind
@@ -71,6 +73,11 @@ class MadeUpCluster:
             assert body == {"propagationPolicy": "Background"}
             self.jobs.pop(where.rpartition("/")[2], None)
             return Answer(HTTPStatus.OK, {})
+        return self._got(path, where, parameters)
+
+    def _got(self, path: str, where: str, parameters: str) -> Answer:
+        if where.endswith(self.forbidden):
+            return Answer(HTTPStatus.FORBIDDEN, {"message": "no"})
         if where.endswith("/log"):
             return Answer(HTTPStatus.OK, {"text": self.logs[parameters.partition("=")[2]]})
         if "labelSelector" in parameters:
@@ -218,9 +225,9 @@ def test_a_pod_that_does_not_start_is_named(state: Object, status: Object, reaso
 @pytest.mark.parametrize("why", ["unschedulable", "refused", "silent", "slow", "mount"])
 def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("doctor.canary.watch._POLL", 0.01)
-    monkeypatch.setattr("doctor.canary.watch.SECONDS", 0.03)
+    monkeypatch.setattr("doctor.canary.watch._WAIT", 0.03)
     with _cluster() as cluster:
-        cluster.states["build"] = {"state": {"running": {}}}
+        cluster.states["build"] = {"state": {"running": {}} if why == "slow" else {}}
         condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
         cluster.status = (
             {"conditions": [{"type": "Ready"}, condition]} if why == "unschedulable" else {}
@@ -238,11 +245,11 @@ def test_a_pod_that_never_ends_is_not_waited_for(why: str, monkeypatch: pytest.M
         "unschedulable": "0/1 nodes",
         "refused": "exceeded quota",
         "silent": "no pod was made",
-        "slow": "the pod did not end",
+        "slow": f"does not end in time: {BUILT.strip()}",
         "mount": "docker.sock is not a socket file",
     }
-    assert _names(found) == ["build-start"]
-    assert expected[why] in str(found)
+    assert _names(found) == ["build-hangs" if why == "slow" else "build-start"]
+    assert expected[why] in "\n".join(item.message for item in found if isinstance(item, Fault))
     assert cluster.jobs == {}
 
 
@@ -310,6 +317,58 @@ def test_policies_that_nothing_enforces_are_named(found: str, expected: list[str
     text = _first(_made(cluster)[0])["command"][2]
     assert "closes https://10.0.0.1:6443 10.0.0.1 6443" in text
     assert "192.0.2.1" not in text
+
+
+def test_an_api_server_with_an_address_of_ipv6_is_asked() -> None:
+    endpoints = [{"addresses": ["fd00::1"]}]
+    with _cluster(CLOSED) as cluster:
+        items = [{**SLICES[1], "endpoints": endpoints}, {**SLICES[1], "endpoints": None}]
+        cluster.slices = Answer(HTTPStatus.OK, {"items": items})
+        assert _run(cluster) == []
+
+    text = _first(_made(cluster)[0])["command"][2]
+    assert "closes 'https://[fd00::1]:6443' fd00::1 6443" in text
+
+
+def test_an_answer_that_nobody_understands_ends_no_canary() -> None:
+    with _cluster(CLOSED) as cluster:
+        items = [{**SLICES[1], "endpoints": [{"hostname": "x"}]}]
+        cluster.slices = Answer(HTTPStatus.OK, {"items": items})
+        found = _run(cluster)
+
+    assert _names(found) == []
+    assert "an answer is not understood (KeyError: 'addresses')" in str(found)
+
+
+def test_all_that_jobs_reach_is_looked_at() -> None:
+    cache = {"kind": "s3", "bucket": "kept", "endpoint": "https://minio.example.com:9000"}
+    hub = {"host": "docker.io"}
+    wanted = stack(
+        {
+            "gitlab.cloneUrl": "https://clones.example.com/git",
+            "runners.main.cache": cache,
+            "registries": [hub],
+        }
+    )
+
+    places = network.places(wanted.settings, wanted.runners["main"])
+
+    assert [place.url for place in places] == [
+        "https://gitlab.example.com",
+        "https://clones.example.com/git",
+        "https://minio.example.com:9000/kept",
+        "https://registry-1.docker.io/v2/",
+    ]
+
+
+def test_a_build_that_its_runtime_cannot_start_is_named() -> None:
+    with _cluster() as cluster:
+        ended = {"exitCode": 128, "reason": "StartError", "message": "exec format error"}
+        cluster.states["build"] = {"state": {"terminated": ended}}
+        found = _run(cluster)
+
+    assert _names(found) == ["build-start"]
+    assert "exec format error" in str(found)
 
 
 def test_who_may_not_see_the_api_server_looks_at_the_rest() -> None:
@@ -381,6 +440,23 @@ LOGS = [
         "unexpected status from HEAD request to http://r:5000/v2/a/blobs/x: 400 Bad Request",
     ),
     ("build-user-namespaces", "fork/exec /proc/self/exe: operation not permitted"),
+    ("build-user-namespaces", "fork/exec /proc/self/exe: no space left on device"),
+    ("build-overlay", "fuse: device not found, try 'modprobe fuse' first"),
+    ("build-overlay", "'overlay' is not supported over overlayfs, a mount_program is required"),
+    ("build-architecture", "no match for platform in manifest: not found"),
+    (
+        "build-quota",
+        "denied: adding 4.0 MiB of storage resource, which when updated to current usage of 9 MiB "
+        "will exceed the configured upper limit of 10 MiB",
+    ),
+    ("build-size", "unexpected status from PUT request: 413 Request Entity Too Large"),
+    ("build-proxy", "Proxy Authentication Required"),
+    ("build-proxy", "proxyconnect tcp: dial tcp 10.0.0.9:3128: i/o timeout"),
+    ("build-image", "MANIFEST_UNKNOWN: manifest unknown; map[Tag:9]"),
+    ("build-image", "ERROR: failed to solve: docker.io/library/busybox:9: not found"),
+    ("build-reach", "received unexpected HTTP status: 503 Service Unavailable"),
+    ("build-reach", "Put https://registry/v2/x: EOF"),
+    ("build", "sh: frobnicate: not found"),
 ]
 
 
@@ -430,6 +506,17 @@ def test_without_the_right_nothing_ran() -> None:
 
     assert {item.check.name for item in found if isinstance(item, NotRun)} == {*NAMES}
     assert "cannot be made in builds-main: jobs.batch is forbidden" in str(found)
+
+
+@pytest.mark.parametrize(("path", "right"), [("/pods", "list pods"), ("/log", "read logs")])
+def test_without_a_right_to_look_nothing_is_known(path: str, right: str) -> None:
+    with _cluster() as cluster:
+        cluster.forbidden = path
+        found = _run(cluster)
+
+    assert _names(found) == []
+    assert f"may not {right}: no" in str(found)
+    assert cluster.jobs == {}
 
 
 def test_without_a_repository_nothing_is_built() -> None:
@@ -577,7 +664,14 @@ def test_the_shell_sees_what_a_proxy_answers(
 
 
 @pytest.mark.parametrize(
-    "exception", ["registry.example.com", ".example.com", "*", "10.0.0.0/8, example.com"]
+    "exception",
+    [
+        "registry.example.com",
+        "registry.example.com:443",
+        ".example.com",
+        "*",
+        "10.0.0.0/8, example.com",
+    ],
 )
 def test_what_a_proxy_excepts_is_asked_without_it(exception: str) -> None:
     environment = ["https_proxy=http://proxy:3128", f"no_proxy={exception}"]

@@ -1,8 +1,10 @@
 """Each fault alone is named by its check, and by no other one."""
 
+import base64
 import dataclasses
 import datetime as dt
 import email.utils
+import json
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -17,9 +19,10 @@ from doctor.catalogue import catalogue
 from doctor.checks.servers.caches import caches
 from doctor.checks.servers.gitlab import TOKEN as USERS_TOKEN
 from doctor.examine import Visit
+from doctor.kubernetes_api import Answer
 from doctor.observed import Observed
 from tests.support.clinic import Adjust, Changes, Object, World, node, world
-from tests.support.configured import SECRETS, STRATEGIES, TOKEN
+from tests.support.configured import CACHES, SECRETS, STRATEGIES, TOKEN
 from tests.support.servers import EXPIRED, VALIDITY, GitLabDouble, Reply, new_ca, serving
 
 MANAGERS, JOBS = "builds", "builds-main"
@@ -170,8 +173,9 @@ def _secret(name: str, namespace: str) -> Object:
     }
 
 
-def _claim(name: str) -> Object:
-    return {**_secret(name, JOBS), "kind": "PersistentVolumeClaim"}
+def _claim(name: str, *modes: str) -> Object:
+    item = {**_secret(name, JOBS), "kind": "PersistentVolumeClaim"}
+    return {**item, "spec": {"accessModes": [*modes]}}
 
 
 def _storage_class(default: str) -> Object:
@@ -197,9 +201,66 @@ def _pulled_with(secret: str) -> Callable[[Changes], Changes]:
     }
 
 
+def _answers(path: str, status: int, message: str) -> Adjust:
+    return lambda at: at.api.answers.update({path: Answer(status, {"message": message})})
+
+
+def _service(name: str, available: str) -> Object:
+    """Return a part of the API as another server provides it."""
+    conditions = [{"type": "Available", "status": available, "message": "no endpoints."}]
+    item = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService"}
+    return {**item, "metadata": {"name": name}, "status": {"conditions": conditions}}
+
+
+def _renewed(seconds: int) -> Adjust:
+    """Have the kubelet of the node renew its lease, by a clock that differs by these seconds."""
+    time_there = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+    spec = {"renewTime": time_there.isoformat().replace("+00:00", "Z")}
+    item = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
+    metadata = {"name": "worker", "namespace": "kube-node-lease"}
+    return lambda at: at.api.add({**item, "metadata": metadata})
+
+
+def _handlers(*names: str) -> Adjust:
+    features = {"userNamespaces": True}
+    handlers = [{"name": name, "features": features} for name in names]
+    return _of_the_node(lambda found: found["status"].update(runtimeHandlers=handlers))
+
+
+def _logins(name: str, *hosts: str) -> Object:
+    text = json.dumps({"auths": {host: {} for host in hosts}}).encode()
+    data = {".dockerconfigjson": base64.b64encode(text).decode()}
+    return {**_secret(name, JOBS), "type": "kubernetes.io/dockerconfigjson", "data": data}
+
+
+def _kaniko(image: str) -> Changes:
+    return {"runners.main.strategy": {"kind": "kaniko", "image": image}}
+
+
+def _kept_by_login(given: Changes) -> Changes:
+    cache = _s3(f"http://{given['registries.0.host']}")["runners.main.cache"]
+    return {"runners.main.cache": {**cache, "credentials": "minio"}}
+
+
+def _pod_of_others(namespace: str = "others", phase: str = "Running", **requests: str) -> Adjust:
+    item = {"apiVersion": "v1", "kind": "Pod", "status": {"phase": phase}}
+    spec = {"nodeName": "worker", "containers": [{"resources": {"requests": requests}}]}
+    metadata = {"name": "large", "namespace": namespace}
+    return lambda at: at.api.add({**item, "spec": spec, "metadata": metadata})
+
+
 READ = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
 DEPLOY = {"kind": "deploy", "permissions": {"apps": [READ]}}
 DISK: Changes = {"runners.main.volumes": [{"path": "/disk", "perJob": {"size": "9Gi"}}]}
+CLAIM: Changes = {"runners.main.volumes": [{"path": "/cache", "claim": "cache"}]}
+ROLE = "arn:aws:iam::123456789012:role/builds"
+IDENTITY: Changes = {"runners.main.identity": {"jobs": {"aws": ROLE}}}
+KATA: Object = {
+    "apiVersion": "node.k8s.io/v1",
+    "kind": "RuntimeClass",
+    "metadata": {"name": "kata"},
+    "handler": "kata-qemu",
+}
 OTHER = "glrt-PlantedToken0002"
 TWO: Changes = {"runners.second": {"tags": ["other"], "strategy": "kaniko"}}
 CA = new_ca()
@@ -334,6 +395,34 @@ FAULTS: dict[str, Provoked] = {
         "deployer-grants",
         lambda at: at.api.lacking.update({("create", "pods/exec"), ("escalate", "roles")}),
         "create pods/exec in builds-main",
+    ),
+    "a monitor of managers without its API": Provoked(
+        "api-group",
+        lambda at: at.api.missing_apis.add("monitoring.coreos.com/v1"),
+        "PodMonitor",
+        {"runners.main.manager.metrics": "podMonitor"},
+    ),
+    "resources of a pod that Kubernetes ignores": Provoked(
+        "pod-resources",
+        lambda at: [setattr(at.api, "version", "v1.33.9"), _info(kubeletVersion="v1.33.1")(at)],
+        "v1.33.9, which ignores resources.pod",
+        {"runners.main.resources.pod.limits.memory": "9Gi"},
+    ),
+    "a pod as a whole that is too large": Provoked(
+        "node-room",
+        says="300Gi memory",
+        changes={"runners.main.resources.pod.requests.memory": "300Gi"},
+    ),
+    "a deployer that may not bind": Provoked(
+        "deployer-grants",
+        lambda at: at.api.lacking.update({("create", "pods/exec"), ("bind", "roles")}),
+        "create pods/exec in builds-main",
+    ),
+    "a deployer that may not make monitors": Provoked(
+        "deployer-rights",
+        lambda at: at.api.lacking.add(("create", "podmonitors")),
+        "create podmonitors in builds",
+        {"runners.main.manager.metrics": "podMonitor"},
     ),
     "a manager without its Role": Provoked(
         "manager-rights",
@@ -506,9 +595,7 @@ FAULTS: dict[str, Provoked] = {
         "secret-missing", lambda at: at.api.remove("Secret", "registry-pull", "apps"), "apps"
     ),
     "no claim that jobs mount": Provoked(
-        "object-missing",
-        says="The PersistentVolumeClaim cache of builds-main",
-        changes={"runners.main.volumes": [{"path": "/cache", "claim": "cache"}]},
+        "object-missing", says="The PersistentVolumeClaim cache of builds-main", changes=CLAIM
     ),
     "no Secret that others keep": Provoked(
         "object-missing",
@@ -786,7 +873,7 @@ FAULTS: dict[str, Provoked] = {
         "object-unusable",
         lambda at: at.api.add({**_claim("cache"), "status": {"phase": "Lost"}}),
         "lost its volume",
-        {"runners.main.volumes": [{"path": "/cache", "claim": "cache"}]},
+        CLAIM,
     ),
     "no StorageClass of that name": Provoked(
         "storage-class",
@@ -856,6 +943,256 @@ FAULTS: dict[str, Provoked] = {
         changes=lambda given: _s3(f"http://{given['registries.0.host']}"),
         then=lambda at: setattr(at.registry, "public", True),
     ),
+    "a kubeconfig without a login": Provoked(
+        "api-account",
+        _answers(
+            "/apis/authentication.k8s.io",
+            HTTPStatus.FORBIDDEN,
+            'selfsubjectreviews is forbidden: User "system:anonymous" cannot create resource',
+        ),
+        "no login is sent",
+    ),
+    "a kind that an API does not have": Provoked(
+        "api-group",
+        lambda at: at.api.kinds.update({"networking.k8s.io/v1": ["Ingress"]}),
+        "networking.k8s.io/v1, which the stack needs for NetworkPolicy",
+    ),
+    "a part of the API that does not answer": Provoked(
+        "api-service",
+        lambda at: at.api.add(_service("v1", "True"), _service("v1beta1.metrics.k8s.io", "False")),
+        "v1beta1.metrics.k8s.io, a part of its API that another server provides: no endpoints.",
+    ),
+    "no DNS in the cluster": Provoked(
+        "cluster-dns",
+        lambda at: at.api.find("Deployment", "coredns", "kube-system")["status"].clear(),
+        "coredns of kube-system",
+    ),
+    "a node whose clock is fast": Provoked("node-clock", _renewed(600), "worker differs by"),
+    "a node whose clock is slow": Provoked("node-clock", _renewed(-600), "worker differs by"),
+    "a webhook that takes its time": Provoked(
+        "webhook-down",
+        _answers(
+            "/api/v1/namespaces/builds-main/pods",
+            HTTPStatus.GATEWAY_TIMEOUT,
+            "Timeout: request did not complete within requested timeout - context deadline",
+        ),
+    ),
+    "a field that an older Kubernetes drops": Provoked(
+        "declared-user-namespaces",
+        lambda at: [
+            setattr(at.api, "version", "v1.32.9"),
+            _info(kubeletVersion="v1.32.1")(at),
+            _mutated(lambda spec: spec.update(hostUsers=None))(at),
+        ],
+        "1.33",
+        {"runners.main.strategy": {"kind": "kaniko", "hostUsers": False}},
+    ),
+    "an identity that someone took from an account": Provoked(
+        "account-identity",
+        lambda at: at.api.find("ServiceAccount", "gitlab-job-main", JOBS)["metadata"].pop(
+            "annotations"
+        ),
+        "eks.amazonaws.com/role-arn=nothing",
+        IDENTITY,
+    ),
+    "no webhook for identities": Provoked(
+        "identity-webhook", says="they do not get AWS_ROLE_ARN", changes=IDENTITY
+    ),
+    "a runtime that no node has": Provoked(
+        "node-runtime",
+        lambda at: [at.api.add(KATA), _handlers("", "runc")(at)],
+        "the runtime kata-qemu of the RuntimeClass kata",
+        {"runners.main.runtimeClassName": "kata"},
+    ),
+    "a manager with labels of no node": Provoked(
+        "manager-node",
+        says="none has its labels",
+        changes={"runners.main.manager.nodeSelector": {"pool": "managers"}},
+        how={"deployed": False},
+    ),
+    "a manager that taints keep away": Provoked(
+        "manager-node",
+        _of_the_node(
+            lambda found: found["spec"].update(taints=[{"key": "jobs", "effect": "NoSchedule"}])
+        ),
+        "jobs=:NoSchedule",
+        {"runners.main.tolerations": [{"key": "jobs"}]},
+        {"deployed": False},
+    ),
+    "a small node, and autoscalers that nobody may see": Provoked(
+        "node-room",
+        lambda at: [
+            _offers(memory="512Mi")(at),
+            at.api.denied.update({"/configmaps": 403, "/nodepools": 403}),
+        ],
+    ),
+    "a node without a network": Provoked(
+        "node-not-ready",
+        _of_the_node(
+            lambda found: found["status"]["conditions"].append(
+                {"type": "NetworkUnavailable", "status": "True"}
+            )
+        ),
+    ),
+    "a version of Pod Security that was set": Provoked(
+        "namespace-level",
+        lambda at: at.api.find("Namespace", JOBS)["metadata"]["labels"].update(
+            {f"{LEVEL}-version": "v1.24"}
+        ),
+        "enforce-version=v1.24, and the stack sets latest",
+    ),
+    "a managed cluster of Azure": Provoked(
+        "declared-kind",
+        _of_the_node(
+            lambda found: found["metadata"]["labels"].update({"kubernetes.azure.com/cluster": "x"})
+        ),
+        "aks",
+        {"cluster.nodes.dockerSocket": False},
+    ),
+    "a namespace that was deleted": Provoked(
+        "namespace-missing", lambda at: at.api.remove("Namespace", JOBS), JOBS
+    ),
+    "no Service of a daemon": Provoked(
+        "deployed-missing",
+        lambda at: at.api.remove("Service", "buildkitd", "builds-main-buildkitd"),
+        "The Service buildkitd of builds-main-buildkitd",
+        {"runners.main.strategy": STRATEGIES["buildkit-service"]},
+    ),
+    "a claim for one node": Provoked(
+        "claim-shared",
+        lambda at: [_second_node()(at), at.api.add(_claim("cache", "ReadWriteOnce"))],
+        "on one node at a time (ReadWriteOnce)",
+        CLAIM,
+    ),
+    "a claim for one pod": Provoked(
+        "claim-shared",
+        lambda at: at.api.add(_claim("cache", "ReadWriteOncePod")),
+        "(ReadWriteOncePod)",
+        CLAIM,
+    ),
+    "a claim whose StorageClass does not exist": Provoked(
+        "storage-class",
+        lambda at: at.api.add(
+            {
+                **_claim("cache"),
+                "spec": {"storageClassName": "fast"},
+                "status": {"phase": "Pending"},
+            }
+        ),
+        "fast of the claim cache does not exist",
+        CLAIM,
+    ),
+    "a pull Secret of others for another registry": Provoked(
+        "object-unusable",
+        lambda at: at.api.add(_logins("theirs", "https://other.example.com/v1/")),
+        "it has no login for localhost:",
+        _pulled_with("theirs"),
+    ),
+    "a pull Secret of others with nothing in it": Provoked(
+        "object-unusable",
+        lambda at: at.api.add({**_logins("theirs"), "data": {}}),
+        "it has no login for localhost:",
+        _pulled_with("theirs"),
+    ),
+    "a push Secret of others without its key": Provoked(
+        "object-unusable",
+        lambda at: at.api.add({**_logins("theirs"), "data": {"config.json": "e30="}}),
+        "it does not have the key .dockerconfigjson",
+        lambda given: {
+            "registries": [
+                {"host": given["registries.0.host"], "insecure": True, "pushSecret": "theirs"}
+            ]
+        },
+    ),
+    "a pod that its node refuses": Provoked(
+        "pod-refused",
+        _pod({"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no device"}),
+        "no device",
+    ),
+    "a container for another processor": Provoked(
+        "container-config",
+        _pod(
+            {
+                "phase": "Running",
+                "containerStatuses": [
+                    {"state": {"terminated": {"reason": "StartError", "message": "exec format"}}}
+                ],
+            }
+        ),
+        "exec format",
+    ),
+    "a GitLab in maintenance mode": Provoked(
+        "gitlab-read-only",
+        lambda at: setattr(
+            at.gitlab,
+            "refusal",
+            {"message": "You cannot perform write operations on a read-only instance"},
+        ),
+        "write operations",
+    ),
+    "a wall before GitLab": Provoked(
+        "gitlab-answer", lambda at: setattr(at.gitlab, "refusal", "<html>"), "status 403"
+    ),
+    "a wall before GitLab that speaks JSON": Provoked(
+        "gitlab-answer", lambda at: setattr(at.gitlab, "refusal", ["blocked"]), "status 403"
+    ),
+    "a GitLab that limits requests": Provoked(
+        "gitlab-unreachable", lambda at: setattr(at.gitlab, "broken", 429), "status 429"
+    ),
+    "a registry that cannot write": Provoked(
+        "registry-storage",
+        lambda at: setattr(at.registry, "upload_status", HTTPStatus.INTERNAL_SERVER_ERROR),
+        "status 500",
+    ),
+    "a registry that leads uploads to nowhere": Provoked(
+        "registry-upload",
+        lambda at: setattr(at.registry, "leads", "http://localhost:9"),
+        "leads uploads to http://localhost:9: the connection is refused",
+    ),
+    "a registry that does not know of the TLS before it": Provoked(
+        "registry-upload",
+        lambda at: setattr(at.registry, "leads", "http://localhost:9"),
+        "the registry speaks TLS",
+        TRUSTED_REGISTRY,
+        {"registry_ca": CA},
+    ),
+    "an image that its registry does not have": Provoked(
+        "image-missing",
+        lambda at: setattr(at.registry, "missing", ("/v2/kaniko/manifests/1.2",)),
+        "/kaniko:1.2",
+        lambda given: _kaniko(f"{given['registries.0.host']}/kaniko:1.2"),
+    ),
+    "storage of caches that is broken": Provoked(
+        "cache-unreachable",
+        lambda at: setattr(at.registry, "stored_status", HTTPStatus.SERVICE_UNAVAILABLE),
+        "status 503",
+        lambda given: _s3(f"http://{given['registries.0.host']}"),
+    ),
+    "nodes that pods of others fill": Provoked(
+        "node-full", _pod_of_others(memory="255.5Gi"), "pods of others take the memory"
+    ),
+    "a project that takes no runner of the instance": Provoked(
+        "runner-disabled",
+        lambda at: [
+            _runner(runner_type="instance_type")(at),
+            at.gitlab.projects.update({"group/app": {"shared_runners_enabled": False}}),
+        ],
+        "group/app has no job for this runner: runners of the instance are switched off there",
+        repository="registry.localhost/group/app/image",
+    ),
+    "a project without CI/CD": Provoked(
+        "runner-disabled",
+        lambda at: at.gitlab.projects.update({"group/app": {"builds_access_level": "disabled"}}),
+        "it has no CI/CD",
+        repository="registry.localhost/group/app",
+    ),
+    "a login of caches that its storage does not know": Provoked(
+        "cache-login",
+        lambda at: setattr(at.registry, "code", "InvalidAccessKeyId"),
+        "refuses the login minio (InvalidAccessKeyId)",
+        _kept_by_login,
+        {"secrets": {**SECRETS, "cacheCredentials": {"minio": CACHES["minio"]}}},
+    ),
 }
 
 
@@ -897,19 +1234,6 @@ def test_a_registry_that_leads_to_https_has_tls() -> None:
         found = at.examined()
 
     assert [item.check.name for item in found.faults] == ["registry-tls"]
-
-
-def test_a_monitor_of_managers_needs_its_api() -> None:
-    with world() as at:
-        runner = at.wanted.runners["main"]
-        values = {**runner.values, "metrics": {"podMonitor": {"enabled": True}}}
-        at.wanted = dataclasses.replace(
-            at.wanted, runners={"main": dataclasses.replace(runner, values=values)}
-        )
-        at.api.missing_apis.add("monitoring.coreos.com/v1")
-        found = at.examined()
-
-    assert [item.check.name for item in found.faults] == ["api-group"]
 
 
 def test_a_bucket_that_is_private_is_there() -> None:
@@ -959,13 +1283,40 @@ def test_storage_of_the_cluster_is_left_to_jobs() -> None:
 
 
 def test_a_claim_that_is_there_is_no_fault() -> None:
-    with world({"runners.main.volumes": [{"path": "/cache", "claim": "cache"}]}) as at:
+    with world(CLAIM) as at:
         metadata = {"name": "cache", "namespace": JOBS}
         at.api.add({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata})
         assert at.examined().faults == []
 
 
 HARMLESS: dict[str, Adjust] = {
+    "the version of Pod Security that is usual": lambda at: at.api.find("Namespace", JOBS)[
+        "metadata"
+    ]["labels"].update({f"{LEVEL}-version": "latest"}),
+    "a pod for which an autoscaler may make a node": lambda at: [
+        _pod({"conditions": [UNSCHEDULABLE]})(at),
+        at.api.find("Pod", "runner-1", JOBS)["metadata"].update(
+            creationTimestamp=dt.datetime.now(dt.UTC).isoformat()
+        ),
+        at.api.add(AUTOSCALER),
+    ],
+    "a large pod that has ended": _pod_of_others(phase="Succeeded", memory="256Gi"),
+    "a large pod of a job": _pod_of_others(JOBS, memory="256Gi"),
+    "a small pod of others": _pod_of_others(memory="64Gi"),
+    "a node of others": lambda at: [_second_node(**FOREIGN)(at), _tainted("other")(at)],
+    "a kernel of Red Hat with user namespaces": _info(kernelVersion="5.14.0-570.el9_6.x86_64"),
+    "a node that has just renewed its lease": _renewed(-5),
+    "a policy for DNS": lambda at: at.api.add(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "dns", "namespace": JOBS},
+            "spec": {"egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]},
+        }
+    ),
+    "an account that is missing, which a dry run says": lambda at: at.api.remove(
+        "ServiceAccount", "gitlab-job-main", JOBS
+    ),
     "a runtime with user namespaces": _of_the_node(
         lambda found: found["status"].update(
             runtimeHandlers=[{"name": "runc"}, {"features": {"userNamespaces": True}}]
@@ -986,6 +1337,26 @@ HARMLESS: dict[str, Adjust] = {
         }
     ),
 }
+
+
+UNSCHEDULABLE = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}
+AUTOSCALER: Object = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "cluster-autoscaler-status", "namespace": "kube-system"},
+}
+FOREIGN = {
+    "operatingSystem": "windows",
+    "osImage": "Windows Server 2022 Datacenter",
+    "kernelVersion": "10.0.20348.1",
+    "kubeletVersion": "v1.14.3-vk",
+    "containerRuntimeVersion": "containerd://1.7.28",
+}
+
+
+def _tainted(name: str) -> Adjust:
+    taints = [{"key": "os", "value": "windows", "effect": "NoSchedule"}]
+    return lambda at: at.api.find("Node", name)["spec"].update(taints=taints)
 
 
 @pytest.mark.parametrize("name", HARMLESS)
@@ -1043,3 +1414,115 @@ def test_a_healthy_stack_has_no_fault(strategy: str, monkeypatch: pytest.MonkeyP
 
     assert [item.message for item in found.faults] == []
     assert [(item.check.name, item.reason) for item in found.not_run] == []
+
+
+def _as_pods_get_it(pod: Object) -> None:
+    pod["spec"]["containers"][0]["env"].append({"name": "AWS_ROLE_ARN", "value": ROLE})
+
+
+def _of_last_year(at: World) -> None:
+    """Have the certificates of a daemon as they are on the first day of a year."""
+    year, namespace = dt.datetime.now(dt.UTC).year, "builds-main-buildkitd"
+    secret = at.api.find("Secret", f"buildkitd-{year}", namespace)
+    at.api.remove("Secret", f"buildkitd-{year}", namespace)
+    secret["metadata"]["name"] = f"buildkitd-{year - 1}"
+    at.api.add(secret)
+
+
+UNUSUAL: dict[str, tuple[Changes | Callable[[Changes], Changes], Adjust]] = {
+    "certificates of the last year": (
+        {"runners.main.strategy": STRATEGIES["buildkit-service"]},
+        _of_last_year,
+    ),
+    "a Docker engine beside k3s": (
+        {"cluster.nodes.runtime": "docker", "cluster.nodes.userNamespaces": False},
+        _info(kubeletVersion="v1.35.1+k3s1", containerRuntimeVersion="docker://29.7.2"),
+    ),
+    "an image for another processor": (
+        {
+            **_kaniko("registry.example.com/kaniko:1.2"),
+            "runners.main.nodeSelector": {"kubernetes.io/arch": "s390x"},
+        },
+        lambda at: [
+            _info(architecture="s390x")(at),
+            at.api.find("Node", "worker")["metadata"]["labels"].update(
+                {"kubernetes.io/arch": "s390x"}
+            ),
+        ],
+    ),
+    "an identity that pods get": (
+        IDENTITY,
+        lambda at: at.api.mutations.update({f"/api/v1/namespaces/{JOBS}/pods": _as_pods_get_it}),
+    ),
+    "an identity of an account that a dry run misses": (
+        IDENTITY,
+        lambda at: at.api.remove("ServiceAccount", "gitlab-job-main", JOBS),
+    ),
+    "an identity that needs no webhook": (
+        {
+            "network.egress": {"metadata": True},
+            "runners.main.identity.jobs": {"google": "builds@project-1.iam.gserviceaccount.com"},
+        },
+        lambda _: None,
+    ),
+    "a runtime of nodes that do not list theirs": (
+        {"runners.main.runtimeClassName": "kata"},
+        lambda at: at.api.add(KATA),
+    ),
+    "a runtime that a node has": (
+        {"runners.main.runtimeClassName": "kata"},
+        lambda at: [at.api.add(KATA), _handlers("kata-qemu")(at)],
+    ),
+    "a pull Secret of others": (
+        _pulled_with("theirs"),
+        lambda at: at.api.add(_logins("theirs", at.wanted.settings.registries[0].host)),
+    ),
+    "a claim for all nodes": (
+        CLAIM,
+        lambda at: [_second_node()(at), at.api.add(_claim("cache", "ReadWriteMany"))],
+    ),
+    "a claim for one node, which there is": (
+        CLAIM,
+        lambda at: at.api.add(_claim("cache", "ReadWriteOnce")),
+    ),
+    "a claim for one pod, and one job": (
+        {**CLAIM, "runners.main.concurrent": 1},
+        lambda at: at.api.add(_claim("cache", "ReadWriteOncePod")),
+    ),
+    "a claim for each job": (
+        {"runners.main.volumes": [{"path": "/cache", "claim": "cache-$CI_CONCURRENT_ID"}]},
+        lambda at: at.api.add(_claim("cache-0", "ReadWriteOncePod")),
+    ),
+    "an image that its registry has": (
+        lambda given: _kaniko(f"{given['registries.0.host']}/kaniko:1.2"),
+        lambda _: None,
+    ),
+    "a GitLab that only pods know": (
+        {"gitlab.url": "http://gitlab.invalid", "hostAliases": {"192.0.2.7": ["gitlab.invalid"]}},
+        lambda _: None,
+    ),
+    "a GitLab of the cluster": (
+        {"gitlab.url": "http://gitlab-webservice-default.gitlab.svc:8181"},
+        lambda _: None,
+    ),
+    "a GitLab that pods reach by an alias": (
+        {
+            "gitlab.url": "http://gitlab.invalid",
+            "hostAliases": {"192.0.2.7": ["gitlab.invalid"]},
+            "network.egress": {
+                "private": False,
+                "public": False,
+                "allow": [{"cidr": "192.0.2.0/24"}, {"cidr": "127.0.0.0/8"}],
+            },
+        },
+        lambda _: None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_what_is_unusual_is_no_fault(name: str) -> None:
+    changes, then = UNUSUAL[name]
+    with world(changes) as at:
+        then(at)
+        assert at.examined().faults == []

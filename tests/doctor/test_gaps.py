@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime as dt
 import re
 import socket
 import threading
@@ -13,21 +14,29 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.ownership.cluster import Kubeconfig
+from components.resources.certificates import KeyPair, authority
 from components.site import Registry
 from doctor.checks import nodes
 from doctor.checks.cluster import version
+from doctor.checks.network import egress
+from doctor.checks.servers.caches import caches
 from doctor.checks.servers.gitlab import TOKEN as USERS_TOKEN
-from doctor.diagnosis import Diagnosis, Fault, NobodyError, NotRun, UnseenError
+from doctor.checks.servers.s3 import signed
+from doctor.diagnosis import Diagnosis, Fault, NobodyError, NotRun, UnseenError, fault
 from doctor.examine import Examination, Visit, examine
 from doctor.kubernetes_api import Answer, KubernetesApi
 from doctor.observed import Observed
 from doctor.web import FailedError, expiry, server
 from report.errors import ReportError
-from tests.support.clinic import Adjust, Changes, Object, kubeconfig, stack, world
-from tests.support.configured import SECRETS, STRATEGIES, TOKEN
-from tests.support.servers import GitLabDouble, Reply, new_ca, serving
+from tests.support.clinic import Adjust, Changes, Object, World, kubeconfig, stack, world
+from tests.support.configured import CACHES, SECRETS, STRATEGIES, TOKEN
+from tests.support.servers import LONG, GitLabDouble, Reply, new_ca, serving
 
 
 def _reasons(found: Diagnosis) -> dict[str, str]:
@@ -55,6 +64,21 @@ def test_before_the_first_update_much_is_not_known() -> None:
     assert {"deployer-rights", "api-group", "namespace-level", "node-room"} <= {
         name for names in found.ran.values() for name in names
     }
+
+
+def _small(at: World) -> None:
+    at.api.find("Node", "worker")["status"]["allocatable"]["memory"] = "1Mi"
+
+
+def _full(at: World) -> None:
+    spec = {"nodeName": "worker", "containers": [{"resources": {"requests": {"cpu": "64"}}}]}
+    item = {"apiVersion": "v1", "kind": "Pod", "spec": spec, "status": {}}
+    at.api.add({**item, "metadata": {"name": "large", "namespace": "others"}})
+
+
+def _autoscaler(api_version: str, kind: str) -> Object:
+    metadata = {"name": "cluster-autoscaler-status", "namespace": "kube-system"}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
 GAPS: list[tuple[Adjust, str, str]] = [
@@ -88,12 +112,39 @@ GAPS: list[tuple[Adjust, str, str]] = [
     (
         lambda at: at.api.find("Node", "worker")["status"].pop("nodeInfo"),
         "declared-os",
-        "no node that jobs select says what it runs",
+        "no node that takes jobs says what it runs",
     ),
     (
-        lambda at: at.registry.readers and setattr(at.registry, "upload_status", 500),
+        lambda at: at.registry.readers and setattr(at.registry, "upload_status", 409),
         "registry-push",
-        "gets the status 500",
+        "gets the status 409",
+    ),
+    (
+        lambda at: at.api.find("Deployment", "coredns", "kube-system").update(
+            metadata={"name": "kube-dns", "namespace": "kube-system"}, spec={"replicas": 0}
+        ),
+        "cluster-dns",
+        "no Deployment of kube-system",
+    ),
+    (
+        lambda at: [_full(at), at.api.add(_autoscaler("v1", "ConfigMap"))],
+        "node-full",
+        "an autoscaler may make other nodes",
+    ),
+    (
+        lambda at: at.api.denied.update({"/api/v1/pods": HTTPStatus.FORBIDDEN}),
+        "node-full",
+        "may not list all pods",
+    ),
+    (
+        lambda at: [_small(at), at.api.add(_autoscaler("v1", "ConfigMap"))],
+        "node-room",
+        "an autoscaler may make other nodes; today: No node has room",
+    ),
+    (
+        lambda at: [_small(at), at.api.add(_autoscaler("karpenter.sh/v1", "NodePool"))],
+        "node-room",
+        "an autoscaler may make other nodes; today: No node",
     ),
 ]
 
@@ -202,6 +253,7 @@ def test_without_a_token_of_the_user_gitlab_shows_little(monkeypatch: pytest.Mon
         "runner-protected",
         "runner-offline",
         "runner-scope",
+        "runner-disabled",
         "token-swapped",
     }
 
@@ -233,7 +285,7 @@ def test_gitlab_may_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(busy) as host, world({"gitlab.url": f"http://{host}"}) as at:
         reasons = _reasons(at.examined())
 
-    assert "does not verify the token (status 429)" in reasons["token-refused"]
+    assert "it has the status 429" in reasons["token-refused"]
 
 
 def test_a_runner_that_the_stack_creates_has_no_token_yet() -> None:
@@ -347,7 +399,7 @@ def test_a_registry_of_the_cluster_is_left_to_jobs() -> None:
     with world({"registries.0.host": "registry.registry.svc:5000"}) as at:
         reasons = _reasons(at.examined())
 
-    assert "only the cluster knows the name registry.registry.svc:5000" in reasons["registry-push"]
+    assert "only the cluster knows the name registry.registry.svc" in reasons["registry-push"]
 
 
 def _with_tokens(repository: str) -> tuple[Diagnosis, list[str]]:
@@ -480,11 +532,18 @@ def _with_a_group(addresses: Changes) -> Changes:
 
 
 def test_a_group_of_a_registry_has_its_own_login() -> None:
+    """It is not tried on a repository of another group."""
     with world(_with_a_group) as at:
         found = at.examined()
+        at.registry.readers = ()
+        named = at.examined(f"{at.wanted.settings.registries[1].host}/other/app")
 
     assert found.faults == []
     assert "registry-pull" in found.ran[""]
+    (pull,) = named.faults
+    assert (
+        f"may not read {at.wanted.settings.registries[0].host}/image-builds-doctor" in pull.message
+    )
 
 
 def test_the_reason_of_a_failure_is_in_plain_words() -> None:
@@ -674,3 +733,300 @@ def test_who_does_not_answer_is_said_in_one_line(tmp_path: Path) -> None:
 def test_a_context_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnseenError, match="other"):
         KubernetesApi(kubeconfig(tmp_path, "http://localhost:9", "other"))
+
+
+@pytest.mark.parametrize("platform", ["eksAuto", "eksFargate", "gkeAutopilot"])
+def test_nodes_that_a_platform_makes_for_pods_are_not_judged(platform: str) -> None:
+    with world(deployed=False) as at:
+        cluster = at.wanted.settings.cluster.model_copy(update={"platform": platform})
+        settings = at.wanted.settings.model_copy(update={"cluster": cluster})
+        at.wanted = dataclasses.replace(at.wanted, settings=settings)
+        at.api.remove("Node", "worker")
+        found = at.examined()
+
+    assert found.faults == []
+    reasons = _reasons(found)
+    assert "makes nodes for the pods that ask for them" in reasons["node-selector"]
+    assert reasons["manager-node"] == reasons["node-selector"]
+
+
+def test_a_node_for_the_manager_may_be_made_later() -> None:
+    with world({"runners.main.manager.nodeSelector": {"pool": "x"}}, deployed=False) as at:
+        at.api.add(_autoscaler("v1", "ConfigMap"))
+        found = at.examined()
+
+    assert found.faults == []
+    assert "an autoscaler may make other nodes" in _reasons(found)["manager-node"]
+
+
+def test_where_no_node_takes_a_job_the_manager_is_not_named_too() -> None:
+    with world({"runners.main.manager.nodeSelector": {"pool": "x"}}, deployed=False) as at:
+        at.api.find("Node", "worker")["spec"]["taints"] = [{"key": "a", "effect": "NoExecute"}]
+        found = at.examined()
+
+    assert [item.check.name for item in found.faults] == ["node-taint"]
+
+
+def test_what_was_found_counts_where_the_rest_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("doctor.examine._SECONDS", 0.2)
+    ended = threading.Event()
+
+    def slow(_: Visit) -> Iterator[Fault | NotRun]:
+        yield fault("clock", seconds=99)
+        ended.wait(5)
+
+    item = Examination(slow, ("clock", "node-clock"), per_runner=False)
+    with world() as at:
+        found = examine([item], Visit(stack=at.wanted, seen=Observed(at.api)))
+    ended.set()
+
+    assert [item.check.name for item in found.faults] == ["clock"]
+    assert _reasons(found) == {"node-clock": "no answer came within 0.2 seconds"}
+
+
+def test_another_strategy_misses_nothing_that_is_not_deployed() -> None:
+    with world() as at:
+        deployed = at.api
+    with world(what_if="kind: buildkit-service") as at:
+        at.api = deployed
+        assert at.examined().faults == []
+
+
+def test_the_first_way_to_log_in_that_a_registry_offers_counts() -> None:
+    with world() as at:
+        host = at.wanted.settings.registries[0].host
+        at.registry.realm = f'http://{host}/token",service="it", Basic realm="web'
+        found = at.examined(f"{host}/group/app")
+
+    assert found.faults == []
+    assert at.registry.given_up == ["/v2/group/app/blobs/uploads/1"]
+
+
+def _with_registry(at: World, host: str, certificates: str | None) -> None:
+    registry = Registry(host=host, ca_certificates=certificates)
+    settings = at.wanted.settings.model_copy(update={"registries": [registry]})
+    at.wanted = dataclasses.replace(at.wanted, settings=settings)
+
+
+def test_a_registry_that_has_moved_is_followed() -> None:
+    ca = new_ca()
+    trusted = {"registries.0.caCertificates": ca.certificate}
+    with world(trusted, registry_ca=ca) as at:
+        there = at.wanted.settings.registries[0].host
+
+        def moved(*_: object) -> Reply:
+            return Reply(
+                HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": f"https://{there}/v2/"}
+            )
+
+        with serving(moved, ca) as host:
+            _with_registry(at, host, ca.certificate)
+            assert at.examined().faults == []
+
+
+def test_a_registry_that_only_pods_know_is_left_to_them() -> None:
+    aliases = {"192.0.2.7": ["registry.invalid"]}
+    with world({"registries.0.host": "registry.invalid", "hostAliases": aliases}) as at:
+        found = at.examined()
+
+    assert found.faults == []
+    assert "by hostAliases" in _reasons(found)["registry-push"]
+
+
+def test_images_behind_tokens_that_nobody_hands_out_are_unknown() -> None:
+    def image(given: Changes) -> Changes:
+        name = f"{given['registries.0.host']}/kaniko:1.2"
+        return {"runners.main.strategy": {"kind": "kaniko", "image": name}}
+
+    with world(image) as at:
+        at.registry.realm = "http://localhost:9/token"
+        found = at.examined()
+
+    assert found.faults == []
+    assert "the connection is refused" in _reasons(found)["image-missing"]
+
+
+def test_storage_of_caches_is_trusted_as_jobs_trust_it() -> None:
+    def private(*_: object) -> Reply:
+        return Reply(HTTPStatus.FORBIDDEN)
+
+    ca = new_ca()
+    with serving(private, ca) as host:
+        cache = {"kind": "s3", "bucket": "kept", "endpoint": f"https://{host}"}
+        known = {"runners.main.cache": cache, "runners.main.caCertificates": ca.certificate}
+        with world(known) as at:
+            trusted = at.examined()
+        with world({"runners.main.cache": cache}) as at:
+            unknown = at.examined()
+
+    assert trusted.faults == []
+    assert [item.check.name for item in unknown.faults] == ["cache-unreachable"]
+
+
+def _signed_by(root: KeyPair, inner: KeyPair) -> KeyPair:
+    """Return an authority as another one signs it."""
+    known, above = (
+        x509.load_pem_x509_certificate(pair.certificate.encode()) for pair in (inner, root)
+    )
+    builder = (
+        x509.CertificateBuilder()
+        .issuer_name(above.subject)
+        .subject_name(known.subject)
+        .public_key(known.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(known.not_valid_before_utc)
+        .not_valid_after(known.not_valid_after_utc)
+    )
+    for extension in known.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    key = serialization.load_pem_private_key(root.key.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    signed = builder.sign(key, hashes.SHA256())
+    text = signed.public_bytes(serialization.Encoding.PEM).decode()
+    return KeyPair(certificate=text, key=inner.key)
+
+
+def test_an_authority_below_another_one_is_trusted_as_by_go() -> None:
+    inner = _signed_by(authority("a CA above", LONG), new_ca())
+    with world({"gitlab.caCertificates": inner.certificate}, gitlab_ca=inner) as at:
+        assert at.examined().faults == []
+
+
+def test_a_name_that_cannot_be_one_is_said() -> None:
+    with server(None) as asked, pytest.raises(FailedError, match="DNS has no such name"):
+        asked.send("GET", "http://gitlab..example.com/")
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [{"shared_runners_enabled": True}, {"group_runners_enabled": False}, {"name": "app"}],
+)
+def test_a_project_that_takes_a_runner_is_no_fault(
+    switches: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world() as at:
+        monkeypatch.setenv(USERS_TOKEN, at.gitlab.users_token)
+        at.gitlab.runners[TOKEN]["runner_type"] = "instance_type"
+        at.gitlab.projects["group/app"] = switches
+        host = urlsplit(at.wanted.settings.gitlab.url).hostname
+        assert at.examined(f"registry.{host}/group/app").faults == []
+
+
+def _cache(kind: str, login: str, **keys: str) -> tuple[Changes, dict[str, Any]]:
+    cache = {"kind": kind, "credentials": login, **keys}
+    secrets = {**SECRETS, "cacheCredentials": {login: CACHES[login]}}
+    return {"runners.main.cache": cache}, secrets
+
+
+def test_a_login_that_may_not_list_a_bucket_is_no_fault() -> None:
+    with world() as at:
+        endpoint = f"http://{at.wanted.settings.registries[0].host}"
+    changes, secrets = _cache("s3", "minio", bucket="kept", endpoint=endpoint)
+    with world(changes, secrets=secrets) as at:
+        at.registry.code = "AccessDenied"
+        found = at.examined()
+
+    assert found.faults == []
+    assert "cache-login" in found.ran["main"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "login", "reason"),
+    [("gcs", "google", "only logins of S3 are tried"), ("s3", "minio", "does not answer: no")],
+)
+def test_a_login_of_caches_that_is_not_tried_is_said(
+    kind: str, login: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(_: object, __: str, ___: str, headers: object = None) -> requests.Response:
+        if headers:
+            message = "no"
+            raise FailedError(message)
+        answer = requests.Response()
+        answer.status_code = 403
+        return answer
+
+    monkeypatch.setattr("doctor.web.Server.send", send)
+    changes, secrets = _cache(kind, login, bucket="kept")
+    with world(changes, secrets=secrets) as at:
+        visit = Visit(stack=at.wanted, seen=Observed(at.api), runner=at.wanted.runners["main"])
+        (found,) = caches.look(visit)
+
+    assert isinstance(found, NotRun)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://minio:9000/kept?location", "minio:9000"), ("https://minio:443/kept", "minio")],
+)
+def test_a_port_is_signed_where_clients_send_it(url: str, host: str) -> None:
+    now = dt.datetime(2013, 5, 24, tzinfo=dt.UTC)
+    login = {"accessKey": "a", "secretKey": "b"}
+    other = url.replace(urlsplit(url).netloc, host)
+
+    assert signed(url, login, "r", now) == signed(other, login, "r", now)
+
+
+def test_a_request_is_signed_as_amazon_has_it() -> None:
+    """The example of its documentation (Signature Calculations, GET Bucket Lifecycle)."""
+    login = {
+        "accessKey": "AKIAIOSFODNN7EXAMPLE",
+        "secretKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    }
+    url = "https://examplebucket.s3.amazonaws.com/?lifecycle"
+    headers = signed(url, login, "us-east-1", dt.datetime(2013, 5, 24, tzinfo=dt.UTC))
+
+    assert headers["x-amz-date"] == "20130524T000000Z"
+    assert headers["Authorization"] == (
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
+        "SignedHeaders=host;x-amz-content-sha256;x-amz-date,"
+        "Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"
+    )
+
+
+def test_who_everybody_trusts_is_trusted_beside_the_stack_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = new_ca()
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(known.certificate, encoding="ascii")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with world({"gitlab.caCertificates": new_ca().certificate}, gitlab_ca=known) as at:
+        assert at.examined().faults == []
+
+
+def test_what_another_strategy_grants_is_not_beyond() -> None:
+    with world({"runners.main.strategy": STRATEGIES["buildx"]}) as at:
+        deployed = at.api
+    with world(what_if="kind: kaniko") as at:
+        at.api = deployed
+        assert at.examined().faults == []
+
+
+def test_what_cannot_be_tried_out_keeps_nothing_else_away() -> None:
+    with world() as at:
+        at.api.refusals["/apis/rbac"] = 'roles is forbidden: User "x" cannot patch'
+        at.api.refusals["/api/v1/namespaces/apps/secrets"] = "not here"
+        found = at.examined()
+
+    assert [item.check.name for item in found.faults] == ["admission"]
+    assert "may not try out Role" in _reasons(found)["pod-security"]
+
+
+def test_jobs_that_a_proxy_leads_need_to_reach_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes: Changes = {
+        "gitlab.url": "http://gitlab.example.com",
+        "registries": [],
+        "proxy": {"http": "http://192.0.2.9:3128"},
+        "network.egress": {"private": False, "public": False, "allow": [{"cidr": "192.0.2.9/32"}]},
+    }
+
+    def addresses(host: str) -> list[str]:
+        return [host if host == "192.0.2.9" else "198.51.100.1"]
+
+    monkeypatch.setattr("doctor.checks.network.addresses", addresses)
+    with world(changes) as at:
+        visit = Visit(stack=at.wanted, seen=Observed(at.api), runner=at.wanted.runners["main"])
+        assert [*egress.look(visit)] == []

@@ -134,7 +134,8 @@ def laid_out(wanted: WantedStack) -> list[Object]:
     """Return the objects of a stack as they are once it is deployed, with its managers."""
     objects = [copy.deepcopy(dict(item)) for item in wanted.manifests]
     for item in objects:
-        item["metadata"] = {**item["metadata"], "annotations": OWNER}
+        known = item["metadata"].get("annotations", {})
+        item["metadata"] = {**item["metadata"], "annotations": {**known, **OWNER}}
     return objects + [_manager(wanted, runner) for runner in wanted.runners]
 
 
@@ -239,7 +240,9 @@ class MadeUpApi:
         self.granted: set[tuple[str, str, str, str]] = set()
         """Accounts with a verb, a resource and a namespace that no Role gives them."""
         self.down = ""
-        self.add(node(), {**_plugin("calico-node")})
+        self.kinds: dict[str, list[str]] = {}
+        """What an API lists, by its version; nothing where it is not here."""
+        self.add(node(), {**_plugin("calico-node")}, dns())
         if deployed:
             self.add(*(_as_stored(item) for item in laid_out(wanted)))
 
@@ -296,7 +299,8 @@ class MadeUpApi:
         version, namespace, plural, name = found.groups("")
         if not (namespace or plural):
             status = HTTPStatus.NOT_FOUND if version in self.missing_apis else HTTPStatus.OK
-            return Answer(status, {}, self.date)
+            listed = [{"kind": kind} for kind in self.kinds.get(version, [])]
+            return Answer(status, {"resources": listed}, self.date)
         if name or not plural:
             status = HTTPStatus.OK if where in self.objects else HTTPStatus.NOT_FOUND
             return Answer(status, self.objects.get(where, {"message": "not found"}), self.date)
@@ -344,6 +348,13 @@ _PATH = r"/(?:api/|apis/)(v1|[^/]+/[^/]+)(?:/namespaces/([^/]+))?(?:/([^/]+))?(?
 def _plugin(name: str) -> Object:
     metadata = {"name": name, "namespace": "kube-system"}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata}
+
+
+def dns() -> Object:
+    """Return the Deployment of a DNS that serves."""
+    metadata = {"name": "coredns", "namespace": "kube-system"}
+    item = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
+    return {**item, "spec": {"replicas": 2}, "status": {"availableReplicas": 2}}
 
 
 def _as_stored(item: Object) -> Object:

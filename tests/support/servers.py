@@ -13,6 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from components.gitlab_runner.charts import DEFAULT_VERSION
 from components.resources.certificates import KeyPair, Validity, authority, issue
@@ -52,7 +53,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _any  # noqa: N815 - the base's names
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _any  # noqa: N815 - the base's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Print nothing."""
@@ -115,12 +116,18 @@ class GitLabDouble:
         self.users_token = "glpat-OfTheUser0001"
         self.broken = 0
         """The status of everything, if there is one."""
+        self.projects: dict[str, dict[str, Any]] = {}
+        """The settings of projects, by their paths."""
+        self.refusal: object = None
+        """What a wall before it, or it itself, answers to all that asks for changes."""
 
     def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         if path == "/charts/index.yaml":
             return Reply(HTTPStatus.OK if self.charts else HTTPStatus.NOT_FOUND, self.charts)
         if self.broken:
             return Reply(self.broken, "<html>", {"Location": "https://elsewhere/?token=x"})
+        if self.refusal and method == "POST":
+            return Reply(HTTPStatus.FORBIDDEN, self.refusal)
         return self._answer(method, path, headers, body)
 
     def _answer(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
@@ -134,10 +141,11 @@ class GitLabDouble:
             return Reply(HTTPStatus.UNAUTHORIZED, {"message": "401 Unauthorized"})
         if path == "/api/v4/version":
             return Reply(HTTPStatus.OK, {"version": self.version})
-        for runner in self.runners.values():
-            if path == f"/api/v4/runners/{runner['id']}":
-                return Reply(HTTPStatus.OK, runner)
-        return Reply(HTTPStatus.NOT_FOUND, {"message": "404 Not Found"})
+        shown = {f"/api/v4/runners/{item['id']}": item for item in self.runners.values()}
+        shown |= {f"/api/v4/projects/{name}": item for name, item in self.projects.items()}
+        known = shown.get(unquote(path))
+        missing = Reply(HTTPStatus.NOT_FOUND, {"message": "404 Not Found"})
+        return Reply(HTTPStatus.OK, known) if known else missing
 
 
 class RegistryDouble:
@@ -154,9 +162,17 @@ class RegistryDouble:
         self.buckets: tuple[str, ...] = ("/kept",)
         """What it has beside images: storage of caches speaks HTTP too."""
         self.region = ""
+        self.code = ""
+        """What it says of why it refuses what it stores."""
+        self.stored_status = 0
+        """The status of all that it stores, if there is one."""
         self.public = self.page = False
         self.broken = 0
         """The status of everything of images, if there is one."""
+        self.missing: tuple[str, ...] = ()
+        """The manifests that it does not have."""
+        self.leads = ""
+        """Where it leads uploads, if that is elsewhere."""
 
     def __call__(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         del body
@@ -169,12 +185,16 @@ class RegistryDouble:
         return self._answer(method, path, headers.get("Authorization", ""))
 
     def _stored(self, path: str) -> Reply:
+        if self.stored_status:
+            return Reply(self.stored_status)
         if self.region:
             moved = {"x-amz-bucket-region": self.region}
             return Reply(HTTPStatus.MOVED_PERMANENTLY, headers=moved)
         if self.public:
             return Reply(HTTPStatus.OK, "<ListBucketResult>")
-        return Reply(HTTPStatus.FORBIDDEN if path in self.buckets else HTTPStatus.NOT_FOUND)
+        refusal = f"<Error><Code>{self.code}</Code></Error>"
+        there = path.partition("?")[0] in self.buckets
+        return Reply(HTTPStatus.FORBIDDEN if there else HTTPStatus.NOT_FOUND, refusal)
 
     def _answer(self, method: str, path: str, given: str) -> Reply:
         if path.startswith("/token"):
@@ -184,7 +204,9 @@ class RegistryDouble:
         if not user:
             kind = f'Bearer realm="{self.realm}",service="it"' if self.realm else 'Basic realm=""'
             return Reply(HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": kind})
-        if method == "GET":
+        if method in {"GET", "HEAD"}:
+            if path in self.missing:
+                return Reply(HTTPStatus.NOT_FOUND)
             reads = path == "/v2/" or user in self.readers
             return Reply(HTTPStatus.OK if reads else HTTPStatus.FORBIDDEN, {})
         return self._written(method, path) if user in self.writers else Reply(HTTPStatus.FORBIDDEN)
@@ -195,7 +217,7 @@ class RegistryDouble:
             return Reply(HTTPStatus.NO_CONTENT)
         if self.upload_status == HTTPStatus.ACCEPTED:
             self.uploads.append(f"{path}1")
-        return Reply(self.upload_status, headers={"Location": f"{path}1"})
+        return Reply(self.upload_status, headers={"Location": f"{self.leads}{path}1"})
 
     def _user(self, given: str) -> str:
         kind, _, encoded = given.partition(" ")

@@ -1,18 +1,21 @@
 """GitLab, from the machine that runs doctor, by the API that runners use."""
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
 
 from components.gitlab_runner.charts import is_known, runner_of
-from components.settings.models import GitLab
+from components.settings.models import Settings
 from doctor.checks.declared import numbers
+from doctor.checks.deployed import has_manager
+from doctor.checks.network import only_inside
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_runner, of_stack
-from doctor.wanted import entries, inside
+from doctor.wanted import entries
 from doctor.web import SOON, FailedError, answered, expiry, is_broken, server
 
 TOKEN = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
@@ -23,12 +26,16 @@ with the scope `api`, by which GitLab resolves includes.
 _ADDRESS = ("gitlab-name", "gitlab-unreachable", "gitlab-certificate", "gitlab-plain")
 
 
-def _api(gitlab: GitLab, path: str, data: Mapping[str, str] | None = None) -> tuple[int, Any]:
+def _api(settings: Settings, path: str, data: Mapping[str, str] | None = None) -> tuple[int, Any]:
     """Return the status and the JSON of an answer, None where it is a page.
 
     Raises:
         FailedError: no answer came, or it is one of a proxy, or leads elsewhere.
+        UnseenError: this machine cannot ask it.
     """
+    gitlab = settings.gitlab
+    if reason := only_inside(settings, urlsplit(gitlab.url).hostname or ""):
+        raise UnseenError(reason)
     headers = {}
     if data is None and os.environ.get(TOKEN):
         headers = {"PRIVATE-TOKEN": os.environ[TOKEN]}
@@ -43,23 +50,39 @@ def _api(gitlab: GitLab, path: str, data: Mapping[str, str] | None = None) -> tu
         raise FailedError(answered(answer))
     if answer.is_redirect:
         raise FailedError(answered(answer), "answer")
-    try:
-        return answer.status_code, answer.json() if answer.content else {}
-    except ValueError:
-        return answer.status_code, None
+    content: Any = None
+    with contextlib.suppress(ValueError):
+        content = answer.json() if answer.content else {}
+    if "read-only" in _message(content):
+        raise FailedError(_message(content), "read-only")
+    return answer.status_code, content
 
 
-@of_stack(*_ADDRESS, "gitlab-answer", "gitlab-expires")
+def _message(content: Any) -> str:  # noqa: ANN401 - JSON
+    """Return what GitLab says of a refusal, nothing where it is not in JSON."""
+    return (
+        str(cast("Mapping[str, Any]", content).get("message", ""))
+        if isinstance(content, dict)
+        else ""
+    )
+
+
+def _refuses(status: int, content: Any) -> bool:  # noqa: ANN401 - JSON
+    """Whether GitLab itself knows no such runner: walls before it refuse in other words."""
+    return status == HTTPStatus.FORBIDDEN and _message(content).startswith("403")
+
+
+@of_stack(*_ADDRESS, "gitlab-answer", "gitlab-read-only", "gitlab-expires")
 def address(visit: Visit) -> Iterator[Fault | NotRun]:
     """Ask as a runner does, with a token that nobody has: GitLab refuses that in JSON."""
     gitlab = visit.stack.settings.gitlab
     try:
-        status, content = _api(gitlab, "/runners/verify", {"token": "unknown"})
+        status, content = _api(visit.stack.settings, "/runners/verify", {"token": "unknown"})
     except FailedError as error:
         host = gitlab.url.partition("://")[2].partition("/")[0]
         yield fault(f"gitlab-{error.kind}", host=host, url=gitlab.url, reason=error)
         return
-    if status not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS} or content is None:
+    if not _refuses(status, content):
         yield fault("gitlab-answer", url=gitlab.url, reason=f"it answers with status {status}")
     end = expiry(gitlab.url)
     if end and end - dt.datetime.now(dt.UTC) < SOON:
@@ -82,17 +105,26 @@ def version(visit: Visit) -> Iterator[Fault | NotRun]:
         yield fault("gitlab-version", version=content["version"], runner=runner)
 
 
+def _asked(visit: Visit, path: str, data: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    """Return the status and the JSON of an answer, as ``_api`` does.
+
+    Raises:
+        UnseenError: no answer came.
+    """
+    try:
+        return _api(visit.stack.settings, path, data)
+    except FailedError as error:
+        message = f"GitLab does not answer: {error}"
+        raise UnseenError(message) from error
+
+
 def _read(visit: Visit, path: str) -> Any:  # noqa: ANN401 - JSON
     """Return what GitLab shows to the user's token.
 
     Raises:
         UnseenError: it shows nothing.
     """
-    try:
-        status, content = _api(visit.stack.settings.gitlab, path)
-    except FailedError as error:
-        message = f"GitLab does not answer: {error}"
-        raise UnseenError(message) from error
+    status, content = _asked(visit, path)
     if status != HTTPStatus.OK or content is None:
         message = f"GitLab does not show it to the token in {TOKEN} (status {status})"
         raise UnseenError(message)
@@ -105,6 +137,7 @@ _OF_RUNNER = (
     "runner-protected",
     "runner-offline",
     "runner-scope",
+    "runner-disabled",
     "token-swapped",
 )
 
@@ -116,12 +149,8 @@ def runner(visit: Visit) -> Iterator[Fault | NotRun]:
     if token is None:
         message = "the stack file does not have the token of this runner"
         raise UnseenError(message)
-    try:
-        status, content = _api(visit.stack.settings.gitlab, "/runners/verify", {"token": token})
-    except FailedError as error:
-        message = f"GitLab does not answer: {error}"
-        raise UnseenError(message) from error
-    if status == HTTPStatus.FORBIDDEN:
+    status, content = _asked(visit, "/runners/verify", {"token": token})
+    if _refuses(status, content):
         yield fault("token-refused", name, runner=name)
     if status != HTTPStatus.OK or not content:
         message = f"GitLab does not verify the token (status {status})"
@@ -153,11 +182,14 @@ def _runner(visit: Visit, known: Mapping[str, Any]) -> Iterator[Fault]:
     open_to_all = known.get("access_level") == "not_protected"
     if open_to_all and runner.plan.roots_node and visit.stack.production:
         yield fault("runner-protected", runner.name)
-    if known.get("status") in _SILENT and _runs(visit):
+    if known.get("status") in _SILENT and has_manager(visit):
         yield fault("runner-offline", runner.name, status=known["status"])
     scope = [*_scope(known)]
-    if scope and (project := _project(visit)) and not any(map(_contains(project), scope)):
+    project = _project(visit)
+    if scope and project and not any(map(_contains(project), scope)):
         yield fault("runner-scope", runner.name, scope=", ".join(scope), project=project)
+    elif project:
+        yield from _switched_off(visit, str(known.get("runner_type")), project)
 
 
 _SILENT = {"offline", "stale", "never_contacted"}
@@ -176,13 +208,6 @@ def _of_tags(visit: Visit, tags: list[str]) -> str:
     )
 
 
-def _runs(visit: Visit) -> bool:
-    """Whether the manager of a runner does, so that it should have spoken to GitLab."""
-    name, namespace = visit.of.names["manager_account"], visit.stack.settings.namespace
-    manager = visit.seen.get("apps/v1", "Deployment", name, namespace) or {}
-    return bool(inside(manager, "status").get("availableReplicas"))
-
-
 def _scope(known: Mapping[str, Any]) -> Iterator[str]:
     """Yield the groups and projects whose jobs a runner takes; one of the instance has none."""
     for project in entries(known, "projects"):
@@ -196,6 +221,28 @@ def _project(visit: Visit) -> str:
     registry, _, path = visit.repository.partition("/")
     host = urlsplit(visit.stack.settings.gitlab.url).hostname or ""
     return path if registry.partition(":")[0] in {host, f"registry.{host}"} else ""
+
+
+_SWITCHES = {
+    "instance_type": ("shared_runners_enabled", "runners of the instance are switched off there"),
+    "group_type": ("group_runners_enabled", "runners of groups are switched off there"),
+}
+
+
+def _switched_off(visit: Visit, kind: str, path: str) -> Iterator[Fault]:
+    """Read the settings of a project, whose path may go on with the name of an image."""
+    parts = path.split("/")
+    for length in range(len(parts), 1, -1):
+        name = "/".join(parts[:length])
+        status, found = _asked(visit, f"/projects/{quote(name, safe='')}")
+        if status != HTTPStatus.OK:
+            continue
+        key, reason = _SWITCHES.get(kind, ("", ""))
+        if found.get("builds_access_level") == "disabled":
+            yield fault("runner-disabled", visit.of.name, project=name, reason="it has no CI/CD")
+        elif found.get(key) is False:
+            yield fault("runner-disabled", visit.of.name, project=name, reason=reason)
+        return
 
 
 def _contains(path: str) -> Callable[[str], bool]:

@@ -2,11 +2,10 @@
 
 import datetime as dt
 import functools
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -14,12 +13,13 @@ from components.image_reference import DOCKER_HUB
 from components.settings.models import Settings
 from components.site import Registry
 from doctor.at_once import at_once
-from doctor.checks.network import of_the_cluster
+from doctor.checks.network import only_inside
+from doctor.checks.servers.images import missing
+from doctor.checks.servers.sessions import RegistrySession
 from doctor.diagnosis import WHOLE_STACK, Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_stack
-from doctor.web import SOON, FailedError, Server, WebLogin, answered, expiry, is_broken, server
+from doctor.web import HUB, SOON, FailedError, WebLogin, answered, expiry, is_broken, server
 
-_HUB = "registry-1.docker.io"
 _SECONDS = 5.5
 """How long all registries may take, less than all checks."""
 _REPOSITORY = "image-builds-doctor"
@@ -35,7 +35,11 @@ _NAMES = (
     "registry-login",
     "registry-pull",
     "registry-push",
+    "registry-storage",
+    "registry-upload",
+    "image-missing",
 )
+_VERSION = "Docker-Distribution-Api-Version"
 _REFUSED = {
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -65,12 +69,14 @@ def registries(visit: Visit) -> Iterator[Fault | NotRun]:
 
 def _look(visit: Visit, place: _Place) -> list[Fault | NotRun]:
     """Look at one registry; what is odd there says nothing of the others."""
+    found: list[Fault | NotRun] = []
     try:
-        return [*_looked_at(visit, place)]
+        found.extend(_looked_at(visit, place))
     except (UnseenError, LookupError, TypeError, ValueError, AttributeError) as error:
         known = isinstance(error, UnseenError)
         reason = f"{error}" if known else f"{place.registry.host} gives an answer that nobody knows"
-        return [not_run(name, WHOLE_STACK, reason) for name in ("registry-pull", "registry-push")]
+        found += [not_run(name, WHOLE_STACK, reason) for name in ("registry-pull", "registry-push")]
+    return found
 
 
 def _places(visit: Visit) -> list[_Place]:
@@ -97,15 +103,16 @@ def _entries(settings: Settings) -> Iterator[Registry]:
 def _looked_at(visit: Visit, place: _Place) -> Iterator[Fault | NotRun]:
     registry = place.registry
     host = registry.host
-    if of_the_cluster(urlsplit(f"//{host}").hostname or ""):
+    if reason := only_inside(visit.stack.settings, urlsplit(f"//{host}").hostname or ""):
         for name in _NAMES:
-            yield not_run(name, WHOLE_STACK, f"only the cluster knows the name {host}")
+            yield not_run(name, WHOLE_STACK, reason)
         return
     scheme = "http" if registry.insecure else "https"
-    base = f"{scheme}://{_HUB if host == DOCKER_HUB else host}"
+    base = f"{scheme}://{HUB if host == DOCKER_HUB else host}"
     with server(registry.ca_certificates) as asked:
         try:
-            answer = asked.send("GET", f"{base}/v2/")
+            # Clients follow a registry that has moved; one that wants TLS says so in that way.
+            answer = asked.send("GET", f"{base}/v2/", redirects=not registry.insecure)
         except FailedError as error:
             yield _failed(registry, error)
             return
@@ -115,13 +122,19 @@ def _looked_at(visit: Visit, place: _Place) -> Iterator[Fault | NotRun]:
         end = expiry(base)
         if end and end - dt.datetime.now(dt.UTC) < SOON:
             yield fault("registry-expires", host=host, date=end.date())
+        challenge = answer.headers.get("WWW-Authenticate", "")
         for use, name, path, login in place.logins:
-            session = _Session(asked, base, login, answer.headers.get("WWW-Authenticate", ""))
+            session = RegistrySession(asked, base, login, challenge)
             try:
                 yield from _login(visit, host, (use, name, path), session)
             except FailedError as error:
                 for check in ("registry-login", f"registry-{use}"):
                     yield not_run(check, WHOLE_STACK, f"{host} does not answer: {error}")
+        pull = next((login for use, _, _, login in place.logins if use == "pull"), None)
+        try:
+            yield from missing(visit, host, RegistrySession(asked, base, pull, challenge))
+        except FailedError as error:
+            yield not_run("image-missing", WHOLE_STACK, f"{host} does not answer: {error}")
 
 
 def _failed(registry: Registry, error: FailedError) -> Fault:
@@ -143,12 +156,12 @@ def _speaks_tls(host: str) -> bool:
 def _not_a_registry(registry: Registry, answer: requests.Response) -> Fault | None:
     status, host = answer.status_code, registry.host
     asks = status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" in answer.headers
-    page = "html" in answer.headers.get("Content-Type", "")
+    page = "html" in answer.headers.get("Content-Type", "") and _VERSION not in answer.headers
     if asks or (status == HTTPStatus.OK and not page):
         return None
     if status == HTTPStatus.OK:
         return fault("registry-answer", host=host, reason="it shows a page")
-    if is_broken(answer) or status == HTTPStatus.TOO_MANY_REQUESTS:
+    if is_broken(answer):
         return fault("registry-unreachable", host=host, reason=answered(answer))
     # Servers of Go and nginx say so in words that differ.
     if registry.insecure and (answer.is_redirect or _speaks_tls(host)):
@@ -156,69 +169,25 @@ def _not_a_registry(registry: Registry, answer: requests.Response) -> Fault | No
     return fault("registry-answer", host=host, reason=f"of /v2/, {answered(answer)}")
 
 
-class _Session:
-    """A login at a registry, by a password with each request, or by tokens for it."""
-
-    def __init__(self, asked: Server, base: str, login: WebLogin, challenge: str) -> None:
-        """Remember them; ``challenge`` is how the registry asks for a login."""
-        self.base = base
-        self._asked = asked
-        self._login = login
-        self._bearer = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        self.has_tokens = challenge.lower().startswith("bearer")
-        self.is_open = not challenge
-
-    def is_accepted(self) -> bool:
-        """Whether the registry takes the user name and the password.
-
-        Raises:
-            FailedError: it does not say.
-        """
-        answer = (
-            self._token("")
-            if self.has_tokens
-            else self._asked.send("GET", f"{self.base}/v2/", login=self._login)
-        )
-        refuses = answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-        if answer.status_code != HTTPStatus.OK and not refuses:
-            raise FailedError(answered(answer))
-        return not refuses
-
-    def _token(self, scope: str) -> requests.Response:
-        if "realm" not in self._bearer:
-            message = "it does not say who hands out its tokens"
-            raise FailedError(message)
-        given = {"service": self._bearer.get("service", ""), "scope": scope}
-        asked = "&".join(f"{key}={quote(text)}" for key, text in given.items() if text)
-        return self._asked.send("GET", f"{self._bearer['realm']}?{asked}", login=self._login)
-
-    def sender(self, repository: str, actions: str) -> Callable[[str, str], requests.Response]:
-        """Return what sends requests about a repository."""
-        if not self.has_tokens:
-            return lambda method, url: self._asked.send(method, url, login=self._login)
-        answer = self._token(f"repository:{repository}:{actions}")
-        known: dict[str, str] = answer.json() if answer.status_code == HTTPStatus.OK else {}
-        token = known.get("token") or known.get("access_token", "")
-        headers = {"Authorization": f"Bearer {token}"}
-        return lambda method, url: self._asked.send(method, url, headers=headers)
-
-
 def _login(
-    visit: Visit, host: str, about: tuple[str, str, str], session: _Session
+    visit: Visit, host: str, about: tuple[str, str, str], session: RegistrySession
 ) -> Iterator[Fault | NotRun]:
     use, name, path = about
     if not session.is_open and not session.is_accepted():
         yield fault("registry-login", host=host, use=use, login=name)
         return
     named = visit.repository.removeprefix(f"{host}/") if visit.repository else ""
-    named = named if named != visit.repository else ""
+    named = named if named != visit.repository and _is_below(path, named) else ""
     if session.has_tokens and not named:
         # Its tokens are for one repository, and nobody knows which ones this login reaches.
         reason = f"name a repository of {host} that the login reaches, by --repository"
         yield not_run(f"registry-{use}", WHOLE_STACK, reason)
         return
     repository = named or "/".join(filter(None, (path, _REPOSITORY)))
-    reason = _pushes(session, repository) if use == "push" else _pulls(session, repository)
+    reason = _pulls(session, repository) if use == "pull" else _pushes(host, session, repository)
+    if isinstance(reason, Fault):
+        yield reason
+        return
     if "404" in reason and not named:
         # Some registries have only repositories that somebody has made before.
         reason = f"{host} has no {repository}; name one that exists, by --repository"
@@ -227,22 +196,42 @@ def _login(
         yield fault(f"registry-{use}", login=name, repository=f"{host}/{repository}", reason=reason)
 
 
-def _pulls(session: _Session, repository: str) -> str:
+def _is_below(path: str, repository: str) -> bool:
+    """Whether a repository is one that a login of a group is for; one of a host has no path."""
+    return not path or f"{repository}/".startswith(f"{path}/")
+
+
+def _pulls(session: RegistrySession, repository: str) -> str:
     """Say why a login may not read a repository, which need not exist."""
-    send = session.sender(repository, "pull")
-    status = send("GET", f"{session.base}/v2/{repository}/tags/list").status_code
+    url = f"{session.base}/v2/{repository}/tags/list"
+    status = session.send("GET", url, f"repository:{repository}:pull").status_code
     refused = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     return f"status {status}" if refused else ""
 
 
-def _pushes(session: _Session, repository: str) -> str:
-    """Begin an upload and give it up; say why a login may not write."""
-    send = session.sender(repository, "pull,push")
-    answer = send("POST", f"{session.base}/v2/{repository}/blobs/uploads/")
-    if answer.status_code == HTTPStatus.ACCEPTED:
-        send("DELETE", urljoin(f"{session.base}/", answer.headers["Location"]))
-        return ""
-    if answer.status_code in _REFUSED:
-        return f"status {answer.status_code}"
-    message = f"the upload to {repository} gets the status {answer.status_code}"
-    raise UnseenError(message)
+def _pushes(host: str, session: RegistrySession, repository: str) -> str | Fault:
+    """Begin an upload and give it up; say why a login may not write, or what keeps all from it."""
+    scope = f"repository:{repository}:pull,push"
+    answer = session.send("POST", f"{session.base}/v2/{repository}/blobs/uploads/", scope)
+    status = answer.status_code
+    if status in _REFUSED:
+        return f"status {status}"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return fault("registry-storage", host=host, status=status)
+    if status != HTTPStatus.ACCEPTED:
+        message = f"the upload to {repository} gets the status {status}"
+        raise UnseenError(message)
+    place = urlsplit(urljoin(f"{session.base}/", answer.headers["Location"]))
+    where = {"host": host, "place": f"{place.scheme}://{place.netloc}"}
+    if session.base.startswith("https:") and place.scheme != "https":
+        return fault(
+            "registry-upload", **where, reason="the registry speaks TLS, and that does not"
+        )
+    try:
+        if place.netloc == urlsplit(session.base).netloc:
+            session.send("DELETE", place.geturl(), scope)
+        else:
+            session.reach(place.geturl())
+    except FailedError as error:
+        return fault("registry-upload", **where, reason=error)
+    return ""
