@@ -12,7 +12,7 @@ from components.gitlab_runner.keys import known_keys
 SOURCES = ("18.9.0", "18.10.0", "18.11.0", "19.0.0", "19.1.0", "19.2.0", "19.3.0")
 """The first release of each minor version whose source could be read.
 
-The main branch of 2026-08-22, on the way to 19.4.0, agrees with the table too.
+The table has what the main branch of 2026-08-22, on the way to 19.4.0, has beside these.
 """
 
 

@@ -63,6 +63,11 @@ def test_extra_keys_stand_beside_those_of_the_stack() -> None:
             "as another account or in another namespace",
         ),
         ({"kubernetes": {"namespace_per_job": True}}, "kubernetes.namespace_per_job", "account"),
+        (
+            {"kubernetes": {"suspend_pvc_size": "1Gi"}},
+            "kubernetes.suspend_pvc_size",
+            "needs permissions in the cluster",
+        ),
         ({"kubernetes": {"host": "https://x"}}, "kubernetes.host", "in another cluster"),
         ({"token": "x"}, "token", "in another cluster or as another manager"),
         ({"cache": {"s3": {"SecretKey": "x"}}}, "cache.s3.SecretKey", "use cache.credentials"),

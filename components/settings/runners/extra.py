@@ -80,7 +80,10 @@ _REFUSED = (
         f"{_READABLE}; use cache.credentials",
     ),
     (r"cache\.gcs\.CredentialsFile", "names a file that no manager has; use cache.credentials"),
-    (r"kubernetes\.autoscaler\b.*", "needs permissions in the cluster that managers do not have"),
+    (
+        r"kubernetes\.(autoscaler\b.*|suspend_pvc_\w+|services\.suspend_data_path)",
+        "needs permissions in the cluster that managers do not have",
+    ),
     (r"builds_dir|kubernetes\.(logs|scripts)_base_dir", _OWN),
     (
         r"feature_flags\.FF_(DISABLE_AUTOMATIC_TOKEN_ROTATION|USE_ADVANCED_POD_SPEC_CONFIGURATION|"
