@@ -134,7 +134,7 @@ def secret_errors(secrets: Secrets, settings: Settings, plans: Plans) -> Iterato
             yield (
                 f"{PROJECT}:registryCredentials.{name}",
                 f"is missing, and settings.{path} names it; run: pulumi "
-                f"config set --path 'registryCredentials.{name}.username' NAME and pulumi "
+                f"config set --secret --path 'registryCredentials.{name}.username' and pulumi "
                 f"config set --secret --path 'registryCredentials.{name}.password'",
             )
 

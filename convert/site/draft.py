@@ -93,14 +93,13 @@ class Draft:
         if line not in self.commands:
             self.commands.append(line)
 
-    def store(self, path: str, *, secret: bool = True) -> None:
-        """Add the command that stores a value of the stack's config, which asks for it."""
-        encrypted = "--secret " if secret else ""
-        self.command(f"pulumi config set {encrypted}--path '{path}'")
+    def store(self, path: str) -> None:
+        """Add the command that encrypts a value of the stack's config, which asks for it."""
+        self.command(f"pulumi config set --secret --path '{path}'")
 
     def store_login(self, name: str) -> None:
         """Add the commands that store a login to registries."""
-        self.store(f"registryCredentials.{name}.username", secret=False)
+        self.store(f"registryCredentials.{name}.username")
         self.store(f"registryCredentials.{name}.password")
 
     def _remember(self, path: Path, finding: KeyFinding) -> None:

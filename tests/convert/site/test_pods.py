@@ -300,7 +300,7 @@ def test_the_login_of_a_mirror_is_stored_by_commands(tmp_path: Path) -> None:
 
     assert found.draft.get(("chart", "images", "pull")) == "login"
     assert found.draft.commands == [
-        "pulumi config set --path 'registryCredentials.login.username'",
+        "pulumi config set --secret --path 'registryCredentials.login.username'",
         "pulumi config set --secret --path 'registryCredentials.login.password'",
         "pulumi config set --secret --path 'runnerTokens.builds'",
     ]
