@@ -6,12 +6,14 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 
-from convert.items import Item
+from convert.items import Item, as_list
 from convert.pipeline.shell import Command, parse
 
 _NESTED = 5
 """How often a variable may name another one."""
 _LONG = 2000
+_COMBINATIONS = 200
+"""How many jobs GitLab makes of a matrix."""
 _COMMANDS = 5000
 """How many commands of a job are read."""
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
@@ -116,6 +118,18 @@ class PipelineJob:
 def at(line: Line) -> Item:
     """Return the place of a command, as that of a separate text."""
     return dataclasses.replace(line.place, line=line.number, key=-1)
+
+
+def combinations(item: Item) -> list[dict[str, Item]]:
+    """Return the variables that a matrix gives each job that it makes, or none for one job."""
+    rows = [
+        dict(zip(entry.entries, values, strict=True))
+        for entry in as_list(item.get("parallel", "matrix"))
+        for values in itertools.islice(
+            itertools.product(*(as_list(value) for value in entry.entries.values())), _COMBINATIONS
+        )
+    ]
+    return rows[:_COMBINATIONS] or [{}]
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

@@ -1,13 +1,12 @@
 """The jobs of a pipeline, with what they extend, refer to and inherit in place."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from convert.items import Item, as_list
 from convert.pipeline.includes import Files, merge
-from convert.pipeline.job import JobImage, PipelineJob, expand
+from convert.pipeline.job import JobImage, PipelineJob, combinations, expand
 from convert.pipeline.source import REFERENCE
 
 _KEYWORDS = frozenset(
@@ -16,12 +15,11 @@ _KEYWORDS = frozenset(
 )
 """What stands beside the jobs (gitlab:doc/ci/yaml/_index.md)."""
 _INHERITED = ("image", "services", "before_script", "after_script", "tags", "id_tokens")
+_IDENTITIES = frozenset({"id_tokens", "identity", "secrets"})
 _LARGE = 200_000
 """How many values references may lead to."""
 _LEVELS = 11
 """How many levels of ``extends`` and of references GitLab follows."""
-_COMBINATIONS = 200
-"""How many jobs GitLab makes of a matrix."""
 _FORMS = {
     "image": "a name, or a mapping with 'name: …'",
     "services": "a list; write each on its line after '- '",
@@ -121,9 +119,9 @@ class Jobs:
         )
         if not script:
             return
-        fixed = self._variables(name, item)
+        fixed = {**self._of_rules(name, keys), **self._variables(name, item)}
         made: dict[object, PipelineJob] = {}
-        for combination in self._combinations(item):
+        for combination in combinations(item):
             variables = {**fixed, **combination}
             known = {key: value.text for key, value in variables.items()}
             job = PipelineJob(
@@ -134,7 +132,7 @@ class Jobs:
                 variables=variables,
                 tags=tuple(self._tags(name, keys.get("tags"), known)),
                 script=script,
-                has_identity="id_tokens" in keys or "secrets" in keys,
+                has_identity=bool(_IDENTITIES & keys.keys()),
             )
             called = {word for line in job.lines for word in line.command.words[:2]}
             job = dataclasses.replace(job, files=self._files.scripts(called))
@@ -144,8 +142,10 @@ class Jobs:
                 tuple(tag.text for tag in job.tags),
             )
             made.setdefault(alike, job)
+        chosen = dict.fromkeys(key for each in combinations(item) for key in each)
         for job in made.values():
-            parts = ", ".join(job.variables[key].text for key in _matrix_keys(item))
+            values = (job.variables[key].text for key in chosen if key in job.variables)
+            parts = ", ".join(values)
             yield dataclasses.replace(job, name=f"{name}: [{parts}]") if len(made) > 1 else job
 
     def _inherited(self, item: Item) -> Mapping[str, Item]:
@@ -165,6 +165,15 @@ class Jobs:
         }
         return {**everywhere, **self._values(name, item.get("variables"))}
 
+    def _of_rules(self, name: str, keys: Mapping[str, Item]) -> dict[str, Item]:
+        """Return variables that only rules set, as the first of these does."""
+        workflow = self._content.get("workflow", "rules")
+        rules = (*as_list(keys.get("rules")), *as_list(workflow))
+        found: dict[str, Item] = {}
+        for rule in reversed(rules):
+            found |= self._values(name, rule.get("variables"))
+        return found
+
     def _values(self, name: str, item: Item | None) -> dict[str, Item]:
         """Return variables with their values as texts, at the place of the whole entry."""
         if item and not item.entries and item.value not in (None, {}):
@@ -175,17 +184,6 @@ class Jobs:
             key: dataclasses.replace(entry, value=(entry.get("value") or entry).text)
             for key, entry in item.entries.items()
         }
-
-    def _combinations(self, item: Item) -> Iterator[dict[str, Item]]:
-        rows = [
-            dict(zip(entry.entries, values, strict=True))
-            for entry in as_list(item.get("parallel", "matrix"))
-            for values in itertools.islice(
-                itertools.product(*(as_list(value) for value in entry.entries.values())),
-                _COMBINATIONS,
-            )
-        ]
-        yield from rows[:_COMBINATIONS] or [{}]
 
     def _texts(self, name: str, item: Item | None, deep: int) -> Iterator[Item]:
         """Yield each text of a script, which may be lists in lists."""
@@ -243,8 +241,3 @@ class Jobs:
 
     def _wrong(self, name: str, key: str, item: Item) -> None:
         self._files.problem(item, f"{name}: {key} must be {_FORMS[key]}")
-
-
-def _matrix_keys(item: Item) -> list[str]:
-    rows = as_list(item.get("parallel", "matrix"))
-    return list(dict.fromkeys(key for row in rows for key in row.entries))

@@ -5,12 +5,14 @@ Variables stay as they are written. What is in ``$(…)``, backticks and ``sh -c
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _LEADING = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time"})
-_SILENT = frozenset({"for", "case", "select", "fi", "done", "esac", "}", "in", "function", ";;"})
-_WRAPPERS = frozenset({"sudo", "env", "exec", "nohup", "command", "timeout", "nice", "retry"})
+_SILENT = frozenset({"for", "case", "select", "fi", "done", "esac", "}", "in", ";;"})
+_WRAPPERS = frozenset(
+    {"sudo", "env", "exec", "nohup", "command", "timeout", "nice", "retry", "xargs"}
+)
 _SHELLS = frozenset({"sh", "bash", "ash", "eval"})
 _SETS = frozenset({"export", "declare", "local", "readonly"})
 _DEEP = 5
@@ -201,7 +203,7 @@ class _Script:
         written, self._written = tuple(self._written), []
         if self._pattern and words[:1] != ("esac",):
             return
-        if words[:1] == ("case",) and words[-1] == "in":
+        if words[:1] == ("case",) and "in" in words[2:]:
             self._cases += 1
         self._cases -= words[:1] == ("esac",)
         self._pattern = words[:1] == ("case",)
@@ -219,9 +221,9 @@ def _closing(text: str, begin: int) -> int:
     return -1
 
 
-def _simple(words: Sequence[str], line: int, deep: int) -> Iterator[Command]:
+def _simple(words: tuple[str, ...], line: int, deep: int) -> Iterator[Command]:
     """Yield the command of some words, without what the shell reads itself, and those in it."""
-    rest = list(words)
+    rest = list(words[2:] if words[:1] == ("function",) else words)
     waits = False
     while rest and rest[0] in _LEADING:
         waits = waits or rest[0] in {"while", "until"}

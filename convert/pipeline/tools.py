@@ -18,8 +18,10 @@ _OF_THE_CLIENT = re.compile(
     r"buildx (imagetools|version|ls|use|rm|stop|prune|du|install|create|inspect)( |$)|"
     r"compose (config|convert|version)( |$)"
 )
-_LOADS = re.compile(r"--load\b|type=docker\b|type=tar\b.*docker load")
-_BUILDS = re.compile(r"((image|builder) )?build( |$)|buildx (build|bake|b)( |$)|compose build( |$)")
+_LOADS = re.compile(r"--load\b|type=docker\b(?!\S*,dest=)|type=tar\b.*docker load")
+_BUILDS = re.compile(
+    r"((image|builder) )?build( |$)|(buildx )?bake( |$)|buildx (build|b)( |$)|compose build( |$)"
+)
 _PUSHES = re.compile(r"(image )?push( |$)|compose push( |$)|manifest push( |$)|buildx imagetools")
 _OTHERS: tuple[tuple[str, str, Need], ...] = (
     ("docker-compose", r"(?!config|version|-v\b|--version)", "engine"),
@@ -38,14 +40,20 @@ _OTHERS: tuple[tuple[str, str, Need], ...] = (
     (r"mvnw?|gradlew?", r".*\bjib\b", "nothing"),
     (
         "crane|gcrane|regctl|oras",
-        r"(push|append|copy|cp|mutate|tag|image copy|image import)",
+        r"(--\S+ )*(push|append|copy|cp|mutate|tag|image copy|image import)",
         "nothing",
     ),
-    ("skopeo", r"copy|sync", "nothing"),
+    ("skopeo", r".*\b(copy|sync)\b", "nothing"),
     ("ko", r"build|publish|apply|resolve", "nothing"),
     ("creator|apko|umoci", r"", "nothing"),
     ("dotnet", r"publish.*PublishContainer", "nothing"),
     ("depot", r"build|bake", "nothing"),
+    # Clouds and clusters that build elsewhere.
+    ("az", r"acr (build|import|run|task)", "nothing"),
+    ("gcloud", r"((alpha|beta) )?builds submit", "nothing"),
+    ("oc", r"start-build|new-build", "nothing"),
+    # Targets that say so by their name.
+    ("make|task|just", r"(?!.*-C).*docker", "engine"),
 )
 """A program, what follows it, and what it then needs."""
 
@@ -107,7 +115,7 @@ def _docker(line: Line) -> Use:
     rest = " ".join(words)
     if _OF_THE_CLIENT.match(rest) or not rest:
         return Use(line, "nothing", rest)
-    if re.match(r"buildx (build|bake|b)( |$)", rest) and not _LOADS.search(rest):
+    if re.match(r"(buildx )?bake( |$)|buildx (build|b)( |$)", rest) and not _LOADS.search(rest):
         return Use(line, "builder", rest)
     return Use(line, "engine", rest)
 

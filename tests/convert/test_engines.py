@@ -22,6 +22,13 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dind", {"services": ["$ENGINE"]}, ["engine-service"]),
     ("dind", {"services": ["$REGISTRY/docker-dind:27"]}, ["engine-service"]),
     ("dind", {"services": ["docker:dind", "postgres:18"]}, ["engine-service"]),
+    ("dind", {"services": ["moby/buildkit:latest"]}, ["engine-service"]),
+    (
+        "buildkit",
+        {"image": "x", "services": ["moby/buildkit"], "script": ["buildctl --addr a build"]},
+        ["builder-service"],
+    ),
+    ("dood", {"services": ["moby/buildkit:latest"]}, ["builder-service"]),
     ("dind-rootless", {"services": ["docker:27-dind"]}, ["engine-service"]),
     ("databases", {"services": ["postgres:18"]}, []),
     ("databases", {"services": ["docker:dind"]}, ["idle-service"]),
@@ -52,6 +59,7 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
             (["--insecure-registry=a.lan:5000"], {"image": "maven:3"}, ["engine-flags"]),
             (["--insecure-registry=registry.example.com:5000"], {}, []),
             (["--insecure-registry=$REGISTRY", "--mtu=1400"], {}, []),
+            (["sh", "-c", "update-ca-certificates && dockerd-entrypoint.sh"], {}, ["engine-flags"]),
             (
                 ["--insecure-registry=a.lan"],
                 {"variables": {"DOCKER_HOST": "tcp://docker:2376"}},
@@ -94,6 +102,35 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
         [],
     ),
     ("kaniko", {"variables": {"DOCKER_HOST": "tcp://engine:2375"}}, ["no-engine"]),
+    *(
+        (form, {"script": [script, BUILD], "services": services}, found)
+        for form, script, services, found in (
+            ("dind", "docker -H tcp://docker:2375 info", [], ["docker-host"]),
+            ("dind", "docker --host=tcp://docker:2375 info", ["docker:dind"], []),
+            ("dind", "docker --host tcp://other:2375 info", ["docker:dind"], ["docker-host"]),
+            ("dind", "docker -H tcp://engine.example.com:2375 info", [], []),
+            (
+                "dind",
+                "docker context create x --docker host=tcp://docker:2375",
+                [],
+                ["docker-host"],
+            ),
+            ("dood", "docker -H tcp://127.0.0.1:2375 info", [], ["docker-host"]),
+        )
+    ),
+    ("dind", {"variables": {"DOCKER_HOST": "tcp://127.0.0.1:2375"}}, []),
+    # Ports that containers have on the node.
+    *(
+        (form, {"image": "docker:27", "script": [BUILD, *script]}, found)
+        for form, script, found in (
+            ("dood", ["docker run -d -p 80:80 a", "curl http://localhost:80"], ["node-port"]),
+            ("dood", ["docker compose -f a up -d", "wget docker:80"], ["node-port"]),
+            ("dood", ["docker-compose up -d", "nc -z 127.0.0.1 80"], ["node-port"]),
+            ("dood", ["docker run -d -p 80:80 a", "curl https://example.com"], []),
+            ("dood", ["docker run a", "curl http://localhost:80"], []),
+            ("dind", ["docker run -d -p 80:80 a", "curl http://localhost:80"], []),
+        )
+    ),
     # Waiting for a port.
     ("dind", {"script": ["while ! nc -z docker 2375; do sleep 1; done", BUILD]}, ["port-wait"]),
     ("dind", {"script": ["wait-for-it.sh docker:2376", BUILD]}, ["host-tools", "port-wait"]),
@@ -110,6 +147,18 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     # Builders of buildx.
     ("dind", {"script": ["docker buildx create --use", "docker buildx build --push ."]}, []),
     ("dind-tls", {"script": ["docker buildx create --use", BUILD]}, ["buildx-create"]),
+    *(
+        (
+            "dind",
+            {
+                "services": ["docker:dind"],
+                "variables": {"DOCKER_HOST": host, "DOCKER_TLS_VERIFY": "1"},
+                "script": ["docker buildx create --use", BUILD],
+            },
+            found,
+        )
+        for host, found in (("tcp://docker:2376", ["buildx-create"]), ("", []))
+    ),
     (
         "dind-tls",
         {"script": ["docker context create x", "docker buildx create --use x", BUILD]},
@@ -117,6 +166,8 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     ("buildx", {"script": ["docker buildx build --push ."]}, []),
     ("buildx", {"script": ["docker buildx build --load ."]}, ["no-engine"]),
+    ("buildx", {"script": ["docker buildx build --output type=docker,dest=a.tar ."]}, []),
+    ("buildx", {"script": ["docker bake --push"]}, []),
     ("buildx", {"script": [BUILD]}, ["no-engine"]),
     ("buildkit-service-buildx", {"script": ["docker buildx bake --push"]}, []),
     (

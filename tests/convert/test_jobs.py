@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from convert.pipeline.includes import Files
@@ -207,3 +208,39 @@ def test_steps_have_scripts_too(tmp_path: Path) -> None:
     job = _jobs(tmp_path, "build: {run: [{name: a, script: docker build .}, {name: b, step: c}]}")
 
     assert _script(job["build"]) == ["docker build ."]
+
+
+def test_rows_of_a_matrix_may_have_different_variables(tmp_path: Path) -> None:
+    matrix = "[{RUNNER: a, CLOUD: x}, {RUNNER: b}]"
+    jobs = _jobs(
+        tmp_path,
+        f"build: {{parallel: {{matrix: {matrix}}}, tags: [$RUNNER], script: docker build}}",
+    )
+
+    assert list(jobs) == ["build: [a, x]", "build: [b]"]
+
+
+def test_variables_of_rules_are_known_where_no_other_sets_them(tmp_path: Path) -> None:
+    text = """
+workflow: {rules: [{if: $A, variables: {ENGINE: docker}}]}
+variables: {TAG: own}
+build:
+  tags: [$RUNNER]
+  image: $ENGINE:$TAG
+  rules:
+    - {if: $B, variables: {RUNNER: first, TAG: other}}
+    - {if: $C, variables: {RUNNER: second}}
+  script: docker build .
+"""
+    job = _jobs(tmp_path, text)["build"]
+
+    assert [tag.text for tag in job.tags] == ["first"]
+    assert job.image
+    assert job.image.name == "docker:own"
+
+
+@pytest.mark.parametrize("key", ["id_tokens", "identity", "secrets"])
+def test_an_identity_that_gitlab_gives_is_known(key: str, tmp_path: Path) -> None:
+    job = _jobs(tmp_path, f"build: {{script: docker build ., {key}: {{a: b}}}}")["build"]
+
+    assert job.has_identity

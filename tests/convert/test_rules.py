@@ -91,6 +91,55 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("buildah", {"image": "x", "script": ["cp a /etc/b", "buildah push x"]}, ["uid-1000"]),
     ("buildah", {"image": "x", "script": ["mkdir -p dist", "buildah push x"]}, []),
     ("buildah-root", {"image": "x", "script": ["dnf install -y jq", "buildah push x"]}, []),
+    *(
+        ("buildah", {"image": "x", "script": [script, "buildah push x"]}, found)
+        for script, found in (
+            ("sed -i s/a/b/ /etc/containers/storage.conf", ["uid-1000"]),
+            ("sed s/a/b/ /etc/containers/storage.conf", []),
+            ("echo a | tee /etc/hosts", ["uid-1000"]),
+            ("curl -sSLo /usr/bin/jq https://example.com", ["uid-1000"]),
+            ("curl -o jq --cacert /etc/ssl/ca.crt https://example.com", []),
+            ("tar -x -C /usr/local -f a.tar", ["uid-1000"]),
+            ("usermod --add-subuids 1-9 build", ["uid-1000"]),
+            ("mkdir -p /tmp/a /builds/b /home/build/c", []),
+            ("podman run --rm x", ["own-containers"]),
+            ("podman --cgroup-manager cgroupfs container create x", ["own-containers"]),
+            ("podman --cgroup-manager=cgroupfs build .", []),
+            ("buildah bud --isolation oci .", ["own-isolation"]),
+            ("buildah bud --isolation=chroot .", []),
+        )
+    ),
+    *(
+        ("buildah", {"image": "x", "variables": {"BUILDAH_ISOLATION": value}}, found)
+        for value, found in (
+            ("rootless", ["no-engine", "own-isolation"]),
+            ("chroot", ["no-engine"]),
+            ("$ISOLATION", ["no-engine"]),
+        )
+    ),
+    *(
+        ("buildah", {"image": "x", "script": ["buildah push x"], "variables": variables}, found)
+        for variables, found in (
+            ({"STORAGE_DRIVER": "overlay"}, ["own-isolation"]),
+            ({"STORAGE_DRIVER": "vfs"}, []),
+        )
+    ),
+    *(
+        (
+            form,
+            {"script": ["buildctl-daemonless.sh build"], "variables": {"BUILDKITD_FLAGS": flags}},
+            found,
+        )
+        for form, flags, found in (
+            ("buildkit", "--debug", ["own-isolation"]),
+            ("buildkit", "--oci-worker-no-process-sandbox --debug", []),
+            ("buildkit-privileged", "--debug", []),
+        )
+    ),
+    ("buildah-privileged", {"image": "x", "script": ["podman run x"]}, []),
+    ("dind", {"image": "docker:27-windowsservercore-ltsc2022"}, ["windows-image"]),
+    ("dind", {"tags": ["$RUNNER"]}, ["tags"]),
+    ("dind", {"tags": ["$RUNNER", "other"]}, ["tags"]),
     # An identity.
     ("dood", {"script": ["az login --identity", BUILD], "image": "x"}, ["pod-identity"]),
     (
@@ -130,6 +179,8 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dood", {"script": ["docker-compose build", "docker-compose push", "git log | head -1"]}, []),
     ("dood", {"script": ["apk add jq curl", "jq . x", BUILD]}, []),
     ("dood", {"script": ["build() { docker build .; }", "build"]}, []),
+    ("dood", {"script": ["function build { docker build .; }", "build"]}, []),
+    ("dood", {"script": ["apt-get update", "apt-get install -y jq", BUILD]}, ["host-tools"]),
     ("dood", {"script": ["wget a", "chmod +x bin/tool", "tool b", BUILD]}, []),
     ("dood", {"script": ["cargo build", BUILD], "image": "rust:1"}, []),
     ("dood", {"script": ["cargo build", "cargo test", BUILD]}, ["host-tools"]),
@@ -137,11 +188,26 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("dood", {"script": [BUILD, ". /opt/ci/lib.sh"], "image": "docker:27"}, ["runner-volume"]),
     ("dood", {"script": [BUILD, "/opt/ci/push.sh"], "image": "tools"}, []),
     ("dood", {"script": [BUILD, "bash /mnt/ci/push.sh"], "image": "tools"}, ["runner-volume"]),
+    *(
+        ("dood", {"image": "docker:27", "script": [BUILD, *script]}, found)
+        for script, found in (
+            (["python3 -m venv /opt/venv", "/opt/venv/bin/pip install a"], []),
+            (["/root/.local/bin/tool"], []),
+            (["cd /opt/ci", "/opt/ci/push.sh"], ["runner-volume"]),
+        )
+    ),
     # Images of an earlier job.
     ("dood", {"script": ["docker pull a", "docker tag a b", "docker push b"]}, []),
     ("dood", {"script": ["docker tag a b", "docker push b"]}, ["engine-as-store"]),
     ("dood", {"script": ["make image", "docker push b"], "image": "x"}, []),
     ("dood", {"script": ["pack build b", "docker push b"], "image": "x"}, []),
+    ("dood", {"script": ["sbt docker:publishLocal", "docker push b"], "image": "x"}, []),
+    ("dood", {"script": ["docker bake", "docker push b"]}, []),
+    # What is built elsewhere.
+    ("kaniko", {"image": "x", "script": ["gcloud builds submit --tag a"]}, []),
+    ("kaniko", {"image": "x", "script": ["az acr build --image a ."]}, []),
+    ("kaniko", {"image": "x", "script": ["skopeo --debug copy a b"]}, []),
+    ("kaniko", {"image": "x", "script": ["make docker-build"]}, ["no-engine"]),
     # Tools without an engine.
     ("dind", {"image": "x", "script": ["/kaniko/executor --context ."]}, []),
     ("kaniko", {"image": "x", "script": ["crane push a b"]}, []),
@@ -179,6 +245,8 @@ def test_an_image_that_another_job_left_is_not_there(tmp_path: Path) -> None:
     assert found('docker build --tag "$IMAGE" .', 'docker push "$IMAGE"') == []
     assert found('docker buildx build --push --tag "$IMAGE" .') == []
     assert found('docker build --tag "$OTHER" .') == []
+    assert found('docker build --tag "${IMAGE}" .', 'docker push "$IMAGE"') == []
+    assert found('docker build --tag "$IMAGE" .', "docker push --all-tags x") == []
 
 
 def test_a_node_that_is_named_has_one_engine_for_all_jobs(tmp_path: Path) -> None:
@@ -225,3 +293,14 @@ def test_a_job_may_ask_for_resources_up_to_a_maximum(
     file.write_text(text, encoding="utf-8")
 
     assert rules(check([file], [allowing], [allowing])) == found
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"), [(["$RUNNER"], "unchanged"), (["$RUNNER", "other"], "change")]
+)
+def test_a_tag_from_a_variable_of_the_project_changes_no_job(
+    tags: list[str], found: str, tmp_path: Path
+) -> None:
+    result = checked(tmp_path, {"job": {"tags": tags, "script": [BUILD]}})
+
+    assert (verdict(result), rules(result)) == (found, ["tags"])

@@ -28,6 +28,16 @@ from convert.pipeline.shell import parse
             ["docker push b", "docker push c", "docker ps"],
         ),
         ("build() {\n  docker build .\n}\nbuild", ["docker build .", "build"]),
+        ("function build { docker build .; }; build", ["docker build .", "build"]),
+        ("function build() {\n  docker build .\n}", ["docker build ."]),
+        (
+            "case $A in b|c) docker push b ;; d) docker push c ;; esac; docker ps",
+            ["docker push b", "docker push c", "docker ps"],
+        ),
+        (
+            "docker ps -q | xargs -r docker stop",
+            ["docker ps -q", "xargs -r docker stop", "docker stop"],
+        ),
         ("(cd a; docker build .) | tee log", ["cd a", "docker build .", "tee log"]),
         ("cat <<-'EOF' >file\ndocker build\nEOF\ndocker push a", ["cat", "docker push a"]),
         ("cat <<EOF\ndocker build", ["cat"]),

@@ -4,6 +4,6 @@ A rule decides by facts of the runner's plan and its config.toml, so its verdict
 """
 
 from convert.pipeline.rule import RULES
-from convert.pipeline.rules import builders, engine, job, needs, programs, services
+from convert.pipeline.rules import builders, engine, job, needs, programs, rootless, services
 
-__all__ = ["RULES", "builders", "engine", "job", "needs", "programs", "services"]
+__all__ = ["RULES", "builders", "engine", "job", "needs", "programs", "rootless", "services"]

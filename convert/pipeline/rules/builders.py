@@ -28,6 +28,7 @@ def buildx_create(case: Case) -> Iterator[Match]:
     """
     job, runner = case.job, case.runner
     tls = {**runner.environment, **job.environment}.get("DOCKER_TLS_VERIFY")
+    own = case.own_engine_serves and job.environment.get("DOCKER_HOST", "").startswith("tcp:")
     context = any(use.rest.startswith("context create") for use in case.uses)
     for use in case.uses:
         if not re.match(r"buildx create\b(?!.*--driver[ =](kubernetes|remote))", use.rest):
@@ -36,7 +37,7 @@ def buildx_create(case: Case) -> Iterator[Match]:
         if runner.has_builder and not runner.has_engine:
             text = "a builder of this kind needs a Docker engine, and the runner has made a builder"
             yield Match(at(use.line), text, "delete it", removal(place))
-        elif runner.has_engine_over_tls and tls and not context:
+        elif (runner.has_engine_over_tls or own) and tls and not context:
             text = "buildx rejects a builder whose TLS settings come from the environment"
             do = "run 'docker context create x' first, and end this command with x"
             yield Match(at(use.line), text, do)

@@ -27,24 +27,40 @@ build:
 """,
 )
 def docker_host(case: Case) -> Iterator[Match]:
-    """The job sets `DOCKER_HOST` to a name that none of its services has, or where none listens.
+    """The job names an engine by a name that none of its services has, or where none listens.
 
     Where nobody listens, a job gets the engine of its runner, but not in an image without Docker's
-    client, with which the runner asks.
+    client, with which the runner asks, and not by an option such as `docker --host`.
     """
     job, runner = case.job, case.runner
-    host = job.environment.get("DOCKER_HOST", "")
-    name = re.match(r"tcp://([\w-]+)(:\d+)?/?$", host)
-    if not name or not runner.has_engine or not case.needs_engine:
+    if not runner.has_engine or not case.needs_engine:
         return
-    if name[1] not in _names(case):
-        text = f"DOCKER_HOST is {host}, and no service of the job has that name"
-    elif not case.own_engine_serves and not _has_client(case):
-        text = f"DOCKER_HOST is {host}, where nobody listens, and the image has no client to ask"
-    else:
-        return
-    place = job.find("DOCKER_HOST")
-    yield Match(place, text, "delete DOCKER_HOST", removal(place))
+    if host := job.environment.get("DOCKER_HOST"):
+        place = job.find("DOCKER_HOST")
+        if text := _unheard(case, host, replaced=_has_client(case)):
+            yield Match(
+                place, f"DOCKER_HOST is {host}, {text}", "delete DOCKER_HOST", removal(place)
+            )
+    for use in case.uses:
+        asked = _OPTION.search(use.line.command.text) if use.is_docker else None
+        if asked and (text := _unheard(case, asked[1], replaced=False)):
+            do = "leave it out: the job then gets the engine of its runner"
+            yield Match(at(use.line), f"docker asks {asked[1]}, {text}", do)
+
+
+_OPTION = re.compile(r"(?:-H ?|--host[ =]|\bhost=)(tcp://[^\s,]+)")
+
+
+def _unheard(case: Case, host: str, *, replaced: bool) -> str:
+    """Return why nobody answers at a host, empty where it is unknown or somebody else is asked."""
+    name = re.match(r"tcp://([\w-]+|127\.[\d.]+)(:\d+)?/?$", host)
+    if not name:
+        return ""
+    if name[1] not in _names(case) and not name[1].startswith("127."):
+        return "and no service of the job has that name"
+    if case.own_engine_serves or replaced:
+        return ""
+    return "where nobody listens"
 
 
 def _has_client(case: Case) -> bool:
@@ -157,3 +173,35 @@ def bind_mount(case: Case) -> Iterator[Match]:
         if case.runner.has_node_engine and _MOUNTS.match(use.rest):
             text = "the folder is one of the node there, and not the project"
             yield Match(at(use.line), text, "copy the files by docker cp")
+
+
+_PUBLISHES = re.compile(r"(container )?(run|create) .*(-p|--publish)[ =]?\S|compose .*\bup\b")
+_ASKERS = re.compile(r"curl|wget|nc|http|hurl|wait-for.*|wait4.*|dockerize")
+_LOCAL = re.compile(r"(//|\b)(localhost|127\.0\.0\.1|docker)(:| )\d")
+
+
+@PipelineRule(
+    "node-port",
+    "change",
+    "Ask the container by `docker exec` or from another one in its network, or give the job the "
+    "tag of a runner with `dind`, whose engine is in the job's network.",
+    "dood",
+    """
+test:
+  script:
+    - docker run --detach --publish 8080:80 nginx
+    - wget -q -O- http://localhost:8080
+""",
+)
+def node_port(case: Case) -> Iterator[Match]:
+    """The job asks a port that its container has on the node, which is not `localhost` here."""
+    published = any(
+        _PUBLISHES.match(use.rest) or use.line.command.name == "docker-compose" for use in case.uses
+    )
+    if not case.runner.has_node_engine or not published:
+        return
+    for line in case.job.lines:
+        if _ASKERS.fullmatch(line.command.name) and _LOCAL.search(line.command.text):
+            text = f"'{line.command.text[:60]}' asks the job's pod, and the port is on the node"
+            yield Match(at(line), text, "ask the container by docker exec")
+            return

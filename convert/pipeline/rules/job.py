@@ -154,44 +154,27 @@ def privileged_job(case: Case) -> Iterator[Match]:
             yield Match(at(line), text, "delete it, or run it by docker run --privileged")
 
 
-_PACKAGES = re.compile(
-    r"apk .*\badd\b|(apt|apt-get|yum|dnf|microdnf|zypper|tdnf) .*\b(install|update|upgrade)\b|"
-    r"update-ca-(certificates|trust)|adduser |useradd |chown "
-)
-_ROOTS = re.compile(r"/(etc|usr|root|opt|kaniko|var/lib)/")
-
-
 @PipelineRule(
-    "uid-1000",
-    "change",
-    "Use an image that has the tool; with `buildah` or `podman`, a runner with `variant: root` "
-    "installs it too.",
-    "buildah",
+    "windows-image",
+    "cannot",
+    "Keep a runner on Windows for the job: the nodes and the tools of runners here are of Linux.",
+    "dind",
     """
 build:
-  image: quay.io/buildah/stable
+  image: mcr.microsoft.com/windows/servercore:ltsc2022
   script:
-    - dnf install --assumeyes jq
-    - buildah build --tag "$CI_REGISTRY_IMAGE" .
+    - docker build --tag app .
 """,
 )
-def uid_1000(case: Case) -> Iterator[Match]:
-    """The job changes what belongs to root in its image, and runs as another user."""
-    user = case.runner.plan.build.user
-    # A script that asks who it is does without root.
-    if not user or any(line.command.words[:2] == ("id", "-u") for line in case.job.lines):
-        return
-    for line in case.job.lines:
-        command = line.command
-        written = next(filter(_ROOTS.match, command.written), "")
-        makes = {"mkdir": 1, "touch": 1, "cp": -1, "mv": -1, "install": -1, "ln": -1}
-        places = command.words[makes[command.name] :] if command.name in makes else ()
-        target = next(filter(_ROOTS.match, places), "")
-        if _PACKAGES.match(command.text) or written or target:
-            text = f"'{command.text or written}' needs root, and jobs here have uid {user}"
-            yield Match(at(line), text, "use an image that has it already")
-            return
+def windows_image(case: Case) -> Iterator[Match]:
+    """The job runs in an image of Windows, and nodes of Linux cannot run it."""
+    image = case.job.image
+    if image and _WINDOWS.search(image.name):
+        text = f"{image.name} is an image of Windows, and the nodes are of Linux"
+        yield Match(image.place, text, "keep a runner on Windows for it")
 
+
+_WINDOWS = re.compile(r"/windows/|windowsservercore|nanoserver|ltsc20\d\d", re.IGNORECASE)
 
 _VISIBLE = re.compile(
     r"AWS_(ACCESS_KEY_ID|ROLE_ARN)|AZURE_CLIENT_SECRET|GOOGLE_APPLICATION_CREDENTIALS|"

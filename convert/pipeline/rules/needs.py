@@ -28,6 +28,11 @@ def tags(case: Case) -> Iterator[Match]:
     if not runner.name or runner.takes(job):
         return
     wanted = ", ".join(tag.text for tag in job.tags)
+    known = {tag.text for tag in job.tags if "$" not in tag.text}
+    if len(known) < len(job.tags) and known <= {*runner.tags}:
+        text = f"the tags [{wanted}] come from variables of the project"
+        yield Match(job.tags[0], text, f"see that they are [{runner.tags[0]}]", outcome="note")
+        return
     if not job.tags:
         text = "the job has no tags, and no runner of the stack is known to take such jobs"
         edit = Edit(job.place, "", f"tags: [{runner.tags[0]}]")

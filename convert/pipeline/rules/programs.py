@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from components.image_reference import ImageReference
-from convert.pipeline.job import Line, PipelineJob, at
+from convert.pipeline.job import Line, PipelineJob, at, expand
 from convert.pipeline.rule import Case, Match, PipelineRule
 from convert.pipeline.tools import uses
 
@@ -78,11 +78,14 @@ def host_tools(case: Case) -> Iterator[Match]:
 def _defined(job: PipelineJob) -> Iterator[str]:
     """Yield the functions that a job defines, and what it installs."""
     for text in (*(place.text for place in job.script), *job.files.values()):
-        yield from re.findall(r"^\s*(?:function\s+)?([\w-]+)\s*\(\)", text, re.MULTILINE)
+        for plain, short in re.findall(
+            r"^\s*(?:function\s+([\w-]+)|([\w-]+)\s*\(\))", text, re.MULTILINE
+        ):
+            yield plain or short
     for line in job.lines:
         words = line.command.words
         if line.command.name in {"apk", "apt-get", "apt", "dnf", "microdnf", "yum", "pip", "pip3"}:
-            yield from (_PROGRAMS.get(word, word) for word in words)
+            yield from (_PROGRAMS.get(word, word) for word in words[1:])
             yield from _BESIDE if "add" in words or "install" in words else ()
         # What is fetched to a folder of programs or made executable.
         if line.command.name in {"chmod", "install", "mv", "cp", "ln"}:
@@ -123,14 +126,31 @@ def runner_volume(case: Case) -> Iterator[Match]:
         words = line.command.words
         called = words[1:2] if line.command.name in {".", "source", "sh", "bash"} else words[:1]
         for path in called:
-            if (_FOREIGN if known else _VOLUMES).match(path):
+            foreign = (_FOREIGN if known else _VOLUMES).match(path)
+            if foreign and not _is_made(case.job, path):
                 text = f"{path} is neither in the project nor in the image {image}"
                 yield Match(at(line), text, "put it into the project, or into an image")
                 return
 
 
+def _is_made(job: PipelineJob, path: str) -> bool:
+    """Whether a job makes a path or a folder above it, or an installer does so at home."""
+    if job.image and path.startswith(("/root/", "/home/")):
+        return True
+    return any(
+        f"{path}/".startswith(f"{word.rstrip('/')}/")
+        for line in job.lines
+        if line.command.name not in _MAKES_NOTHING
+        for word in line.command.words[1:]
+        if re.match(r"/\w", word)
+    )
+
+
+_MAKES_NOTHING = frozenset({".", "source", "sh", "bash", "cd", "ls", "test", "[", "echo", "export"})
+
+
 _MAKES = re.compile(
-    r"(image |builder )?(build|pull|load|import|commit)\b|buildx (build|bake)|"
+    r"(image |builder )?(build|pull|load|import|commit)\b|(buildx )?bake|buildx build|"
     r"compose .*\b(build|pull|up|run)\b"
 )
 
@@ -170,9 +190,14 @@ def engine_as_store(case: Case) -> Iterator[Match]:
 def _hides(line: Line) -> bool:
     """Whether a command may build images unseen: make, or a script."""
     name, words = line.command.name, line.command.words
-    return name in {"make", "task", "just", "npm", "yarn", "mvn", "gradle", "bake"} or any(
-        word.endswith((".sh", ".py")) for word in words[:2]
-    )
+    return name in _BUILDERS.split() or any(word.endswith((".sh", ".py")) for word in words[:2])
+
+
+_BUILDERS = (
+    "make task just rake mage invoke inv npm npx yarn pnpm nx mvn mvnw gradle gradlew sbt mill "
+    "bazel bazelisk goreleaser packer nix nix-build sam tilt devspace molecule ansible-builder"
+)
+"""Programs that may build images by an engine unseen."""
 
 
 def _left_by_others(case: Case) -> Iterator[Match]:
@@ -180,11 +205,12 @@ def _left_by_others(case: Case) -> Iterator[Match]:
     left: set[str] = set()
     for job in case.jobs:
         kept = [use for use in uses(job) if use.builds and "--push" not in use.rest]
-        built = {name for use in kept for name in _names(use.rest)}
-        pushed = {word for use in uses(job) if use.pushes for word in use.rest.split()}
-        left |= built - pushed if job is not case.job else set()
+        built = {name for use in kept for name in _names(_filled(job, use.rest))}
+        pushes = [_filled(job, use.rest) for use in uses(job) if use.pushes]
+        if job is not case.job and not any(_PUSHES_ALL.search(rest) for rest in pushes):
+            left |= built - {word for rest in pushes for word in rest.split()}
     for use in uses(case.job):
-        words = set(use.rest.split())
+        words = set(_filled(case.job, use.rest).split())
         if use.is_docker and use.rest.startswith("run ") and words & left:
             text = "this image is built by another job, which does not push it"
             yield Match(at(use.line), text, "push it there, and pull it here")
@@ -194,3 +220,11 @@ def _left_by_others(case: Case) -> Iterator[Match]:
 def _names(rest: str) -> list[str]:
     """Return what an image is to be called, from the options of a build."""
     return re.findall(r"(?:-t|--tag)[ =](\S+)", rest)
+
+
+_PUSHES_ALL = re.compile(r"--all-tags|(?<!\S)-a(?!\S)|compose push")
+
+
+def _filled(job: PipelineJob, rest: str) -> str:
+    """Return the words of a command with the job's variables, spelled in one way."""
+    return re.sub(r"\$\{(\w+)\}", r"$\1", expand(rest, job.environment))

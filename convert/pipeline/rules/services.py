@@ -37,9 +37,38 @@ def engine_service(case: Case) -> Iterator[Match]:
         if service.is_engine:
             do = "delete it: the runner starts an engine itself"
             yield Match(service.place, text, do, removal(service.entry))
+        elif _BUILDKIT.search(service.name):
+            yield Match(service.place, text, "list its image in strategy.serviceImages")
         else:
             do = "give it the tag of a runner without an engine, or start it by docker run"
             yield Match(service.place, text, do, outcome="cannot")
+
+
+_BUILDKIT = re.compile(r"(^|/)buildkit(:|@|$)")
+
+
+@PipelineRule(
+    "builder-service",
+    "cannot",
+    "Call `buildctl-daemonless.sh` on a runner with `buildkit`, or `docker buildx` on one with "
+    "`buildkit-service`; neither needs a service.",
+    "kaniko",
+    """
+build:
+  image: {name: "moby/buildkit:v0.35.1", entrypoint: [""]}
+  services:
+    - {name: "moby/buildkit:v0.35.1", alias: daemon, command: [--addr, "tcp://0.0.0.0:1234"]}
+  script:
+    - buildctl --addr tcp://daemon:1234 build --frontend dockerfile.v0 --local context=.
+""",
+)
+def builder_service(case: Case) -> Iterator[Match]:
+    """The job starts BuildKit as a service, and services of the runner have no privilege."""
+    for service in case.job.services:
+        if _BUILDKIT.search(service.name) and not case.runner.plan.service.privileged:
+            text = f"the service {service.name} needs privilege, which services here do not have"
+            do = "call buildctl-daemonless.sh on a runner with buildkit"
+            yield Match(service.place, text, do)
 
 
 @PipelineRule(
@@ -86,13 +115,15 @@ def two_engines(case: Case) -> Iterator[Match]:
 
 
 _PLAIN_HTTP = re.compile(r"--insecure-registry(?:=| )(\S+)")
+_TRUSTS = re.compile(r"update-ca-certificates|/etc/docker/certs\.d")
 
 
 @PipelineRule(
     "engine-flags",
     "change",
-    "List the registry in `registries` with `insecure: true`, or let the job name its own engine "
-    "by `DOCKER_HOST: tcp://docker:2376` or, without TLS, `tcp://docker:2375`.",
+    "List the registry in `registries`, with `insecure: true` or `caCertificates`, or let the job "
+    "name its own engine by `DOCKER_HOST: tcp://docker:2376` or, without TLS, "
+    "`tcp://docker:2375`.",
     "dind",
     """
 build:
@@ -105,7 +136,7 @@ build:
 """,
 )
 def engine_flags(case: Case) -> Iterator[Match]:
-    """The job lets its engine speak plain HTTP, and gets the engine of the runner, which does not.
+    """The job lets its engine speak plain HTTP or trust a CA, and gets the engine of the runner.
 
     A job that sets no `DOCKER_HOST` asks the engine of its runner, with the settings of the stack.
     """
@@ -120,3 +151,7 @@ def engine_flags(case: Case) -> Iterator[Match]:
             text = f"the engine of the runner does not speak plain HTTP to {host}"
             do = "list it in registries with insecure: true, or set DOCKER_HOST"
             yield Match(engine.place, text, do)
+    if _TRUSTS.search(" ".join(engine.arguments)) and not runner.plan.files:
+        text = "the engine of the runner trusts no CA of the job's own"
+        do = "list the registry with caCertificates, or set DOCKER_HOST"
+        yield Match(engine.place, text, do)
