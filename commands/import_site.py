@@ -51,6 +51,7 @@ def run(  # noqa: PLR0913 - one for each option
     sources, known = Sources(), dict[str, JSON]()
     for file in files:
         sources.read(file)
+    sources.finish()
     live = _connect(context) if context else None
     if live:
         known = _read_cluster(live, context, console)

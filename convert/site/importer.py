@@ -8,6 +8,7 @@ from components.types import JSON
 from convert.site.checks import prune
 from convert.site.draft import Draft
 from convert.site.model import ChartRelease, Config, KeyFinding, Tree, items, table, text
+from convert.site.operated import OPERATED
 from convert.site.rule import DraftRunner, Find, KeyCase, SiteRule, apply
 from convert.site.rules import GLOBAL, RUNNER, of_values
 from convert.site.rules.environment import options
@@ -17,7 +18,7 @@ from convert.site.secrets import is_secret
 from convert.site.strategy import choose
 from convert.site.values import table_of
 
-_FIRST = ("gitlabUrl", "gitlabDomain", "concurrent")
+_FIRST = ("gitlabUrl", "gitlabDomain", "concurrent", "spec.gitlabUrl", "spec.concurrent")
 """Values that others are compared with."""
 _FIRST_OF_RUNNER = ("url", "executor", "kubernetes")
 _ORDER = ("tags", "strategy", "registration", "concurrent", "resources")
@@ -98,7 +99,7 @@ def _release(
             apply(find, dataclasses.replace(found, path=path, value=value))
 
     first = {name: value for name, value in release.values.items() if name in _FIRST}
-    walk(of_values, case(release.file, runners), first)
+    walk(_of_values, case(release.file, runners), first)
     for config in release.configs:
         rest = {name: value for name, value in config.tables.items() if name != "runners"}
         walk(_global, case(config.file, runners), rest)
@@ -108,8 +109,12 @@ def _release(
     said = dataclasses.replace(case(f"{release.file}: variables", runners), path="runners")
     walk(_of_runner, said, options(release.values))
     rest = {name: value for name, value in release.values.items() if name not in _FIRST}
-    walk(of_values, case(release.file, runners), rest)
+    walk(_of_values, case(release.file, runners), rest)
     return runners
+
+
+def _of_values(path: str) -> SiteRule | None:
+    return OPERATED.get(path.lower()) or of_values(path)
 
 
 def _global(path: str) -> SiteRule | None:

@@ -55,7 +55,8 @@ class Config:
 class ChartRelease:
     """An installation of the chart, or a ``config.toml`` without one.
 
-    ``name`` and ``chart`` are empty where no file says them; ``chart`` is a version.
+    ``name`` and ``chart`` are empty where no file says them; ``chart`` is a version. ``maps`` are
+    the names of the ConfigMaps, and ``files`` those of the files, that it takes values from.
     """
 
     file: str
@@ -63,6 +64,8 @@ class ChartRelease:
     chart: str = ""
     values: dict[str, Tree] = dataclasses.field(default_factory=dict[str, Tree])
     configs: list[Config] = dataclasses.field(default_factory=list[Config])
+    maps: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(kw_only=True)

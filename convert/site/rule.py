@@ -206,7 +206,7 @@ def apply(find: Find, case: KeyCase) -> None:
         for item in case.value:
             apply(find, dataclasses.replace(case, value=item))
     elif case.value not in (None, "", []):
-        case.ignore("is not a key of the chart or of GitLab Runner")
+        case.ignore("is not a key of the chart or of GitLab Runner that is known here")
 
 
 def _take(rule: SiteRule, case: KeyCase) -> None:

@@ -28,8 +28,8 @@ _ASSIGNED = re.compile(
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what has such a name is a secret."""
-    return bool(_NAMED.search(name))
+    """Whether what has such a name is a secret; what Vault's injector reads is a path."""
+    return bool(_NAMED.search(name)) and not name.startswith("vault.hashicorp.com/")
 
 
 def is_secret(text: str) -> bool:

@@ -189,6 +189,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rules with their jobs": rules.sections,
     "imported values": site.values,
     "imported config": site.config,
+    "imported runners": site.operated,
     "checks": checks.sections,
 }
 """The tables, by the name that pages give them."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from convert.site.model import OUTCOMES
+from convert.site.operated import OPERATED
 from convert.site.rule import SiteRule
 from convert.site.rules import GLOBAL, RUNNER, VALUES
 from dev.generate.keys import table
@@ -16,6 +17,11 @@ def values() -> str:
 def config() -> str:
     """Return what becomes of the keys of ``config.toml``."""
     return _table({**GLOBAL, **RUNNER})
+
+
+def operated() -> str:
+    """Return what becomes of the properties of a Runner of GitLab Runner Operator."""
+    return _table(OPERATED)
 
 
 def _table(rules: Mapping[str, SiteRule]) -> str:

@@ -236,6 +236,7 @@ def imported(*files: Path) -> tuple[Sources, Imported]:
     sources = Sources()
     for file in files:
         sources.read(file)
+    sources.finish()
     return sources, import_releases(sources.releases, "site")
 
 

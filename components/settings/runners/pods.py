@@ -32,7 +32,7 @@ _INJECTION = re.compile(r".*(inject|sidecar).*|istio\.io/.*|dapr\.io/.*", re.IGN
 _OFF = {"false", "disabled", "no", "off"}
 
 
-def _refused(key: str, value: str) -> str | None:
+def refusal(key: str, value: str) -> str | None:
     """Say why a label or an annotation must not be set, or None where it may."""
     if _OF_RUNNER.fullmatch(key):
         return "is set by GitLab Runner or by the stack; use another key"
@@ -56,7 +56,7 @@ def _refused(key: str, value: str) -> str | None:
 
 def _checked(values: dict[str, str]) -> dict[str, str]:
     for key, value in values.items():
-        if reason := _refused(key, value):
+        if reason := refusal(key, value):
             message = f"must not have {key}, which {reason}"
             raise ValueError(message)
     return values

@@ -69,6 +69,8 @@ def _argo(found: Tables, name: str, problems: list[Problem]) -> Releases:
         given = table(source)
         helm = table(given.get("helm"))
         if not helm:
+            if text(given.get("chart")).endswith(CHART):
+                _note(problems, name, "has a runner without values here")
             continue
         values: Tables = {}
         for document in from_yaml(text(helm.get("values")), name, problems):
@@ -77,13 +79,14 @@ def _argo(found: Tables, name: str, problems: list[Problem]) -> Releases:
         for parameter in items(helm.get("parameters")):
             pair = table(parameter)
             put(values, text(pair.get("name")), pair.get("value"))
-        for file in items(helm.get("valueFiles")):
-            _note(problems, name, f"names {text(file)}, which is not read; import it too")
+        files = [text(file) for file in items(helm.get("valueFiles"))]
+        files += [text(table(file).get("path")) for file in items(helm.get("fileParameters"))]
         release = ChartRelease(
             file=name,
             name=text(helm.get("releaseName")) or name_of(found),
             chart=text(given.get("targetRevision")),
             values=values,
+            files=tuple(files),
         )
         yield release, text(given.get("chart")) or text(given.get("path"))
 
@@ -92,15 +95,18 @@ def _flux(found: Tables, name: str, problems: list[Problem]) -> Releases:
     """Yield the release of a HelmRelease."""
     spec = table(found.get("spec"))
     chart = table(table(spec.get("chart")).get("spec"))
-    for source in items(spec.get("valuesFrom")):
-        given = table(source)
-        what = f"{text(given.get('kind'))} {text(given.get('name'))}"
-        _note(problems, name, f"takes values from {what}, which is not read; import them too")
+    sources = [table(source) for source in items(spec.get("valuesFrom"))]
+    maps = [text(each.get("name")) for each in sources if each.get("kind") == "ConfigMap"]
+    for source in sources:
+        if source.get("kind") != "ConfigMap":
+            what = f"{text(source.get('kind'))} {text(source.get('name'))}"
+            _note(problems, name, f"takes values from {what}, which is not read; import them too")
     release = ChartRelease(
         file=name,
         name=text(spec.get("releaseName")) or name_of(found),
         chart=text(chart.get("version")),
         values=table(spec.get("values")),
+        maps=tuple(maps),
     )
     yield release, text(chart.get("chart")) or text(table(spec.get("chartRef")).get("name"))
 

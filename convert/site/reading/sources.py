@@ -5,6 +5,7 @@ from pathlib import Path
 from convert.items import Problem, SourceError
 from convert.site.model import ChartRelease, Config, Tree, items, merged, put, table, text
 from convert.site.reading.objects import CHART, READERS, apart, is_runner, name_of, of_chart
+from convert.site.reading.operated import API, operated
 from convert.site.reading.text import file_text, from_object, from_toml, from_yaml
 
 _NOT_READ = {"Secret": "holds secrets, so it is not read", "SealedSecret": "is encrypted"}
@@ -18,10 +19,13 @@ class Sources:
     def __init__(self) -> None:
         self.releases: list[ChartRelease] = []
         self.problems: list[Problem] = []
+        self._maps: list[tuple[str, str, dict[str, Tree]]] = []
+        self._read: set[str] = set()
 
     def read(self, path: Path) -> None:
         """Add what is in a file; what is wrong with it is a problem."""
         name = path.name
+        self._read.add(name)
         if path.suffix in {".tf", ".hcl"}:
             said = "is Terraform's source; give the values that it renders (helm get values)"
             self.problems.append(Problem(file=name, line=1, text=said, fatal=True))
@@ -61,7 +65,9 @@ class Sources:
             for item in items(found.get("items")):
                 self.add(item, name, folder)
         elif kind == "ConfigMap":
-            self._config_map(found, name)
+            self._maps.append((name, name_of(found), table(found.get("data"))))
+        elif kind == "Runner" and text(found.get("apiVersion")).startswith(API):
+            self._add(operated(found, name))
         elif reader := READERS.get(kind):
             for whole, chart in reader(found, name, self.problems):
                 for release in apart(whole):
@@ -99,12 +105,14 @@ class Sources:
             if not chart.endswith(CHART):
                 continue
             values: dict[str, Tree] = {}
-            inline = given.get("valuesInline")
-            for item in [*items(given.get("values")), given.get("valuesFile"), inline]:
+            files = [given.get("valuesFile"), *items(given.get("additionalValuesFiles"))]
+            for item in [*items(given.get("values")), *files, given.get("valuesInline")]:
                 if isinstance(item, str):
                     values = merged(values, self._file(folder / item, name))
                 else:
                     values = merged(values, table(item))
+            for item in items(given.get("secrets")):
+                self._note(name, f"names {text(item)}, which holds secrets, so it is not read")
             for entry_set in items(given.get("set")):
                 pair = table(entry_set)
                 put(values, text(pair.get("name")), pair.get("value"))
@@ -125,18 +133,68 @@ class Sources:
         (first, *_) = from_yaml(file_text(path, path.name), path.name, self.problems) or [None]
         return table(first)
 
-    def _config_map(self, found: dict[str, Tree], name: str) -> None:
-        """Add what a ConfigMap holds: a config.toml, or values."""
-        configs: list[Config] = []
-        for key, value in table(found.get("data")).items():
-            if key.endswith(".toml"):
-                where = f"{name}: {key}"
-                configs.append(Config(file=where, tables=from_toml(text(value), where)))
-            elif key.endswith((".yaml", ".yml")):
-                for document in from_yaml(text(value), name, self.problems):
-                    self._values(table(document), name)
+    def finish(self) -> None:
+        """When all is read, give each ConfigMap to what takes from it, or take it by itself."""
+        for file, name, data in self._maps:
+            try:
+                self._config_map(file, name, data)
+            except SourceError as error:
+                self._fail(error)
+        known = {name for _, name, _ in self._maps}
+        for release in [*self.releases]:
+            self._join(release)
+            for name in sorted({*release.maps} - known):
+                said = f"takes values from ConfigMap {name}, which is not read; import it too"
+                self._note(release.file, said)
+            for file in release.files:
+                if Path(file).name not in self._read:
+                    self._note(release.file, f"names {file}, which is not read; import it too")
+
+    def _join(self, release: ChartRelease) -> None:
+        """Give a release the values of the files that it names."""
+        named = {Path(file).name for file in release.files}
+        for other in [other for other in self.releases if not other.name and other.file in named]:
+            if not release.values:
+                release.file = other.file
+            release.values = merged(other.values, release.values)
+            self._configs(release)
+            self.releases.remove(other)
+
+    def _config_map(self, file: str, name: str, data: dict[str, Tree]) -> None:
+        """Add what a ConfigMap holds: a config.toml, values, or variables of a manager."""
+        configs, found = self._held(file, data)
+        owners = [release for release in self.releases if name in release.maps]
+        for owner in owners:
+            if owner.values.get("spec.env") == name:
+                owner.values["spec.env"] = data
+                continue
+            for values in found:
+                owner.values = merged(of_chart(values), owner.values)
+                self._configs(owner)
+            owner.configs += configs
+        if owners:
+            return
+        for values in found:
+            self._values(values, file)
         if configs:
-            self._add(ChartRelease(file=name, name=name_of(found), configs=configs))
+            self._add(ChartRelease(file=file, name=name, configs=configs))
+        elif not found:
+            self._note(file, "a ConfigMap has no config.toml and no values of the chart")
+
+    def _held(self, file: str, data: dict[str, Tree]) -> tuple[list[Config], list[dict[str, Tree]]]:
+        """Return each config.toml and all values in a ConfigMap."""
+        configs: list[Config] = []
+        found: list[dict[str, Tree]] = []
+        for key, value in data.items():
+            if key.endswith((".yaml", ".yml")):
+                found += map(table, from_yaml(text(value), file, self.problems))
+            elif key.endswith(".toml") or "[[runners]]" in text(value):
+                where = f"{file}: {key}"
+                configs.append(Config(file=where, tables=from_toml(text(value), where)))
+        # Manifests without a chart give the options of the registration as variables.
+        if "CI_SERVER_URL" in data or any(key.startswith("KUBERNETES_") for key in data):
+            found.append({"extraEnv": data})
+        return configs, found
 
     def _add(self, release: ChartRelease) -> None:
         self._configs(release)

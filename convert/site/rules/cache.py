@@ -48,6 +48,7 @@ _SECRETS = {
     "secretname",
 }
 _PLAIN = {"serveraddress", "insecure", "pathstyle", "authenticationtype"}
+_COMMON = {"type", "path", "shared", "maxuploadedarchivesize", *_SECRETS}
 _NOT_KNOWN = "no such type of cache exists, so each job had an empty one"
 
 
@@ -110,6 +111,10 @@ def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -
             if name.lower() == kind and inner.lower() not in known and is_set(value):
                 part = case.at(f".{name}.{inner}", value)
                 extra(part.path).take(part)
+    for name, value in given.items():
+        prefix, _, inner = name.rpartition(".")
+        if prefix not in {"", kind} or not (prefix or inner in _COMMON):
+            case.at(f".{name}", value).ignore("is not a key of a cache of this type")
     return finding
 
 

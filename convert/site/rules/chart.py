@@ -59,7 +59,11 @@ def certificates(case: KeyCase) -> None:
 
 def tags(case: KeyCase) -> None:
     """Set the tags of the runners."""
-    case.take("runners.*.tags", words(case.value))
+    found = words(case.value)
+    if any("$" in str(tag) for tag in found):
+        message = "has a variable that is filled in when it is deployed; write its value"
+        raise ValueError(message)
+    case.take("runners.*.tags", found)
 
 
 def _in_gitlab(name: str) -> SiteRule:
@@ -92,6 +96,17 @@ def take_identity(case: KeyCase, whose: str, found: dict[str, JSON]) -> None:
         path = ("network", "egress", "metadata")
         case.draft.put(path, value=True)
         case.draft.remarks[path] = "an identity of Google comes from the metadata server"
+
+
+def aliases(case: KeyCase) -> None:
+    """Take names of hosts by their address."""
+    found: dict[str, JSON] = {}
+    for item in items(case.value):
+        names = words(table(item).get("hostnames") or [])
+        found[text(table(item).get("ip"))] = names
+    for address, names in table(case.value).items():
+        found[address] = words(names or [])
+    case.take("hostAliases", found)
 
 
 def _objects(case: KeyCase) -> None:
@@ -183,6 +198,7 @@ RULES = (
     done("runners.namespace", "each runner gets a separate job namespace"),
     done("nameOverride", "the product names its objects"),
     done("fullnameOverride", "the product names its objects"),
+    keys("hostAliases", ["hostAliases"], aliases),
     keys("extraObjects", ["runners.*.registration"], _objects),
     keys("volumes", ["gitlab.caCertificates"], _volumes, "others reach no job"),
     keys("volumeMounts", ["gitlab.caCertificates"], _volumes, "others reach no job"),

@@ -28,6 +28,21 @@ _OF_STACK = {
 _LOG = {"LOG_LEVEL": "logLevel", "LOG_FORMAT": "logFormat"}
 _PROXIES = {"HTTP_PROXY": "http", "HTTPS_PROXY": "https", "NO_PROXY": "except"}
 _OPTIONS = ("KUBERNETES_", "CACHE_")
+_OF_RUNNER = {
+    "CI_SERVER_URL": "url",
+    "CLONE_URL": "clone_url",
+    "RUNNER_ENV": "environment",
+    "RUNNER_TAG_LIST": "tag_list",
+    **{
+        f"RUNNER_{name.upper()}": name
+        for name in (
+            *("limit", "output_limit", "request_concurrency", "unhealthy_requests_limit"),
+            *("pre_get_sources_script", "post_get_sources_script", "pre_build_script"),
+            *("post_build_script", "prepare_timeout", "get_sources_timeout"),
+        )
+    },
+}
+"""Options of the registration that are keys of config.toml (gitlab-runner: common/config.go)."""
 _REGISTER = re.compile(r"(RUNNER|REGISTER|CI_SERVER|REGISTRATION)_\w+|(TEMPLATE_)?CONFIG_FILE")
 
 
@@ -88,6 +103,8 @@ def manager_environment(case: KeyCase) -> None:
     """Take variables of the manager, one by one, but for those that are options of the runner."""
     for name, value in pairs(case.value).items():
         part = case.at(f"[{name}]", value)
+        if name in _OF_RUNNER:
+            continue
         if _REGISTER.fullmatch(name):
             part.product("registers the runner, which the product does")
         elif name in _LOG:
@@ -104,7 +121,8 @@ def options(values: Mapping[str, Tree]) -> dict[str, Tree]:
     """
     kubernetes: dict[str, Tree] = {}
     cache: dict[str, Tree] = {}
-    given = {**pairs(values.get("envVars")), **pairs(values.get("extraEnv"))}
+    sources = (values.get(name) for name in ("envVars", "extraEnv", "spec.env"))
+    given = {name: value for source in sources for name, value in pairs(source).items()}
     secret = pairs(values.get("extraEnvFrom"))
     for name, value in (*given.items(), *secret.items()):
         prefix, _, rest = name.partition("_")
@@ -115,7 +133,8 @@ def options(values: Mapping[str, Tree]) -> dict[str, Tree]:
             whole = f"{kind}.{inner}" if kind in {"s3", "gcs", "azure"} else rest.lower()
             # The name of an object says as much as what is in it: that there is a login.
             cache[whole.replace("_", "")] = value if isinstance(value, str) else "secret"
-    found: dict[str, Tree] = {"kubernetes": kubernetes, "cache": cache}
+    own = {_OF_RUNNER[name]: value for name, value in given.items() if name in _OF_RUNNER}
+    found: dict[str, Tree] = {**own, "kubernetes": kubernetes, "cache": cache}
     return {name: below for name, below in found.items() if below}
 
 

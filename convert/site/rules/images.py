@@ -4,7 +4,7 @@ from components.image_reference import ImageReference
 from components.types import JSON
 from convert.site.model import Tree, items, leaves, table, text
 from convert.site.rule import KeyCase, extra
-from convert.site.values import truth, words
+from convert.site.values import table_of, truth, words
 
 _POLICIES = {"always": "always", "ifnotpresent": "if-not-present", "never": "never"}
 
@@ -45,7 +45,7 @@ _SERVICE = extra("runners.kubernetes.services", "jobs that need it can name it t
 
 def services(case: KeyCase) -> None:
     """Note an engine that the runner starts beside each job."""
-    for item in items(case.value):
+    for item in items(case.value) or [case.value]:
         name = text(table(item).get("name"))
         if "docker" in name or "dind" in name:
             finding = case.take("runners.*.strategy", {}, "the runner starts the engine")
@@ -82,6 +82,10 @@ def pull_secrets(case: KeyCase) -> None:
     names = [name for name in leaves(case.value) if name != "name"]
     for name in names:
         host = _host(case)
+        if _has_another(case, host, name):
+            said = f"{host} has one already, and no file says for which registry another Secret is"
+            case.ask(said, "name its registry in a separate entry", "registries[].pullSecret")
+            continue
         finding = case.take(
             "registries",
             [{"host": host, "pullSecret": name}],
@@ -91,6 +95,13 @@ def pull_secrets(case: KeyCase) -> None:
         )
         if finding.outcome == "asks":
             finding.keys = ("registries[].pullSecret",)
+
+
+def _has_another(case: KeyCase, host: str, name: str) -> bool:
+    """Whether a registry has an entry with another login."""
+    listed = case.draft.get(("registries",))
+    entries = map(table_of, listed) if isinstance(listed, list) else ()
+    return any(each.get("host") == host and each.get("pullSecret") != name for each in entries)
 
 
 def _host(case: KeyCase) -> str:

@@ -1,9 +1,10 @@
 """Keys of the executor in config.toml, beside resources and volumes."""
 
+from components.settings.runners.pods import refusal
 from components.types import JSON
 from convert.site.model import Tree, items, table, text
 from convert.site.rule import CONFIDENTIAL, KeyCase, done, extra, key, keys, refused
-from convert.site.rules.chart import take_identity
+from convert.site.rules.chart import aliases, take_identity
 from convert.site.rules.images import image, privileged, pull_policy, pull_secrets, services
 from convert.site.rules.mirror import mirror
 from convert.site.secrets import is_secret_name
@@ -57,7 +58,7 @@ def _toleration(taint: str, effect: Tree) -> Tree:
     return {"key": name, "value": value, "effect": effect}
 
 
-def _annotations(case: KeyCase) -> None:
+def annotations(case: KeyCase) -> None:
     """Take annotations of job pods, some of which have a separate key."""
     if not isinstance(case.value, dict):
         case.ignore("must be a mapping, which the runner would not start without")
@@ -75,11 +76,10 @@ def _annotations(case: KeyCase) -> None:
             take_identity(part, "jobs", cloud)
         else:
             rest[name] = value
-    if rest:
-        case.at("", rest).take("runners.*.annotations", mapping(rest))
+    _apart(case, "runners.*.annotations", rest)
 
 
-def _labels(case: KeyCase) -> None:
+def labels(case: KeyCase) -> None:
     """Take labels of job pods, of which one gives an identity in Azure."""
     mapping(case.value)
     rest = dict(table(case.value))
@@ -89,8 +89,17 @@ def _labels(case: KeyCase) -> None:
             "set its client ID",
             "runners.*.identity.jobs",
         )
-    if rest:
-        case.at("", rest).take("runners.*.labels", mapping(rest))
+    _apart(case, "runners.*.labels", rest)
+
+
+def _apart(case: KeyCase, becomes: str, given: dict[str, Tree]) -> None:
+    """Take labels or annotations, but for those that the program rejects."""
+    for name, value in given.items():
+        part = case.at(f".{name}", value)
+        if reason := refusal(name, text(value)):
+            part.refuse(*f"it {reason}".split("; ", 1))
+        else:
+            part.take(becomes, mapping({name: value}))
 
 
 _AZURE = "azure.workload.identity/use"
@@ -127,17 +136,6 @@ def _affinity(case: KeyCase) -> None:
 
 
 _POD_AFFINITY = extra(f"{_K}.affinity.pod_affinity")
-
-
-def aliases(case: KeyCase) -> None:
-    """Take names of hosts by their address."""
-    found: dict[str, JSON] = {}
-    for item in items(case.value):
-        names = words(table(item).get("hostnames") or [])
-        found[text(table(item).get("ip"))] = names
-    for address, names in table(case.value).items():
-        found[address] = words(names or [])
-    case.take("hostAliases", found)
 
 
 def _dns(case: KeyCase) -> None:
@@ -216,8 +214,8 @@ RULES = (
     extra(f"{_K}.retry_limit"),
     extra(f"{_K}.retry_limits"),
     extra(f"{_K}.retry_backoff_max"),
-    keys(f"{_K}.pod_labels", ["runners.*.labels", "runners.*.identity.jobs"], _labels),
-    keys(f"{_K}.pod_annotations", ["runners.*.annotations"], _annotations),
+    keys(f"{_K}.pod_labels", ["runners.*.labels", "runners.*.identity.jobs"], labels),
+    keys(f"{_K}.pod_annotations", ["runners.*.annotations"], annotations),
     extra(f"{_K}.scheduler_name"),
     done(f"{_K}.service_account", "the product makes the account of jobs, without a token"),
     done(f"{_K}.automount_service_account_token", "jobs get no token, but those that deploy"),

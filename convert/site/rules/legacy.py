@@ -8,7 +8,7 @@ from convert.site.rule import KeyCase, Take, done, key, keys, refused
 from convert.site.rules.chart import certificates, secret, tags, token
 from convert.site.rules.config import clone_url
 from convert.site.rules.images import image, privileged, pull_policy, pull_secrets
-from convert.site.rules.kubernetes import aliases
+from convert.site.rules.kubernetes import annotations, labels
 from convert.site.rules.mirror import mirror
 from convert.site.rules.volumes import host_path
 from convert.site.values import as_text, duration, mapping, quantity, words
@@ -138,8 +138,8 @@ RULES = (
     key("runners.pollTimeout", "runners.*.podStartTimeout", duration),
     done("runners.pollInterval", "the runner's default of 3 seconds serves"),
     key("runners.nodeSelector", "runners.*.nodeSelector", mapping),
-    key("runners.podLabels", "runners.*.labels", mapping),
-    key("runners.podAnnotations", "runners.*.annotations", mapping),
+    keys("runners.podLabels", ["runners.*.labels"], labels),
+    keys("runners.podAnnotations", ["runners.*.annotations"], annotations),
     keys("runners.cloneUrl", ["gitlab.cloneUrl"], clone_url, "unless it is gitlab.url"),
     done("runners.serviceAccountName", "the product makes the account of jobs"),
     refused("runners.serviceAccountOverwriteAllowed", "lets a job choose its account"),
@@ -151,7 +151,6 @@ RULES = (
     done("runners.helper.repository", _VERSION),
     done("runners.helper.tag", _VERSION),
     keys("runners.job", ["runners.*.strategy.image"], _job),
-    keys("hostAliases", ["hostAliases"], aliases),
     keys("tags", ["runners.*.tags"], tags),
     keys("runner.tags", ["runners.*.tags"], tags),
     keys("secret", ["runners.*.registration"], secret),

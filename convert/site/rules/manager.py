@@ -184,9 +184,11 @@ def _annotations(case: KeyCase) -> None:
     for name, value in table(case.value).items():
         part = case.at(f".{name}", value)
         if name.startswith("prometheus.io/"):
-            if name.endswith("/scrape"):
+            if is_set(table(case.release.values.get("metrics")).get("enabled")):
+                part.product("manager.metrics serves them")
+            elif name.endswith("/scrape"):
                 part.take(f"{_MANAGER}.metrics", "annotations")
-        elif is_secret_name(name) and not name.startswith("vault.hashicorp.com/"):
+        elif is_secret_name(name):
             part.refuse(*CONFIDENTIAL)
         elif part.unknown:
             part.take(f"{_MANAGER}.annotations", text(value))

@@ -46,7 +46,7 @@ def mirror(case: KeyCase, image: str, kind: str = "managerImage") -> None:
 
 def pull_secrets(case: KeyCase) -> None:
     """Take the login with which the manager's images are pulled from a mirror."""
-    name = next(name for name in leaves(case.value) if name != "name")
+    name = next((name for name in leaves(case.value) if name != "name"), "name")
     case.take(
         "chart.images",
         {"pull": name},

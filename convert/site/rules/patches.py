@@ -8,7 +8,8 @@ from convert.items import SourceError
 from convert.site.model import Tree, items, table, text
 from convert.site.reading.text import from_yaml
 from convert.site.rule import Convert, KeyCase, Take, keys
-from convert.site.rules.kubernetes import aliases, tolerate
+from convert.site.rules.chart import aliases
+from convert.site.rules.kubernetes import tolerate
 from convert.site.values import as_text, bounds, mapping, node_affinity, number, quantity, spread
 
 _PLAN = "changes the pod past the plan of the strategy"
@@ -18,9 +19,15 @@ _AMOUNTS = {"cpu", "memory", "ephemeral-storage"}
 
 def _patches(case: KeyCase) -> None:
     """Take each patch field by field."""
-    for item in items(case.value):
-        entry = table(item)
-        patch = text(entry.get("patch"))
+    for part, fields in each_patch(case):
+        for name, value in fields.items():
+            _field(part.at(f".{shown(name)}", value), name)
+
+
+def each_patch(case: KeyCase) -> Iterator[tuple[KeyCase, dict[str, Tree]]]:
+    """Yield the fields that each patch sets; what does not read as such is refused."""
+    for item in items(case.value) or [case.value]:
+        patch = text(table(item).get("patch"))
         try:
             documents = [] if case.unknown else from_yaml(patch, case.file, [])
         except SourceError:
@@ -28,25 +35,28 @@ def _patches(case: KeyCase) -> None:
         whole = next(iter(documents), None)
         part = case.at("", whole if whole is not None else patch)
         if isinstance(whole, dict):
-            for name, value in whole.items():
-                _field(part.at(f".{_shown(name)}", value), name)
+            yield part, whole
         elif isinstance(whole, list):
-            for operation in whole:
-                name = text(table(operation).get("path")).strip("/").partition("/")[0]
-                part.at(f".{_shown(name)}", operation).refuse(_PLAN, "use the key for it")
+            for operation in map(table, whole):
+                name = text(operation.get("path")).strip("/")
+                if "value" in operation and "/" not in name:
+                    yield part, {name: operation["value"]}
+                else:
+                    first = shown(name.partition("/")[0])
+                    part.at(f".{first}", operation).refuse(_PLAN, "use the key for it")
         else:
             part.refuse(*(case.unknown or ("is not a patch in YAML or JSON", "correct it")))
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """Return the name of a field, which only one of Kubernetes is."""
     return name if re.fullmatch(r"[A-Za-z]{1,40}", name) else "…"
 
 
 def _field(case: KeyCase, name: str) -> None:
     """Take a field of the pod, or refuse it."""
-    parts = items(case.value) if name in {"containers", "volumes"} else [case.value]
-    for value in parts:
+    listed = items(case.value) if name in {"containers", "volumes"} else []
+    for value in listed or [case.value]:
         part = case.at("", value)
         try:
             if take := _FIELDS.get(name):
@@ -73,11 +83,19 @@ def _container(case: KeyCase) -> None:
     if any(_AMOUNTS & table(below).keys() for below in resources.values()):
         case.take(place, bounds(resources))
     for name, value in given.items():
-        case.at(f".{_shown(name)}", value).refuse(_PLAN, "use the key for it")
+        case.at(f".{shown(name)}", value).refuse(_PLAN, "use the key for it")
 
 
-def _node_affinity(value: Tree) -> JSON:
-    return {**node_affinity(table(value).get("nodeAffinity"))}
+def _affinity(case: KeyCase) -> None:
+    """Take affinity to nodes, and anti-affinity of pods as spread."""
+    for name, value in table(case.value).items():
+        part = case.at(f".{shown(name)}", value)
+        if name == "nodeAffinity":
+            part.take("runners.*.nodeAffinity", {**node_affinity(value)})
+        elif name == "podAntiAffinity":
+            part.take("runners.*.spread", spread(value))
+        else:
+            part.refuse(_PLAN, "use the key for it")
 
 
 def _devices(resources: dict[str, Tree]) -> Iterator[tuple[str, JSON]]:
@@ -107,13 +125,13 @@ def _tolerations(case: KeyCase) -> None:
 
 
 _FIELDS: Mapping[str, Take] = {
+    "affinity": _affinity,
     "containers": _container,
     "volumes": _volume,
     "tolerations": _tolerations,
     "hostAliases": aliases,
 }
 _PLAIN: Mapping[str, tuple[str, Convert]] = {
-    "affinity": ("runners.*.nodeAffinity", _node_affinity),
     "nodeSelector": ("runners.*.nodeSelector", mapping),
     "priorityClassName": ("runners.*.priorityClassName", as_text),
     "runtimeClassName": ("runners.*.runtimeClassName", as_text),

@@ -168,3 +168,19 @@ def test_a_bucket_by_a_template_leaves_the_cache_to_people(tmp_path: Path) -> No
 
     assert asked.outcome == "asks"
     assert "gcs.bucketname; set cache with kind gcs" in asked.do
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f'Type = "s3"\nFuture = "a"\n{S3}', "runners.cache.future"),
+        (f'Type = "s3"\n{S3}[runners.cache.gcs]\nBucketName = "g"', "runners.cache.gcs.bucketname"),
+    ],
+)
+def test_a_key_that_a_cache_of_this_type_lacks_has_a_line(
+    text: str, path: str, tmp_path: Path
+) -> None:
+    found = _config(tmp_path, text)
+
+    assert found.draft.get(CACHE) == {"kind": "s3", "bucket": "b"}
+    assert [item.outcome for item in found.findings if item.path == path] == ["unknown"]

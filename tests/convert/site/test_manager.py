@@ -170,3 +170,19 @@ def test_the_product_does_it_by_itself(text: str, tmp_path: Path) -> None:
 
 def test_a_service_that_is_off_has_no_line(tmp_path: Path) -> None:
     assert about(_values(tmp_path, "service: {type: ClusterIP}"), "service") == []
+
+
+def test_options_of_the_registration_are_those_of_the_runner(tmp_path: Path) -> None:
+    found = _values(tmp_path, "extraEnv: {RUNNER_OUTPUT_LIMIT: 8192, RUNNER_ENV: A=b}")
+
+    assert found.draft.get(("runners", "builds", "logLimit")) == "8192Ki"
+    assert found.draft.get(("runners", "builds", "environment")) == {"A": "b"}
+    assert [item.outcome for item in found.findings] == ["taken"] * 3
+
+
+def test_annotations_beside_a_monitor_for_metrics_are_not_needed(tmp_path: Path) -> None:
+    monitor = "metrics: {enabled: true, podMonitor: {enabled: true}}"
+    found = _values(tmp_path, f"podAnnotations: {{prometheus.io/scrape: 'true'}}\n{monitor}\n")
+
+    assert _at(found, "metrics") == "podMonitor"
+    assert [item.outcome for item in about(found, "podAnnotations")] == ["product"]

@@ -33,7 +33,9 @@ PATCHES: list[tuple[str, str, Any]] = [
     (CLAIM.format(""), "volumes", [{"path": "/builds", "perJob": {"size": "9Gi"}}]),
     ("topologySpreadConstraints: [{topologyKey: kubernetes.io/hostname}]", "spread", "node"),
     ("tolerations: [{key: a, operator: Exists}]", "tolerations", [{"key": "a"}]),
+    ("affinity: {podAntiAffinity: {topologyKey: kubernetes.io/hostname}}", "spread", "node"),
     ("nodeSelector: {a: b}", "nodeSelector", {"a": "b"}),
+    ('[{"op": "add", "path": "/nodeSelector", "value": {"a": "b"}}]', "nodeSelector", {"a": "b"}),
     (
         f"affinity: {{nodeAffinity: {{{PREFERRED}: "
         "[{weight: 5, preference: {matchExpressions: [{key: a, operator: Exists}]}}]}}",
@@ -69,8 +71,11 @@ def test_names_of_hosts_in_a_patch_are_those_of_the_stack(tmp_path: Path) -> Non
     ("patch", "path", "said"),
     [
         ("hostNetwork: true", ".hostNetwork", "past the plan"),
+        ("affinity: {podAffinity: {a: b}}", ".affinity.podAffinity", "past the plan"),
         ("glpat-PlantedToken0001: true", ".…", "past the plan"),
         ('[{"op": "add", "path": "/hostPID", "value": true}]', ".hostPID", "past the plan"),
+        ('[{"op": "remove", "path": "/containers/0"}]', ".containers", "past the plan"),
+        ("containers: a", ".containers", "adds a container"),
         ("containers: [{name: more}]", ".containers", "adds a container"),
         ("containers: [{name: build, tty: true}]", ".containers.tty", "past the plan"),
         ("volumes: [{name: more}]", ".volumes", "adds a volume"),
@@ -78,7 +83,7 @@ def test_names_of_hosts_in_a_patch_are_those_of_the_stack(tmp_path: Path) -> Non
         ("a: [", "", "is not a patch"),
         ("{{ .Values.patch }}", "", "is a template"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_a_patch_past_the_plan_is_refused(patch: str, path: str, said: str, tmp_path: Path) -> None:
     (finding,) = _patched(tmp_path, patch).findings

@@ -446,3 +446,38 @@ def test_a_secret_does_not_move_to_extra(tmp_path: Path) -> None:
 
     assert [item.outcome for item in found.findings] == ["refused"]
     assert "Planted" not in repr((found.findings, found.draft.settings))
+
+
+@pytest.mark.parametrize(
+    ("table", "rejected"),
+    [
+        ("pod_annotations", "vault.hashicorp.com/agent-inject-secret-a"),
+        ("pod_labels", "sidecar.istio.io/inject"),
+    ],
+)
+def test_what_the_program_rejects_takes_no_other_with_it(
+    table: str, rejected: str, tmp_path: Path
+) -> None:
+    found = _config(tmp_path, f'{table} = {{"{rejected}" = "true", team = "a"}}')
+
+    assert found.draft.get((*RUNNER, table.removeprefix("pod_"))) == {"team": "a"}
+    outcomes = {item.path.removeprefix("runners.kubernetes."): item for item in found.findings}
+    assert outcomes[f"{table}.team"].outcome == "taken"
+    assert outcomes[f"{table}.{rejected}"].outcome == "refused"
+    assert outcomes[f"{table}.{rejected}"].do
+
+
+def test_a_second_login_for_a_registry_asks_where_it_belongs(tmp_path: Path) -> None:
+    found = _config(tmp_path, 'image_pull_secrets = ["a", "b", "a"]')
+
+    assert [item.outcome for item in found.findings] == ["asks"] * 3
+    host = "registry.gitlab.com"
+    assert found.draft.get(("registries",)) == [{"host": host, "pullSecret": "a"}]
+    assert found.errors == []
+
+
+@pytest.mark.parametrize("key", ["services", "pod_spec"])
+def test_a_table_in_place_of_a_list_is_not_lost(key: str, tmp_path: Path) -> None:
+    found = _config(tmp_path, f'{key} = {{name = "a"}}')
+
+    assert [item.path for item in found.findings] == [f"runners.kubernetes.{key}"]

@@ -156,6 +156,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("rbac: {podSecurityPolicy: {enabled: true}}", "rbac.podSecurityPolicy", "removed"),
     ("sessionServer: {publicIP: a}", "sessionServer", "nobody connect"),
     ("runners: {image: 'A B'}", "runners.image", "must be an image reference"),
+    ("runners: {tags: 'a,${tag}'}", "runners.tags", "has a variable that is filled in"),
 ]
 
 

@@ -291,6 +291,20 @@ def test_environments_of_a_helmfile_are_no_runner(tmp_path: Path) -> None:
     [
         (_flux(VALUES, valuesFrom=[{"kind": "Secret", "name": "a"}]), "takes values from Secret a"),
         (_argo({"valueFiles": ["x.yaml"], "valuesObject": VALUES}), "names x.yaml, which is not"),
+        (_argo({"fileParameters": [{"path": "x"}], "valuesObject": VALUES}), "names x, which is"),
+        (
+            _flux(VALUES, valuesFrom=[{"kind": "ConfigMap", "name": "a"}]),
+            "takes values from ConfigMap a, which is not read",
+        ),
+        (_config_map(other="a"), "a ConfigMap has no config.toml and no values"),
+        (
+            {"releases": [{"chart": "x/gitlab-runner", "values": [VALUES], "secrets": ["s.yaml"]}]},
+            "names s.yaml, which holds secrets",
+        ),
+        (
+            {**_argo({}), "spec": {"source": {"chart": "gitlab-runner"}}},
+            "has a runner without values here",
+        ),
         ({"apiVersion": "v1", "kind": "Secret", "data": {}}, "holds secrets, so it is not read"),
         ({"apiVersion": "v1", "kind": "Service"}, "a Service has no values of the chart"),
         (
@@ -303,7 +317,7 @@ def test_environments_of_a_helmfile_are_no_runner(tmp_path: Path) -> None:
             "names a.gotmpl, which is not read",
         ),
     ],
-    ids=range(7),
+    ids=range(12),
 )
 def test_what_is_not_read_has_a_line(document: object, said: str, tmp_path: Path) -> None:
     file = tmp_path / "site.yaml"
@@ -402,3 +416,85 @@ def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:
 
     assert "the key concurrent stands twice" in str(sources.problems[0])
     assert _runner(found) == (URL, 7)
+
+
+def _written(folder: Path, **documents: object) -> list[Path]:
+    """Write files in the order of their names in the call."""
+    paths = [folder / f"{name}.yaml" for name in documents]
+    for path, document in zip(paths, documents.values(), strict=True):
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return paths
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_values_from_a_config_map_are_below_those_of_its_release(
+    tmp_path: Path, *, backwards: bool
+) -> None:
+    release = _flux({"gitlabUrl": URL}, valuesFrom=[{"kind": "ConfigMap", "name": "fast"}])
+    below = yaml.safe_dump({"gitlabUrl": "https://other.example.com", "concurrent": 7})
+    files = _written(tmp_path, a=release, b=_config_map(values_yaml=below))
+
+    sources, found = imported(*(reversed(files) if backwards else files))
+
+    assert sources.problems == []
+    assert _runner(found) == (URL, 7)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_file_of_values_belongs_to_what_names_it(tmp_path: Path, *, backwards: bool) -> None:
+    config = {"concurrent": 7, "runners": {"config": '[[runners]]\nname = "a"\n'}}
+    application = _argo({"valueFiles": ["$values/b.yaml"], "valuesObject": {"gitlabUrl": URL}})
+    files = _written(tmp_path, a=application, b=config)
+
+    sources, found = imported(*(reversed(files) if backwards else files))
+
+    assert sources.problems == []
+    assert _runner(found) == (URL, 7)
+
+
+def test_an_application_may_have_no_values_but_those_of_a_file(tmp_path: Path) -> None:
+    source = {"chart": "gitlab-runner", "helm": {"valueFiles": ["b.yaml"]}}
+    application = {**_argo({}), "spec": {"source": source}}
+    sources, found = imported(*_written(tmp_path, a=application, b=VALUES))
+
+    assert sources.problems == []
+    assert _runner(found) == (URL, 7)
+    assert {item.file for item in found.findings} == {"b.yaml"}
+
+
+def test_a_config_map_has_a_config_by_any_name(tmp_path: Path) -> None:
+    (file,) = _written(tmp_path, a=_config_map(template=TOML))
+
+    assert _runner(imported(file)[1]) == (URL, 7)
+
+
+def test_a_config_map_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (file,) = _written(tmp_path, a=_config_map(config_toml="a ="))
+
+    sources, _ = imported(file)
+
+    assert [problem.fatal for problem in sources.problems] == [True]
+
+
+def test_further_files_of_a_kustomization_are_read(tmp_path: Path) -> None:
+    _written(tmp_path, more={"concurrent": 7})
+    chart = {"name": "gitlab-runner", "additionalValuesFiles": ["more.yaml"]}
+    (file,) = _written(
+        tmp_path, kustomization={"helmCharts": [{**chart, "valuesInline": {"gitlabUrl": URL}}]}
+    )
+
+    assert _runner(imported(file)[1]) == (URL, 7)
+
+
+def test_variables_of_a_registration_in_a_config_map_are_read(tmp_path: Path) -> None:
+    options = {"CI_SERVER_URL": URL, "KUBERNETES_CPU_LIMIT": "2", "RUNNER_TAG_LIST": "a,b"}
+    document = {**_config_map(), "data": {**options, "REGISTRATION_TOKEN": SECRET}}
+    (file,) = _written(tmp_path, a=document)
+
+    sources, found = imported(file)
+
+    (runner,) = found.runners
+    assert (sources.problems, found.errors) == ([], [])
+    assert found.draft.get(("gitlab", "url")) == URL
+    assert found.draft.get(("runners", runner.name, "tags")) == ["a", "b"]
+    assert found.draft.get(("runners", runner.name, "resources")) == {"limits": {"cpu": "2"}}
