@@ -53,7 +53,7 @@ EVERY: Sequence[Examination] = (
     network.egress,
     deployed.namespaces,
     deployed.secrets,
-    deployed.mounted,
+    deployed.parts,
     deployed.objects,
     references.references,
     references.storage,

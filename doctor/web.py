@@ -13,7 +13,12 @@ from urllib.parse import urlsplit
 
 import requests
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import Certificate, load_pem_x509_certificate, load_pem_x509_certificates
+from cryptography.x509 import (
+    Certificate,
+    InvalidVersion,
+    load_pem_x509_certificate,
+    load_pem_x509_certificates,
+)
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies
@@ -127,9 +132,9 @@ def expiry(url: str) -> dt.datetime | None:
         # Whether it is trusted, others judge.
         place = (parts.hostname or "", parts.port or 443)
         text = ssl.get_server_certificate(place, timeout=_TIMEOUT[0])
-    except OSError:
+        return load_pem_x509_certificate(text.encode("ascii")).not_valid_after_utc
+    except (OSError, ValueError, InvalidVersion):
         return None
-    return load_pem_x509_certificate(text.encode("ascii")).not_valid_after_utc
 
 
 SOON = dt.timedelta(days=14)

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from doctor.checks.admission import LEVEL
 from doctor.diagnosis import Fault, fault
@@ -94,16 +94,40 @@ def _was_issued_before(seen: Observed, name: str, namespace: str) -> bool:
     return any(seen.get("v1", "Secret", one, namespace) for one in before)
 
 
-@of_stack("deployed-missing")
-def mounted(visit: Visit) -> Iterator[Fault | NotRun]:
-    """Look for what pods mount and call beside Secrets; other checks name the rest."""
+_PARTS = {"ConfigMap": "data", "NetworkPolicy": "spec", "Service": "spec"}
+"""What decides of an object; of NetworkPolicies that are missing, another check says it."""
+
+
+@of_stack("deployed-missing", "deployed-changed")
+def parts(visit: Visit) -> Iterator[Fault | NotRun]:
+    """Compare what pods mount, call and obey with what the stack sets, beside Secrets."""
     _deployed(visit)
-    for item in visit.stack.of_kind("ConfigMap") + visit.stack.of_kind("Service"):
-        name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
-        if visit.stack.what_if or visit.seen.namespace(namespace) is None:
+    for item in () if visit.stack.what_if else visit.stack.manifests:
+        kind, part = item["kind"], _PARTS.get(item["kind"])
+        name, namespace = item["metadata"]["name"], item["metadata"].get("namespace")
+        if part is None or visit.seen.namespace(namespace) is None:
             continue
-        if visit.seen.get("v1", item["kind"], name, namespace) is None:
-            yield fault("deployed-missing", kind=item["kind"], name=name, namespace=namespace)
+        found = visit.seen.get(item["apiVersion"], kind, name, namespace)
+        place = {"kind": kind, "name": name, "namespace": namespace}
+        if found is None and kind != "NetworkPolicy":
+            yield fault("deployed-missing", **place)
+        # Without rules for them, a policy lets nobody in.
+        elif found and not _has(found.get(part), {"ingress": [], **item[part]}):
+            yield fault("deployed-changed", **place)
+
+
+def _has(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON
+    """Whether an object has what is wanted; the API server adds keys, and drops what is empty."""
+    if wanted in (None, [], {}):
+        return not found
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        known = cast("Mapping[str, Any]", found)
+        pairs = cast("Mapping[str, Any]", wanted).items()
+        return all(_has(known.get(key), value) for key, value in pairs)
+    if isinstance(wanted, list) and isinstance(found, list):
+        both = (cast("list[Any]", found), cast("list[Any]", wanted))
+        return len(both[0]) == len(both[1]) and all(map(_has, *both))
+    return found == wanted
 
 
 @of_stack("object-foreign")

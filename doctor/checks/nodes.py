@@ -23,6 +23,23 @@ from doctor.wanted import Manifest, entries
 ARCHITECTURES = {"amd64", "arm64"}
 """Those for which every default image exists."""
 _PRESSURES = ("DiskPressure", "MemoryPressure", "PIDPressure")
+# What node-problem-detector and the agents of clouds set (kubernetes/node-problem-detector).
+_PROBLEMS = (
+    "KernelDeadlock",
+    "ReadonlyFilesystem",
+    "FilesystemCorruptionProblem",
+    "XfsShutdown",
+    "CorruptDockerOverlay2",
+    "CorruptDockerImage",
+    "ContainerRuntimeUnhealthy",
+    "ContainerRuntimeProblem",
+    "FrequentContainerdRestart",
+    "FrequentDockerRestart",
+    "FrequentKubeletRestart",
+    "FrequentUnregisterNetDevice",
+    "KubeletUnhealthy",
+    "KubeletProblem",
+)
 # RHEL 8, Ubuntu 20.04 and their like boot with cgroup v1 unless somebody changes that.
 _CGROUP_V1 = (
     "CentOS Linux 7",
@@ -56,6 +73,7 @@ _OF_TODAY = {"node-selector", "node-taint", "node-room", "node-room-for-all"}
     "node-taint",
     "node-not-ready",
     "node-pressure",
+    "node-problem",
     "node-os",
     "node-architecture",
     "node-architectures",
@@ -114,6 +132,9 @@ def _of_each(visit: Visit, ready: list[Manifest]) -> Iterator[Fault]:
         for pressure in _PRESSURES:
             if has_condition(node, pressure):
                 yield fault("node-pressure", runner, node=name, pressure=pressure)
+        for problem in _PROBLEMS:
+            if has_condition(node, problem):
+                yield fault("node-problem", runner, node=name, problem=problem)
         system, architecture = said.get("operatingSystem", ""), said.get("architecture", "")
         if system not in {"", "linux"}:
             yield fault("node-os", runner, node=name, os=system)

@@ -1193,6 +1193,38 @@ FAULTS: dict[str, Provoked] = {
         _kept_by_login,
         {"secrets": {**SECRETS, "cacheCredentials": {"minio": CACHES["minio"]}}},
     ),
+    "a network policy that someone opened": Provoked(
+        "deployed-changed",
+        lambda at: at.api.find("NetworkPolicy", "jobs", JOBS)["spec"].update(ingress=[{}]),
+        "The NetworkPolicy jobs of builds-main is not",
+    ),
+    "a network policy that someone closed": Provoked(
+        "deployed-changed",
+        lambda at: at.api.find("NetworkPolicy", "jobs", JOBS)["spec"]["egress"].pop(),
+    ),
+    "a ConfigMap that someone emptied": Provoked(
+        "deployed-changed",
+        lambda at: at.api.find("ConfigMap", "buildkitd", "builds-main-buildkitd").pop("data"),
+        "The ConfigMap buildkitd",
+        {"runners.main.strategy": STRATEGIES["buildkit-service"]},
+    ),
+    "a Service that leads to other pods": Provoked(
+        "deployed-changed",
+        lambda at: at.api.find("Service", "buildkitd", "builds-main-buildkitd")["spec"].update(
+            selector={"app": "other"}
+        ),
+        "The Service buildkitd",
+        {"runners.main.strategy": STRATEGIES["buildkit-service"]},
+    ),
+    "a disk that went read-only": Provoked(
+        "node-problem",
+        _of_the_node(
+            lambda found: found["status"]["conditions"].append(
+                {"type": "ReadonlyFilesystem", "status": "True"}
+            )
+        ),
+        "ReadonlyFilesystem",
+    ),
 }
 
 
@@ -1430,6 +1462,12 @@ def _of_last_year(at: World) -> None:
 
 
 UNUSUAL: dict[str, tuple[Changes | Callable[[Changes], Changes], Adjust]] = {
+    "a Service as the API server completes it": (
+        {"runners.main.strategy": STRATEGIES["buildkit-service"]},
+        lambda at: at.api.find("Service", "buildkitd", "builds-main-buildkitd")["spec"].update(
+            clusterIP="10.0.0.9", type="ClusterIP"
+        ),
+    ),
     "certificates of the last year": (
         {"runners.main.strategy": STRATEGIES["buildkit-service"]},
         _of_last_year,
