@@ -7,7 +7,6 @@ NAMES = (
     "build-engine",
     "build-user-namespaces",
     "build-profile",
-    "build-overlay",
     "build-architecture",
     "build-limit",
     "build-plain",
@@ -21,6 +20,7 @@ NAMES = (
     "build-login",
     "build-image",
     "build-reach",
+    "build-overlay",
     "build-hangs",
     "build",
 )
@@ -40,11 +40,6 @@ _WORDS: Sequence[tuple[str, str]] = (
         r"|reading subuid mappings",
     ),
     ("build-profile", r"failed to share mount point|mount proc:/proc.*not permitted"),
-    (
-        "build-overlay",
-        r"/dev/fuse|fuse: device not found|without d_type"
-        r"|overlay.{0,60}(not supported|no such device|operation not permitted|invalid argument)",
-    ),
     (
         "build-architecture",
         r"exec format error|no match for platform|no matching manifest for|no image found in .*"
@@ -81,6 +76,12 @@ _WORDS: Sequence[tuple[str, str]] = (
         r"|temporary failure in name resolution|broken pipe|use of closed network connection"
         r"|unexpected eof|: eof$|internal server error|bad gateway|service unavailable"
         r"|gateway time-?out",
+    ),
+    # Last, since tools try an overlay first, and go on without one.
+    (
+        "build-overlay",
+        r"/dev/fuse|fuse: device not found|without d_type"
+        r"|overlay.{0,60}(not supported|no such device|operation not permitted|invalid argument)",
     ),
 )
 _KILLED = 137
