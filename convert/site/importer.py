@@ -11,7 +11,7 @@ from convert.site.model import ChartRelease, Config, KeyFinding, Tree, items, ta
 from convert.site.operated import OPERATED
 from convert.site.rule import DraftRunner, Find, KeyCase, SiteRule, apply
 from convert.site.rules import GLOBAL, RUNNER, of_values
-from convert.site.rules.environment import options
+from convert.site.rules.environment import options, settle_proxy
 from convert.site.rules.manager import settle_replicas
 from convert.site.rules.mirror import settle_pull
 from convert.site.secrets import is_secret
@@ -61,6 +61,7 @@ def import_releases(
         settle_replicas(draft, runner.name)
     settle_pull(draft)
     prune(draft)
+    settle_proxy(draft)
     # What the program rejects may have been what it must have.
     _complete(draft, runners)
     errors = prune(draft)

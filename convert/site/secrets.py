@@ -10,6 +10,8 @@ _NAMED = re.compile(
     r"(?:password|secret|token|apikey|accesskey|privatekey)$",
     re.IGNORECASE,
 )
+_NAMES = ("vault.hashicorp.com/", "secret.reloader.stakater.com/")
+"""How annotations begin that name secrets: of Vault's injector and of Reloader."""
 _VALUE = re.compile(
     # GitLab's and GitHub's tokens, keys of AWS, Google and Slack, JSON Web Tokens, private keys.
     r"\bgl[a-z]{2,6}-[\w.-]{8,}|\bGR1348941[\w-]{5,}|\bgh[oprsu]_\w{20,}|\bgithub_pat_\w{20,}|"
@@ -28,8 +30,8 @@ _ASSIGNED = re.compile(
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what has such a name is a secret; what Vault's injector reads is a path."""
-    return bool(_NAMED.search(name)) and not name.startswith("vault.hashicorp.com/")
+    """Whether what has such a name is a secret, and not the name or path of one."""
+    return bool(_NAMED.search(name)) and not name.startswith(_NAMES)
 
 
 def is_secret(text: str) -> bool:

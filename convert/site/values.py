@@ -7,6 +7,7 @@ import re
 
 from components.types import JSON
 from convert.site.model import Tree, items, leaves, table, text
+from convert.site.secrets import is_secret_name
 
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?|[KMGTPE])?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -86,6 +87,9 @@ def mapping(value: Tree) -> JSON:
     below = table(value)
     if not below or any(isinstance(item, (dict, list)) for item in below.values()):
         message = "must be a mapping of texts"
+        raise ValueError(message)
+    if any(is_secret_name(name) and text(item) for name, item in below.items()):
+        message = "looks like a secret, which everyone who reads the file would know; remove it"
         raise ValueError(message)
     return {name: text(item) for name, item in below.items()}
 

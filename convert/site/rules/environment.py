@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from components.settings.plain_text import has_login
 from components.workloads import DAEMON_VARIABLES
+from convert.site.draft import Draft
 from convert.site.model import Tree, items, table, text
 from convert.site.rule import CONFIDENTIAL, KeyCase, SiteRule, keys
 from convert.site.secrets import is_secret, is_secret_name
@@ -167,6 +168,15 @@ def _common(case: KeyCase, name: str) -> bool:
     else:
         return False
     return True
+
+
+def settle_proxy(draft: Draft) -> None:
+    """Leave out the exceptions of a proxy that is not taken, as one with a login."""
+    finding = draft.origin("proxy.except")
+    if finding and not (draft.get(("proxy", "http")) or draft.get(("proxy", "https"))):
+        draft.remove(finding)
+        finding.outcome, finding.keys = "product", ()
+        finding.text = "without a proxy everything is reached directly"
 
 
 def _from_objects(case: KeyCase) -> None:

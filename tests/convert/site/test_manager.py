@@ -46,6 +46,11 @@ def _at(found: Imported, key: str) -> object:
         ("podAnnotations: {a: b}", "annotations", {"a": "b"}),
         ("deploymentAnnotations: {a: b}", "annotations", {"a": "b"}),
         ("podLabels: {a: b}", "labels", {"a": "b"}),
+        (
+            "podAnnotations: {secret.reloader.stakater.com/reload: a}",
+            "annotations",
+            {"secret.reloader.stakater.com/reload": "a"},
+        ),
         ("priorityClassName: high", "priorityClassName", "high"),
         ("terminationGracePeriodSeconds: 7200", "terminationGracePeriod", 7200),
         ("probeTimeoutSeconds: 9", "probeTimeoutSeconds", 9),
@@ -186,3 +191,12 @@ def test_annotations_beside_a_monitor_for_metrics_are_not_needed(tmp_path: Path)
 
     assert _at(found, "metrics") == "podMonitor"
     assert [item.outcome for item in about(found, "podAnnotations")] == ["product"]
+
+
+def test_exceptions_of_a_proxy_that_is_not_taken_are_left_out(tmp_path: Path) -> None:
+    proxy = "HTTP_PROXY: 'http://a:PlantedPassword@proxy.example.com:3128'"
+    found = _values(tmp_path, f"extraEnv: {{{proxy}, NO_PROXY: 10.0.0.0/8}}\n")
+
+    assert found.draft.get(("proxy",)) is None
+    assert [item.outcome for item in found.findings] == ["taken", "refused", "product"]
+    assert found.errors == []

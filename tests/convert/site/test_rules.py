@@ -148,6 +148,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ("image: 'A B'", "image", "must be an image reference"),
     ("runners: {nodeSelector: {'a b': c}}", "runners.nodeSelector", "the program rejects it"),
     ("runners: {nodeSelector: [a]}", "runners.nodeSelector", "must be a mapping"),
+    ("podLabels: {password: hunter2222}", "podLabels", "looks like a secret"),
+    ("nodeSelector: {api-token: hunter2222}", "nodeSelector", "looks like a secret"),
     ("runners: {imagePullPolicy: maybe}", "runners.imagePullPolicy", "must be always"),
     ("runners: {builds: {cpuLimit: much}}", "runners.builds", "must be an amount"),
     ("runners: {podLabels: {a: glpat-PlantedToken0001}}", "runners.podLabels", "looks like"),
