@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.checks import checked, rules, stack
+from tests.support.checks import checked, rules, stack, verdict
 from tests.support.configured import STRATEGIES
 
 BUILD = 'docker build --tag "$CI_REGISTRY_IMAGE" .'
@@ -205,3 +205,12 @@ def test_a_job_for_docker_has_what_its_runner_makes_of_it(
     result = checked(tmp_path, {"job": job}, stack({"build": FORMS[form]}))
 
     assert sorted(set(rules(result))) == found
+
+
+@pytest.mark.parametrize(("form", "found"), [("dind", "change"), ("dind-tls", "cannot")])
+def test_a_database_beside_an_engine_needs_a_setting(form: str, found: str, tmp_path: Path) -> None:
+    job = {"tags": ["build"], "services": ["postgres:18"], "script": [BUILD]}
+
+    result = checked(tmp_path, {"job": job}, stack({"build": FORMS[form]}))
+
+    assert (verdict(result), rules(result)) == (found, ["engine-service"])

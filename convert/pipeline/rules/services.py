@@ -11,7 +11,7 @@ from convert.pipeline.rule import Case, Match, PipelineRule, removal
     "engine-service",
     "change",
     "Delete the service: the runner starts an engine beside each job. For an engine with another "
-    "name, set `strategy.serviceImages`.",
+    "name, set `strategy.serviceImages`; for databases and others, `strategy.jobEngines: false`.",
     "dind",
     """
 build:
@@ -39,9 +39,12 @@ def engine_service(case: Case) -> Iterator[Match]:
             yield Match(service.place, text, do, removal(service.entry))
         elif _BUILDKIT.search(service.name):
             yield Match(service.place, text, "list its image in strategy.serviceImages")
-        else:
+        elif case.runner.has_engine_over_tls:
             do = "give it the tag of a runner without an engine, or start it by docker run"
             yield Match(service.place, text, do, outcome="cannot")
+        else:
+            do = "set jobEngines: false of the strategy, or start it by docker run"
+            yield Match(service.place, text, do)
 
 
 _BUILDKIT = re.compile(r"(^|/)buildkit(:|@|$)")
