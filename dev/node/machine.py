@@ -22,13 +22,14 @@ HOST = "10.123.0.1"
 """This machine's end of the cable to the node."""
 NODE = "10.123.0.2"
 """The node's end."""
+CABLE = "image-builds0"
+"""The network interface of this machine's end."""
 PODS = "10.124.0.0/16"
 MTU = 1400
 """The bytes of the largest packet that reaches a pod; those of the node may have 1500."""
 
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _HOLDER = "image-builds-node-holder"
-_CABLE = "image-builds0"
 _GRACE = 20.0
 
 
@@ -85,14 +86,16 @@ class Machine:
                 message = "the namespaces cannot be made: unshare(1) ended"
                 raise NodeError(message)
             time.sleep(0.05)
-        _call("ip", "link", "add", _CABLE, "type", "veth", "peer", "eth0", "netns", str(holder.pid))
-        _call("ip", "address", "add", f"{HOST}/30", "dev", _CABLE)
-        _call("ip", "link", "set", _CABLE, "up")
+        _call("ip", "link", "add", CABLE, "type", "veth", "peer", "eth0", "netns", str(holder.pid))
+        _call("ip", "address", "add", f"{HOST}/30", "dev", CABLE)
+        _call("ip", "link", "set", CABLE, "up")
         # No default route: nothing leaves for another machine.
         self.call("ip", "link", "set", "lo", "up")
         self.call("ip", "address", "add", f"{NODE}/30", "dev", "eth0")
         self.call("ip", "link", "set", "eth0", "up")
-        self.call("sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1")
+        # Pods of one bridge meet no rule of iptables without the second.
+        forwarding = ("net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1")
+        self.call("sysctl", "--quiet", "--write", *forwarding)
         # Pods and volumes are mounts that programs of the node show each other.
         self.call("mount", "--make-rshared", "/")
         for folder in ("/run", "/var/log", "/etc/docker"):

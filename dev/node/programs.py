@@ -24,6 +24,7 @@ from dev.toolchain.ensure import ensure
 
 PACKAGES = {
     "iptables": "iptables",
+    "ipset": "ipset",
     "conntrack": "conntrack",
     "nsenter": "util-linux",
     "ip": "iproute2",
@@ -42,7 +43,7 @@ PACKAGES = {
 }
 """What must be on the machine, by Debian's name for its package; gcc compiles Buildah and runc."""
 
-NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet")
+NAMES = ("containerd", "dockerd", "coredns", "kube-proxy", "kubelet", "kube-router")
 """The programs, in the order in which they start."""
 
 _PATIENCE = 120.0
@@ -117,6 +118,7 @@ def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None
     accounts = {
         "coredns": ("coredns", "system:masters"),
         "kube-proxy": ("system:kube-proxy", "system:node-proxier"),
+        "kube-router": ("kube-router", "system:masters"),
         "kubelet": (f"system:node:{NAME}", "system:nodes"),
     }
     for name, account in accounts.items():
@@ -150,6 +152,29 @@ def join(machine: Machine, cluster: ControlPlane, hosts: dict[str, str]) -> None
     with cluster.api() as api:
         core = cast("Any", client.CoreV1Api(api))
         core.patch_node_status(NAME, {"status": {"capacity": room, "allocatable": room}})
+    _enforce_policies(machine)
+
+
+def _enforce_policies(machine: Machine) -> None:
+    """Start kube-router for network policies alone.
+
+    kube-proxy has the Services, and the bridge plugin the routes.
+    """
+    machine.spawn(
+        "kube-router",
+        [
+            _program("kube-router"),
+            "--run-firewall=true",
+            "--run-router=false",
+            "--run-service-proxy=false",
+            f"--kubeconfig={machine.state}/kube-router.kubeconfig",
+            f"--hostname-override={NAME}",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            "--health-port=0",
+        ],
+    )
+    chain = "KUBE-ROUTER-FORWARD"
+    _wait(lambda: machine.call("iptables", "--wait", "--list", chain), machine, "kube-router")
 
 
 def forget(cluster: ControlPlane) -> None:

@@ -27,6 +27,7 @@ from dev.paths import STATE_VARIABLE, state_folder
 from tests.support.cluster import account, deployed_manager
 from tests.support.kubernetes import core_v1
 from tests.support.node.jobs import Runner
+from tests.support.node.network import add_outside, remove_outside
 from tests.support.node.real import BINARY, RealRunner
 from tests.support.node.stack import MANAGERS, NodeStack, stack_settings
 from tests.support.shared import Shared
@@ -134,6 +135,15 @@ def runner(
         return Runner(deployed.template, manager, folder, of_gitlab)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def outside(node: Node, shared: Shared) -> Iterator[None]:
+    """Give this machine addresses of the internet and of a cloud's metadata service."""
+    with shared.hold(
+        "outside", functools.partial(add_outside, node), functools.partial(remove_outside, node)
+    ):
+        yield
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Doctor's canary builds on the node by every strategy, and leaves nothing."""
 
 import multiprocessing
+import secrets
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,9 @@ from doctor.examine import Visit, examine
 from doctor.kubernetes_api import KubernetesApi
 from doctor.observed import Observed
 from doctor.wanted import WantedStack
+from tests.support.kubernetes import networking_v1
 from tests.support.node.canaries import LITTLE, MOMENTS, api_of, canary, laid_out, run_until
+from tests.support.node.network import METADATA, serve
 from tests.support.node.project import TOOLS
 from tests.support.node.stack import NodeStack
 from tests.support.shared import Shared
@@ -68,6 +72,30 @@ def test_a_canary_is_built_pulled_and_run(name: str, node: Node, wanted: WantedS
     assert unseen <= ({"job-mtu"} if name not in MEASURED else set[str]())
     assert wanted.settings.gitlab.url in str(found)
     assert took < SECONDS
+
+
+def test_a_canary_sees_whether_policies_are_enforced(
+    node: Node,
+    wanted: WantedStack,
+    outside: None,  # noqa: ARG001 - it makes the address
+) -> None:
+    runner, api = wanted.runners["small"], api_of(node.cluster.kubeconfig)
+    name, namespace = f"open-{secrets.token_hex(4)}", runner.names["job_namespace"]
+    everything: dict[str, Any] = {}
+    spec = {"podSelector": everything, "policyTypes": ["Egress"], "egress": [everything]}
+    policy = {"metadata": {"name": name}, "spec": spec}
+
+    with serve(METADATA, 80), node.cluster.api() as client:
+        networking = networking_v1(client)
+        enforced = canary(api, wanted, runner, "").run()
+        networking.create_namespaced_network_policy(namespace, policy)
+        try:
+            unenforced = canary(api, wanted, runner, "").run()
+        finally:
+            networking.delete_namespaced_network_policy(name, namespace)
+
+    assert "job-metadata" not in {item.check.name for item in enforced}
+    assert "job-metadata" in {it.check.name for it in unenforced if isinstance(it, Fault)}
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "SIGKILL"])

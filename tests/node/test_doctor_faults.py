@@ -191,8 +191,10 @@ def test_what_jobs_do_not_reach_on_a_node_is_named(node: Node, servers: list[str
         "registryMirrors": [],
     }
     api = api_of(node.cluster.kubeconfig)
+    # Before the filters, where kube-router accepts what policies allow.
+    table = ("iptables", "--wait", "--table", "mangle")
     for rule in rules:
-        node.machine.call("iptables", "--wait", "-I", "FORWARD", *rule)
+        node.machine.call(*table, "-I", "FORWARD", *rule)
     try:
         with laid_out(node, "cut", runners, settings) as stack:
             found = [
@@ -203,7 +205,7 @@ def test_what_jobs_do_not_reach_on_a_node_is_named(node: Node, servers: list[str
             ]
     finally:
         for rule in rules:
-            node.machine.call("iptables", "--wait", "-D", "FORWARD", *rule)
+            node.machine.call(*table, "-D", "FORWARD", *rule)
 
     addresses = [gitlab, *(f"http://{item['host']}/v2/" for item in registries)]
     seen = {

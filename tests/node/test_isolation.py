@@ -3,9 +3,10 @@
 import copy
 import json
 import re
+import secrets
 import shlex
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ from dev.node.node import Node
 from dev.node.registry import LOGIN
 from dev.toolchain.ensure import ensure
 from tests.support.cluster import account
+from tests.support.kubernetes import networking_v1
 from tests.support.node.jobs import Pipeline, Runner
+from tests.support.node.network import Pods
 from tests.support.node.project import TEMPLATES, WITHIN_REACH
+from tests.support.node.stack import NodeStack
 from tests.support.pages import STRATEGIES, table
 
 TRIES = {
@@ -152,11 +156,26 @@ def _said(trace: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w ]+): (yes|no)$", trace, re.MULTILINE))
 
 
+@pytest.fixture
+def opened(node: Node, stack: NodeStack) -> Iterator[None]:  # noqa: ARG001 - it makes the namespace
+    """Let everybody connect to a daemon, as without a plugin that enforces policies."""
+    name, namespace = f"open-{secrets.token_hex(4)}", "node-buildkit-service-buildkitd"
+    everything: dict[str, Any] = {}
+    spec = {"podSelector": everything, "ingress": [everything]}
+    policy = {"metadata": {"name": name}, "spec": spec}
+    with node.cluster.api() as api:
+        networking = networking_v1(api)
+        networking.create_namespaced_network_policy(namespace, policy)
+        Pods(node).wait_for_policy(name)
+        yield
+        networking.delete_namespaced_network_policy(name, namespace)
+
+
+@pytest.mark.usefixtures("opened")
 @pytest.mark.parametrize("name", ["buildkit-service"])
 def test_a_daemon_obeys_only_the_certificates_of_its_runner(
     name: str, runner: Callable[..., Runner]
 ) -> None:
-    """Without a network plugin that enforces policies, nothing else stops the others."""
     address = "tcp://buildkitd.node-buildkit-service-buildkitd.svc:1234"
     authority = "--tlscacert=/etc/image-builds/buildkitd/ca.pem"
     own = textwrap.dedent("""\
