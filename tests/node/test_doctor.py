@@ -85,7 +85,7 @@ def test_a_canary_sees_whether_policies_are_enforced(
     spec = {"podSelector": everything, "policyTypes": ["Egress"], "egress": [everything]}
     policy = {"metadata": {"name": name}, "spec": spec}
 
-    with serve(METADATA, 80), node.cluster.api() as client:
+    with serve(METADATA, port=80), node.cluster.api() as client:
         networking = networking_v1(client)
         enforced = canary(api, wanted, runner, "").run()
         networking.create_namespaced_network_policy(namespace, policy)

@@ -26,7 +26,7 @@ DAEMON = "node-buildkit-service-buildkitd"
 @pytest.fixture
 def port(outside: None) -> Iterator[int]:  # noqa: ARG001 - it makes the addresses
     """Serve at the addresses outside of the node."""
-    with serve() as listening:
+    with serve(HOST, METADATA, PUBLIC) as listening:
         yield listening
 
 

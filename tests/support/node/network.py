@@ -38,18 +38,27 @@ def remove_outside(node: Node) -> None:
         node.machine.call("ip", "route", "delete", address, "via", HOST)
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Answer that there is nothing."""
+        self.send_response(204)
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Print nothing."""
 
 
 @contextlib.contextmanager
-def serve(address: str = "0.0.0.0", port: int = 0) -> Generator[int]:  # noqa: S104 - a test's own
-    """Serve on an address of this machine, by default on all, and return the port."""
-    with http.server.ThreadingHTTPServer((address, port), _Quiet) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield listening.server_port
-        listening.shutdown()
+def serve(*addresses: str, port: int = 0) -> Generator[int]:
+    """Serve on addresses of this machine, all at one port, and return it."""
+    with contextlib.ExitStack() as servers:
+        for address in addresses:
+            listening = http.server.ThreadingHTTPServer((address, port), _Answer)
+            servers.enter_context(listening)
+            port = listening.server_port
+            threading.Thread(target=listening.serve_forever, daemon=True).start()
+            servers.callback(listening.shutdown)
+        yield port
 
 
 def script(targets: Mapping[str, tuple[str, int]]) -> list[str]:
