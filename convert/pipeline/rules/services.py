@@ -58,9 +58,9 @@ _BUILDKIT = re.compile(r"(^|/)buildkit(:|@|$)")
     "kaniko",
     """
 build:
-  image: {name: "moby/buildkit:v0.35.1", entrypoint: [""]}
+  image: {name: "moby/buildkit:rootless", entrypoint: [""]}
   services:
-    - {name: "moby/buildkit:v0.35.1", alias: daemon, command: [--addr, "tcp://0.0.0.0:1234"]}
+    - {name: "moby/buildkit:rootless", alias: daemon, command: [--addr, "tcp://0.0.0.0:1234"]}
   script:
     - buildctl --addr tcp://daemon:1234 build --frontend dockerfile.v0 --local context=.
 """,
