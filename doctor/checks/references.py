@@ -115,11 +115,23 @@ def storage(visit: Visit) -> Iterator[Fault | NotRun]:
         elif not name and not any(map(_is_default, visit.seen.list(*_STORAGE))):
             yield fault("storage-class", visit.of.name, reason="the cluster has no default one")
     for claim in _claims(visit):
-        name = inside(claim, "spec").get("storageClassName")
-        waits = inside(claim, "status").get("phase") == "Pending"
-        if name and waits and visit.seen.get(*_STORAGE, name) is None:
-            reason = f"{name} of the claim {claim['metadata']['name']} does not exist"
+        if inside(claim, "status").get("phase") == "Pending" and (reason := _pending(visit, claim)):
             yield fault("storage-class", visit.of.name, reason=reason)
+
+
+def _pending(visit: Visit, claim: Manifest) -> str:
+    """Say why a claim has no volume; one may only wait for its first pod."""
+    called, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
+    name = inside(claim, "spec").get("storageClassName")
+    if name and visit.seen.get(*_STORAGE, name) is None:
+        return f"{name} of the claim {called} does not exist"
+    said = [
+        str(event.get("message", "")).rstrip(".")
+        for event in visit.seen.list("v1", "Event", namespace)
+        if event.get("reason") == "ProvisioningFailed"
+        and inside(event, "involvedObject").get("name") == called
+    ]
+    return f"of the claim {called}, {said[-1]}" if said else ""
 
 
 _STORAGE = ("storage.k8s.io/v1", "StorageClass")

@@ -1225,6 +1225,22 @@ FAULTS: dict[str, Provoked] = {
         ),
         "ReadonlyFilesystem",
     ),
+    "a claim that no provisioner serves": Provoked(
+        "storage-class",
+        lambda at: at.api.add(
+            {**_claim("cache"), "status": {"phase": "Pending"}},
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": "event", "namespace": JOBS},
+                "involvedObject": {"kind": "PersistentVolumeClaim", "name": "cache"},
+                "reason": "ProvisioningFailed",
+                "message": "no space in the pool.",
+            },
+        ),
+        "of the claim cache, no space in the pool.",
+        CLAIM,
+    ),
 }
 
 
@@ -1526,6 +1542,10 @@ UNUSUAL: dict[str, tuple[Changes | Callable[[Changes], Changes], Adjust]] = {
     "a claim for one pod, and one job": (
         {**CLAIM, "runners.main.concurrent": 1},
         lambda at: at.api.add(_claim("cache", "ReadWriteOncePod")),
+    ),
+    "a claim that waits for its first pod": (
+        CLAIM,
+        lambda at: at.api.add({**_claim("cache"), "status": {"phase": "Pending"}}),
     ),
     "a claim for each job": (
         {"runners.main.volumes": [{"path": "/cache", "claim": "cache-$CI_CONCURRENT_ID"}]},
