@@ -64,9 +64,15 @@ def _flat(value: Tree) -> dict[str, Tree]:
     return {name: below for name, below in found.items() if is_set(below)}
 
 
+def _beside(case: KeyCase) -> dict[str, Tree]:
+    """Return what the values of the chart say of a cache, to which config.toml says the rest."""
+    values = table(case.release.values.get("runners")).get("cache")
+    return {} if values is case.value else _flat(values)
+
+
 def _cache(case: KeyCase) -> None:
     """Take the cache as a whole, since its keys mean nothing alone."""
-    given = _flat(case.value)
+    given = {**_beside(case), **_flat(case.value)}
     rendered = sorted(name for name, below in given.items() if "{{" in text(below))
     if rendered:
         given = {name: below for name, below in given.items() if name not in rendered}
@@ -111,7 +117,7 @@ def _take(case: KeyCase, kind: str, given: Mapping[str, Tree], *, login: bool) -
             if name.lower() == kind and inner.lower() not in known and is_set(value):
                 part = case.at(f".{name}.{inner}", value)
                 extra(part.path).take(part)
-    for name, value in given.items():
+    for name, value in _flat(case.value).items():
         prefix, _, inner = name.rpartition(".")
         if prefix not in {"", kind} or not (prefix or inner in _COMMON):
             case.at(f".{name}", value).ignore("is not a key of a cache of this type")

@@ -5,7 +5,7 @@ import re
 from components.types import JSON
 from convert.site.model import Tree, is_set, items, table, text
 from convert.site.rule import KeyCase, SiteRule, extra, keys
-from convert.site.values import quantity, truth
+from convert.site.values import quantity, table_of, truth
 
 _KEY = "runners.*.volumes"
 _SOCKET = "docker.sock"
@@ -22,12 +22,18 @@ _PARTS = ("sub_path", "items", "mount_propagation")
 _SIZE = "10Gi"
 
 
-def _volume(given: Tree, source: dict[str, JSON]) -> JSON:
-    below = table(given)
+def _put(case: KeyCase, source: dict[str, JSON], said: str = "", do: str = "") -> None:
+    """Take a volume, unless another one is at its path, of which Kubernetes takes only one."""
+    below = table(case.value)
     found: dict[str, JSON] = {"path": text(below.get("mount_path")).rstrip("/"), **source}
     if is_set(below.get("read_only")) and truth(below["read_only"]) and "claim" in source:
         found["readOnly"] = True
-    return [found]
+    listed = case.draft.get(("runners", case.runners[0].name, "volumes"))
+    others = [table_of(each) for each in listed] if isinstance(listed, list) else []
+    if any(each.get("path") == found["path"] and each != found for each in others):
+        case.ask("another volume is at this path", "choose one of both, or another path", _KEY)
+    else:
+        case.take(_KEY, [found], said, do)
 
 
 def _each(kind: str) -> SiteRule:
@@ -73,9 +79,9 @@ def _of_engine(given: Tree) -> bool:
 
 def _claim(case: KeyCase) -> None:
     name = text(table(case.value).get("name"))
-    case.take(
-        _KEY,
-        _volume(case.value, {"claim": name.replace("${CI_CONCURRENT_ID}", "$CI_CONCURRENT_ID")}),
+    _put(
+        case,
+        {"claim": name.replace("${CI_CONCURRENT_ID}", "$CI_CONCURRENT_ID")},
         "the claim must be in the job namespace of the runner",
     )
 
@@ -91,9 +97,9 @@ def _secret(case: KeyCase) -> None:
         return
     if _of_login(case):
         return
-    case.take(
-        _KEY,
-        _volume(given, {"secret": text(given.get("name"))}),
+    _put(
+        case,
+        {"secret": text(given.get("name"))},
         "anyone who can run a job can read it; the Secret must be in the job namespace",
     )
 
@@ -102,11 +108,7 @@ def _config_map(case: KeyCase) -> None:
     given = table(case.value)
     if _of_login(case):
         return
-    case.take(
-        _KEY,
-        _volume(given, {"configMap": text(given.get("name"))}),
-        "the ConfigMap must be in the job namespace",
-    )
+    _put(case, {"configMap": text(given.get("name"))}, "the ConfigMap must be in the job namespace")
 
 
 def _scratch(case: KeyCase) -> None:
@@ -119,7 +121,7 @@ def _scratch(case: KeyCase) -> None:
         scratch["size"] = quantity(given["size_limit"])
     if text(given.get("medium")).lower() == "memory":
         scratch["memory"] = True
-    case.take(_KEY, _volume(given, {"scratch": scratch}))
+    _put(case, {"scratch": scratch})
 
 
 def host_path(case: KeyCase) -> None:
@@ -136,9 +138,9 @@ def host_path(case: KeyCase) -> None:
         case.product("the strategy brings the folders of its engine")
     else:
         name = re.sub(r"[^a-z0-9]+", "-", text(given.get("name")).lower()).strip("-")[:60]
-        case.take(
-            _KEY,
-            _volume(given, {"claim": name.strip("-") or "cache"}),
+        _put(
+            case,
+            {"claim": name.strip("-") or "cache"},
             "a path of the node cannot be mounted, since a job could take over the node by it; a "
             "claim keeps the files in its place",
             "make the claim in the job namespace (kubectl apply), or remove the volume",

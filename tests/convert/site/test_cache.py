@@ -184,3 +184,22 @@ def test_a_key_that_a_cache_of_this_type_lacks_has_a_line(
 
     assert found.draft.get(CACHE) == {"kind": "s3", "bucket": "b"}
     assert [item.outcome for item in found.findings if item.path == path] == ["unknown"]
+
+
+def test_values_and_config_toml_say_one_cache_together(tmp_path: Path) -> None:
+    text = (
+        "runners:\n"
+        "  cache: {cacheType: s3, s3BucketName: b, secretName: login}\n"
+        "  config: |\n    [[runners]]\n    [runners.cache]\n    Path = 'p'\n    Shared = true\n"
+    )
+    found = values(tmp_path, text)
+
+    assert found.draft.get(CACHE) == {
+        "kind": "s3",
+        "bucket": "b",
+        "path": "p",
+        "shared": True,
+        "credentials": "builds",
+    }
+    assert {item.outcome for item in about(found, "runners.cache")} == {"asks"}
+    assert found.errors == []

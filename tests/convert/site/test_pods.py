@@ -481,3 +481,11 @@ def test_a_table_in_place_of_a_list_is_not_lost(key: str, tmp_path: Path) -> Non
     found = _config(tmp_path, f'{key} = {{name = "a"}}')
 
     assert [item.path for item in found.findings] == [f"runners.kubernetes.{key}"]
+
+
+def test_of_two_volumes_at_a_path_one_is_to_be_chosen(tmp_path: Path) -> None:
+    found = _config(tmp_path, _volume("pvc") + _volume("secret"))
+
+    assert found.draft.get((*RUNNER, "volumes")) == [{"path": "/data", "claim": "a"}]
+    assert [item.outcome for item in found.findings] == ["taken", "asks"]
+    assert found.errors == []
