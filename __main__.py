@@ -5,7 +5,8 @@ import datetime as dt
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.arguments import environment_args, summary, warnings
+from components.arguments import environment_args, warnings
+from components.outputs import outputs
 from components.ownership.marks import Ownership
 from components.resources.environment import Environment
 from components.settings.explain import choices
@@ -35,6 +36,5 @@ environment = Environment(
     pulumi.ResourceOptions(provider=cluster, transformations=[ownership.mark]),
 )
 
-pulumi.export("namespace", stack.settings.namespace)
-pulumi.export("production", stack.settings.production)
-pulumi.export("runners", summary(stack))
+for name, value in outputs(stack).items():
+    pulumi.export(name, value)

@@ -9,8 +9,6 @@ can know.
 import dataclasses
 import json
 import runpy
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import pydantic
 from rich.console import Console
 
 from commands.preview import write
-from commands.shared.checkout import CHECKOUT
+from commands.shared.checkout import CHECKOUT, PROGRAM, changed_program, git
 from commands.shared.exit_codes import ExitCode, exit_code
 from components.gitlab_runner.archive import as_stated
 from components.settings.models import Settings
@@ -34,7 +32,8 @@ from report.inputs.recorder import Recorder, RegisteredResource
 from report.model import Report
 from report.outputs import terminal
 from report.redact import Scrubber
-from report.stack_file import SETTINGS, StackFile, parse_config, read_config
+from report.stack_file import SETTINGS, StackFile, declared_in, parse, read_config
+from report.tree import inside
 
 _TOKENS = f"{PROJECT}:runnerTokens"
 _CREDENTIALS = f"{PROJECT}:registryCredentials"
@@ -49,8 +48,6 @@ _EMPTY = {
 _PLACEHOLDER = "glrt-placeholder"
 """What stands in for each secret; it has the form of a token, which the program checks."""
 _PROGRAM_FILE = CHECKOUT / "__main__.py"
-_PROGRAM = ("__main__.py", "components", "requirements.lock")
-"""What decides which resources follow from a stack file."""
 _SENTENCE = "Only the stack files are compared: the program ran on both, without a cluster."
 _GAPS = (
     "the cluster and the state: the comparison assumes that what the base declares is deployed",
@@ -58,7 +55,7 @@ _GAPS = (
     "the stack's secrets: placeholders stand in for them, and for what is made of them",
 )
 _OTHER_PROGRAM = (
-    f"the program of the base: {', '.join(_PROGRAM)} differ there, and this change's own ran on "
+    f"the program of the base: {', '.join(PROGRAM)} differ there, and this change's own ran on "
     "both stack files"
 )
 
@@ -91,33 +88,33 @@ def build_report(stack: str, revision: str) -> Report:
     if before is not None:
         where = f"{file.name} of the base, {base}"
         with as_stated():
-            old = _record(parse_config(before, where), where, Recorder(stack))
-    new = _record(config, file.name, Recorder(stack, preview=True, state=old))
-    stack_file = StackFile(file.name, after)
+            old = _record(before, where, Recorder(stack))
+    new = _record(after, file.name, Recorder(stack, preview=True, state=old))
+    stack_file, earlier = (StackFile(file.name, text or "") for text in (after, before))
     scrub = Scrubber([_PLACEHOLDER])
+    program = changed_program(CHECKOUT, base) or ()
     source = assemble.Source(
-        environment=stack, stack_file=stack_file, settings=stack_file.settings, base=base
+        environment=stack,
+        stack_file=stack_file,
+        settings=stack_file.settings,
+        base=base,
+        program=program,
     )
     plan = registrations.plan(old, new, scrub)
+    plan = dataclasses.replace(
+        plan,
+        old_outputs=earlier.declare(plan.old_outputs),
+        new_outputs=stack_file.declare(plan.new_outputs),
+    )
     found = assemble.report(plan, source, None, scrub)
     gaps = _GAPS if before != after else ()
-    if _git("diff", "--quiet", base, "--", *_PROGRAM).returncode:
+    if program:
         gaps = (_OTHER_PROGRAM, *gaps)
     return dataclasses.replace(found, sentences=(_SENTENCE, *found.sentences), gaps=gaps)
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["git", *arguments],  # noqa: S607 - the user's own, which made this checkout
-        cwd=CHECKOUT,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-    )
-
-
 def _commit(revision: str) -> str:
-    answer = _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    answer = git(CHECKOUT, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if answer.returncode:
         message = (
             f"--base: {revision!r} must be a commit of this clone; name one, or fetch it: "
@@ -129,16 +126,18 @@ def _commit(revision: str) -> str:
 
 def _text(commit: str, name: str) -> str | None:
     """Return the file in a commit; a stack that is new there has none."""
-    answer = _git("show", f"{commit}:./{name}")
+    answer = git(CHECKOUT, "show", f"{commit}:./{name}")
     return None if answer.returncode else answer.stdout
 
 
-def _record(config: Mapping[str, Any], where: str, recorder: Recorder) -> list[RegisteredResource]:
-    """Run the program on the config of a stack file, and return what it registers.
+def _record(text: str, where: str, recorder: Recorder) -> list[RegisteredResource]:
+    """Run the program on the config in a stack file's text, and return what it registers.
 
     The stack file is the first of the resources, since not every key of it ends in another one. Of
     its secrets nothing is read. Messages name it by ``where``.
     """
+    content = parse(text, where)
+    config = inside(content, "config")
     known = {key: config[key] for key in (SETTINGS, ACCEPTED_RISKS, _CONTEXT) if config.get(key)}
     try:
         # As Pulumi's own reader does, which makes every key a text.
@@ -168,7 +167,8 @@ def _record(config: Mapping[str, Any], where: str, recorder: Recorder) -> list[R
         raise ReportError(message) from None
     name = f"Pulumi.{recorder.stack}.yaml"
     urn = f"StackFile::{name}"
-    file = RegisteredResource(type="StackFile", name=name, urn=urn, inputs=known)
+    inputs = {**known, **declared_in(content)["options"]}
+    file = RegisteredResource(type="StackFile", name=name, urn=urn, inputs=inputs)
     return [file, *recorder.registered]
 
 

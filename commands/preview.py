@@ -8,7 +8,7 @@ from pathlib import Path
 from pulumi import automation as auto
 from rich.console import Console
 
-from commands.shared.checkout import stack_file
+from commands.shared.checkout import CHECKOUT, changed_program, stack_file
 from commands.shared.exit_codes import ExitCode, exit_code
 from commands.shared.publishing import is_stale, publish_note
 from commands.shared.stacks import located
@@ -21,6 +21,10 @@ from report.inputs.proposal import settings_of
 from report.model import Report
 from report.outputs import code_quality, html, markdown, terminal, terraform
 from report.stack_file import StackFile
+
+_NO_BASE = (
+    "the program with that of the base, a commit that this clone does not have; set GIT_DEPTH to 0"
+)
 
 
 def run(
@@ -61,16 +65,23 @@ def preview_and_write(
     with Charts(helm.find()) as charts:
         seen = preview.run(stack, charts)
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        base = os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", "")
+        # With the settings of another file, the program is not that of the merge request.
+        program = changed_program(CHECKOUT, base) if base and not gaps else ()
         source = assemble.Source(
             environment=stack.name,
             stack_file=StackFile(file.name, text, seen.scrub),
             settings=seen.settings,
-            base=os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
+            base=base,
+            program=program or (),
             state=seen.state,
         )
-        source, unread = _with_workloads(source, stack, seen.plan)
-        report = assemble.report(seen.plan, source, charts, seen.scrub)
-    report = dataclasses.replace(report, gaps=(*gaps, *report.gaps, *unread))
+        outputs = source.stack_file.declare(seen.plan.new_outputs)
+        plan = dataclasses.replace(seen.plan, new_outputs=outputs) if text else seen.plan
+        source, unread = _with_workloads(source, stack, plan)
+        report = assemble.report(plan, source, charts, seen.scrub)
+    unknown = () if program is not None else (_NO_BASE,)
+    report = dataclasses.replace(report, gaps=(*gaps, *unknown, *report.gaps, *unread))
     texts = {
         "plan.json": terraform.write(report),
         "quality.json": code_quality.write(report),

@@ -8,12 +8,13 @@ from typing import Any, cast
 import pydantic
 import yaml
 
-from components.settings.models import AcceptedRisks
+from components.settings.models import AcceptedRisks, beside
 from components.settings.plain_text import SECRET_KEYS
 from components.types import ACCEPTED_RISKS, PROJECT
 from report.errors import ReportError
 from report.model import SettingError
-from report.tree import inside
+from report.redact import Scrubber, clean
+from report.tree import Tree, inside
 
 SETTINGS = f"{PROJECT}:settings"
 _KEYS = "|".join((SETTINGS, ACCEPTED_RISKS, *SECRET_KEYS))
@@ -42,6 +43,14 @@ class StackFile:
             for identity, reason in _accepted(config.get(ACCEPTED_RISKS)).items()
         }
         """The reason for each risk that is accepted in writing, by its identity."""
+        self.declared = declared_in(content)
+        """What it says beside the settings, as the outputs of a stack have it."""
+
+    def declare(self, outputs: Tree) -> Tree:
+        """Return the outputs of a stack as if this file were the one beside its program."""
+        declared = inside(outputs, "declared")
+        # Earlier versions had none, and so nothing to compare.
+        return {**outputs, "declared": {**declared, **self.declared}} if declared else outputs
 
     def find(self, *path: str, under: str = SETTINGS) -> tuple[str, int | None]:
         """Return the nearest key on the way to a path in a config value, and its line."""
@@ -87,6 +96,11 @@ def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
             yield from _lines(item, below)
 
 
+def declared_in(content: object) -> dict[str, Any]:
+    """Return what the content of a stack file says beside the settings."""
+    return clean(cast("Tree", beside(_table(content))), Scrubber())
+
+
 def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
     """Return the config in a stack file, whose errors the program reports.
 
@@ -98,7 +112,7 @@ def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
     if not file.is_file():
         message = f"{file.name} does not exist; name a stack that has a file"
         raise ReportError(message)
-    config = parse_config(file.read_text(encoding="utf-8"), file.name)
+    config = _table(parse(file.read_text(encoding="utf-8"), file.name).get("config"))
     if strategy:
         wanted = _yaml(strategy, "STRATEGY")
         for runner in _table(_table(config.get(SETTINGS)).get("runners")).values():
@@ -106,13 +120,13 @@ def read_config(file: Path, strategy: str = "") -> dict[str, Any]:
     return config
 
 
-def parse_config(text: str, name: str) -> dict[str, Any]:
-    """Return the config in the text of a stack file; messages use its name.
+def parse(text: str, name: str) -> dict[str, Any]:
+    """Return what a stack file holds, by its text; messages use its name.
 
     Raises:
         ReportError: if it is not YAML.
     """
-    return _table(_table(_yaml(text, name)).get("config"))
+    return _table(_yaml(text, name))
 
 
 def _yaml(text: str, name: str) -> object:

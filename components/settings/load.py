@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from components.gitlab_runner.archive import chart_errors
 from components.settings import errors
 from components.settings.chart import Chart
 from components.settings.checks import setting_errors
-from components.settings.models import AcceptedRisks, Plans, Settings
+from components.settings.models import AcceptedRisks, Plans, Settings, table
 from components.settings.plain_text import SECRET_KEYS, has_login, plain_secrets
 from components.settings.secrets import Secrets, secret_errors
 from components.types import ACCEPTED_RISKS, JSON, PROJECT
@@ -26,11 +26,12 @@ _PROGRAM_FOLDER = Path(__file__).resolve().parents[2]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A stack's config, checked, and the plan of each runner."""
+    """A stack's config, checked, the plan of each runner, and the stack file as it was written."""
 
     settings: Settings
     secrets: Secrets
     plans: Plans
+    file: Mapping[str, JSON]
 
 
 def load() -> Stack:
@@ -41,7 +42,8 @@ def load() -> Stack:
     """
     lines: list[str] = []
     settings = _read(Settings, f"{PROJECT}:settings", _object("settings", lines), lines)
-    lines += [f"{path}: {message}" for path, message in _plain_secrets().items()]
+    file = _stack_file()
+    lines += [f"{path}: {message}" for path, message in _plain_secrets(file).items()]
     secrets = _read(Secrets, PROJECT, _secret_objects(lines), lines)
     accepted = _object("acceptedRisks", lines)
     if accepted is not None:
@@ -65,7 +67,7 @@ def load() -> Stack:
         said = map(errors.visible, lines)
         message = "\n".join((f"{count} in the config of this stack; nothing was changed:", *said))
         raise pulumi.RunError(message)
-    return Stack(settings=settings, secrets=secrets, plans=plans)
+    return Stack(settings=settings, secrets=secrets, plans=plans, file=file)
 
 
 def _object(key: str, lines: list[str]) -> JSON:
@@ -76,7 +78,7 @@ def _object(key: str, lines: list[str]) -> JSON:
         return None
 
 
-def _plain_secrets() -> dict[str, str]:
+def _plain_secrets(file: Mapping[str, JSON]) -> dict[str, str]:
     """Return a message for each secret in plain text, by its path.
 
     The stack file is beside the program. Config from elsewhere, such as that of the Automation
@@ -88,10 +90,9 @@ def _plain_secrets() -> dict[str, str]:
         for key in SECRET_KEYS
         if not pulumi.runtime.is_config_secret(key)
     }
-    file = _PROGRAM_FOLDER / f"Pulumi.{stack}.yaml"
     return {
         **dict(plain_secrets(elsewhere, stack, "the config")),
-        **dict(plain_secrets(_config_in(file), stack, file.name)),
+        **dict(plain_secrets(table(file.get("config")), stack, f"Pulumi.{stack}.yaml")),
     }
 
 
@@ -100,13 +101,13 @@ def _archive_errors(chart: Chart) -> Iterator[tuple[str, str]]:
         yield from chart_errors(_PROGRAM_FOLDER / chart.archive, chart.version, chart.digest)
 
 
-def _config_in(file: Path) -> dict[str, JSON]:
-    """Return the config of a stack file; what cannot be read is left to Pulumi, and is empty."""
+def _stack_file() -> dict[str, JSON]:
+    """Return the stack file beside the program, empty if only Pulumi can say what is wrong."""
     content: JSON = None
+    file = _PROGRAM_FOLDER / f"Pulumi.{pulumi.get_stack()}.yaml"
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    config = content.get("config") if isinstance(content, dict) else None
-    return config if isinstance(config, dict) else {}
+    return table(content)
 
 
 def _secret_objects(lines: list[str]) -> dict[str, JSON]:

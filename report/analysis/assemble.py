@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from components.types import ACCEPTED_RISKS
 from report.analysis import impact, risks, runner_config
+from report.analysis.trust.declared import early_acceptances, listed, noted
 from report.analysis.violations import violations
 from report.inputs.charts import Charts, RenderError, compare, described
 from report.inputs.events import RELEASE, Plan, Step
@@ -24,7 +26,8 @@ NO_HELM = "the objects that charts render, since helm is not on PATH; install he
 class Source:
     """What a plan belongs to: the environment, its stack file, and the settings in use.
 
-    ``base``, ``state`` and ``drift`` are as in the report. ``workloads`` has what others run in the
+    ``base``, ``state`` and ``drift`` are as in the report. ``program`` are the files of the program
+    that differ from those of the base. ``workloads`` has what others run in the
     namespaces that are deleted, by namespace.
     """
 
@@ -34,6 +37,7 @@ class Source:
     base: str = ""
     state: str = ""
     drift: bool = False
+    program: tuple[str, ...] = ()
     workloads: Mapping[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict[str, tuple[str, ...]]
     )
@@ -56,11 +60,20 @@ class Rendered(NamedTuple):
 def report(plan: Plan, source: Source, charts: Charts | None, scrub: Scrubber) -> Report:
     """Return the report of a preview; without ``charts`` it is not about what they render."""
     rendered = _render(plan, charts, scrub)
+    found = build(plan, source, rendered)
+    broken = violations(plan, source.environment, source.stack_file, rendered.unseen)
+    needed = {item.identity for item in (*found.risk_changes, *broken)}
+    early = early_acceptances(plan.old_outputs, source.stack_file.accepted, needed)
+    beside = (
+        *noted("program", listed(source.program)),
+        *noted("acceptance", early, ACCEPTED_RISKS),
+    )
     return dataclasses.replace(
-        build(plan, source, rendered),
+        found,
+        risk_changes=risks.by_severity((*found.risk_changes, *beside)),
         sentences=(*plan.taken_over, *impact.sentences(plan, source.settings)),
         effects=tuple(impact.effects(plan, rendered.changes, source.workloads)),
-        violations=violations(plan, source.environment, source.stack_file, rendered.unseen),
+        violations=broken,
         setting_errors=source.stack_file.find_errors(plan.errors),
     )
 

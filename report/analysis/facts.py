@@ -5,13 +5,14 @@ whatever the strategy.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from report.analysis.kubernetes import namespace_of, object_risks, objects_of
 from report.analysis.pods.job import job_risks
 from report.analysis.pods.runner import registration_risks, runner_risks
 from report.analysis.runner_config import parse, unreadable
 from report.analysis.trust.bindings import add_holders, add_pod_creators, add_readers
+from report.analysis.trust.declared import add_declared
 from report.analysis.trust.stack import add_objects, add_resources
 from report.analysis.trust.subjects import Declared, Origin, Placed, RiskFacts, Subject
 from report.inputs.events import DAEMON, RELEASE, RUNNER, USER_RUNNER, Plan, Step
@@ -28,10 +29,20 @@ def collect(plan: Plan, rendered: Mapping[str, Pair[Objects]]) -> Pair[RiskFacts
     steps = [step for step in plan.steps if step.operation != "read"]
     old = [Declared(step, step.old, step.stays.old) for step in steps if step.old is not None]
     new = [Declared(step, step.new, step.stays.new) for step in steps if step.new is not None]
-    return Pair(
+    pair = Pair(
         _collect(plan, old, {urn: pair.old for urn, pair in rendered.items()}, plan.old_outputs),
         _collect(plan, new, {urn: pair.new for urn, pair in rendered.items()}, plan.new_outputs),
     )
+    reads = [step for step in plan.steps if step.operation == "read"]
+    _add_reads(pair.old, (step for step in reads if step.old is not None))
+    _add_reads(pair.new, (step for step in reads if step.new is not None))
+    return pair
+
+
+def _add_reads(collected: RiskFacts, steps: Iterable[Step]) -> None:
+    """Add what the program reads of others, which can end in jobs, logs and outputs."""
+    read = {f"{step.type.rpartition(':')[2]} {step.name}" for step in steps}
+    collected.add(Subject("reads", "the program", ""), read, Origin((), None))
 
 
 def _collect(
@@ -67,6 +78,7 @@ def _collect(
     add_pod_creators(collected, objects)
     add_resources(collected, side, [item for item, _, _ in objects], outputs)
     add_objects(collected, objects)
+    add_declared(collected, outputs)
     return collected
 
 

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterator
 
 from components.workloads import LEVEL
-from report.analysis.pods.containers import RisksOf, digest
-from report.analysis.pods.labels import marks
+from report.analysis.pods.amounts import size_risks
+from report.analysis.pods.containers import digest
+from report.analysis.pods.labels import described, marks
 from report.analysis.pods.pod import pod_risks, taken
+from report.analysis.risk_kind import RisksOf
 from report.analysis.trust.contents import config_map_risks, identity_risks
 from report.analysis.trust.peers import reach, unfiltered
 from report.tree import Tree, entries, identity, inside, texts
@@ -45,16 +47,28 @@ _HARMLESS = {
     "ClusterRoleBinding",
     "ControllerRevision",
     "Event",
-    "HorizontalPodAutoscaler",
     "Lease",
     "LimitRange",
-    "PersistentVolumeClaim",
     "PodDisruptionBudget",
     "ResourceQuota",
     "RoleBinding",
 }
+_COUNTED = {"Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"}
+_TUNED = {"HorizontalPodAutoscaler", "PersistentVolumeClaim"}
+"""What decides how much others get."""
 # What lets traffic into the cluster by a host name.
 _ROUTES = {"GRPCRoute", "Gateway", "HTTPRoute", "Ingress", "Route", "TCPRoute", "TLSRoute"}
+_OF_SERVICES = {
+    "clusterIP",
+    "clusterIPs",
+    "externalIPs",
+    "externalName",
+    "loadBalancerSourceRanges",
+    "ports",
+    "selector",
+    "type",
+}
+"""Of a Service, what is judged, or which address it happens to have."""
 _OF_THE_NETWORK = {"EndpointSlice", "Endpoints", "NetworkPolicy", "Service", *_ROUTES}
 
 
@@ -76,13 +90,14 @@ def object_risks(item: Tree) -> Iterator[RisksOf]:
     """Yield the risks of one Kubernetes object."""
     name, kind, metadata = identity(item), item.get("kind"), inside(item, "metadata")
     content: Tree = {key: value for key, value in item.items() if key != "metadata"}
+    yield from _label_risks(name, item)
+    yield from _pods_risks(name, item)
     group = str(item.get("apiVersion")).rpartition("/")[0]
     yield ("volume", name), {text for claim in _claims(item) for text in taken(claim)}
     if is_custom(item):
         yield ("customResource", name), {f"{group} (digest {digest(content)})"}
     if kind == "Namespace":
         yield ("podSecurity", name), _levels(inside(metadata, "labels"))
-        yield ("labels", name), marks(metadata)
     elif kind in {"Role", "ClusterRole"}:
         yield ("permission", name), _permissions(item)
         level = inside(metadata, "annotations").get(LEVEL)
@@ -95,11 +110,41 @@ def object_risks(item: Tree) -> Iterator[RisksOf]:
         yield from _network_risks(name, item)
     elif kind == "ConfigMap":
         yield from config_map_risks(name, item)
-    elif (pod := pod_of(item)) is not None:
-        yield from pod_risks(name, inside(pod, "metadata"), inside(pod, "spec"))
-        yield ("labels", name), marks(inside(pod, "metadata"))
-    elif kind and kind not in _HARMLESS and not is_custom(item):
+    elif kind in _TUNED:
+        yield ("settings", name), {f"digest {digest(content)}"}
+    elif kind and kind not in _HARMLESS and not is_custom(item) and pod_of(item) is None:
         yield ("unknown", name), {f"the kind {kind} (digest {digest(content)})"}
+
+
+def _label_risks(name: str, item: Tree) -> Iterator[RisksOf]:
+    if item.get("kind"):
+        pod = pod_of(item)
+        # A controller shares its name with its pods, which have separate labels.
+        called = name if pod is None or pod is item else f"the object {name}"
+        yield ("labels", called), described(inside(item, "metadata"))
+
+
+def _pods_risks(name: str, item: Tree) -> Iterator[RisksOf]:
+    pod = pod_of(item)
+    if pod is None:
+        return
+    yield from pod_risks(name, inside(pod, "metadata"), inside(pod, "spec"))
+    yield ("labels", name), described(inside(pod, "metadata"))
+    if pod is not item:
+        yield from _controller_risks(name, item)
+
+
+def _controller_risks(name: str, item: Tree) -> Iterator[RisksOf]:
+    """Yield how many pods a controller has, and how it makes, replaces and ends them."""
+    spec = inside(item, "spec")
+    if item.get("kind") in _COUNTED:
+        yield from size_risks(f"the number of pods of {name}", spec.get("replicas", 1))
+    job = inside(spec, "jobTemplate", "spec")
+    rest = [
+        {key: table[key] for key in table if key not in {"jobTemplate", "replicas", "template"}}
+        for table in (spec, job)
+    ]
+    yield ("settings", f"the object {name}"), {f"digest {digest(rest)}"}
 
 
 def _claims(item: Tree) -> list[Tree]:
@@ -125,6 +170,8 @@ def _network_risks(name: str, item: Tree) -> Iterator[RisksOf]:
         yield ("exposed", name), _exposed(spec, annotations)
         behind = {key: spec.get(key) for key in ("selector", "externalName", "ports")}
         yield ("leads", name), {f"other pods or ports (digest {digest(behind)})"}
+        rest = {key: spec[key] for key in spec if key not in _OF_SERVICES}
+        yield ("settings", name), {f"digest {digest(rest)}"}
     elif kind in _ROUTES:
         annotations = marks({"annotations": inside(item, "metadata", "annotations")})
         yield ("exposed", name), {f"as of digest {digest([spec, *annotations])}"}

@@ -1,5 +1,6 @@
 """What a kind of risk is: its severity, how a report says it, and why it matters."""
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
 from report.model import RiskSeverity
@@ -102,7 +103,31 @@ RiskName: TypeAlias = Literal[
     "olderChart",
     "olderImage",
     "chartContents",
+    "acceptance",
+    "anyUser",
+    "cacheLogin",
+    "chartDigest",
+    "declaration",
+    "ends",
+    "gone",
+    "imageContents",
+    "imageVariant",
+    "less",
+    "logLevel",
+    "loginUser",
+    "lost",
+    "metrics",
+    "more",
+    "otherInputs",
+    "output",
+    "program",
+    "reads",
+    "restarts",
+    "settings",
+    "stackFile",
 ]
+RisksOf: TypeAlias = tuple[tuple[RiskName, str], Iterable[str]]
+"""A kind of risk, the name of its subject, and the risks of that kind."""
 
 
 class RiskKind(NamedTuple):
@@ -113,8 +138,9 @@ class RiskKind(NamedTuple):
     mention, and with ``fresh`` any risk: always, or without a wildcard in a new namespace. From the
     ``widest`` risk no change raises another. ``of_the_job`` is False for what no acceptance of a
     strategy covers. A ``safeguard`` raises a risk when it is lost, and something ``measured`` when
-    it grows; its risk is a quantity. ``by_switch`` is the severity where the runner changes its
-    strategy, which says more; with ``quiet`` the runner is new then.
+    it grows, when it falls for a version, or when it shrinks; its risk is a quantity. ``by_switch``
+    is the severity where the runner changes its strategy, which says more; with ``quiet`` the
+    runner is new then.
     """
 
     severity: RiskSeverity
@@ -126,5 +152,5 @@ class RiskKind(NamedTuple):
     of_the_job: bool = True
     widest: str = ""
     safeguard: bool = False
-    measured: Literal["grows", "falls"] | None = None
+    measured: Literal["grows", "falls", "shrinks"] | None = None
     by_switch: Literal["quiet", "minor", "info"] | None = None

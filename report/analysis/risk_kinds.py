@@ -3,6 +3,7 @@
 from report.analysis.pods.change_kinds import CHANGE_KINDS
 from report.analysis.pods.kinds import POD_KINDS
 from report.analysis.risk_kind import RiskKind, RiskName
+from report.analysis.trust.declared import DECLARED_KINDS
 from report.analysis.trust.kinds import TRUST_KINDS
 
 KINDS: dict[RiskName, RiskKind] = {
@@ -203,4 +204,5 @@ KINDS: dict[RiskName, RiskKind] = {
     **POD_KINDS,
     **CHANGE_KINDS,
     **TRUST_KINDS,
+    **DECLARED_KINDS,
 }

@@ -29,7 +29,8 @@ _ALL_KNOWN: Mapping[str, str] = {}
 
 # What nothing new needs either.
 _GRAVE = re.compile(
-    rf"\*|^(bind|escalate|impersonate) |^create serviceaccounts/token|^ingress from everywhere|"
+    rf"\*|^(bind|escalate|impersonate|approve|sign) |^create serviceaccounts/token|"
+    rf"^\w+ (nodes|pods/ephemeralcontainers|certificatesigningrequests)\b|^ingress from everywhere|"
     rf"^egress to {METADATA_NAME}"
 )
 
@@ -154,6 +155,9 @@ def _lost_or_moved(kind: RiskKind, before: frozenset[str], after: frozenset[str]
         return before - after
     if not before:
         return _NOTHING
+    if kind.measured == "shrinks":
+        smallest = min(map(_amount, before))
+        return frozenset(risk for risk in after if _amount(risk) < smallest)
     if kind.measured == "grows":
         most = max(map(_amount, before))
         return frozenset(risk for risk in after if _amount(risk) > most)

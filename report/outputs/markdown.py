@@ -16,7 +16,8 @@ _CUT = "… {count} more lines are in report.html, an artifact of the job"
 
 def write(report: Report, limit: int = LIMIT) -> str:
     """Return the note; details that exceed the limit are cut."""
-    if not (report.errors or report.counts.total or report.stops or report.gaps):
+    said = report.counts.total or report.risk_changes or report.stops or report.gaps
+    if not (report.errors or said):
         quiet = f"{report.environment}: nothing changes. {phrases.stamp(report)}"
         return f"{phrases.marker(report.environment)}\n{quiet}\n"
     text = "\n".join(_summary(report))

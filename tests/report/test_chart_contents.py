@@ -123,7 +123,8 @@ def _report(
 
 
 def _raised(report: Report) -> list[str]:
-    return [item.identity for item in report.risk_changes if item.direction == "raised"]
+    raised = (item for item in report.risk_changes if item.direction == "raised" and item.weighs)
+    return [item.identity for item in raised]
 
 
 def test_a_chart_that_is_the_same_is_compared(folder: Folder) -> None:

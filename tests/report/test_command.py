@@ -94,6 +94,34 @@ def test_every_output_is_written_and_the_code_says_changes(tmp_path: Path, seen:
     assert json.loads((tmp_path / "out" / "plan.json").read_text("utf-8"))["create"] == 1
 
 
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        (("requirements.lock",), "the program differs from that of the base in requirements.lock"),
+        ((), ""),
+        (None, "Not compared: the program with that of the base, a commit that this clone"),
+    ],
+)
+def test_another_program_than_that_of_the_base_is_said(
+    files: tuple[str, ...] | None,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: list[Any],
+) -> None:
+    def changed(_: Path, base: str) -> tuple[str, ...] | None:
+        assert base == "0123abc"
+        return files
+
+    monkeypatch.setenv("CI_MERGE_REQUEST_DIFF_BASE_SHA", "0123abc")
+    monkeypatch.setattr("commands.preview.changed_program", changed)
+    seen.append(_change())
+
+    assert _run(tmp_path) == ExitCode.CHANGES
+
+    assert text in (tmp_path / "out" / "note.md").read_text(encoding="utf-8")
+
+
 def test_the_settings_of_another_file_are_previewed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[Any]
 ) -> None:

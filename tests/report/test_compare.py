@@ -287,7 +287,11 @@ class TestReport:
 
         report = _report()
 
-        assert exit_code(report) == ExitCode.CHANGES
+        # Another kubeconfig can be of another cluster.
+        assert [it.partition(":")[0] for it in report.unaccepted] == [
+            "cluster/the-stack/the-cluster-of-another-kubeconfig",
+            "stackFile/the-stack/kubernetes",
+        ]
         assert "Planted" not in _texts(report)
 
 
@@ -382,6 +386,28 @@ class TestGaps:
         assert "the program of the base" in markdown.write(report)
         assert "the program of the base" in html.write(report)
         assert exit_code(report) == ExitCode.NO_CHANGE
+
+    @pytest.mark.parametrize(
+        ("before", "after", "text"),
+        [
+            ("secretsprovider: awskms://a\n", "secretsprovider: awskms://b\n", "awskms://b"),
+            ("encryptionsalt: v1:a\n", "encryptionsalt: v1:b\n", "another encryptionsalt"),
+            ("", "environment: [theirs]\n", "environment: digest"),
+        ],
+    )
+    def test_an_option_beside_the_config_is_a_risk(
+        self, before: str, after: str, text: str, clone: Clone
+    ) -> None:
+        content = (clone.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
+        clone.write_text(before + content)
+        clone.commit()
+        clone.write_text(after + content)
+
+        report = _report()
+
+        assert [it.what for it in report.risk_changes if text in it.what] != []
+        assert exit_code(report) == ExitCode.RISK_RAISED
+        assert [(it.operation, it.type) for it in report.resources] == [("update", "StackFile")]
 
     def test_a_changed_secret_is_never_read_but_a_gap(self, clone: Clone) -> None:
         tokens = {"main": {"secure": "v1:PlantedCiphertext"}, "unknown": {"secure": "v1:Planted"}}

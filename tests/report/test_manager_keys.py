@@ -82,12 +82,11 @@ def test_more_managers_run_more_jobs() -> None:
     assert "runner main runs up to 30 jobs at a time" in {it.what for it in report.risk_changes}
 
 
-def test_what_only_says_how_much_raises_nothing() -> None:
+def test_what_gives_managers_more_raises_nothing() -> None:
     quiet = {
-        "logLevel": "warn",
         "logFormat": "json",
-        "terminationGracePeriod": 60,
-        "readinessProbe": {"periodSeconds": 5},
+        "terminationGracePeriod": 7200,
+        "readinessProbe": {"periodSeconds": 90},
         "probeTimeoutSeconds": 9,
         "resources": {"limits": {"memory": "256Mi"}},
     }

@@ -300,7 +300,7 @@ def test_config_toml_counts_like_objects(jobs: dict[str, Any], raised: str) -> N
             "is filtered by the seccomp profile own.json of the node",
         ),
         (context(readOnlyRootFilesystem=True), context(), "can write to its root file system"),
-        (container(args=["--tls"]), container(), ""),
+        (container(args=["--tls"]), container(), "runs another command"),
         (container(resources={"limits": {"memory": "1Gi"}}), container(), "has no memory limit"),
         (container(), container(args=["--insecure"]), "runs another command"),
         (container(), container(envFrom=[{"secretRef": {"name": "s"}}]), "can read the Secret s"),

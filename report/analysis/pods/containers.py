@@ -2,28 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 
 from components.image_reference import ImageReference
-from report.analysis.risk_kind import RiskName
+from report.analysis.pods.amounts import PROBES, bound_risks, probe_risks
+from report.analysis.risk_kind import RisksOf
 from report.tree import JSON, Tree, entries, inside, texts
-
-RisksOf = tuple[tuple[RiskName, str], Iterable[str]]
-"""A kind of risk, the name of its subject, and the risks of that kind."""
 
 # The SELinux types that Pod Security's baseline level admits
 # (kubernetes: staging/src/k8s.io/pod-security-admission/policy/check_seLinuxOptions.go).
 _SELINUX = {"container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
-
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS = ("postStart", "preStop")
-_LIMITS: dict[str, tuple[RiskName, str]] = {
-    "cpu": ("cpu", "CPU"),
-    "ephemeral-storage": ("disk", "disk"),
-    "memory": ("memory", "memory"),
-}
-"""The kind of risk, and the name, of each resource."""
+_PLAIN = ("restartPolicy", "terminationMessagePath", "terminationMessagePolicy", "stdin", "tty")
+"""Fields that give a container nothing, but decide what becomes of it and what it shows."""
 
 
 def digest(value: JSON) -> str:
@@ -35,34 +28,26 @@ def risks_of_container(name: str, container: Tree, pod_context: Tree) -> Iterato
     """Yield the risks of a container; ``pod_context`` is the security context of its pod."""
     yield from container_risks(name, {**pod_context, **inside(container, "securityContext")})
     yield from _image_risks(name, container.get("image"))
+    yield from bound_risks(name, inside(container, "resources"))
     limits = inside(container, "resources", "limits")
-    yield from limit_risks(name, limits)
     yield ("device", name), {key for key in limits if "/" in key}
     cached = container.get("imagePullPolicy") != "Always"
     yield ("cachedImages", name), {"cached"} if cached else ()
     ports = [port.get("hostPort") for port in entries(container, "ports")]
     yield ("hostPort", name), {str(port) for port in ports if port}
     started = [container.get(key) for key in ("command", "args", "lifecycle", "workingDir")]
-    started += [inside(container, probe).get("exec") for probe in _PROBES]
-    yield ("command", name), {digest(started)} if any(started) else ()
+    started += [inside(container, probe).get("exec") for probe in PROBES]
+    # Without any of them too, since a hook that goes changes how a container ends.
+    yield ("command", name), {digest(started)}
     yield ("probe", name), set(_asked(container))
-
-
-def limit_risks(name: str, limits: Tree) -> Iterator[RisksOf]:
-    """Yield what has no limit, and how much the others allow."""
-    yield ("unlimited", name), {what for key, (_, what) in _LIMITS.items() if not limits.get(key)}
-    yield from amount_risks(name, limits)
-
-
-def amount_risks(name: str, amounts: Tree) -> Iterator[RisksOf]:
-    """Yield how much of each resource may be used."""
-    for key, (kind, _) in _LIMITS.items():
-        yield (kind, name), {str(amounts[key])} if amounts.get(key) else ()
+    yield from probe_risks(name, container)
+    plain = {key: container.get(key) for key in _PLAIN}
+    yield ("settings", name), {f"digest {digest(plain)}"}
 
 
 def _asked(container: Tree) -> Iterator[str]:
     """Yield the hosts that the kubelet asks in place of the pod."""
-    handlers = [inside(container, probe) for probe in _PROBES]
+    handlers = [inside(container, probe) for probe in PROBES]
     handlers += [inside(container, "lifecycle", hook) for hook in _HOOKS]
     for handler in handlers:
         hosts = (inside(handler, way).get("host") for way in ("httpGet", "tcpSocket"))
@@ -127,6 +112,14 @@ def _image_risks(name: str, image: JSON) -> Iterator[RisksOf]:
         source, version = {where}, tag
         tagged = set[str]() if pinned else source
         unpinned = {image} if not pinned and tag in {"", "latest"} else set[str]()
+        if pinned:
+            # The contents of a version stay the same.
+            called = f"the image {where}{f':{tag}' if tag else ''} of {name}"
+            yield ("imageContents", called), {pinned.rpartition(":")[2][:12]}
+        # What is left of a tag without its version, such as -rootless or -debug.
+        variant = re.sub(r"[0-9]+(\.[0-9]+)*", "N", tag)
+        if variant and tag != "latest":
+            yield ("imageVariant", f"the image {where} of {name}"), {variant}
     yield ("imageSource", name), source
     yield ("olderImage", name), {version} if version else ()
     yield ("undigested", name), tagged

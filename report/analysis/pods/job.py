@@ -8,11 +8,13 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from components.image_reference import ImageReference
-from report.analysis.pods.containers import RisksOf, amount_risks, digest, limit_risks
-from report.analysis.pods.labels import marks
+from report.analysis.pods.amounts import amount_risks, bound_risks
+from report.analysis.pods.containers import digest
+from report.analysis.pods.labels import described
 from report.analysis.pods.nodes import affinity_of, tolerations_of
 from report.analysis.pods.patches import PatchError, merge
 from report.analysis.pods.pod import containers, pod_risks
+from report.analysis.risk_kind import RisksOf
 from report.tree import JSON, Tree, entries, inside, texts
 
 _PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
@@ -53,16 +55,13 @@ def job_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     for container, service in _services(jobs).items():
         called = service.get("alias") or service.get("name")
         names[container] = f"the service {called} of runner {runner}"
-    metadata: Tree = {
-        "annotations": inside(jobs, "pod_annotations"),
-        "labels": inside(jobs, "pod_labels"),
-    }
-    yield ("labels", pod), marks(metadata)
-    yield from limit_risks(pod, _limits(jobs, "pod_"))
+    metadata: Tree = {part: inside(jobs, f"pod_{part}") for part in ("annotations", "labels")}
+    yield ("labels", pod), described(metadata)
+    yield from bound_risks(pod, _bounds(jobs, "pod_"))
     for container, name in names.items():
         prefix = _PREFIXES.get(container, "service_")
-        limited = {key for key, limit in _limits(jobs, prefix).items() if limit}
-        more = _limits(jobs, prefix, "_overwrite_max_allowed")
+        limited = {key for key, limit in _amounts(jobs, prefix, "limit").items() if limit}
+        more = _amounts(jobs, prefix, "limit_overwrite_max_allowed")
         yield from amount_risks(name, {key: more[key] for key in limited})
     for spec, unmerged in _specs(entry):
         yield from pod_risks(
@@ -169,17 +168,19 @@ def _volumes(jobs: Tree) -> Iterator[tuple[Tree, Tree]]:
                 "mountPath": item.get("mount_path"),
                 "readOnly": item.get("read_only") is True,
                 "mountPropagation": item.get("mount_propagation"),
+                "subPath": item.get("sub_path"),
             }
             yield {"name": name, **_source(kind, item)}, mount
 
 
 def _source(kind: str, item: Tree) -> Tree:
+    folder: Tree = {"medium": item.get("medium"), "sizeLimit": item.get("size_limit")}
     known: dict[str, Tree] = {
-        "config_map": {"configMap": {"name": item.get("name")}},
-        "empty_dir": {"emptyDir": {}},
+        "config_map": {"configMap": {"name": item.get("name"), "items": item.get("items")}},
+        "empty_dir": {"emptyDir": folder},
         "host_path": {"hostPath": {"path": item.get("host_path") or item.get("mount_path")}},
         "pvc": {"persistentVolumeClaim": {"claimName": item.get("name")}},
-        "secret": {"secret": {"secretName": item.get("name")}},
+        "secret": {"secret": {"secretName": item.get("name"), "items": item.get("items")}},
     }
     rest = {key: value for key, value in item.items() if key not in {"name", "mount_path"}}
     return known.get(kind, {kind: rest})
@@ -196,17 +197,18 @@ def _container(jobs: Tree, name: str, kind: str, image: JSON) -> dict[str, JSON]
         "name": name,
         "securityContext": _container_context(jobs, kind),
         "volumeMounts": [mount for _, mount in _volumes(jobs)],
-        "resources": {"limits": _limits(jobs, prefix)},
+        "resources": _bounds(jobs, prefix),
     }
     return {**container, "image": image} if image else container
 
 
-def _limits(jobs: Tree, prefix: str, suffix: str = "") -> Tree:
+def _bounds(jobs: Tree, prefix: str) -> Tree:
+    return {f"{bound}s": _amounts(jobs, prefix, bound) for bound in ("limit", "request")}
+
+
+def _amounts(jobs: Tree, prefix: str, bound: str) -> Tree:
     resources = ("cpu", "ephemeral-storage", "memory")
-    return {
-        resource: jobs.get(f"{prefix}{resource.replace('-', '_')}_limit{suffix}")
-        for resource in resources
-    }
+    return {key: jobs.get(f"{prefix}{key.replace('-', '_')}_{bound}") for key in resources}
 
 
 def _container_context(jobs: Tree, kind: str) -> Tree:

@@ -98,7 +98,7 @@ POD_KINDS: dict[RiskName, RiskKind] = {
         "{name} has no {risk} limit",
         "{name} has a {risk} limit",
         "it can take that of its node",
-        frozenset({"CPU", "disk", "memory", "time"}),
+        frozenset({"CPU", "disk", "memory", "size", "time"}),
         of_the_job=False,
     ),
     "account": RiskKind(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from components.workloads import CONTROL_PLANE
-from report.analysis.pods.containers import RisksOf
+from report.analysis.risk_kind import RisksOf
 from report.tree import JSON, Tree, entries, inside, texts
 
 _NODES = ("affinity", "nodeAffinity")

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 
-from report.analysis.pods.containers import RisksOf, digest, risks_of_container
+from report.analysis.pods.amounts import folder_risks, lifetime_risks
+from report.analysis.pods.containers import digest, risks_of_container
 from report.analysis.pods.fields import unknown_in_container, unknown_in_pod
 from report.analysis.pods.nodes import node_risks
-from report.analysis.pods.variables import risky
+from report.analysis.pods.variables import names_of, risky
+from report.analysis.risk_kind import RisksOf
 from report.tree import JSON, Tree, entries, inside, texts
 
 _APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
@@ -31,6 +33,11 @@ _OWN_VOLUMES = {
 }
 _OWN_SOURCES = {"configMap", "downwardAPI", "secret", "serviceAccountToken"}
 """The same for the sources of a projected volume."""
+_PLAIN = ("hostname", "readinessGates", "restartPolicy", "subdomain")
+"""Fields that give a pod nothing, but decide what becomes of it."""
+_FILES = ("configMap", "downwardAPI", "projected", "secret")
+_CHOOSING = ("defaultMode", "items", "optional", "sources")
+"""What of these volumes says which files a pod has."""
 _TEMPLATE = ("volumeClaimTemplate", "spec")
 _TAKEN = ("dataSource", "dataSourceRef", "selector", "volumeName")
 """What of a claim chooses a volume, or contents, that exist."""
@@ -44,6 +51,9 @@ def pod_risks(
     yield from node_risks(name, spec)
     yield from _volume_risks(name, spec)
     yield from _identity_risks(name, metadata, spec)
+    yield from lifetime_risks(name, spec)
+    yield ("settings", name), {f"digest {digest({key: spec.get(key) or None for key in _PLAIN})}"}
+    yield ("lost", name), {f"its spread over {key}" for key in _spread(spec)}
     yield ("unknown", name), set(unknown_in_pod(spec))
     names = [str(container.get("name")) for container in containers(spec)]
     pod_context = inside(spec, "securityContext")
@@ -67,7 +77,8 @@ def _environment_risks(name: str, container: Tree) -> Iterator[RisksOf]:
     ]
     yield ("environment", name), risky(given)
     whole: JSON = [container.get("env"), container.get("envFrom")]
-    yield ("contents", name), {f"environment, digest {digest(whole)}"} if any(whole) else ()
+    yield ("contents", name), {f"environment, digest {digest(whole)}"}
+    yield ("lost", name), {f"the variable {variable}" for variable in names_of(given)}
 
 
 def containers(spec: Tree) -> list[Tree]:
@@ -90,6 +101,7 @@ def _node_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     yield ("runtime", name), {str(runtime)} if runtime else {"none"}
     priority = spec.get("priorityClassName")
     yield ("priority", name), {str(priority)} if priority else ()
+    yield ("lost", name), {f"the priority {priority}"} if priority else ()
     node = spec.get("nodeName")
     yield ("placement", name), {f"on node {node}, past the scheduler"} if node else ()
     yield ("names", name), set(_names(spec))
@@ -120,6 +132,8 @@ def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     writable = {str(mount.get("name")) for mount in mounts if mount.get("readOnly") is not True}
     yield ("writablePath", name), {path for volume, path in paths.items() if volume in writable}
     yield from _places(name, volumes, mounts)
+    for volume in volumes:
+        yield from folder_risks(f"volume {volume.get('name')} of {name}", volume)
     yield ("mountedSecret", name), _secrets(spec)
     sources = [
         source for volume in volumes for source in entries(inside(volume, "projected"), "sources")
@@ -138,6 +152,16 @@ def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     yield ("imageSource", name), {str(image).partition("@")[0] for image in images if image}
 
 
+def _spread(spec: Tree) -> Iterator[str]:
+    """Yield the labels of nodes over which pods are spread."""
+    apart = inside(spec, "affinity", "podAntiAffinity")
+    terms = entries(apart, "requiredDuringSchedulingIgnoredDuringExecution")
+    preferred = entries(apart, "preferredDuringSchedulingIgnoredDuringExecution")
+    terms += [inside(item, "podAffinityTerm") for item in preferred]
+    for term in (*entries(spec, "topologySpreadConstraints"), *terms):
+        yield str(term.get("topologyKey"))
+
+
 def taken(claim: Tree) -> Iterator[str]:
     """Yield what a claim, which is empty otherwise, has of a volume that exists."""
     found = {key: claim[key] for key in _TAKEN if claim.get(key)}
@@ -150,12 +174,19 @@ def _places(name: str, volumes: list[Tree], mounts: list[Tree]) -> Iterator[Risk
     for volume in volumes:
         own = volume.get("name")
         found = [mount for mount in mounts if mount.get("name") == own]
-        paths = {str(mount.get("mountPath")) for mount in found}
+        paths = {f"{mount.get('mountPath')}{_part(mount)}" for mount in found}
         if volume.keys() - _OWN_VOLUMES:
             changes = [mount for mount in found if mount.get("readOnly") is not True]
             paths |= {f"{mount.get('mountPath')}, for writing" for mount in changes}
         if volume.keys().isdisjoint({"emptyDir", "ephemeral"}):
             yield ("place", f"volume {own} of {name}"), paths
+        sources = [inside(volume, kind) for kind in _FILES]
+        chosen = [source.get(key) for source in sources for key in _CHOOSING]
+        yield ("contents", f"volume {own} of {name}"), {f"files, digest {digest(chosen)}"}
+
+
+def _part(mount: Tree) -> str:
+    return f", from {mount['subPath']} in it" if mount.get("subPath") else ""
 
 
 def _described(source: JSON) -> str:

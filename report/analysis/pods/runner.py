@@ -1,10 +1,13 @@
 """What a runner lets its jobs decide, and what it does beside them, by its entry in config.toml."""
 
+import re
 from collections.abc import Iterator
 
-from report.analysis.pods.containers import RisksOf, digest
+from report.analysis.pods.amounts import size_risks
+from report.analysis.pods.containers import digest
 from report.analysis.pods.fields import extra_in_config, unknown_in_config
-from report.analysis.pods.variables import daemons, plain, risky
+from report.analysis.pods.variables import daemons, names_of, plain, risky
+from report.analysis.risk_kind import RisksOf
 from report.tree import JSON, Tree, inside, texts
 
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
@@ -17,6 +20,24 @@ _SCRIPTS = (
 )
 # Where jobs run, and who the manager is there, if not in its own cluster by its own account.
 _ELSEWHERE = ("host", "context", "ca_file", "cert_file", "key_file", "namespace_per_job")
+_USERS = ("group", "user")
+# What of extra keys hides secrets in logs, or cleans up after jobs.
+_PROTECTS = re.compile(
+    r"debug_trace_disabled|clean_git_config|FF_(MASK_ALL_DEFAULT_TOKENS|"
+    r"SECRET_RESOLVING_FAILS_IF_MISSING|ENABLE_BASH_EXIT_CODE_CHECK)"
+)
+_OF_REGISTRATIONS = {
+    "accessLevel",
+    "description",
+    "groupId",
+    "locked",
+    "maximumTimeout",
+    "projectId",
+    "runnerType",
+    "tagLists",
+    "untagged",
+}
+"""The inputs of a runner in GitLab that are judged, or only name it."""
 
 
 def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
@@ -24,6 +45,10 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     jobs = inside(entry, "kubernetes")
     job = f"a job of runner {runner}"
     yield ("override", job), set(_overrides(jobs))
+    yield (
+        ("anyUser", job),
+        {f"any {who} but that of root" for who in _USERS if not jobs.get(f"allowed_{who}s")},
+    )
     yield ("anyImage", job), texts(jobs, "allowed_images") or {"any image"}
     services = texts(jobs, "allowed_services") or {"any image"}
     privileged = inside(jobs, "service_container_security_context").get("privileged") is True
@@ -33,6 +58,8 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     policies = texts(jobs, "pull_policy") or [str(policy)]
     allowed = [*policies, *texts(jobs, "allowed_pull_policies")]
     yield ("cachedImages", job), () if set(allowed) == {"always"} else {"cached"}
+    never = f"{job} with the pull policy never"
+    yield ("cachedImages", never), {"cached"} if "never" in allowed else ()
     yield ("script", f"each job of runner {runner}"), set(_scripts(entry))
     yield ("prepare", f"runner {runner}"), _digests(entry.get("pre_build_script"))
     environment = texts(entry, "environment")
@@ -45,10 +72,30 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     tables = {"builds_dir": entry, "logs_base_dir": jobs, "scripts_base_dir": jobs}
     for key, table in tables.items():
         folder = table.get(key)
-        yield ("place", f"the {key} of runner {runner}"), {str(folder)} if folder else ()
+        yield ("place", f"the {key} of runner {runner}"), {str(folder or "its default")}
     timed = inside(entry, "feature_flags").get(_DEADLINE) is True
     yield ("unlimited", f"the job pod of runner {runner}"), () if timed else {"time"}
-    cache = inside(entry, "cache")
+    yield ("lost", f"runner {runner}"), set(_protections(entry, environment))
+    for key, table in (("output_limit", entry), ("poll_timeout", jobs)):
+        if key in table:
+            yield ("less", f"the {key} of runner {runner}"), {str(table[key])}
+    yield from _cache_risks(runner, inside(entry, "cache"))
+
+
+def _protections(entry: Tree, environment: list[str]) -> Iterator[str]:
+    """Yield what keeps something from happening, as long as it is there."""
+    yield from (f"the variable {name}" for name in names_of(environment))
+    jobs = inside(entry, "kubernetes")
+    if jobs.get("pod_disruption_budget") is True:
+        yield "the disruption budgets of its jobs"
+    for table in (entry, jobs, inside(entry, "feature_flags")):
+        yield from (
+            f"the extra key {key}" for key in table if _PROTECTS.fullmatch(key) and table[key]
+        )
+
+
+def _cache_risks(runner: str, cache: Tree) -> Iterator[RisksOf]:
+    """Yield where caches are, who has them, and how large they may be."""
     keys = inside(cache, "s3")
     encryption = (keys.get("ServerSideEncryption"), keys.get("ServerSideEncryptionKeyID"))
     used = " ".join(str(item) for item in encryption if item)
@@ -56,6 +103,11 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     yield ("cacheStore", f"runner {runner}"), set(_stores(cache))
     shared = cache.get("Shared") is True
     yield ("sharedCache", f"runner {runner}"), {"others of the same bucket"} if shared else ()
+    size = cache.get("MaxUploadedArchiveSize")
+    if cache:
+        yield ("unlimited", f"each cache of runner {runner}"), () if size else {"size"}
+    if size:
+        yield from size_risks(f"the size of each cache of runner {runner}", size)
 
 
 def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
@@ -69,6 +121,9 @@ def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
         "of branches that are not protected": inputs.get("accessLevel") != "ref_protected",
         "without tags": inputs.get("untagged") is True,
         "of projects that enable it": inputs.get("locked") is False,
+        "of projects that enable it, unless GitLab locks it": (
+            inputs.get("runnerType") == "project_type" and inputs.get("locked") is None
+        ),
         str(scope): scope is not None,
         f"of project {inputs.get('projectId')}": bool(inputs.get("projectId")),
         f"of group {inputs.get('groupId')}": bool(inputs.get("groupId")),
@@ -77,6 +132,11 @@ def registration_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
     yield ("openTo", runner), {jobs for jobs, takes in taken.items() if takes}
     timed = bool(inputs.get("maximumTimeout"))
     yield ("unlimited", f"a job of runner {runner}"), () if timed else {"time"}
+    if timed:
+        longest = f"the longest time of a job of runner {runner}, in seconds,"
+        yield from size_risks(longest, inputs["maximumTimeout"])
+    rest = {key: inputs[key] for key in inputs if key not in _OF_REGISTRATIONS}
+    yield ("settings", f"runner {runner} in GitLab"), {f"digest {digest(rest)}"}
 
 
 def _stores(cache: Tree) -> Iterator[str]:
@@ -87,6 +147,7 @@ def _stores(cache: Tree) -> Iterator[str]:
             return
         case "s3":
             where = f"{s3.get('ServerAddress') or 's3.amazonaws.com'}/{s3.get('BucketName')}"
+            where += f" in {s3['BucketLocation']}" if s3.get("BucketLocation") else ""
         case "gcs":
             where = f"gs://{inside(cache, 'gcs').get('BucketName')}"
         case "azure":
@@ -108,7 +169,7 @@ def _overrides(jobs: Tree) -> Iterator[str]:
 
 
 def _digests(value: JSON) -> set[str]:
-    return {digest(value)} if value else set()
+    return {digest(value)}
 
 
 def _scripts(entry: Tree) -> Iterator[str]:

@@ -38,3 +38,8 @@ def plain(environment: Iterable[str]) -> set[str]:
         f"{entry.partition('=')[0]} (digest {digest(entry)})"
         for entry in entries - risky(entries) - daemons(entries)
     }
+
+
+def names_of(environment: Iterable[str]) -> set[str]:
+    """Return the names of variables that are given as NAME=value."""
+    return {entry.partition("=")[0] for entry in environment}

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from report.analysis.pods.containers import RisksOf, digest
-from report.analysis.pods.labels import marks
+from report.analysis.pods.containers import digest
 from report.analysis.pods.pod import cloud_risks
+from report.analysis.risk_kind import RisksOf
 from report.tree import Tree, entries, inside
 
 _CONFIG_TOML = {"config.template.toml", "config.toml"}
@@ -16,8 +16,8 @@ def config_map_risks(name: str, item: Tree) -> Iterator[RisksOf]:
     texts_of = {key: text for key, text in data.items() if key not in _CONFIG_TOML}
     scripts = {key for key, text in texts_of.items() if str(text).startswith("#!")}
     yield ("startScript", name), {f"{key}, digest {digest(data[key])}" for key in scripts}
-    others = {key: text for key, text in texts_of.items() if key not in scripts}
-    yield ("contents", name), {f"digest {digest(others)}"} if others else ()
+    others = {key: "" if key in scripts else text for key, text in texts_of.items()}
+    yield ("contents", name), {f"digest {digest(others)}"}
 
 
 def identity_risks(name: str, item: Tree) -> Iterator[RisksOf]:
@@ -27,7 +27,6 @@ def identity_risks(name: str, item: Tree) -> Iterator[RisksOf]:
         mounted = item.get("automountServiceAccountToken") is not False
         yield ("accountToken", name), {"token"} if mounted else ()
         yield from cloud_risks(name, metadata)
-        yield ("labels", name), marks({"annotations": inside(metadata, "annotations")})
         yield ("pullSecret", name), _named(item, "imagePullSecrets")
         yield ("mountedSecret", name), _named(item, "secrets")
     else:

@@ -191,4 +191,28 @@ TRUST_KINDS: dict[RiskName, RiskKind] = {
         fresh="always",
         measured="falls",
     ),
+    "chartDigest": RiskKind(
+        "major",
+        "{name} is no longer {risk} to a digest",
+        "",
+        "anyone who serves the chart can change what is installed",
+        of_the_job=False,
+        fresh="always",
+    ),
+    "gone": RiskKind(
+        "major",
+        "{risk} is deleted, or made again, with all that it holds",
+        "",
+        "what others have there is lost",
+        of_the_job=False,
+        safeguard=True,
+    ),
+    "otherInputs": RiskKind(
+        "major",
+        "{name} has other inputs ({risk})",
+        "",
+        "what they do is not known here",
+        of_the_job=False,
+        fresh="always",
+    ),
 }

@@ -1,7 +1,7 @@
 """What a stack does beside its runners: to others, to what protects them, and by its addresses."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from components.platforms import keeper
 from components.workloads import PATCH_FORCE
@@ -10,9 +10,11 @@ from report.analysis.pods.containers import digest
 from report.analysis.rule import is_production
 from report.analysis.trust.addresses import KEYS, PROVIDERS, addresses, logins
 from report.analysis.trust.losses import safeguards
+from report.analysis.trust.releases import chart_risks, release_risks
 from report.analysis.trust.subjects import Declared, Origin, Placed, RiskFacts, Subject
 from report.inputs.events import RELEASE, USER_RUNNER, Step
-from report.tree import Tree, flat, identity, inside
+from report.redact import SECRET, UNKNOWN
+from report.tree import Tree, differences, identity, inside
 
 _STACK = "the stack"
 _KNOWN = ("kubernetes:", "pulumi:", "image-builds:", "StackFile")
@@ -30,52 +32,6 @@ _OF_PROVIDERS = {
     "upsertExistingObjects",
     "version",
 }
-# Of a release, what is judged elsewhere or decides only how long the deployment waits
-# (pulumi-kubernetes: sdk/python/pulumi_kubernetes/helm/v3/Release.py).
-_OF_RELEASES = {
-    "atomic",
-    "chart",
-    "checksum",
-    "cleanupOnFail",
-    "compat",
-    "description",
-    "lint",
-    "maxHistory",
-    "name",
-    "namespace",
-    "repositoryOpts",
-    "resourceNames",
-    "skipAwait",
-    "timeout",
-    "values",
-    "version",
-    "waitForJobs",
-}
-# Of the values for the chart, what is judged elsewhere, or only says how much and how often.
-_OF_VALUES = re.compile(
-    "|".join(
-        re.escape(known) + r"(?![\w-])"
-        for known in (
-            "values.checkInterval",
-            "values.concurrent",
-            "values.deploymentAnnotations",
-            "values.gitlabUrl",
-            "values.livenessProbe",
-            "values.logFormat",
-            "values.logLevel",
-            "values.metrics",
-            'values.podAnnotations["image-builds/token-digest"]',
-            "values.podDisruptionBudget",
-            "values.probeTimeoutSeconds",
-            "values.probes",
-            "values.readinessProbe",
-            "values.replicas",
-            "values.resources",
-            "values.runners.config",
-            "values.terminationGracePeriodSeconds",
-        )
-    )
-)
 
 
 def add_resources(
@@ -91,22 +47,48 @@ def add_resources(
     production = is_production(_stack_of(there), outputs.get("production"))
     policies = {"the policies for production"} if production else ()
     collected.add(Subject("production", _STACK, ""), policies, Origin(("production",), None))
+    registered = {step.name for step, _ in there if step.type == USER_RUNNER}
     for step, inputs in there:
         if step.type == RELEASE:
-            _add_release(collected, step, inputs)
+            _add_release(collected, step, inputs, registered)
         elif step.type != USER_RUNNER and not step.type.startswith(_KNOWN):
             subject = Subject("unknown", step.name, "")
             collected.add(subject, {f"the type {step.type}"}, Origin((), None))
+            others = Subject("otherInputs", step.name, "")
+            collected.add(others, {f"digest {digest(inputs)}"}, Origin((), None))
     for step, inputs, stays in side:
         if step.type.startswith(PROVIDERS):
-            options = {key: inputs[key] for key in inputs.keys() - _OF_PROVIDERS if inputs[key]}
-            unknown = {f"{key} (digest {digest(value)})" for key, value in options.items()}
-            subject = Subject("unknown", f"the provider {step.name}", "")
-            collected.add(subject, unknown, Origin((), None))
+            _add_provider(collected, step, inputs)
         if step.type.startswith("kubernetes:") and step.type != RELEASE:
             subject = Subject("kept", identity(inputs), "")
             kept = {"the stack lets go of it"} if stays else ()
             collected.add(subject, kept, Origin(("targetNamespaces",), None))
+    held = Subject("gone", _STACK, "")
+    collected.add(held, _holders(side), Origin(("targetNamespaces",), None))
+
+
+def _add_provider(collected: RiskFacts, step: Step, inputs: Tree) -> None:
+    options = {key: inputs[key] for key in inputs.keys() - _OF_PROVIDERS if inputs[key]}
+    unknown = {f"{key} (digest {digest(value)})" for key, value in options.items()}
+    collected.add(Subject("unknown", f"the provider {step.name}", ""), unknown, Origin((), None))
+    # A kubeconfig is secret, so that both sides look alike.
+    hidden = step.operation in {"update", "replace"} and not differences(step.old, step.new)
+    known = any(re.match(r"kubeconfig\b", path) for path in step.changed_paths)
+    if inputs is step.new and inputs.get("kubeconfig") == SECRET and (hidden or known):
+        another = {"the cluster of another kubeconfig"}
+        collected.add(Subject("cluster", _STACK, ""), another, Origin((), None))
+
+
+def _holders(side: Sequence[Declared]) -> Iterator[str]:
+    """Yield what holds data, or what others run, and goes when the stack lets go of it."""
+    for step, inputs, stays in side:
+        kind = inputs.get("kind")
+        holds = kind in {"PersistentVolume", "PersistentVolumeClaim"} or (
+            kind == "Namespace" and step.name.startswith("target-")
+        )
+        made_again = step.operation == "replace" and inputs is step.new
+        if holds and not (stays or made_again):
+            yield identity(inputs)
 
 
 def _stack_of(there: Sequence[tuple[Step, Tree]]) -> str:
@@ -115,31 +97,20 @@ def _stack_of(there: Sequence[tuple[Step, Tree]]) -> str:
     return next((urn[2] for urn in urns if urn[:2] == ["urn", "pulumi"]), "")
 
 
-def _add_release(collected: RiskFacts, step: Step, inputs: Tree) -> None:
-    origin, name = Origin(("runners", step.name), step.name), f"runner {step.name}"
-    # A runner that the stack did not create in GitLab takes jobs of which nothing is known here.
-    collected.add(Subject("openTo", step.name, ""), (), origin)
-    values = inside(inputs, "values")
-    concurrent, replicas = values.get("concurrent"), values.get("replicas")
-    if isinstance(concurrent, int):
-        jobs = concurrent * (replicas if isinstance(replicas, int) else 1)
-        collected.add(Subject("concurrent", name, ""), {str(jobs)}, origin)
-    version, chart = str(inputs.get("version") or ""), Origin(("chart", "version"), None)
-    known = {version} if version else ()
-    collected.add(Subject("olderChart", f"the chart of {name}", ""), known, chart)
-    other = {
-        path: value for path, value in flat(values, "values").items() if not _OF_VALUES.match(path)
-    }
-    given = {f"digest {digest(other)}"} if values else ()
-    collected.add(Subject("values", f"the release of {name}", ""), given, origin)
-    options = {key: inputs[key] for key in inputs.keys() - _OF_RELEASES if inputs[key]}
-    repository = inside(inputs, "repositoryOpts")
-    also = {key for key in repository.keys() - {"repo"} if repository[key]}
-    unknown = {
-        *(f"{key} (digest {digest(value)})" for key, value in options.items()),
-        *(f"repositoryOpts.{key}" for key in also),
-    }
-    collected.add(Subject("unknown", f"the release of {name}", ""), unknown, origin)
+def _add_release(collected: RiskFacts, step: Step, inputs: Tree, registered: set[str]) -> None:
+    origin, chart = Origin(("runners", step.name), step.name), Origin(("chart", "version"), None)
+    # Of a runner that the stack did not create in GitLab nothing is known here.
+    unknown = () if step.name in registered else {"that only GitLab chooses"}
+    collected.add(Subject("openTo", step.name, ""), unknown, origin)
+    home = str(inputs.get("namespace") or "")
+    known = collected.namespaces
+    foreign = bool(known) and home not in {"", UNKNOWN, *known}
+    manager = Subject("placement", f"the manager of runner {step.name}", "")
+    collected.add(manager, {f"in the namespace {home}"} if foreign else (), origin)
+    for (kind, name), risks in release_risks(step.name, inputs):
+        collected.add(Subject(kind, name, ""), risks, origin)
+    for (kind, name), risks in chart_risks(step.name, inputs):
+        collected.add(Subject(kind, name, ""), risks, chart)
 
 
 def add_objects(collected: RiskFacts, objects: Iterable[Placed]) -> None:
