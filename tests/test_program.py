@@ -108,6 +108,7 @@ def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pulumi, "export", reported.__setitem__)
 
     _run("kaniko")
+    declared = reported.pop("declared")
 
     assert reported == {
         "namespace": "builds",
@@ -122,6 +123,8 @@ def test_the_stack_reports_what_runs_where(monkeypatch: pytest.MonkeyPatch) -> N
             }
         },
     }
+    assert declared["cluster"]["nodes"]["trusted"] is True
+    assert (declared["accepted"], declared["cacheLogins"], declared["options"]) == ([], {}, {})
 
 
 def test_an_error_registers_nothing() -> None:

@@ -266,6 +266,11 @@ VOLUMES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         _mounted(),
         "major: volume v of Pod ns/x is at /v",
     ),
+    "folder-made-on-the-node": (
+        pod(volumes=[{"name": "v", "hostPath": {"path": "/a", "type": "Socket"}}]),
+        pod(volumes=[{"name": "v", "hostPath": {"path": "/a", "type": "DirectoryOrCreate"}}]),
+        "minor: volume v of Pod ns/x has other contents (files, digest ",
+    ),
     "more-keys-of-a-secret": (
         _secret("ca.pem"),
         _secret("ca.pem", "ca-key.pem"),
@@ -319,12 +324,12 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "debug-trace": (
         runner({"debug_trace_disabled": True}),
         runner(),
-        "minor: runner main no longer has the extra key debug_trace_disabled",
+        "minor: runner main no longer has the key debug_trace_disabled",
     ),
     "masked-tokens": (
         runner({"feature_flags": {"FF_MASK_ALL_DEFAULT_TOKENS": True, PATCHES: True}}),
         runner({"feature_flags": {PATCHES: True}}),
-        "minor: runner main no longer has the extra key FF_MASK_ALL_DEFAULT_TOKENS",
+        "minor: runner main no longer has the key FF_MASK_ALL_DEFAULT_TOKENS",
     ),
     "tls-of-the-daemon": (
         runner({"environment": ["DOCKER_TLS_VERIFY=1"]}),
@@ -345,6 +350,21 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         runner(allowed_pull_policies=["", "always"]),
         runner(allowed_pull_policies=["", "always", "never"]),
         "major: a job of runner main with the pull policy never may run private images",
+    ),
+    "jobs-of-a-runner": (
+        runner({"limit": 10}),
+        runner({"limit": 1}),
+        "minor: the limit of jobs of runner main falls to 1",
+    ),
+    "rotation-of-tokens": (
+        runner({"feature_flags": {"FF_DISABLE_AUTOMATIC_TOKEN_ROTATION": True, PATCHES: True}}),
+        runner({"feature_flags": {PATCHES: True}}),
+        "minor: runner main no longer has the key FF_DISABLE_AUTOMATIC_TOKEN_ROTATION",
+    ),
+    "amounts-by-choice": (
+        runner(),
+        runner(memory_request_overwrite_max_allowed="64Gi"),
+        "minor: a job of runner main has other settings (amounts that jobs may choose, digest ",
     ),
     "priority": (
         runner(priority_class_name="high"),
@@ -705,3 +725,10 @@ def test_what_the_program_reads_of_others_is_a_risk(kind: str, name: str) -> Non
     assert [line for line in raised if line.startswith(f"major: the program reads {name}")] != []
     again = read([same, pre_event("read", f"{URN}x::x", kind, old=secret, new=secret)], Scrubber())
     assert _raised(changes(again, {}, stack_file(SETTINGS), SETTINGS)) == []
+
+
+def test_a_new_service_where_others_are_is_a_risk() -> None:
+    """Pods there resolve its name."""
+    raised = _raised(changes_of(None, item("Service", spec={"selector": {"app": "a"}})))
+
+    assert [line for line in raised if line.startswith("major: Service ns/x leads to")] != []

@@ -35,8 +35,8 @@ _OWN_SOURCES = {"configMap", "downwardAPI", "secret", "serviceAccountToken"}
 """The same for the sources of a projected volume."""
 _PLAIN = ("hostname", "readinessGates", "restartPolicy", "subdomain")
 """Fields that give a pod nothing, but decide what becomes of it."""
-_FILES = ("configMap", "downwardAPI", "projected", "secret")
-_CHOOSING = ("defaultMode", "items", "optional", "sources")
+_FILES = ("configMap", "downwardAPI", "hostPath", "projected", "secret")
+_CHOOSING = ("defaultMode", "items", "optional", "sources", "type")
 """What of these volumes says which files a pod has."""
 _TEMPLATE = ("volumeClaimTemplate", "spec")
 _TAKEN = ("dataSource", "dataSourceRef", "selector", "volumeName")

@@ -24,7 +24,8 @@ _USERS = ("group", "user")
 # What of extra keys hides secrets in logs, or cleans up after jobs.
 _PROTECTS = re.compile(
     r"debug_trace_disabled|clean_git_config|FF_(MASK_ALL_DEFAULT_TOKENS|"
-    r"SECRET_RESOLVING_FAILS_IF_MISSING|ENABLE_BASH_EXIT_CODE_CHECK)"
+    r"SECRET_RESOLVING_FAILS_IF_MISSING|ENABLE_BASH_EXIT_CODE_CHECK|"
+    r"DISABLE_AUTOMATIC_TOKEN_ROTATION)"
 )
 _OF_REGISTRATIONS = {
     "accessLevel",
@@ -79,6 +80,10 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     for key, table in (("output_limit", entry), ("poll_timeout", jobs)):
         if key in table:
             yield ("less", f"the {key} of runner {runner}"), {str(table[key])}
+    if "limit" in entry:
+        yield from size_risks(f"the limit of jobs of runner {runner}", entry["limit"])
+    chosen = {key: jobs[key] for key in jobs if key.endswith("_overwrite_max_allowed")}
+    yield ("settings", job), {f"amounts that jobs may choose, digest {digest(chosen)}"}
     yield from _cache_risks(runner, inside(entry, "cache"))
 
 
@@ -89,9 +94,7 @@ def _protections(entry: Tree, environment: list[str]) -> Iterator[str]:
     if jobs.get("pod_disruption_budget") is True:
         yield "the disruption budgets of its jobs"
     for table in (entry, jobs, inside(entry, "feature_flags")):
-        yield from (
-            f"the extra key {key}" for key in table if _PROTECTS.fullmatch(key) and table[key]
-        )
+        yield from (f"the key {key}" for key in table if _PROTECTS.fullmatch(key) and table[key])
 
 
 def _cache_risks(runner: str, cache: Tree) -> Iterator[RisksOf]:

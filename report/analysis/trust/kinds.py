@@ -140,7 +140,7 @@ TRUST_KINDS: dict[RiskName, RiskKind] = {
         "",
         "what is sent to it goes there",
         of_the_job=False,
-        fresh="always",
+        fresh="namespace",
     ),
     "labels": RiskKind(
         "major",
