@@ -361,11 +361,6 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         runner({"feature_flags": {PATCHES: True}}),
         "minor: runner main no longer has the key FF_DISABLE_AUTOMATIC_TOKEN_ROTATION",
     ),
-    "amounts-by-choice": (
-        runner(),
-        runner(memory_request_overwrite_max_allowed="64Gi"),
-        "minor: a job of runner main has other settings (amounts that jobs may choose, digest ",
-    ),
     "priority": (
         runner(priority_class_name="high"),
         runner(),

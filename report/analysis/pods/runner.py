@@ -60,7 +60,8 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     allowed = [*policies, *texts(jobs, "allowed_pull_policies")]
     yield ("cachedImages", job), () if set(allowed) == {"always"} else {"cached"}
     never = f"{job} with the pull policy never"
-    yield ("cachedImages", never), {"cached"} if "never" in allowed else ()
+    also = "never" in allowed and {*allowed} > {"always", "never"}
+    yield ("cachedImages", never), {"cached"} if also else ()
     yield ("script", f"each job of runner {runner}"), set(_scripts(entry))
     yield ("prepare", f"runner {runner}"), _digests(entry.get("pre_build_script"))
     environment = texts(entry, "environment")
@@ -82,8 +83,6 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
             yield ("less", f"the {key} of runner {runner}"), {str(table[key])}
     if "limit" in entry:
         yield from size_risks(f"the limit of jobs of runner {runner}", entry["limit"])
-    chosen = {key: jobs[key] for key in jobs if key.endswith("_overwrite_max_allowed")}
-    yield ("settings", job), {f"amounts that jobs may choose, digest {digest(chosen)}"}
     yield from _cache_risks(runner, inside(entry, "cache"))
 
 
