@@ -66,9 +66,9 @@ def test_a_canary_is_built_pulled_and_run(name: str, node: Node, wanted: WantedS
     found = canary(api, wanted, wanted.runners[name], f"{LOGIN.address}/canary/{name}").run()
 
     took = time.monotonic() - started
-    faults = {item.check.name for item in found if isinstance(item, Fault)}
-    unseen = {item.check.name for item in found} - faults
-    assert faults == {"job-name"}
+    faults = {item.check.name: item for item in found if isinstance(item, Fault)}
+    unseen = {item.check.name for item in found} - faults.keys()
+    assert faults.keys() == {"job-name"}, faults
     assert unseen <= ({"job-mtu"} if name not in MEASURED else set[str]())
     assert wanted.settings.gitlab.url in str(found)
     assert took < SECONDS
