@@ -95,7 +95,7 @@ test: $(VENV)/npm/installed policy/.venv/installed ## Run every test, unit to en
 	@$(DEV) toolchain install cluster report bench
 	@# Each worker has its own control plane, which the tests of a file share; some tests only wait.
 	@# The engine is started hundreds of times; so each start collects garbage less often.
-	@GOGC=400 $(RUN) -m pytest -m 'not node' $(COVERAGE) --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@GOGC=400 $(RUN) -m pytest -m 'not node' $(COVERAGE) --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV)/npm/installed ## Run the tests that need no programs
 	@$(RUN) -m pytest -m 'not engine and not node'
