@@ -47,6 +47,8 @@ def _settings(folder: Path, deployments: Sequence[Deployment]) -> dict[str, Any]
             runners[name] = {**runner, "tags": [name]}
             if "registration" in runner:
                 runners[name]["registration"] = {"kind": "secret", "name": name}
+            if "credentials" in runner.get("cache", {}):
+                runners[name]["cache"] = {**runner["cache"], "credentials": name}
     return found
 
 
