@@ -15,7 +15,7 @@ from components.gitlab_runner.archive import chart_errors
 from components.settings import errors
 from components.settings.chart import Chart
 from components.settings.checks import setting_errors
-from components.settings.models import AcceptedRisks, Plans, Settings, table
+from components.settings.models import AcceptedRisks, Plans, Settings, table_of
 from components.settings.plain_text import SECRET_KEYS, has_login, plain_secrets
 from components.settings.secrets import Secrets, secret_errors
 from components.types import ACCEPTED_RISKS, JSON, PROJECT
@@ -92,7 +92,7 @@ def _plain_secrets(file: Mapping[str, JSON]) -> dict[str, str]:
     }
     return {
         **dict(plain_secrets(elsewhere, stack, "the config")),
-        **dict(plain_secrets(table(file.get("config")), stack, f"Pulumi.{stack}.yaml")),
+        **dict(plain_secrets(table_of(file.get("config")), stack, f"Pulumi.{stack}.yaml")),
     }
 
 
@@ -107,7 +107,7 @@ def _stack_file() -> dict[str, JSON]:
     file = _PROGRAM_FOLDER / f"Pulumi.{pulumi.get_stack()}.yaml"
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return table(content)
+    return table_of(content)
 
 
 def _secret_objects(lines: list[str]) -> dict[str, JSON]:

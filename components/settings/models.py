@@ -202,16 +202,16 @@ def beside(file: Mapping[str, JSON]) -> dict[str, object]:
 
     Of a value that can be long, or secret, there is a digest.
     """
-    config = table(file.get("config"))
+    config = table_of(file.get("config"))
     options = {
         str(key): str(value) if key == _SHOWN else f"digest {_digest(value)}"
         for key, value in {**file, **config}.items()
         if key not in _NOT_AN_OPTION and not str(key).startswith(f"{PROJECT}:")
     }
-    logins = table(config.get(f"{PROJECT}:registryCredentials"))
-    users = {str(name): table(login).get("username") for name, login in logins.items()}
+    logins = table_of(config.get(f"{PROJECT}:registryCredentials"))
+    users = {str(name): table_of(login).get("username") for name, login in logins.items()}
     return {
-        "accepted": sorted(map(str, table(config.get(ACCEPTED_RISKS)))),
+        "accepted": sorted(map(str, table_of(config.get(ACCEPTED_RISKS)))),
         # Encrypted again, the same name is another text.
         "users": {
             name: f"digest {_digest(it)}" for name, it in users.items() if isinstance(it, str)
@@ -220,7 +220,7 @@ def beside(file: Mapping[str, JSON]) -> dict[str, object]:
     }
 
 
-def table(value: JSON) -> dict[str, JSON]:
+def table_of(value: JSON) -> dict[str, JSON]:
     """Return a mapping of YAML, and an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 

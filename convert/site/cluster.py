@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from components.settings.models import table_of
 from components.types import JSON
 from convert.site.draft import Draft
-from convert.site.values import table_of
 
 _LEVEL = "pod-security.kubernetes.io/enforce"
 _CLOUDS = ("aws", "azure", "civo", "digitalocean", "gce", "ibm", "linode", "oci", "ovh", "scaleway")

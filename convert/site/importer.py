@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from components.settings.models import table_of
 from components.types import JSON
 from convert.site.checks import prune
 from convert.site.draft import Draft
@@ -16,7 +17,6 @@ from convert.site.rules.manager import settle_replicas
 from convert.site.rules.mirror import settle_pull
 from convert.site.secrets import is_secret
 from convert.site.strategy import choose
-from convert.site.values import table_of
 
 _FIRST = ("gitlabUrl", "gitlabDomain", "concurrent", "spec.gitlabUrl", "spec.concurrent")
 """Values that others are compared with."""

@@ -5,6 +5,7 @@ Each raises ValueError with what is wrong, without the value.
 
 import re
 
+from components.settings.models import table_of
 from components.types import JSON
 from convert.site.model import Tree, items, leaves, table, text
 from convert.site.secrets import is_secret_name
@@ -161,11 +162,6 @@ def node_affinity(value: Tree) -> dict[str, list[JSON]]:
         message = "must have expressions about labels of nodes"
         raise ValueError(message)
     return found
-
-
-def table_of(value: JSON) -> dict[str, JSON]:
-    """Return a mapping of a stack file, an empty one for all else."""
-    return value if isinstance(value, dict) else {}
 
 
 def _expressions(term: Tree) -> list[JSON]:

@@ -2,10 +2,11 @@
 
 import re
 
+from components.settings.models import table_of
 from components.types import JSON
 from convert.site.model import Tree, is_set, items, table, text
 from convert.site.rule import KeyCase, SiteRule, extra, keys
-from convert.site.values import quantity, table_of, truth
+from convert.site.values import quantity, truth
 
 _KEY = "runners.*.volumes"
 _SOCKET = "docker.sock"
