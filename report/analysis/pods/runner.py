@@ -8,7 +8,7 @@ from report.analysis.pods.containers import digest
 from report.analysis.pods.fields import extra_in_config, unknown_in_config
 from report.analysis.pods.variables import daemons, names_of, plain, risky
 from report.analysis.risk_kind import RisksOf
-from report.tree import JSON, Tree, inside, texts
+from report.tree import Tree, inside, texts
 
 _DEADLINE = "FF_USE_POD_ACTIVE_DEADLINE_SECONDS"
 _SCRIPTS = (
@@ -63,7 +63,7 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     also = "never" in allowed and {*allowed} > {"always", "never"}
     yield ("cachedImages", never), {"cached"} if also else ()
     yield ("script", f"each job of runner {runner}"), set(_scripts(entry))
-    yield ("prepare", f"runner {runner}"), _digests(entry.get("pre_build_script"))
+    yield ("prepare", f"runner {runner}"), {digest(entry.get("pre_build_script"))}
     environment = texts(entry, "environment")
     yield ("variable", f"each job of runner {runner}"), risky(environment)
     yield ("daemonAddress", f"each job of runner {runner}"), daemons(environment)
@@ -168,10 +168,6 @@ def _overrides(jobs: Tree) -> Iterator[str]:
             yield f"{what} ({value})"
     yield from (f"user {user}" for user in texts(jobs, "allowed_users"))
     yield from (f"group {group}" for group in texts(jobs, "allowed_groups"))
-
-
-def _digests(value: JSON) -> set[str]:
-    return {digest(value)}
 
 
 def _scripts(entry: Tree) -> Iterator[str]:
