@@ -22,6 +22,8 @@ from tests.support.node.jobs import Pipeline, Runner
 from tests.support.node.project import TEMPLATES, pipeline
 
 SIZE = 1 << 20
+# kube-router writes the filter table whole, so a rule made there meanwhile is lost.
+TABLE = ("iptables", "--wait", "--table", "mangle")
 LOST = ("OUTPUT", "-p", "icmp", "--icmp-type", "fragmentation-needed", "-j", "DROP")
 ENGINES = ["dind", "dind-tls"]
 
@@ -34,11 +36,11 @@ def server(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer((HOST, 0), handler) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
-        node.machine.call("iptables", "--wait", "-I", *LOST)
+        node.machine.call(*TABLE, "-I", *LOST)
         # Static programs of Debian's busybox crash where they resolve names, as wget does.
         request = "printf 'GET /large HTTP/1.0\\r\\n\\r\\n'"
         yield f"{request} | timeout 20 nc {HOST} {listening.server_port}"
-        node.machine.call("iptables", "--wait", "-D", *LOST)
+        node.machine.call(*TABLE, "-D", *LOST)
         listening.shutdown()
 
 
