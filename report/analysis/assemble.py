@@ -91,7 +91,7 @@ def build(plan: Plan, source: Source, rendered: Rendered, judged: Plan | None = 
         stack_file=source.stack_file.name,
         base=source.base,
         state=source.state,
-        digest=_digest(plan),
+        digest=_digest(plan, changed),
         counts=_count(*changed, *(objects if source.drift else ())),
         risk_changes=risks.changes(
             judged, rendered.objects, source.stack_file, source.settings, rendered.unknown
@@ -105,12 +105,12 @@ def build(plan: Plan, source: Source, rendered: Rendered, judged: Plan | None = 
     )
 
 
-def _digest(plan: Plan) -> str:
+def _digest(plan: Plan, changed: Iterable[ResourceChange]) -> str:
     """Return a digest of every operation, with every value that is not secret."""
+    paths = {step.urn: step.changed_paths for step in plan.steps}
     steps = [
-        (step.operation, step.urn, step.changed_paths, [*map(dataclasses.astuple, _compare(step))])
-        for step in plan.steps
-        if step.changes
+        (item.operation, item.urn, paths[item.urn], [*map(dataclasses.astuple, item.properties)])
+        for item in changed
     ]
     return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()[:16]
 
