@@ -6,7 +6,7 @@ another name, or anyone new who decrypts secrets of the stack, changes no object
 
 from components.arguments import summary
 from components.settings.load import Stack
-from components.settings.models import beside
+from components.settings.stack_file import beside
 
 
 def outputs(stack: Stack) -> dict[str, object]:

@@ -8,8 +8,9 @@ from typing import Any, cast
 import pydantic
 import yaml
 
-from components.settings.models import AcceptedRisks, beside
+from components.settings.models import AcceptedRisks
 from components.settings.plain_text import SECRET_KEYS
+from components.settings.stack_file import beside
 from components.types import ACCEPTED_RISKS, PROJECT
 from report.errors import ReportError
 from report.model import SettingError

@@ -20,8 +20,8 @@ from components.settings.runners.nodes import architecture_errors
 from components.settings.runners.pods import pod_resource_errors
 from components.settings.runners.registration import UserRunner
 from components.settings.runners.runner import RunnerSettings
+from components.settings.runners.variables import variable_errors
 from components.settings.runners.volumes import volume_errors
-from components.settings.variables import variable_errors
 from components.strategies.shared import FALLBACK
 
 _FEATURES: Mapping[str, charts.Feature] = {

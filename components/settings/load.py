@@ -15,9 +15,10 @@ from components.gitlab_runner.archive import chart_errors
 from components.settings import errors
 from components.settings.chart import Chart
 from components.settings.checks import setting_errors
-from components.settings.models import AcceptedRisks, Plans, Settings, table_of
+from components.settings.models import AcceptedRisks, Plans, Settings
 from components.settings.plain_text import SECRET_KEYS, has_login, plain_secrets
 from components.settings.secrets import Secrets, secret_errors
+from components.settings.stack_file import table_of
 from components.types import ACCEPTED_RISKS, JSON, PROJECT
 
 _AnyModel = TypeVar("_AnyModel", bound=pydantic.BaseModel)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from components.settings.models import table_of
+from components.settings.stack_file import table_of
 from components.types import JSON
 from convert.site.draft import Draft
 

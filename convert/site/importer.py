@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.settings.models import table_of
+from components.settings.stack_file import table_of
 from components.types import JSON
 from convert.site.checks import prune
 from convert.site.draft import Draft

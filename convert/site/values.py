@@ -5,7 +5,7 @@ Each raises ValueError with what is wrong, without the value.
 
 import re
 
-from components.settings.models import table_of
+from components.settings.stack_file import table_of
 from components.types import JSON
 from convert.site.model import Tree, items, leaves, table, text
 from convert.site.secrets import is_secret_name

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.shared import checkout
-from components.settings.models import beside
+from components.settings.stack_file import beside
 from report.analysis import assemble
 from report.analysis.trust.declared import early_acceptances, listed
 from report.inputs.charts import Charts

@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping
 
 from components.settings.plain_text import has_login
+from components.settings.stack_file import table_of
 from components.workloads import DAEMON_VARIABLES
 from convert.site.draft import Draft
 from convert.site.model import Tree, items, table, text
 from convert.site.rule import CONFIDENTIAL, KeyCase, SiteRule, keys
 from convert.site.secrets import is_secret, is_secret_name
-from convert.site.values import log_level, table_of
+from convert.site.values import log_level
 
 _OF_STRATEGY = {
     *DAEMON_VARIABLES,

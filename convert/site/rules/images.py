@@ -1,10 +1,11 @@
 """The images of jobs and services: which they are, how they are pulled, and what they may do."""
 
 from components.image_reference import ImageReference
+from components.settings.stack_file import table_of
 from components.types import JSON
 from convert.site.model import Tree, items, leaves, table, text
 from convert.site.rule import KeyCase, extra
-from convert.site.values import table_of, truth, words
+from convert.site.values import truth, words
 
 _POLICIES = {"always": "always", "ifnotpresent": "if-not-present", "never": "never"}
 

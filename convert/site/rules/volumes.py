@@ -2,7 +2,7 @@
 
 import re
 
-from components.settings.models import table_of
+from components.settings.stack_file import table_of
 from components.types import JSON
 from convert.site.model import Tree, is_set, items, table, text
 from convert.site.rule import KeyCase, SiteRule, extra, keys
