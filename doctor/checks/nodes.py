@@ -13,7 +13,7 @@ from doctor.checks.placement import (
     repelling,
     selected,
 )
-from doctor.checks.room import compare, grows, see_that_nodes_stay
+from doctor.checks.room import compare, for_today, grows, see_that_nodes_stay
 from doctor.diagnosis import Fault, UnseenError, fault
 from doctor.examine import NotRun, Visit, not_run, of_runner
 from doctor.job_pod import helper_image, job_pod
@@ -88,8 +88,7 @@ def nodes(visit: Visit) -> Iterator[Fault | NotRun]:
     see_that_nodes_stay(visit)
     for found in _faults(visit):
         if found.check.name in _OF_TODAY and grows(visit):
-            reason = f"an autoscaler may make other nodes; today: {found.message}"
-            yield not_run(found.check.name, visit.of.name, reason)
+            yield not_run(found.check.name, visit.of.name, for_today(found.message))
         else:
             yield found
 
@@ -158,8 +157,7 @@ def managers(visit: Visit) -> Iterator[Fault | NotRun]:
     left = selected(pod, every)
     reason = f"their taints keep it away: {_taints(left, pod)}" if left else "none has its labels"
     if grows(visit):
-        message = f"an autoscaler may make other nodes; today: {reason}"
-        raise UnseenError(message)
+        raise UnseenError(for_today(reason))
     yield fault("manager-node", visit.of.name, reason=reason)
 
 

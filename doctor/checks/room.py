@@ -45,6 +45,11 @@ def grows(visit: Visit) -> bool:
     return False
 
 
+def for_today(reason: str) -> str:
+    """Say what is so with the nodes that a cluster with an autoscaler has now."""
+    return f"an autoscaler may make other nodes; today: {reason}"
+
+
 def compare(visit: Visit, pod: Manifest, ready: list[Manifest]) -> Iterator[Fault]:
     """Compare what jobs request with what nodes offer when they are empty."""
     runner, wanted = visit.of, _wanted(pod)
@@ -95,8 +100,7 @@ def full(visit: Visit) -> Iterator[Fault | NotRun]:
         )
     if not any(min(room.values()) > 0 for room in left):
         if grows(visit):
-            message = "an autoscaler may make other nodes; today the pods of others fill all"
-            raise UnseenError(message)
+            raise UnseenError(for_today("the pods of others fill all"))
         resource = min(wanted, key=lambda name: max(room[name] for room in left))
         yield fault("node-full", visit.of.name, resource=resource)
 
