@@ -10,7 +10,7 @@ import pytest
 
 from dev.node.node import Node
 from dev.node.registry import LOGIN, OPEN, Kind
-from tests.support.kubernetes import apps_v1, core_v1
+from tests.support.kubernetes import core_v1
 from tests.support.node import registries
 from tests.support.node.jobs import Control, Pipeline, Runner
 from tests.support.node.project import TEMPLATES, TOOLS, assert_explained, pipeline
@@ -152,30 +152,10 @@ def test_a_build_over_its_memory_limit_is_killed_and_says_so(
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("name", ["dind"])
+@pytest.mark.parametrize("name", ["dind", "buildx"])
 def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
     name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
-    assert _left_by_a_cancelled_job(name, node, runner, tag) == []
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("name", ["buildx"])
-def test_a_cancelled_buildx_job_leaves_its_buildkit_pod(
-    name: str, node: Node, runner: Callable[..., Runner], tag: str
-) -> None:
-    """Its plan warns of that."""
-    (pod,) = _left_by_a_cancelled_job(name, node, runner, tag)
-
-    assert pod.startswith("build-")
-    with node.cluster.api() as api:
-        deployment = pod.rpartition("-")[0].rpartition("-")[0]
-        apps_v1(api).delete_namespaced_deployment(deployment, "node-buildx")
-
-
-def _left_by_a_cancelled_job(
-    name: str, node: Node, runner: Callable[..., Runner], tag: str
-) -> list[str]:
     # Its command line is seen on this machine, and no other is the same.
     sleep = ["sleep", str(1000 + int(tag, 16))]
     files: dict[str, str | bytes] = {
@@ -193,7 +173,7 @@ def _left_by_a_cancelled_job(
         control.cancel.set()
     assert begun
     assert running.result().status == "canceled"
-    return _left(node, found.namespace)
+    assert _left(node, found.namespace) == []
 
 
 def _runs(command: list[str]) -> bool:

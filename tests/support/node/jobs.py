@@ -32,6 +32,14 @@ from tests.support.kubernetes import core_v1
 PATIENCE = 180.0
 """The runner's default ``poll_timeout``."""
 _SCRIPT = 480.0
+_ABORT = """\
+for it in /proc/[0-9]*; do
+  if [ "$(tr '\\0' ' ' <$it/cmdline)" = 'sh script ' ]; then kill $(cat $it/task/*/children); fi
+done 2>/dev/null
+"""
+"""What the runner does to a job that is cancelled: it ends what the script has started, so the
+script ends by itself (gitlab-runner:executors/kubernetes/kubernetes.go, stageCancellationScript).
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,6 +223,7 @@ class Runner:
         try:
             while stream.poll() is None or not (ended := self._ended(pod, folder)):
                 if cancel.wait(0.2):
+                    self._kubectl(pod, "build", _ABORT)
                     raise CanceledError
                 if time.monotonic() > deadline:
                     message = f"the script has not ended after {_SCRIPT:.0f} s"
