@@ -29,7 +29,8 @@ HOSTS = st.one_of(
 PATHS = st.from_regex(rf"\A{_REMOTE_NAME}\Z").filter(lambda path: len(path) <= 255)
 TAGS = st.from_regex(re.compile(rf"\A{_TAG}\Z", re.ASCII))
 DIGESTS = st.one_of(
-    st.from_regex(r"\Asha256:[0-9a-f]{64}\Z"), st.from_regex(r"\Asha512:[0-9a-f]{128}\Z")
+    st.binary(min_size=32, max_size=32).map(lambda number: f"sha256:{number.hex()}"),
+    st.binary(min_size=64, max_size=64).map(lambda number: f"sha512:{number.hex()}"),
 )
 
 

@@ -48,7 +48,7 @@ def product() -> str:
 def _quoted(message: str) -> re.Pattern[str]:
     """Match one string with the parts of a message in order, and anything where it has a value."""
     parts = re.split(r"…|<\w+>|image-builds", message)
-    return re.compile("[^\1]*".join(re.escape(part.strip()) for part in parts))
+    return re.compile("[^\1]*".join(re.escape(text) for part in parts if (text := part.strip())))
 
 
 @pytest.mark.parametrize("message", sorted({*_messages()} - FOREIGN))

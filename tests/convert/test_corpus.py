@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from convert.pipeline.check import Result
-from tests.support.checks import checked, rules, stack, verdict
+from tests.support.checks import checked, rules, verdict
 from tests.support.corpus import ENTRIES, Entry, pipeline
 
 LEFT = {"d103", "d104", "d107", "d108", "d110", "d113", "d136", "d137", "d138"}
@@ -25,8 +25,8 @@ def _tagged(entry: Entry) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
     """What becomes of each entry."""
-    settings, folder = stack(), tmp_path_factory.mktemp("corpus")
-    return {entry.id: checked(folder, _tagged(entry), settings) for entry in ENTRIES}
+    folder = tmp_path_factory.mktemp("corpus")
+    return {entry.id: checked(folder, _tagged(entry)) for entry in ENTRIES}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)

@@ -36,12 +36,15 @@ def checked(
     text = pipeline if isinstance(pipeline, str) else yaml.safe_dump(pipeline, sort_keys=False)
     file.write_text(text, encoding="utf-8", newline="")
     (folder / ".git").mkdir(exist_ok=True)
-    return check([file], runners(settings or stack()), _candidates(), merged=merged)
+    usual, every = _usual()
+    return check([file], runners(settings) if settings else usual, every, merged=merged)
 
 
 @functools.cache
-def _candidates() -> list[StackRunner]:
-    return candidates(stack())
+def _usual() -> tuple[list[StackRunner], list[StackRunner]]:
+    """Return the runners of the stack that most tests take, and every strategy."""
+    settings = stack()
+    return runners(settings), candidates(settings)
 
 
 def verdict(result: Result) -> str:

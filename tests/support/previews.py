@@ -40,9 +40,14 @@ def preview_change(
     before, after = (
         replace_values(deployed.settings, side) for side in (change.before, change.after)
     )
-    old = () if change.first else _deployed(_config(before, deployed.secrets_for(before)))
+    base = "" if change.first else _config(before, deployed.secrets_for(before))
+    old = _deployed(base)
     secrets = replace_values(deployed.secrets_for(after), change.secrets)
-    new = () if change.last else _run(_config(after, secrets), change, old)
+    config = _config(after, secrets)
+    if change.last:
+        new = ()
+    else:
+        new = _run(config, change, old) if change.transforms else previewed(config, base)
     file = stack_file(after, change.accepted)
     source = assemble.Source(
         environment=change.environment,
@@ -60,8 +65,14 @@ def _config(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _deployed(config: str) -> tuple[RegisteredResource, ...]:
-    """Deploy once for equal configs: most changes start from the same one."""
-    return _run(config, Change(), None)
+    """Deploy once for equal configs: most changes start from the same one, or from none."""
+    return _run(config, Change(), None) if config else ()
+
+
+@functools.cache
+def previewed(config: str, base: str) -> tuple[RegisteredResource, ...]:
+    """Preview once for equal configs: some changes differ in the name of the stack alone."""
+    return _run(config, Change(), _deployed(base))
 
 
 def _run(
@@ -84,7 +95,7 @@ def stack_file(settings: Mapping[str, Any], accepted: Iterable[str] = ()) -> Sta
     config: dict[str, Any] = {SETTINGS: settings}
     if accepted:
         config["image-builds:acceptedRisks"] = dict.fromkeys(accepted, "a reason")
-    text = yaml.safe_dump({"config": config}, sort_keys=False)
+    text = yaml.dump({"config": config}, sort_keys=False, Dumper=yaml.CSafeDumper)
     return StackFile("Pulumi.test.yaml", text)
 
 
