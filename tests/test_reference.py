@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import pytest
@@ -10,24 +10,18 @@ import pytest
 from components.gitlab_runner import charts
 from components.gitlab_runner.archive import digest_of
 from components.settings.load import load
-from components.settings.schema import json_schema
-from components.types import PROJECT
 from dev.generate.examples import CERTIFICATES, settings
 from dev.paths import STAND_IN_CHART
 from tests.support.configured import CERTIFICATE, configure
+from tests.support.schema import keys
 
-SCHEMA = json_schema()
 EXAMPLES = settings()
 
 
-def _descriptions() -> Iterator[tuple[str, str]]:
-    whole = SCHEMA["properties"]["config"]["properties"][f"{PROJECT}:settings"]
-    for name, model in {**SCHEMA["$defs"], "Settings": whole}.items():
-        for key, value in model["properties"].items():
-            yield f"{name}.{key}", value.get("description", "")
+def _descriptions() -> Mapping[str, str]:
+    return {key: value.get("description", "") for key, value in keys().items()}
 
 
-DESCRIPTIONS: Mapping[str, str] = dict(_descriptions())
 LOGIN = {"username": "builds", "password": "PlantedPassword"}
 CACHES = {
     "minio": {"accessKey": "id", "secretKey": "PlantedKey"},
@@ -75,7 +69,7 @@ def test_the_program_accepts_the_examples(number: int) -> None:
 
 
 def test_a_key_says_apart_what_it_weakens() -> None:
-    for key, text in DESCRIPTIONS.items():
+    for key, text in _descriptions().items():
         meaning, _, security = text.partition(" Security: ")
         assert meaning, key
         assert "Security:" not in meaning, key
@@ -84,4 +78,4 @@ def test_a_key_says_apart_what_it_weakens() -> None:
 
 @pytest.mark.parametrize("feature", get_args(charts.Feature))
 def test_a_key_of_later_charts_names_the_first(feature: charts.Feature) -> None:
-    assert f"chart {charts.since(feature)}" in DESCRIPTIONS[SINCE[feature]]
+    assert f"chart {charts.since(feature)}" in _descriptions()[SINCE[feature]]
