@@ -5,13 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from dev.generate import templates
 from tests.support.scripts import DIGEST, SHELLS, Answer, run
+from tests.support.templates import inputs_of, job_of
 
 BUILDERS = templates.builders()
-TEXTS = templates.files()
 TOOLS = {strategy.command.split()[0].rpartition("/")[2] for strategy in BUILDERS.values()}
 BUILDKIT = {"buildkit": "opt", "buildkit-service": "opt"}
 IMAGE = "r.example.com/app"
@@ -19,10 +18,9 @@ IMAGE = "r.example.com/app"
 
 def _run(folder: Path, strategy: str, shell: str = SHELLS[0], **variables: str) -> Answer:
     """Run a template's script with the variables of its inputs' defaults, and with others."""
-    head, body = yaml.safe_load_all(TEXTS["build-image.yml"])
-    inputs = {name: entry["default"] for name, entry in head["spec"]["inputs"].items()}
-    (job,) = list(yaml.safe_load_all(TEXTS[f"{strategy}.yml"]))[1].values()
-    every = {**job["variables"], **body["$[[ inputs.job ]]"]["variables"]}
+    inputs = {name: entry["default"] for name, entry in inputs_of("build-image").items()}
+    job = job_of(strategy)
+    every = {**job["variables"], **job_of("build-image")["variables"]}
     defaults = {
         name: str(inputs[value.partition("inputs.")[2].partition(" ")[0]])
         for name, value in every.items()

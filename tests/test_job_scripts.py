@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dev.generate import templates
 from tests.support.pipelines import against_shell, resolved
 from tests.support.scripts import DIGEST, SHELLS, Answer, run
+from tests.support.templates import inputs_of, job_of
 
-TEXTS = templates.files()
 SCRIPTS = [name for name in templates.JOBS if name != "test"]
 IMAGE = "r.example.com/app"
 BY_DIGEST = f"{IMAGE}@{DIGEST}"
@@ -29,23 +28,15 @@ OF_GITLAB = {
 }
 
 
-def _head(name: str) -> dict[str, Any]:
-    return next(yaml.safe_load_all(TEXTS[f"{name}.yml"]))["spec"]["inputs"]
-
-
-def _job(name: str) -> dict[str, Any]:
-    return list(yaml.safe_load_all(TEXTS[f"{name}.yml"]))[1]["$[[ inputs.job ]]"]
-
-
 OF_BUILDER = {"CNB_USER_ID": str(os.getuid()), "CNB_GROUP_ID": str(os.getgid())}
 
 
 def _run(folder: Path, name: str, shell: str = SHELLS[0], **inputs: str) -> Answer:
     """Run a component's script with inputs, and with variables, which are in capitals."""
-    values = {key: entry["default"] for key, entry in _head(name).items()}
+    values = {key: entry["default"] for key, entry in inputs_of(name).items()}
     values |= {"image": BY_DIGEST if name in NEED_A_DIGEST else IMAGE, "tag": "1"}
     values |= {key: value for key, value in inputs.items() if key.islower()}
-    job = _job(name)
+    job = job_of(name)
     variables: dict[str, str] = {
         key: str(values.get(value.partition("inputs.")[2].partition(" ")[0], value))
         for key, value in job["variables"].items()
@@ -106,7 +97,7 @@ def test_a_job_that_signs_has_a_token_for_sigstore(pipeline: dict[str, Any], nam
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_components_script_is_clean_shell(name: str) -> None:
-    (script,) = _job(name)["script"]
+    (script,) = job_of(name)["script"]
 
     assert against_shell(script) == ""
     assert "$[[" not in script
@@ -134,7 +125,7 @@ def test_a_failed_tool_fails_the_job(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_job_trusts_the_registrys_ca_and_logs_in(name: str) -> None:
-    (script,) = _job(name)["script"]
+    (script,) = job_of(name)["script"]
 
     assert templates.script("parts/login.sh").strip().replace("\n", "") in script.replace("\n", "")
     assert 'export SSL_CERT_FILE="$BUILD_CA_FILE"' in script
@@ -236,7 +227,7 @@ def test_a_list_without_sources_is_refused(tmp_path: Path) -> None:
 def test_regctl_reaches_a_registry_without_tls(
     tmp_path: Path, insecure: str, hosts: object
 ) -> None:
-    (script,) = _job("exists")["script"]
+    (script,) = job_of("exists")["script"]
     show = script + '\ncat "$REGCTL_CONFIG"'
     variables = {"BUILD_IMAGE": IMAGE, "BUILD_TAG": "1", "BUILD_OUTPUT": "A", "BUILD_CA_FILE": ""}
 
@@ -294,7 +285,7 @@ def test_verify_by_key_asks_for_no_identity(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_provenance_names_the_commit_and_the_pipeline(tmp_path: Path, shell: str) -> None:
     kept = tmp_path / "kept"
-    (script,) = _job("attest")["script"]
+    (script,) = job_of("attest")["script"]
     keep = script.replace("cosign attest", f'cp "$predicate" {kept}\ncosign attest')
     variables = {"BUILD_IMAGE": BY_DIGEST, "BUILD_TYPE": "slsaprovenance1", "BUILD_INSECURE": ""}
     empty = dict.fromkeys(("BUILD_KEY", "BUILD_FLAGS", "BUILD_PREDICATE", "BUILD_CA_FILE"), "")

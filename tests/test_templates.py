@@ -10,6 +10,7 @@ from components.site import Cluster, Site
 from dev.generate import templates
 from dev.paths import CHECKOUT
 from tests.support.pipelines import against_schema, against_shell, resolved
+from tests.support.templates import documents, inputs_of, job_of
 
 BUILDERS = templates.builders()
 TEMPLATES = CHECKOUT / "templates"
@@ -30,14 +31,6 @@ UNKNOWN = {
     "dind": {"cache_mode", "insecure_registry"},
     "dood": {"cache_mode", "insecure_registry"},
 }
-
-
-def _documents(name: str) -> list[Any]:
-    return list(yaml.safe_load_all(templates.files()[name]))
-
-
-def _job(strategy: str) -> dict[str, Any]:
-    return _documents(f"{strategy}.yml")[1]["$[[ inputs.job ]]"]
 
 
 def _plan(strategy: str) -> BuildPlan:
@@ -75,7 +68,7 @@ def test_a_template_becomes_a_job_with_the_plans_image(
     job = pipeline[strategy]
 
     assert job["image"] == {"name": _plan(strategy).image, "entrypoint": [""]}
-    assert job["script"] == _job(strategy)["script"]
+    assert job["script"] == job_of(strategy)["script"]
     assert (job["stage"], job["tags"]) == ("build", ["one", "two"])
     assert job["retry"] == {"max": 1, "when": ["runner_system_failure", "runner_interrupted"]}
     assert job["rules"] == [{"if": '$CI_PIPELINE_SOURCE != "merge_request_event"'}]
@@ -134,23 +127,19 @@ def test_an_input_that_is_no_option_is_refused(
 
 @pytest.mark.parametrize("strategy", BUILDERS)
 def test_a_templates_script_is_clean_shell(strategy: str) -> None:
-    assert against_shell("\n".join(_job(strategy)["script"])) == ""
+    assert against_shell("\n".join(job_of(strategy)["script"])) == ""
 
 
 def test_the_schema_of_gitlab_accepts_every_template(
     tmp_path: Path, pipeline: dict[str, Any]
 ) -> None:
-    """With its inputs and jobs."""
-    heads = {name: _documents(name)[0] for name in templates.files()}
+    """With its inputs and jobs; and the project's own pipeline."""
+    heads = {name: documents(Path(name).stem)[0] for name in templates.files()}
     files = [tmp_path / name for name in (*heads, "pipeline.yml")]
     for file, content in zip(files, (*heads.values(), pipeline), strict=True):
         file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
-    assert against_schema(*files) == ""
-
-
-def test_gitlabs_own_schema_takes_the_projects_pipeline() -> None:
-    assert against_schema(CHECKOUT / ".gitlab-ci.yml") == ""
+    assert against_schema(*files, CHECKOUT / ".gitlab-ci.yml") == ""
 
 
 SCHEDULABLE = ("lint", "test", "preview-dev", "preview-prod", "deploy-dev", "deploy-prod", "drift")
@@ -214,11 +203,11 @@ def test_shellcheck_refuses_a_script_that_splits_words() -> None:
 
 @pytest.mark.parametrize("strategy", BUILDERS)
 def test_no_input_is_read_as_shell(strategy: str) -> None:
-    assert "$[[" not in _job(strategy)["script"][0]
+    assert "$[[" not in job_of(strategy)["script"][0]
 
 
 def test_the_switch_offers_every_strategy_and_passes_every_input() -> None:
-    head, body = _documents("build-image.yml")
+    head, body = documents("build-image")
     inputs = head["spec"]["inputs"]
     default, other = (include["inputs"] for include in body["include"])
     job = body["$[[ inputs.job ]]"]["variables"]
@@ -228,7 +217,7 @@ def test_the_switch_offers_every_strategy_and_passes_every_input() -> None:
     assert passed == {name: f"$[[ inputs.{name} ]]" for name in inputs}
     assert {**default, "tool_image": other["tool_image"]} == other
     for strategy in BUILDERS:
-        own = _documents(f"{strategy}.yml")[0]["spec"]["inputs"]
+        own = inputs_of(strategy)
         assert own.pop("tool_image")["default"] == _plan(strategy).image
         unknown = {"tool_image", *UNKNOWN.get(strategy, ())}
         assert own == {name: value for name, value in inputs.items() if name not in unknown}
