@@ -70,11 +70,12 @@ def unpack(tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
 
 
 def main(programs: list[str]) -> None:
-    """Install the packages and these programs."""
-    install_packages()
+    """Install these programs, any of which can be refused at once, and then the packages."""
+    BIN.mkdir(parents=True, exist_ok=True)
     for group in tomllib.loads(Path("dev/programs.toml").read_text(encoding="utf-8"))["programs"]:
         if group["names"][0] in programs:
             install_program(group)
+    install_packages()
 
 
 if __name__ == "__main__":
