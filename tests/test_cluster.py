@@ -1,5 +1,6 @@
 """How a cluster is found and read; tests/engine reads a real one."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from components.ownership.cluster import (
     UnreadableError,
     locate,
 )
+from dev.cluster.addresses import Addresses
 
 WANTED = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
 
@@ -139,3 +141,23 @@ def test_what_cannot_be_read_is_an_error_without_values(
         cluster.read(WANTED)
 
     assert "planted" not in str(failure.value)
+
+
+def test_ports_stay_but_for_one_that_is_taken(tmp_path: Path) -> None:
+    """Then every program needs the new one."""
+    addresses, stopped = Addresses(tmp_path), list[bool]()
+
+    def choose(*running: str) -> dict[str, int]:
+        addresses.choose_ports(running, lambda: stopped.append(True))
+        return addresses.ports()
+
+    before = choose()
+    assert (choose(), stopped) == (before, [])
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", before["kube-apiserver"]))
+        taken.listen()
+        after = choose("etcd")
+
+    assert stopped == [True]
+    assert {name for name, port in after.items() if port != before[name]} == {"kube-apiserver"}
