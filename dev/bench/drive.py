@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+from pulumi import automation as auto
 
 from commands.preview import preview_and_write
 from dev.local.stack import LocalStack
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str]) -> None:
         if operation == "report":
             preview_and_write(opened, stack.stack_file, Path(state) / "report")
         else:
-            getattr(opened, operation)()
+            # The SDK's own also asks for the outputs and the summary of what it did.
+            getattr(auto.Stack.select(name, opened.workspace), operation)()
         seconds = time.perf_counter() - started
     process = psutil.Process()
     figures = {

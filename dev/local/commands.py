@@ -15,7 +15,7 @@ from commands import preview as preview_command
 from commands.shared import interrupt
 from dev.cluster.control_plane import ControlPlane
 from dev.errors import DevError
-from dev.local.progress import Progress, changes, show
+from dev.local.progress import Progress, count, show
 from dev.local.stack import LocalStack
 from dev.paths import checkpoint, state_folder
 from dev.toolchain.ensure import ensure, ensure_all
@@ -30,10 +30,11 @@ class LocalError(DevError):
 def up(name: str, strategy: str) -> None:
     """Bring the stack up and show what runs where."""
     with _timed(name, "up"), _stack(name, strategy) as (opened, control_plane):
-        result = opened.up(on_event=Progress())
-        print(f"{name}: {changes(result.summary)}")
+        progress = Progress()
+        opened.up(on_event=progress)
+        print(f"{name}: {count(progress.changes)}")
         with control_plane.api() as api:
-            show(name, result.outputs, api)
+            show(name, progress.outputs, api)
 
 
 def preview(name: str, strategy: str) -> None:

@@ -1,6 +1,7 @@
 """Opens a stack on a local cluster."""
 
 import contextlib
+import datetime as dt
 import os
 import runpy
 import secrets
@@ -32,6 +33,10 @@ class _Workspace(auto.LocalWorkspace):
 
     def select_stack(self, stack_name: str) -> None:
         """Leave it to the commands."""
+
+
+def _no_summary(_: object) -> auto.UpdateSummary:
+    return auto.UpdateSummary("", dt.datetime.now(dt.UTC), "", {}, {}, "")
 
 
 class LocalStack:
@@ -79,6 +84,8 @@ class LocalStack:
             begun = (self._backend() / f".pulumi/stacks/{PROJECT}/{self.name}.json").exists()
             open_stack = auto.Stack.select if begun else auto.Stack.create
             stack = open_stack(self.name, _Workspace(**vars(self._options())))
+            # After an operation the SDK asks for what its events have said, in three processes.
+            vars(stack).update(outputs=dict, info=_no_summary)
             if not encrypted:
                 secret = {key: auto.ConfigValue(text, secret=True) for key, text in values.items()}
                 stack.set_all_config(secret, path=True)

@@ -96,7 +96,9 @@ def write_copy(file: Path, config: Mapping[str, Any], values: Mapping[str, str])
     Returns:
         whether the copy has all of ``values``.
     """
-    old: dict[str, Any] = yaml.safe_load(file.read_bytes()) if file.exists() else {}
+    old: dict[str, Any] = {}
+    if file.exists():
+        old = yaml.load(file.read_bytes(), yaml.CSafeLoader)
     content = {key: old[key] for key in ("encryptionsalt",) if key in old}
     keys = {path.partition(".")[0] for path in values}
     kept = {key: value for key, value in old.get("config", {}).items() if key in keys}
@@ -105,7 +107,8 @@ def write_copy(file: Path, config: Mapping[str, Any], values: Mapping[str, str])
     if not complete:
         kept = {}
         file.with_name(_ENCRYPTED).unlink(missing_ok=True)
-    write_private(file, yaml.safe_dump({**content, "config": {**config, **kept}}))
+    whole = {**content, "config": {**config, **kept}}
+    write_private(file, yaml.dump(whole, Dumper=yaml.CSafeDumper))
     return complete
 
 
