@@ -1,39 +1,48 @@
-"""The local commands, each in a process as `make` starts them."""
+"""The local commands, each in a process: as `make` starts them, and as the pages say."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from commands.shared import interrupt
 from dev.paths import CHECKOUT, STATE_VARIABLE
+from tests.support.pages import README, TASKS, distinct, make_lines, name
 
-Start = Callable[..., subprocess.Popen[str]]
+EXPECTED = {
+    "make up": "Available",
+    "make up STRATEGY=kaniko": "kaniko",
+    "make up STACK=prod": "image-builds-prod",
+}
+"""What some lines print."""
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a command of dev in a state folder of the test, in a separate process group."""
-    environment = {**os.environ, STATE_VARIABLE: str(tmp_path / "state")}
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment whose local state is that of these tests, at first none."""
+    state = tmp_path_factory.mktemp("local") / "state"
+    environment = {**os.environ, STATE_VARIABLE: str(state)}
+    yield environment
+    _run("make clean", environment)
+    assert not state.exists()
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "dev", *arguments],
-            cwd=CHECKOUT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
 
-    yield start
-    _end(start("clean"))
-    assert not (tmp_path / "state").exists()
+def _start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """Start a command of dev in a separate process group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dev", *arguments],
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def _end(process: subprocess.Popen[str]) -> str:
@@ -42,15 +51,29 @@ def _end(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def test_local_commands_survive_each_other_and_ctrl_c(start: Start) -> None:
+def _run(line: str, environment: dict[str, str]) -> str:
+    """Run a line as a shell would; return what it prints."""
+    answer = subprocess.run(
+        shlex.split(line),
+        cwd=CHECKOUT,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, f"{line}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout
+
+
+def test_local_commands_survive_each_other_and_ctrl_c(local: dict[str, str]) -> None:
     """The state folder is new; Ctrl-C comes while the engine is at work."""
-    both = [start("up"), start("up", "--stack", "prod")]
+    both = [_start(local, "up"), _start(local, "up", "--stack", "prod")]
     outputs = [_end(process) for process in both]
 
     assert sum("waiting for it" in output for output in outputs) == 1
     assert all("Available" in output for output in outputs)
 
-    with start("up", "--strategy", "kaniko") as interrupted:
+    with _start(local, "up", "--strategy", "kaniko") as interrupted:
         assert interrupted.stdout
         begun = next(line for line in interrupted.stdout if line.startswith("update"))
         os.killpg(interrupted.pid, signal.SIGINT)
@@ -60,4 +83,21 @@ def test_local_commands_survive_each_other_and_ctrl_c(start: Start) -> None:
     assert interrupted.returncode == interrupt.EXIT_CODE
     assert "Traceback" not in rest
     assert rest.splitlines()[-1].startswith("interrupted; run the same command again")
-    assert "kaniko" in _end(start("up", "--strategy", "kaniko"))
+    assert "kaniko" in _end(_start(local, "up", "--strategy", "kaniko"))
+    assert "nothing changed" in _end(_start(local, "up", "--strategy", "kaniko"))
+
+
+def _walked() -> list[Path]:
+    """The pages whose lines are run: first those that leave the cluster up."""
+    pages = distinct(TASKS, make_lines)
+    return sorted(pages, key=lambda page: ("make clean" in make_lines(page), page == README))
+
+
+@pytest.mark.parametrize("page", _walked(), ids=name)
+def test_lines_of_a_page_work_in_its_order(page: Path, local: dict[str, str]) -> None:
+    before = subprocess.check_output(["git", "status", "--porcelain"], cwd=CHECKOUT)
+    for line in make_lines(page):
+        assert EXPECTED.get(line, "") in _run(line, local)
+    after = subprocess.check_output(["git", "status", "--porcelain"], cwd=CHECKOUT)
+
+    assert after == before

@@ -1,6 +1,7 @@
 """The pages that people read, and what in them tests run or compare."""
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dev.paths import CHECKOUT
@@ -14,6 +15,16 @@ PAGES = (README, CHINESE, *sorted(DOCS.rglob("*.md")))
 MOVE_A_PIPELINE = DOCS / "how-to" / "move-a-pipeline.md"
 STRATEGIES = DOCS / "reference" / "strategies.md"
 TROUBLESHOOTING = DOCS / "how-to" / "troubleshoot.md"
+# These would run the tests within the tests; `.ci/run` runs the first two, people the third.
+# The node needs root and Debian's packages; its own tests, `make test-node`, start and stop it.
+ELSEWHERE = {"make test", "make lint", "make bench"} | {
+    "make node-up",
+    "make node-status",
+    "make node-down",
+    "make test-node",
+    "make bench-builds",
+}
+"""What of the pages no test runs."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -25,6 +36,21 @@ def blocks(page: Path, language: str) -> list[str]:
 def commands(page: Path) -> list[str]:
     """Return the lines of a page that users type into a shell."""
     return [line for block in blocks(page, "sh") for line in block.splitlines()]
+
+
+def make_lines(page: Path) -> list[str]:
+    """Return those that run a target of the Makefile which tests can run."""
+    return [line for line in commands(page) if line.startswith("make ") and line not in ELSEWHERE]
+
+
+def distinct(pages: Iterable[Path], lines: Callable[[Path], list[str]]) -> list[Path]:
+    """Return the pages with such lines, without those of which another page has all."""
+    found = {page: set(lines(page)) for page in pages if lines(page)}
+    kept: list[Path] = []
+    for page in sorted(found, key=lambda page: -len(found[page])):
+        if not any(found[page] <= found[other] for other in kept):
+            kept.append(page)
+    return [page for page in found if page in kept]
 
 
 def table(page: Path, mark: str, end: str) -> list[list[str]]:
