@@ -1,4 +1,5 @@
 import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from dev.cluster.control_plane import ControlPlane
 from dev.toolchain.gitlab_runner import pinned
 from tests.executor.job import Job, Run
 from tests.support.cluster import account, account_api, allowed, runner_config
-from tests.support.kubernetes import Api, apps_v1, core_v1
-from tests.support.stacks import Site
+from tests.support.kubernetes import Api, apps_v1, authorization_v1, core_v1
+from tests.support.stacks import Site, fresh_site
 
 LISTED = [
     {
@@ -53,6 +54,7 @@ EVERY = [(verb, group, resource) for verb in VERBS for group, resource in RESOUR
     ("escalate", "rbac.authorization.k8s.io", "roles"),
     ("impersonate", "", "serviceaccounts"),
 ]
+ASKING = {"authentication.k8s.io", "authorization.k8s.io"}
 
 
 def _runners(site: Site, **strategy: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
@@ -72,33 +74,48 @@ def _allowed(api: client.ApiClient, namespace: str) -> set[tuple[str, str, str]]
     return {call for call in EVERY if allowed(api, namespace, call)}
 
 
-def test_a_deployment_may_do_what_is_listed_and_a_build_nothing(
-    site: Site, control_plane: ControlPlane
-) -> None:
-    target, other = f"{site.prefix}-apps", f"{site.prefix}-other"
-    site.write(
-        "kaniko",
-        runners=_runners(site),
-        targetNamespaces={target: {"create": True}, other: {"create": True}},
+def _rules(api: client.ApiClient, namespace: str) -> list[Any]:
+    """Return what the account may do in a namespace but ask what it may do, as all may."""
+    review = authorization_v1(api).create_self_subject_rules_review(
+        {"spec": {"namespace": namespace}}
     )
-    assert "failed" not in site.up().operations
+    return [rule for rule in review.status.resource_rules if not ASKING.issuperset(rule.api_groups)]
+
+
+@pytest.fixture(scope="module")
+def pair(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A stack with a runner that builds and one that deploys to the first of two namespaces."""
+    with fresh_site(control_plane, tmp_path_factory.mktemp("deploy")) as site:
+        targets = (f"{site.prefix}-apps", f"{site.prefix}-other")
+        site.write(
+            "kaniko",
+            runners=_runners(site),
+            targetNamespaces={name: {"create": True} for name in targets},
+        )
+        assert "failed" not in site.up().operations
+        yield site
+
+
+def test_a_deployment_may_do_what_is_listed_and_a_build_nothing(
+    pair: Site, control_plane: ControlPlane
+) -> None:
+    target, other = f"{pair.prefix}-apps", f"{pair.prefix}-other"
     elsewhere = (
         other,
-        site.prefix,
-        f"{site.prefix}-builds",
-        f"{site.prefix}-deploy",
+        pair.prefix,
+        f"{pair.prefix}-builds",
+        f"{pair.prefix}-deploy",
         "default",
         "kube-system",
-        "",
     )
 
-    with account_api(control_plane, "gitlab-job-deploy", f"{site.prefix}-deploy") as deploy:
+    with account_api(control_plane, "gitlab-job-deploy", f"{pair.prefix}-deploy") as deploy:
         assert _allowed(deploy, target) == ALLOWED
-        assert [name for name in elsewhere if _allowed(deploy, name)] == []
+        assert _allowed(deploy, "") == set()
+        assert [name for name in (target, *elsewhere) if _rules(deploy, name)] == [target]
         _deploys_an_app_and_sees_no_secret(deploy, target)
-    with account_api(control_plane, "gitlab-job-builds", f"{site.prefix}-builds") as build:
-        assert _allowed(build, target) == set()
-        assert _allowed(build, other) == set()
+    with account_api(control_plane, "gitlab-job-builds", f"{pair.prefix}-builds") as build:
+        assert [name for name in (target, other) if _rules(build, name)] == []
         with pytest.raises(ApiException, match="forbidden"):
             apps_v1(build).list_namespaced_deployment(target)
 
@@ -126,21 +143,19 @@ def _deploys_an_app_and_sees_no_secret(api: client.ApiClient, target: str) -> No
 
 
 def test_a_deploying_pod_needs_each_key_to_fit_restricted(
-    site: Site, control_plane: ControlPlane, core: Api
+    pair: Site, control_plane: ControlPlane, core: Api
 ) -> None:
     """It is also the only pod with an account token."""
-    site.write("kaniko", runners=_runners(site))
-    site.up()
-    jobs = f"{site.prefix}-deploy"
-    text = runner_config(core, site.prefix, "deploy")
+    jobs = f"{pair.prefix}-deploy"
+    text = runner_config(core, pair.prefix, "deploy")
 
-    deploy = _run(site, control_plane, "deploy", text)
-    build = _run(site, control_plane, "builds", runner_config(core, site.prefix, "builds"))
+    deploy = _run(pair, control_plane, "deploy", text)
+    build = _run(pair, control_plane, "builds", runner_config(core, pair.prefix, "builds"))
 
     # Charts below 0.88 have no key for it.
     profile = "pod_spec" if "pod_spec" in text else "pod_security_context.seccomp_profile"
     for key in ("allow_privilege_escalation", "cap_drop", "pod_security_context", profile):
-        refused = _run(site, control_plane, "deploy", _without(text, key))
+        refused = _run(pair, control_plane, "deploy", _without(text, key))
         assert "violates PodSecurity" in refused.error
     level = core.read_namespace(jobs).metadata.labels["pod-security.kubernetes.io/enforce"]
     assert level == "restricted"

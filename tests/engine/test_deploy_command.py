@@ -1,5 +1,6 @@
 """``commands deploy`` with the real engine: what was shown is deployed, and nothing else."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,16 @@ import pytest
 
 from commands import deploy
 from commands.shared.exit_codes import ExitCode
+from dev.cluster.control_plane import ControlPlane
 from report.model import Report
-from tests.support.stacks import Site
+from tests.support.stacks import Site, fresh_site
+
+
+@pytest.fixture(scope="module")
+def site(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One stack, which the first test makes and the second one finds."""
+    with fresh_site(control_plane, tmp_path_factory.mktemp("deploy-command")) as found:
+        yield found
 
 
 def _deploy(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ExitCode:

@@ -72,11 +72,15 @@ def test_the_kubeconfig_holds_no_other_credentials(restricted: Site) -> None:
     assert "client-key" not in text
 
 
-@pytest.mark.parametrize("strategy", ["dood", "buildkit-service"])
 def test_its_preview_is_that_of_an_administrator(
-    control_plane: AuditedCluster, deployed: Site, restricted: Site, strategy: str
+    control_plane: AuditedCluster, deployed: Site, restricted: Site
 ) -> None:
-    deployed.write(STRATEGIES[strategy], previewAccount=True)
+    """Of a runner that changes, and of one that comes with a daemon."""
+    runners = {
+        "builds": {"tags": ["build"], "strategy": STRATEGIES["dood"]},
+        "shared": {"tags": ["shared"], "strategy": STRATEGIES["buildkit-service"]},
+    }
+    deployed.write(None, previewAccount=True, runners=runners)
     plans: list[object] = []
     for site in (deployed, restricted):
         with site.stack.open() as stack:

@@ -15,10 +15,11 @@ from pulumi import automation as auto
 from commands import preview
 from commands.shared.exit_codes import ExitCode
 from commands.shared.publishing import TOKEN
+from dev.cluster.control_plane import ControlPlane
 from dev.toolchain.ensure import installed
 from report.inputs import helm
 from report.outputs import gitlab
-from tests.support.stacks import Site
+from tests.support.stacks import Site, fresh_site
 
 # One for each place below, in state alone and in the config.
 KEPT = [f"planted-in-state-{number:02}" for number in range(14)]
@@ -141,28 +142,36 @@ def _after(run: Callable[[], None], *, fails: bool) -> Callable[[], None]:
     return program
 
 
-@pytest.fixture
-def planted(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+@pytest.fixture(scope="module")
+def planted(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """A stack whose config and state hold all of them, and which spills all of them."""
-    site.plant(**LOGINS, **RUNNER_TOKEN)
-    open_alone = site.stack.open
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        fresh_site(control_plane, tmp_path_factory.mktemp("planted")) as site,
+    ):
+        site.plant(**LOGINS, **RUNNER_TOKEN)
+        open_alone = site.stack.open
 
-    @contextlib.contextmanager
-    def opened(strategy: str = "") -> Generator[auto.Stack]:
-        with open_alone(strategy) as stack:
-            secret = auto.ConfigValue(json.dumps(CONFIGURED), secret=True)
-            stack.set_config("image-builds:planted", secret)
-            yield stack
+        @contextlib.contextmanager
+        def opened(strategy: str = "") -> Generator[auto.Stack]:
+            with open_alone(strategy) as stack:
+                secret = auto.ConfigValue(json.dumps(CONFIGURED), secret=True)
+                stack.set_config("image-builds:planted", secret)
+                yield stack
 
-    monkeypatch.setattr(site.stack, "open", opened)
-    run = site.stack.run
-    monkeypatch.setattr(site.stack, "run", _before(run))
-    site.write("kaniko", runner={"environment": {"SPILLED": KEPT[0], "OTHER": f"x {KEPT[1]} y"}})
-    assert "failed" not in site.up().operations
-    monkeypatch.setattr(site.stack, "run", run)
-    spilled = {f"SPILLED_{number}": value for number, value in enumerate(PLANTED)}
-    site.write("kaniko", runner={"environment": spilled})
-    return site
+        patch.setattr(site.stack, "open", opened)
+        run = site.stack.run
+        patch.setattr(site.stack, "run", _before(run))
+        site.write(
+            "kaniko", runner={"environment": {"SPILLED": KEPT[0], "OTHER": f"x {KEPT[1]} y"}}
+        )
+        assert "failed" not in site.up().operations
+        patch.setattr(site.stack, "run", run)
+        spilled = {f"SPILLED_{number}": value for number, value in enumerate(PLANTED)}
+        site.write("kaniko", runner={"environment": spilled})
+        yield site
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -13,7 +13,7 @@ from tests.executor.rendered import config_toml
 from tests.support.cluster import account, account_api, allowed, as_manifest, grant, runner_config
 from tests.support.configured import STRATEGIES
 from tests.support.kubernetes import Api, core_v1, node_v1, scheduling_v1
-from tests.support.stacks import Site
+from tests.support.stacks import Site, fresh_site
 
 RULES = as_manifest(rules(pod_disruption_budget=True))
 RIGHTS: list[Call] = [
@@ -98,20 +98,49 @@ def test_without_any_one_right_a_job_misses_it(control_plane: ControlPlane, righ
     assert {call for run in runs for call in run.forbidden} == {right}
 
 
+@pytest.fixture(scope="module")
+def deployed(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A stack whose jobs ask for nodes and classes."""
+    with (
+        fresh_site(control_plane, tmp_path_factory.mktemp("security")) as site,
+        control_plane.api() as api,
+    ):
+        node_v1(api).create_runtime_class(
+            {"metadata": {"name": f"{site.prefix}-sandbox"}, "handler": "sandbox"}
+        )
+        scheduling_v1(api).create_priority_class(
+            {"metadata": {"name": f"{site.prefix}-low"}, "value": -5}
+        )
+        site.write(
+            "kaniko",
+            runner={
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "tolerations": [
+                    {"key": "ci", "value": "true", "effect": "NoSchedule"},
+                    {"key": "example.com/spot"},
+                ],
+                "runtimeClassName": f"{site.prefix}-sandbox",
+                "priorityClassName": f"{site.prefix}-low",
+            },
+        )
+        site.up()
+        yield site
+
+
 @pytest.fixture
-def manager(site: Site, control_plane: ControlPlane) -> Iterator[client.ApiClient]:
+def manager(deployed: Site, control_plane: ControlPlane) -> Iterator[client.ApiClient]:
     """A client with the manager's own token."""
-    site.write("kaniko")
-    site.up()
-    with account_api(control_plane, "gitlab-runner-builds", site.prefix) as api:
+    with account_api(control_plane, "gitlab-runner-builds", deployed.prefix) as api:
         yield api
 
 
 def test_the_manager_may_do_only_what_the_runner_does(
-    site: Site, manager: client.ApiClient
+    deployed: Site, manager: client.ApiClient
 ) -> None:
-    jobs = f"{site.prefix}-builds"
-    elsewhere = (site.prefix, f"{site.prefix}-apps", "default", "kube-system")
+    jobs = f"{deployed.prefix}-builds"
+    elsewhere = (deployed.prefix, f"{deployed.prefix}-apps", "default", "kube-system")
 
     granted = [right for right in RIGHTS if right[1] != "policy"]
     assert [call for call in granted if not allowed(manager, jobs, call)] == []
@@ -126,42 +155,22 @@ def test_the_manager_may_do_only_what_the_runner_does(
 
 
 def test_the_manager_reads_neither_its_token_nor_unknown_secrets(
-    site: Site, manager: client.ApiClient
+    deployed: Site, manager: client.ApiClient
 ) -> None:
     own = core_v1(manager)
 
     with pytest.raises(ApiException, match="forbidden"):
-        own.list_namespaced_secret(f"{site.prefix}-builds")
+        own.list_namespaced_secret(f"{deployed.prefix}-builds")
     with pytest.raises(ApiException, match="forbidden"):
-        own.read_namespaced_secret("gitlab-runner-builds-token", site.prefix)
+        own.read_namespaced_secret("gitlab-runner-builds-token", deployed.prefix)
 
 
 def test_a_job_asks_for_the_nodes_and_classes_of_its_runner(
-    site: Site, control_plane: ControlPlane, core: Api
+    deployed: Site, control_plane: ControlPlane, core: Api
 ) -> None:
-    with control_plane.api() as api:
-        node_v1(api).create_runtime_class(
-            {"metadata": {"name": f"{site.prefix}-sandbox"}, "handler": "sandbox"}
-        )
-        scheduling_v1(api).create_priority_class(
-            {"metadata": {"name": f"{site.prefix}-low"}, "value": -5}
-        )
-    site.write(
-        "kaniko",
-        runner={
-            "nodeSelector": {"kubernetes.io/os": "linux"},
-            "tolerations": [
-                {"key": "ci", "value": "true", "effect": "NoSchedule"},
-                {"key": "example.com/spot"},
-            ],
-            "runtimeClassName": f"{site.prefix}-sandbox",
-            "priorityClassName": f"{site.prefix}-low",
-        },
-    )
-    site.up()
-    manager = account(control_plane, "gitlab-runner-builds", site.prefix)
+    manager = account(control_plane, "gitlab-runner-builds", deployed.prefix)
 
-    run = Job(runner_config(core, site.prefix, "builds"), pinned(), manager).run()
+    run = Job(runner_config(core, deployed.prefix, "builds"), pinned(), manager).run()
 
     spec = run.pod["spec"]
     assert (run.error, run.phase) == ("", "Running")
@@ -171,4 +180,4 @@ def test_a_job_asks_for_the_nodes_and_classes_of_its_runner(
     equal = {"key": "ci", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
     exists = {"key": "example.com/spot", "operator": "Exists"}
     assert {tuple(sorted(taint.items())) for taint in (equal, exists)} <= set(tolerations)
-    assert spec["runtimeClassName"] == f"{site.prefix}-sandbox"
+    assert spec["runtimeClassName"] == f"{deployed.prefix}-sandbox"
