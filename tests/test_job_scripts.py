@@ -41,6 +41,8 @@ def _run(folder: Path, name: str, shell: str = SHELLS[0], **inputs: str) -> Answ
         key: str(values.get(value.partition("inputs.")[2].partition(" ")[0], value))
         for key, value in job["variables"].items()
     }
+    if "TRIVY_CACHE_DIR" in variables:
+        variables["TRIVY_CACHE_DIR"] = str(folder / "trivy")
     given = {key: value for key, value in inputs.items() if key.isupper()}
     tool = templates.JOBS[name].tool.replace("builder", "creator")
     (script,) = job["script"]
@@ -93,6 +95,12 @@ def test_gitlab_gets_the_reports(pipeline: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["sign", "attest"])
 def test_a_job_that_signs_has_a_token_for_sigstore(pipeline: dict[str, Any], name: str) -> None:
     assert pipeline[name]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
+
+
+@pytest.mark.parametrize("name", ["sign", "attest"])
+def test_jobs_that_sign_take_turns(pipeline: dict[str, Any], name: str) -> None:
+    """Their tool reads a list in the registry, and writes it again."""
+    assert pipeline[name]["resource_group"] == "signatures"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -245,6 +253,7 @@ def test_cosign_signs_by_the_token_or_by_a_key(tmp_path: Path) -> None:
         tmp_path,
         "sign",
         key="env://COSIGN_PRIVATE_KEY",
+        transparency_log="true",
         recursive="false",
         insecure_registry="true",
         flags="-a\nteam=a b",
@@ -253,6 +262,43 @@ def test_cosign_signs_by_the_token_or_by_a_key(tmp_path: Path) -> None:
         *("cosign", "sign", "--yes", "--key", "env://COSIGN_PRIVATE_KEY"),
         *("--allow-http-registry", "-a", "team=a b", BY_DIGEST),
     ]
+
+
+@pytest.mark.parametrize("name", ["sign", "attest"])
+def test_a_key_signs_without_services_but_where_it_is_to(tmp_path: Path, name: str) -> None:
+    offline, logged = (
+        _run(tmp_path, name, key="cosign.key", transparency_log=log) for log in ("false", "true")
+    )
+
+    assert (offline.status, logged.status) == (0, 0), offline.errors
+    (call,), (other,) = offline.calls, logged.calls
+    own = {"--signing-config", "--trusted-root"}
+    assert own <= {*call}
+    assert not own & {*other}
+
+
+def test_a_signature_without_a_key_says_what_it_needs(tmp_path: Path) -> None:
+    answer = _run(tmp_path, "sign", TOOL_STATUS="7")
+
+    assert answer.status == 7
+    assert "key: is empty, so Sigstore must accept the token of this GitLab" in answer.errors
+    by_key = _run(tmp_path, "sign", key="cosign.key", TOOL_STATUS="7")
+    assert (by_key.status, by_key.errors) == (7, "")
+
+
+def test_verify_demands_the_public_log_where_it_is_to(tmp_path: Path) -> None:
+    (call,) = _run(tmp_path, "verify", key="cosign.pub", transparency_log="true").calls
+
+    assert call == ["cosign", "verify", "--key", "cosign.pub", BY_DIGEST]
+
+
+def test_an_image_with_attestations_alone_is_not_signed(tmp_path: Path) -> None:
+    answer = _run(tmp_path, "verify", key="cosign.pub", FOUND="https://slsa.dev/provenance/v1")
+
+    assert answer.status == 1
+    assert f"image: {BY_DIGEST} has signed attestations, but is not signed" in answer.errors
+    of_cosign_2 = _run(tmp_path, "verify", key="a.pub", FOUND="cosign container image signature")
+    assert of_cosign_2.status == 0
 
 
 def test_verify_asks_who_signed(tmp_path: Path) -> None:
@@ -279,14 +325,15 @@ def test_verify_asks_who_signed(tmp_path: Path) -> None:
 def test_verify_by_key_asks_for_no_identity(tmp_path: Path) -> None:
     (call,) = _run(tmp_path, "verify", key="cosign.pub").calls
 
-    assert call == ["cosign", "verify", "--key", "cosign.pub", BY_DIGEST]
+    key = ["--key", "cosign.pub"]
+    assert call == ["cosign", "verify", *key, "--insecure-ignore-tlog", BY_DIGEST]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_provenance_names_the_commit_and_the_pipeline(tmp_path: Path, shell: str) -> None:
     kept = tmp_path / "kept"
     (script,) = job_of("attest")["script"]
-    keep = script.replace("cosign attest", f'cp "$predicate" {kept}\ncosign attest')
+    keep = script.replace("sign attest", f'cp "$predicate" {kept}\nsign attest')
     variables = {"BUILD_IMAGE": BY_DIGEST, "BUILD_TYPE": "slsaprovenance1", "BUILD_INSECURE": ""}
     empty = dict.fromkeys(("BUILD_KEY", "BUILD_FLAGS", "BUILD_PREDICATE", "BUILD_CA_FILE"), "")
 
@@ -335,7 +382,27 @@ def test_a_scan_writes_gitlabs_report_and_then_judges(tmp_path: Path) -> None:
         *("--output", "gl-container-scanning-report.json"),
     ]
     assert table[1:4] == ["convert", "--format", "table"]
-    assert judged[4:8] == ["--severity", "HIGH,CRITICAL", "--exit-code", "1"]
+    assert judged[4:8] == ["--severity", "HIGH,CRITICAL", "--exit-code", "3"]
+
+
+def test_a_scan_says_why_it_fails(tmp_path: Path) -> None:
+    found = _run(tmp_path, "scan", FOUND="yes")
+    assert found.status == 3
+    assert "severity: the table above has a finding that is CRITICAL" in found.errors
+
+    unknown = _run(tmp_path, "scan", severity="critical")
+    assert unknown.status == 1
+    assert 'invalid argument "critical"' in unknown.errors
+    assert "finding" not in unknown.errors
+
+
+def test_a_scan_without_a_database_says_where_it_is_from(tmp_path: Path) -> None:
+    answer = _run(tmp_path, "scan", NO_DATABASE="yes")
+
+    assert answer.status == 1
+    assert "in the variable TRIVY_DB_REPOSITORY" in answer.errors
+    later = _run(tmp_path, "scan", TOOL_STATUS="5")
+    assert later.status == 5
 
 
 def test_a_scan_can_report_without_failing(tmp_path: Path) -> None:

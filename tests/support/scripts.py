@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.support.signers import COSIGN, TRIVY
+
 SHELLS = [shutil.which("dash") or "/bin/sh", f"{shutil.which('busybox')} sh"]
 DIGEST = f"sha256:{'0a' * 32}"
 
@@ -42,6 +44,8 @@ done
 exit "$TOOL_STATUS"
 """
 
+_TOOLS = {"cosign": COSIGN, "trivy": TRIVY}
+
 _PATHS = re.compile(r"/(?:kaniko|cnb/lifecycle)/(executor|creator)")
 
 
@@ -66,7 +70,7 @@ def run(
     for path in (programs, project, folder / "home"):
         path.mkdir(exist_ok=True)
     for tool in tools:
-        (programs / tool).write_text(_TOOL, encoding="utf-8")
+        (programs / tool).write_text(_TOOLS.get(tool, _TOOL), encoding="utf-8")
         (programs / tool).chmod(0o755)
     calls.write_text("", encoding="utf-8")
     environment = {

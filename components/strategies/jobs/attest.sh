@@ -1,5 +1,5 @@
 #!/bin/sh
-. ./parts/cosign.sh
+. ./parts/signing.sh
 predicate="$BUILD_PREDICATE"
 text() {
   printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"
@@ -43,4 +43,4 @@ if [ ! -s "$predicate" ]; then
   echo "predicate: must be a file for the type $BUILD_TYPE, but is '$predicate'" >&2
   exit 1
 fi
-cosign attest --yes "$@" --type "$BUILD_TYPE" --predicate "$predicate" "$BUILD_IMAGE"
+sign attest --yes "$@" --type "$BUILD_TYPE" --predicate "$predicate" "$BUILD_IMAGE"

@@ -1,4 +1,4 @@
 #!/bin/sh
-. ./parts/cosign.sh
+. ./parts/signing.sh
 if [ "$BUILD_RECURSIVE" = true ]; then set -- "$@" --recursive; fi
-cosign sign --yes "$@" "$BUILD_IMAGE"
+sign sign --yes "$@" "$BUILD_IMAGE"

@@ -2,4 +2,4 @@
 . ./parts/job.sh
 . ./parts/by-digest.sh
 if [ "$BUILD_INSECURE" = true ]; then export TRIVY_NON_SSL=true; fi
-for flag in $BUILD_FLAGS; do set -- "$@" "$flag"; done
+. ./parts/flags.sh
