@@ -177,11 +177,13 @@ def test_resources_are_spelled_as_kubernetes_does() -> None:
 
 def _admitted(registered: list[RegisteredResource], name: str) -> list[str]:
     """Return the namespaces that a daemon's policy lets in."""
-    policy = _one(registered, "kubernetes:networking.k8s.io/v1:NetworkPolicy", name)["spec"]
+    policy = _one(registered, "kubernetes:networking.k8s.io/v1:NetworkPolicy", f"{name}-ingress")[
+        "spec"
+    ]
     (rule,) = policy["ingress"]
     (source,) = rule["from"]
     (expression,) = source["namespaceSelector"]["matchExpressions"]
-    assert "Ingress" in policy["policyTypes"]
+    assert policy["policyTypes"] == ["Ingress"]
     assert rule["ports"] == [{"port": 1234, "protocol": "TCP"}]
     assert (expression["key"], expression["operator"]) == ("kubernetes.io/metadata.name", "In")
     return expression["values"]

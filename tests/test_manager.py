@@ -135,7 +135,7 @@ class TestMetrics:
         (policy,) = [
             item
             for item in of_kind(deployed(changes), self.KIND)
-            if item["metadata"]["name"] == "managers"
+            if item["metadata"]["name"] == "managers-ingress"
         ]
         return policy["spec"].get("ingress")
 

@@ -19,8 +19,10 @@ INTERNAL = ["10.96.0.1", "172.20.1.1", "192.168.7.7", "100.64.3.3", "169.254.20.
 CLOUDS = [str(address.network_address) for address in METADATA]
 
 
-def _policies(egress: dict[str, Any] | None = None, strategy: str = "kaniko") -> dict[str, Any]:
-    """Return the spec of each policy by its namespace."""
+def _policies(
+    egress: dict[str, Any] | None = None, strategy: str = "kaniko", of: str = "Egress"
+) -> dict[str, Any]:
+    """Return the spec of each policy of a direction by its namespace."""
     changes = {"network.egress": egress or {}, "runners.main.strategy": strategy}
     configure(replace_values(SETTINGS, changes), SECRETS)
     stack = load()
@@ -28,7 +30,7 @@ def _policies(egress: dict[str, Any] | None = None, strategy: str = "kaniko") ->
     return {
         item.inputs["metadata"]["namespace"]: item.inputs["spec"]
         for item in registered
-        if item.type == POLICY
+        if item.type == POLICY and item.inputs["spec"]["policyTypes"] == [of]
     }
 
 
@@ -55,19 +57,23 @@ def _opened(spec: dict[str, Any], hosts: list[str], port: int = 80) -> list[str]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_namespace_with_pods_of_the_stack_has_a_policy(strategy: str) -> None:
-    """Each is of all its pods, and lets nobody in but a daemon's clients."""
-    registered = _policies(strategy=STRATEGIES[strategy])
+def test_every_namespace_with_pods_of_the_stack_has_policies(strategy: str) -> None:
+    """They are of all its pods, and let nobody in but a daemon's clients."""
+    lets_in = _policies(strategy=STRATEGIES[strategy], of="Ingress")
+    lets_out = _policies(strategy=STRATEGIES[strategy])
 
     with_daemon = strategy.startswith("buildkit-service")
-    assert sorted(registered) == [
+    assert sorted(lets_in) == [
         "builds",
         "builds-main",
         *(["builds-main-buildkitd"] if with_daemon else []),
     ]
-    for namespace, spec in registered.items():
-        assert (spec["podSelector"], spec["policyTypes"]) == ({}, ["Ingress", "Egress"])
-        assert ("ingress" in spec) is (namespace == "builds-main-buildkitd")
+    assert lets_out.keys() == lets_in.keys()
+    for spec in (*lets_in.values(), *lets_out.values()):
+        assert spec["podSelector"] == {}
+    assert {name for name, spec in lets_in.items() if "ingress" in spec} == (
+        {"builds-main-buildkitd"} if with_daemon else set()
+    )
 
 
 def test_by_default_all_but_the_metadata_of_clouds_is_open() -> None:

@@ -23,7 +23,7 @@ from components.plan import DaemonPlan
 from components.resources.certificates import KeyPair, Validity, authority, issue
 from components.resources.daemon_pod import pod_spec
 from components.resources.namespace import BuildNamespace
-from components.resources.network import network_policy
+from components.resources.network import network_policies
 from components.resources.registry import RegistryFiles
 
 _CA_LIFETIME = dt.timedelta(days=30 * 365)
@@ -85,7 +85,7 @@ class Daemon(pulumi.ComponentResource):
             opts=child,
         )
         labels = {"app.kubernetes.io/name": called}
-        policy = self._network_policy(unit, args, namespace)
+        policies = self._network_policies(unit, args, namespace)
         k8s.core.v1.Service(
             unit,
             metadata={"name": called, "namespace": namespace},
@@ -117,7 +117,7 @@ class Daemon(pulumi.ComponentResource):
                     ),
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[files, account, policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[files, account, *policies]),
         )
         self.client_certificates = pulumi.Output.all(certificates.data, deployment.id).apply(
             lambda known: {
@@ -156,9 +156,9 @@ class Daemon(pulumi.ComponentResource):
             opts=made_once,
         )
 
-    def _network_policy(
+    def _network_policies(
         self, unit: str, args: DaemonArgs, namespace: pulumi.Output[str]
-    ) -> pulumi.Resource:
+    ) -> Sequence[pulumi.Resource]:
         """Let the jobs' namespaces reach the port, and nobody else anything."""
         daemon = args["daemon"]
         of_jobs: LabelSelectorRequirementArgsDict = {
@@ -171,7 +171,7 @@ class Daemon(pulumi.ComponentResource):
             "ports": [{"port": daemon.port, "protocol": "TCP"}],
         }
         child = pulumi.ResourceOptions(parent=self)
-        return network_policy(
+        return network_policies(
             unit, daemon.name, namespace, args["egress"], child, ingress=[admitted]
         )
 

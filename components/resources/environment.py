@@ -8,7 +8,7 @@ import pulumi
 from components.network.egress import Egress
 from components.resources.daemon import Daemon, DaemonArgs
 from components.resources.namespace import BuildNamespace
-from components.resources.network import metrics_ingress, network_policy, of_managers
+from components.resources.network import metrics_ingress, network_policies, of_managers
 from components.resources.preview_account import Reviewer
 from components.resources.registry import Login, RegistryLogin
 from components.resources.runner import Runner, RunnerSpec
@@ -56,7 +56,7 @@ class Environment(pulumi.ComponentResource):
             {"namespace": args["namespace"], "pod_security": "restricted", "keep": False},
             child,
         )
-        network_policy(
+        network_policies(
             "managers",
             "managers",
             managers.namespace,

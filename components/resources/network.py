@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pulumi_kubernetes.meta.v1 import LabelSelectorRequirementArgsDict, ObjectMetaArgsDict
+from pulumi_kubernetes.meta.v1 import LabelSelectorRequirementArgsDict
 from pulumi_kubernetes.networking.v1 import (
     NetworkPolicyEgressRuleArgsDict,
     NetworkPolicyIngressRuleArgsDict,
@@ -62,7 +62,7 @@ def metrics_ingress(hidden_from: Sequence[str] | None) -> list[NetworkPolicyIngr
     ]
 
 
-def network_policy(  # noqa: PLR0913 - a policy has these parts
+def network_policies(  # noqa: PLR0913 - policies have these parts
     name: str,
     called: str,
     namespace: pulumi.Input[str],
@@ -71,21 +71,32 @@ def network_policy(  # noqa: PLR0913 - a policy has these parts
     *,
     ingress: Sequence[NetworkPolicyIngressRuleArgsDict] = (),
     daemon: str | None = None,
-) -> k8s.networking.v1.NetworkPolicy:
-    """Declare the policy of all pods of a namespace.
+) -> list[k8s.networking.v1.NetworkPolicy]:
+    """Declare the policies of all pods of a namespace, one for each direction.
 
-    ``called`` is its name in the cluster. ``daemon`` is the namespace of the daemon that the pods
-    use, if they use one.
+    ``called`` begins their names in the cluster. ``daemon`` is the namespace of the daemon that the
+    pods use, if they use one.
+
+    kube-router applies all rules of a policy to each connection from and to its pods, so with one
+    policy of both directions these reach each other (v2.1.0: pkg/controllers/netpol/pod.go).
     """
-    spec: NetworkPolicySpecArgsDict = {
+    comes_in: NetworkPolicySpecArgsDict = {"pod_selector": {}, "policy_types": ["Ingress"]}
+    if ingress:
+        comes_in["ingress"] = list(ingress)
+    goes_out: NetworkPolicySpecArgsDict = {
         "pod_selector": {},
-        "policy_types": ["Ingress", "Egress"],
+        "policy_types": ["Egress"],
         "egress": _rules(egress, daemon),
     }
-    if ingress:
-        spec["ingress"] = list(ingress)
-    metadata: ObjectMetaArgsDict = {"name": called, "namespace": namespace}
-    return k8s.networking.v1.NetworkPolicy(name, metadata=metadata, spec=spec, opts=opts)
+    return [
+        k8s.networking.v1.NetworkPolicy(
+            f"{name}-{direction}",
+            metadata={"name": f"{called}-{direction}", "namespace": namespace},
+            spec=spec,
+            opts=opts,
+        )
+        for direction, spec in (("ingress", comes_in), ("egress", goes_out))
+    ]
 
 
 def _rules(egress: Egress, daemon: str | None) -> list[NetworkPolicyEgressRuleArgsDict]:

@@ -15,7 +15,7 @@ from components.network.egress import Egress
 from components.plan import BuildPlan, ManagerNames, PodSecurity, RunnerNames
 from components.resources.access import Access
 from components.resources.namespace import BuildNamespace
-from components.resources.network import network_policy
+from components.resources.network import network_policies
 from components.resources.registration import (
     Registration,
     RegistrationArgs,
@@ -120,8 +120,10 @@ class Runner(pulumi.ComponentResource):
             child,
         )
         place, daemon = jobs.namespace, spec["daemon_namespace"]
-        policy = network_policy(f"{name}-jobs", "jobs", place, spec["egress"], child, daemon=daemon)
-        needed = [policy, *self._registries(name, args, place)]
+        policies = network_policies(
+            f"{name}-jobs", "jobs", place, spec["egress"], child, daemon=daemon
+        )
+        needed = [*policies, *self._registries(name, args, place)]
         wanted = spec["registration"]
         token = Registration(name, wanted, child).token if wanted else None
         self._release(name, args, [access, *needed], token)

@@ -41,7 +41,7 @@ _SECONDS = 5.0
 def policies(visit: Visit) -> Iterator[Fault | NotRun]:
     """Look for the stack's policies, and for others that open connections."""
     ours = {
-        (item["metadata"]["namespace"], item["metadata"]["name"])
+        (item["metadata"]["namespace"], item["metadata"]["name"]): item["spec"]["policyTypes"]
         for item in visit.stack.of_kind("NetworkPolicy")
     }
     missing: list[str] = []
@@ -51,9 +51,12 @@ def policies(visit: Visit) -> Iterator[Fault | NotRun]:
             continue
         there = visit.seen.list("networking.k8s.io/v1", "NetworkPolicy", namespace)
         names = {item["metadata"]["name"] for item in there}
-        for place, name in sorted(ours):
+        for (place, name), kinds in sorted(ours.items()):
             if place == namespace and name not in names:
-                yield fault("network-policy-missing", policy=name, namespace=namespace)
+                limited = " and ".join(kinds).lower()
+                yield fault(
+                    "network-policy-missing", policy=name, namespace=namespace, direction=limited
+                )
         for item in there:
             name = item["metadata"]["name"]
             if (namespace, name) not in ours and _opens(item):

@@ -13,6 +13,7 @@ from report.analysis.pods.runner import registration_risks, runner_risks
 from report.analysis.runner_config import parse, unreadable
 from report.analysis.trust.bindings import add_holders, add_pod_creators, add_readers
 from report.analysis.trust.declared import add_declared
+from report.analysis.trust.peers import directions, reach
 from report.analysis.trust.stack import add_objects, add_resources
 from report.analysis.trust.subjects import Declared, Origin, Placed, RiskFacts, Subject
 from report.inputs.events import DAEMON, RELEASE, RUNNER, USER_RUNNER, Plan, Step
@@ -64,7 +65,7 @@ def _collect(
             if step.operation in _CREATES:
                 collected.made.add(name)
         elif item.get("kind") == "NetworkPolicy":
-            collected.filtered.add(namespace_of(item))
+            _add_policy(collected, namespace_of(item), inside(item, "spec"))
     for step, inputs, _ in side:
         if step.type == RELEASE:
             _add_jobs(collected, step.name, inside(inputs, "values"))
@@ -80,6 +81,13 @@ def _collect(
     add_objects(collected, objects)
     add_declared(collected, outputs)
     return collected
+
+
+def _add_policy(collected: RiskFacts, namespace: str, spec: Tree) -> None:
+    # One of some pods leaves the others alone.
+    if not inside(spec, "podSelector"):
+        collected.limited[namespace].update(directions(spec))
+        collected.allowed[namespace].update(reach(spec))
 
 
 def _found(plan: Plan, side: list[Declared], rendered: Mapping[str, Objects]) -> Iterator[Placed]:

@@ -16,14 +16,13 @@ from components.strategies import STRATEGIES
 from report.analysis.facts import collect
 from report.analysis.risk_kind import RiskKind
 from report.analysis.risk_kinds import KINDS
-from report.analysis.trust.peers import is_allowed
+from report.analysis.trust.peers import DIRECTIONS, everything, is_allowed
 from report.analysis.trust.subjects import Origin, RiskFacts, Subject
 from report.inputs.events import Plan
 from report.model import Direction, RiskChange, RiskSeverity
 from report.stack_file import StackFile
 from report.tree import Objects, Pair, Tree, inside
 
-_EVERYTHING = frozenset({"everything"})
 _NOTHING = frozenset[str]()
 _ALL_KNOWN: Mapping[str, str] = {}
 
@@ -125,15 +124,9 @@ def _compare(subject: Subject, facts: Pair[RiskFacts], *, switches: bool) -> Pai
     before, after = facts.old.risks.get(subject), facts.new.risks.get(subject)
     if switches and kind.by_switch == "quiet":
         before = None
-    namespaces = facts.map(lambda side: side.namespaces)
-    if subject.kind == "reach" and subject.namespace not in namespaces.old ^ namespaces.new:
-        # Without a policy all traffic is allowed; beside another one, a policy allows more.
-        if after is None:
-            return Pair(_NOTHING, _EVERYTHING)
-        if before is None:
-            ours = subject.namespace in namespaces.old
-            first = ours and subject.namespace not in facts.old.filtered
-            return Pair(_EVERYTHING, _NOTHING) if first else Pair(_NOTHING, after)
+    moved = subject.namespace in facts.old.namespaces ^ facts.new.namespaces
+    if subject.kind == "reach" and not (moved and None in {before, after}):
+        return _by_policy(subject, facts)
     if after is None:
         # The risks of a deleted subject are gone with it.
         return Pair(_NOTHING, _NOTHING)
@@ -143,10 +136,37 @@ def _compare(subject: Subject, facts: Pair[RiskFacts], *, switches: bool) -> Pai
         return Pair(_NOTHING, _worst(after - _expected(subject, after, facts)))
     raised = _NOTHING if kind.widest in before else after - before
     lowered = before - after - {kind.widest}
-    if subject.kind == "reach":
-        raised = frozenset(risk for risk in raised if not is_allowed(risk, before))
-        lowered = frozenset(risk for risk in lowered if not is_allowed(risk, after))
+    if subject.kind == "unfiltered":
+        raised -= facts.new.limited[subject.namespace]
+        lowered -= facts.old.limited[subject.namespace]
     return Pair(lowered, _worst(raised))
+
+
+def _by_policy(subject: Subject, facts: Pair[RiskFacts]) -> Pair[frozenset[str]]:
+    """Return what a policy closes and opens, beside the others of its namespace.
+
+    A direction that none of them limits is open, and so is what one of them allows.
+    """
+    space, rest = subject.namespace, subject._replace(kind="unfiltered")
+    own = facts.map(lambda side: DIRECTIONS.keys() - side.risks.get(rest, DIRECTIONS.keys()))
+    peers = facts.map(lambda side: side.risks.get(subject, _NOTHING))
+    # Which policies others have in their namespaces is not known.
+    theirs = space not in facts.old.namespaces
+    before = {*DIRECTIONS} if theirs else own.old | facts.old.limited[space]
+    after = own.new | facts.new.limited[space]
+
+    def more(new: frozenset[str], known: frozenset[str]) -> set[str]:
+        limited = {risk for risk in new - known if risk.split()[0] in before & after}
+        return {risk for risk in limited if not is_allowed(risk, known)}
+
+    opened = more(peers.new, peers.old | facts.old.allowed[space])
+    closed = more(peers.old, peers.new | facts.new.allowed[space])
+    # Of one that stays, another risk says what it no longer limits.
+    if subject not in facts.old.risks:
+        closed |= set(map(everything, own.new - before))
+    if subject not in facts.new.risks:
+        opened |= set(map(everything, own.old - after))
+    return Pair(frozenset(closed), frozenset(opened))
 
 
 def _lost_or_moved(kind: RiskKind, before: frozenset[str], after: frozenset[str]) -> frozenset[str]:

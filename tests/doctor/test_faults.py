@@ -565,7 +565,14 @@ FAULTS: dict[str, Provoked] = {
         changes={"cluster.nodes.runtime": "docker"},
     ),
     "no network policy": Provoked(
-        "network-policy-missing", lambda at: at.api.remove("NetworkPolicy", "jobs", JOBS), JOBS
+        "network-policy-missing",
+        lambda at: at.api.remove("NetworkPolicy", "jobs-ingress", JOBS),
+        "jobs-ingress of builds-main does not exist, so nothing limits the ingress of its pods",
+    ),
+    "no network policy for egress": Provoked(
+        "network-policy-missing",
+        lambda at: at.api.remove("NetworkPolicy", "jobs-egress", JOBS),
+        "so nothing limits the egress of its pods",
     ),
     "a policy of others that opens": Provoked("network-policy-foreign", _policy, "open"),
     "a plugin that enforces nothing": Provoked("network-unenforced", _plugin, "flannel"),
@@ -1198,12 +1205,12 @@ FAULTS: dict[str, Provoked] = {
     ),
     "a network policy that someone opened": Provoked(
         "deployed-changed",
-        lambda at: at.api.find("NetworkPolicy", "jobs", JOBS)["spec"].update(ingress=[{}]),
-        "The NetworkPolicy jobs of builds-main is not",
+        lambda at: at.api.find("NetworkPolicy", "jobs-ingress", JOBS)["spec"].update(ingress=[{}]),
+        "The NetworkPolicy jobs-ingress of builds-main is not",
     ),
     "a network policy that someone closed": Provoked(
         "deployed-changed",
-        lambda at: at.api.find("NetworkPolicy", "jobs", JOBS)["spec"]["egress"].pop(),
+        lambda at: at.api.find("NetworkPolicy", "jobs-egress", JOBS)["spec"]["egress"].pop(),
     ),
     "a ConfigMap that someone emptied": Provoked(
         "deployed-changed",

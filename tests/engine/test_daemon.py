@@ -180,7 +180,11 @@ def test_runners_share_a_daemon_and_part_again(site: Site, core: Api) -> None:
     joined = site.up()
 
     assert {kind: _names(urns) for kind, urns in joined.operations.items() if kind != "delete"} == {
-        "update": {"NetworkPolicy::builds-buildkitd", "Release::more", "Secret::more-daemon"}
+        "update": {
+            "NetworkPolicy::builds-buildkitd-ingress",
+            "Release::more",
+            "Secret::more-daemon",
+        }
     }
     certificates = [
         _secret(core, f"{site.prefix}-{name}", "daemon-certificates") for name in ("builds", "more")

@@ -227,7 +227,10 @@ FAULTS: dict[str, tuple[str, Provoke | dict[str, Any]]] = {
     ),
     "a binding of the whole cluster": ("manager-rights-beyond", _bind_to_all),
     "no account": ("account-missing", _remove("ServiceAccount", "gitlab-job-main")),
-    "no network policy": ("network-policy-missing", _remove("NetworkPolicy", "jobs", NETWORK)),
+    "no network policy": (
+        "network-policy-missing",
+        _remove("NetworkPolicy", "jobs-ingress", NETWORK),
+    ),
     "a policy of others": (
         "network-policy-foreign",
         _add(NETWORK, "NetworkPolicy", {"spec": {"podSelector": {}, "egress": [{}]}}),

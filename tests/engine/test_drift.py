@@ -81,9 +81,8 @@ def bind_another(api: client.ApiClient, site: Site) -> None:
 def open_policy(api: client.ApiClient, site: Site) -> None:
     network = networking_v1(api)
     namespace = f"{site.prefix}-shared-buildkitd"
-    (policy,) = network.list_namespaced_network_policy(namespace).items
     add: list[dict[str, object]] = [{"op": "add", "path": "/spec/ingress/-", "value": {}}]
-    network.patch_namespaced_network_policy(policy.metadata.name, namespace, add)
+    network.patch_namespaced_network_policy("buildkitd-ingress", namespace, add)
 
 
 def edit_deployment(api: client.ApiClient, site: Site) -> None:
@@ -158,7 +157,7 @@ CHANGED: dict[Callable[[client.ApiClient, Site], None], tuple[str, ...]] = {
         "+ rules[6].verbs[0]: *",
     ),
     bind_another: ("# update RoleBinding builds-manager", "+ subjects[default].namespace: default"),
-    open_policy: ("# update NetworkPolicy shared-buildkitd", "+ spec.ingress[1]: {}"),
+    open_policy: ("# update NetworkPolicy shared-buildkitd-ingress", "+ spec.ingress[1]: {}"),
     edit_deployment: (
         f"# update Deployment site/{RELEASE}",
         f"- {CONTAINER}.env[CI_SERVER_URL].value: https://gitlab.example.com",
@@ -196,7 +195,7 @@ RISKS = {
     "permission/Role-site-builds/gitlab-runner-builds/*-deployments.apps",
     "secretReader/namespace-site-builds/ServiceAccount-default/default",
     "holder/ClusterRole-admin-in-namespace-site/ServiceAccount-site-builds/gitlab-job-builds",
-    "reach/NetworkPolicy-site-shared-buildkitd/buildkitd/ingress-from-everywhere",
+    "reach/NetworkPolicy-site-shared-buildkitd/buildkitd-ingress/ingress-from-everywhere",
 }
 
 

@@ -127,7 +127,7 @@ def test_a_stack_with_all_of_it_comes_up_and_stays(site: Site, control_plane: Co
         core = core_v1(api)
         deployment = apps_v1(api).read_namespaced_deployment(release, site.prefix)
         budget = policy_v1(api).read_namespaced_pod_disruption_budget(release, site.prefix)
-        policy = networking_v1(api).read_namespaced_network_policy("managers", site.prefix)
+        policy = networking_v1(api).read_namespaced_network_policy("managers-ingress", site.prefix)
         secret = core.read_namespaced_secret("registry-pull", site.prefix)
         account = core.read_namespaced_service_account(release, site.prefix)
     assert deployment.status.available_replicas == 2

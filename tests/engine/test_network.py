@@ -37,7 +37,11 @@ def test_the_api_server_takes_each_policy_and_changes_nothing(
     site.write(STRATEGIES["buildkit-service"])
     assert "failed" not in site.up().operations
     before = _policies(control_plane, site)
-    assert sorted(before) == ["-builds-buildkitd/buildkitd", "-builds/jobs", "/managers"]
+    assert sorted(before) == [
+        f"{name}-{direction}"
+        for name in ("-builds-buildkitd/buildkitd", "-builds/jobs", "/managers")
+        for direction in ("egress", "ingress")
+    ]
 
     # Managers have metadata services or not; the rest is for jobs and daemons.
     for egress, ranges, of_managers in (
@@ -49,16 +53,18 @@ def test_the_api_server_takes_each_policy_and_changes_nothing(
         site.write(STRATEGIES["buildkit-service"], network={"egress": egress})
         changed = site.up()
 
-        updated = ["NetworkPolicy builds-buildkitd", "NetworkPolicy builds-jobs"]
-        managers = ["NetworkPolicy managers"] if of_managers else []
+        updated = ["NetworkPolicy builds-buildkitd-egress", "NetworkPolicy builds-jobs-egress"]
+        managers = ["NetworkPolicy managers-egress"] if of_managers else []
         assert _named(changed.operations) == {"update": [*updated, *managers]}
         after = _policies(control_plane, site)
         assert {name: item.metadata.uid for name, item in after.items()} == {
             name: item.metadata.uid for name, item in before.items()
         }
-        jobs: Any = after["-builds/jobs"].spec
+        jobs: Any = after["-builds/jobs-egress"].spec
+        closed: Any = after["-builds/jobs-ingress"].spec
         rules: list[Any] = jobs.egress
         peers: list[Any] = [peer for rule in rules for peer in rule.to or ()]
         assert len([peer for peer in peers if peer.ip_block]) == ranges
-        assert (jobs.policy_types, jobs.ingress) == (["Ingress", "Egress"], None)
+        assert (jobs.policy_types, jobs.ingress) == (["Egress"], None)
+        assert (closed.policy_types, closed.ingress) == (["Ingress"], None)
     assert site.preview().operations == {}

@@ -202,7 +202,8 @@ def _daemon(name: str) -> set[str]:
         f"Daemon {name}",
         f"Secret {name}-daemon",
         *(f"Secret {unit}-{end}" for end in ("ca", dt.datetime.now(dt.UTC).year)),
-        *(f"{kind} {unit}" for kind in (*kinds, "Service", "Deployment", "NetworkPolicy")),
+        *(f"{kind} {unit}" for kind in (*kinds, "Service", "Deployment")),
+        *(f"NetworkPolicy {unit}-{direction}" for direction in ("ingress", "egress")),
     }
 
 

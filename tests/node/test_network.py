@@ -108,9 +108,9 @@ def test_a_key_opens_and_closes_what_it_says(
         core = core_v1(api)
         core.create_namespace({"metadata": {"name": namespace, "labels": labels}})
         running.callback(core.delete_namespace, namespace)
-        networking_v1(api).create_namespaced_network_policy(
-            namespace, {"metadata": {"name": namespace}, "spec": _policy(egress)}
-        )
+        for name, spec in _policies(egress).items():
+            policy = {"metadata": {"name": name}, "spec": spec}
+            networking_v1(api).create_namespaced_network_policy(namespace, policy)
         _, served = running.enter_context(pods.run(APPS))
         asking, _ = running.enter_context(pods.run(namespace))
         targets = {
@@ -127,8 +127,8 @@ def test_a_key_opens_and_closes_what_it_says(
     assert reached == {*opened, "DNS"}
 
 
-def _policy(egress: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    """Return the spec of the policy that the program makes for jobs."""
+def _policies(egress: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec of each policy that the program makes for jobs, by its name."""
     settings = replace_values(SETTINGS, {"network.egress": egress})
     values = {
         f"image-builds:{key}": json.dumps(value)
@@ -136,5 +136,5 @@ def _policy(egress: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
     }
     values["kubernetes:context"] = "a-cluster"
     secret = [f"image-builds:{key}" for key in SECRETS]
-    (policy,) = wanted_stack("test", values, secret).of_kind("NetworkPolicy", "builds-main")
-    return policy["spec"]
+    found = wanted_stack("test", values, secret).of_kind("NetworkPolicy", "builds-main")
+    return {item["metadata"]["name"]: item["spec"] for item in found}

@@ -207,10 +207,10 @@ class TestReport:
         report = _report()
 
         assert report.unaccepted == (
-            "reach/NetworkPolicy-builds-main-buildkitd/buildkitd/ingress-from-namespace-builds-second-on-port-1234",
+            "reach/NetworkPolicy-builds-main-buildkitd/buildkitd-ingress/ingress-from-namespace-builds-second-on-port-1234",
             "sharedDaemon/runner-second/runner-main",
         )
-        assert ("update", "NetworkPolicy", "main-buildkitd") in _resources(report)
+        assert ("update", "NetworkPolicy", "main-buildkitd-ingress") in _resources(report)
 
     def test_a_daemon_is_compared_with_all_that_it_has(self, clone: Clone) -> None:
         clone.start_with(SERVICE)

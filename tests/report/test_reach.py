@@ -6,7 +6,7 @@ import pytest
 
 from components.network.addresses import METADATA, routes
 from report.analysis.trust.peers import is_allowed
-from tests.support.risks import changes_of, item, lines
+from tests.support.risks import changes_of, changes_of_all, item, lines
 
 Rule = dict[str, Any]
 DNS: Rule = {"ports": [{"port": 53, "protocol": "UDP"}]}
@@ -124,3 +124,92 @@ def test_who_may_read_metrics_is_said_in_words() -> None:
         "raised: NetworkPolicy ns/x allows ingress from pods of all namespaces but a, b "
         "on port 9252"
     ]
+
+
+Policies = dict[str, dict[str, Any]]
+INGRESS: Rule = {"from": [{"podSelector": {}}]}
+INNER: dict[str, Any] = {"policyTypes": ["Ingress"]}
+OUTER: dict[str, Any] = {"policyTypes": ["Egress"], "egress": DEFAULT}
+TWO: Policies = {"in": INNER, "out": OUTER}
+ONE: Policies = {"out": {"policyTypes": ["Ingress", "Egress"], "egress": DEFAULT}}
+METADATA_OPENED = {**OUTER, "egress": _open(metadata=True)}
+OPENED: dict[str, tuple[Policies, Policies, list[str]]] = {
+    "that of ingress goes": (TWO, {"out": OUTER}, ["in allows ingress from everywhere"]),
+    "that of egress goes": (TWO, {"in": INNER}, ["out allows egress to everywhere"]),
+    "both go": (TWO, {}, ["in allows ingress from everywhere", "out allows egress to everywhere"]),
+    "that of both goes": (
+        ONE,
+        {},
+        ["out allows egress to everywhere", "out allows ingress from everywhere"],
+    ),
+    "that of ingress opens": (
+        TWO,
+        {**TWO, "in": {**INNER, "ingress": [{}]}},
+        ["in allows ingress from everywhere"],
+    ),
+    "that of egress opens": (
+        TWO,
+        {**TWO, "out": METADATA_OPENED},
+        ["out allows egress to the metadata services of clouds"],
+    ),
+    "another one opens": (
+        TWO,
+        {**TWO, "more": {"ingress": [INGRESS]}},
+        ['more allows ingress from {"podSelector": {}}'],
+    ),
+    "another one of some pods opens": (
+        TWO,
+        {**TWO, "more": {"podSelector": {"matchLabels": {"a": "b"}}, "ingress": [{}]}},
+        ["more allows ingress from everywhere"],
+    ),
+    "that of ingress goes, and one of some pods stays": (
+        {**TWO, "more": {"podSelector": {"matchLabels": {"a": "b"}}}},
+        {"out": OUTER, "more": {"podSelector": {"matchLabels": {"a": "b"}}}},
+        ["in allows ingress from everywhere"],
+    ),
+}
+
+
+def _between(before: Policies, after: Policies) -> list[str]:
+    """Return what is said where the policies of a namespace change."""
+    old, new = (
+        {name: item("NetworkPolicy", name=name, spec=spec) for name, spec in side.items()}
+        for side in (before, after)
+    )
+    found = changes_of_all({name: (old.get(name), new.get(name)) for name in {**old, **new}})
+    return sorted(line.replace("NetworkPolicy ns/", "") for line in lines(found))
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_each_of_a_namespaces_policies_is_judged(name: str) -> None:
+    before, after, said = OPENED[name]
+
+    assert _between(before, after) == [f"raised: {line}" for line in said]
+    reverse = [line.replace("allows", "no longer allows") for line in said]
+    assert _between(after, before) == [f"lowered: {line}" for line in reverse]
+
+
+def test_a_policy_of_the_other_direction_limits_nothing() -> None:
+    turned = {**TWO, "in": {"policyTypes": ["Egress"]}}
+
+    assert _between(TWO, turned) == ["raised: in does not limit ingress"]
+    assert _between(turned, TWO) == ["lowered: in no longer leaves out ingress"]
+
+
+EVEN: dict[str, tuple[Policies, Policies]] = {
+    "one in place of two": (TWO, ONE),
+    "another name": (TWO, {"in": INNER, "outer": OUTER}),
+    "one that allows what another one does": (
+        {**TWO, "in": {**INNER, "ingress": [INGRESS]}},
+        {**TWO, "in": {**INNER, "ingress": [INGRESS]}, "more": {"ingress": [INGRESS]}},
+    ),
+    "rules for what it does not limit": (TWO, {**TWO, "out": {**OUTER, "ingress": [{}]}}),
+}
+
+
+@pytest.mark.parametrize("name", EVEN)
+def test_policies_that_limit_the_same_are_no_change(name: str) -> None:
+    before, after = EVEN[name]
+
+    assert _between(before, after) == []
+    assert _between(after, before) == []

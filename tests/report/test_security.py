@@ -145,9 +145,11 @@ def test_an_image_that_loses_its_digest_is_listed_as_info() -> None:
 def test_a_deleted_policy_raises_and_a_new_one_lowers() -> None:
     policy = item("NetworkPolicy", spec={"ingress": []})
 
-    assert lines(changes_of(policy, None)) == ["raised: NetworkPolicy ns/x allows everything"]
+    assert lines(changes_of(policy, None)) == [
+        "raised: NetworkPolicy ns/x allows ingress from everywhere"
+    ]
     assert lines(changes_of(None, policy)) == [
-        "lowered: NetworkPolicy ns/x no longer allows everything"
+        "lowered: NetworkPolicy ns/x no longer allows ingress from everywhere"
     ]
 
 

@@ -246,7 +246,7 @@ CHANGES_AND_CODES: dict[str, tuple[Change, int]] = {
         RISK_RAISED,
     ),
     "policy-opened-by-a-transform": (
-        Change(transforms={("NetworkPolicy", "shared-buildkitd"): _open}),
+        Change(transforms={("NetworkPolicy", "shared-buildkitd-ingress"): _open}),
         RISK_RAISED,
     ),
     "managers-at-baseline-by-a-transform": (

@@ -1,6 +1,7 @@
 """The risks of one change, as a report has them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
@@ -19,18 +20,23 @@ RELEASE_KIND = "kubernetes:helm.sh/v3:Release"
 PATCHES = "FF_USE_ADVANCED_POD_SPEC_CONFIGURATION"
 
 
-def changes_of(
-    old: dict[str, Any] | None, new: dict[str, Any] | None, kind: str = "kubernetes:x:X"
-) -> tuple[RiskChange, ...]:
+Inputs = dict[str, Any] | None
+
+
+def changes_of(old: Inputs, new: Inputs, kind: str = "kubernetes:x:X") -> tuple[RiskChange, ...]:
     """Return what changes when one resource does, in a namespace that stays."""
-    operation = "create" if old is None else "delete" if new is None else "update"
-    plan = read(
-        [
-            pre_event("same", f"{URN}ns::ns", NAMESPACE_KIND, old=NAMESPACE, new=NAMESPACE),
-            pre_event(operation, f"{URN}{kind}::main", kind, old=old, new=new),
-        ],
-        Scrubber(),
-    )
+    return changes_of_all({"main": (old, new)}, kind)
+
+
+def changes_of_all(
+    resources: Mapping[str, tuple[Inputs, Inputs]], kind: str = "kubernetes:x:X"
+) -> tuple[RiskChange, ...]:
+    """Return what changes when resources do, in a namespace that stays."""
+    steps = [pre_event("same", f"{URN}ns::ns", NAMESPACE_KIND, old=NAMESPACE, new=NAMESPACE)]
+    for name, (old, new) in resources.items():
+        operation = "create" if old is None else "delete" if new is None else "update"
+        steps.append(pre_event(operation, f"{URN}{kind}::{name}", kind, old=old, new=new))
+    plan = read(steps, Scrubber())
     return changes(plan, {}, stack_file(SETTINGS), SETTINGS)
 
 

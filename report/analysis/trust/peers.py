@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from components.network.addresses import CLASSES, classes_of, kind_of
 from report.tree import Tree, entries, inside, texts
 
-_DIRECTIONS = (("Ingress", "from"), ("Egress", "to"))
+DIRECTIONS = {"ingress": "from", "egress": "to"}
+"""What a policy can limit, and the key of a rule that lists its peers."""
 _NAME = "kubernetes.io/metadata.name"
 _ALL_PODS = "pods of all namespaces"
 _ALL_OF_EGRESS = (*CLASSES, _ALL_PODS)
@@ -14,15 +15,17 @@ _ALL_OF_EGRESS = (*CLASSES, _ALL_PODS)
 
 def reach(spec: Tree) -> Iterator[str]:
     """Yield each peer that a policy lets through."""
-    for kind, side in _DIRECTIONS:
-        direction = kind.lower()
+    for direction in directions(spec):
+        side = DIRECTIONS[direction]
         for rule in entries(spec, direction):
             ports = ", ".join(map(_port, entries(rule, "ports")))
             suffix = f" on port {ports}" if ports else ""
             for peer in entries(rule, side) or [{}]:
                 # Named by what is open, since another policy may open all but one of it.
                 opened = (
-                    _ALL_OF_EGRESS if kind == "Egress" and not (peer or ports) else _peers(peer)
+                    _ALL_OF_EGRESS
+                    if direction == "egress" and not (peer or ports)
+                    else _peers(peer)
                 )
                 yield from (f"{direction} {side} {label}{suffix}" for label in opened)
 
@@ -55,6 +58,11 @@ def _peers(peer: Tree) -> Iterator[str]:
         yield json.dumps(peer, sort_keys=True) if peer else "everywhere"
 
 
+def everything(direction: str) -> str:
+    """Return what lets all through in a direction."""
+    return f"{direction} {DIRECTIONS[direction]} everywhere"
+
+
 def is_allowed(risk: str, known: Collection[str]) -> bool:
     """Whether a policy that allows what is known allows a peer too, by the names of both."""
     base = risk.partition(" on port ")[0]
@@ -70,10 +78,16 @@ def is_allowed(risk: str, known: Collection[str]) -> bool:
     return not wider.isdisjoint(known)
 
 
-def unfiltered(spec: Tree) -> Iterator[str]:
-    """Yield what a policy does not limit; by default one without egress rules limits ingress."""
+def directions(spec: Tree) -> list[str]:
+    """Return what a policy limits; by default one without egress rules limits ingress."""
     default = ["Ingress", "Egress"] if "egress" in spec else ["Ingress"]
     kinds = texts(spec, "policyTypes") or default
-    yield from (kind.lower() for kind, _ in _DIRECTIONS if kind not in kinds)
+    return [direction for direction in DIRECTIONS if direction.capitalize() in kinds]
+
+
+def unfiltered(spec: Tree) -> Iterator[str]:
+    """Yield what a policy does not limit."""
+    limited = directions(spec)
+    yield from (direction for direction in DIRECTIONS if direction not in limited)
     if selector := inside(spec, "podSelector"):
         yield f"pods other than {json.dumps(selector, sort_keys=True)}"

@@ -1,5 +1,6 @@
 """The facts of one side of a change: who or what has which risks, and what they follow from."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -42,7 +43,8 @@ class Placed(NamedTuple):
 class RiskFacts:
     """One side of a change: the risks of each subject, and the namespaces that the stack has.
 
-    ``made`` are those that the change itself creates, and ``filtered`` those with a network policy.
+    ``made`` are those that the change itself creates. ``limited`` has the directions that network
+    policies of all pods of a namespace limit, and ``allowed`` what these let through.
     """
 
     def __init__(self) -> None:
@@ -50,7 +52,8 @@ class RiskFacts:
         self.origins: dict[Subject, Origin] = {}
         self.namespaces: set[str] = set()
         self.made: set[str] = set()
-        self.filtered: set[str] = set()
+        self.limited: dict[str, set[str]] = defaultdict(set)
+        self.allowed: dict[str, set[str]] = defaultdict(set)
 
     def add(self, subject: Subject, risks: Iterable[str], origin: Origin) -> None:
         """Add risks of one subject."""
