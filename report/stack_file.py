@@ -15,7 +15,7 @@ from components.types import ACCEPTED_RISKS, PROJECT
 from report.errors import ReportError
 from report.model import SettingError
 from report.redact import Scrubber, clean
-from report.tree import Tree, inside
+from report.tree import JSON, Tree, inside
 
 SETTINGS = f"{PROJECT}:settings"
 _KEYS = "|".join((SETTINGS, ACCEPTED_RISKS, *SECRET_KEYS))
@@ -32,11 +32,9 @@ class StackFile:
         """
         self.name = name
         try:
-            node = yaml.compose(text, yaml.SafeLoader)
-            content = yaml.safe_load(text)
+            self._lines, content = _read(text)
         except yaml.YAMLError:
-            node, content = None, None
-        self._lines = dict(_lines(node, ())) if node else {}
+            self._lines, content = {}, None
         config = inside(content, "config")
         self.settings = inside(config, SETTINGS)
         self.accepted = {
@@ -81,6 +79,16 @@ def _accepted(value: object) -> Mapping[str, str]:
         return AcceptedRisks.model_validate(value).root
     except pydantic.ValidationError:
         return {}
+
+
+def _read(text: str) -> tuple[dict[tuple[str, ...], int], JSON]:
+    """Return the line of each key of a text and what it says, parsed once for both."""
+    loader: Any = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        return (dict(_lines(node, ())), loader.construct_document(node)) if node else ({}, None)
+    finally:
+        loader.dispose()
 
 
 def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
