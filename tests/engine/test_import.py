@@ -1,4 +1,4 @@
-"""What an import makes of public deployments previews on the real engine, and a sample deploys.
+"""What an import makes of public deployments deploys on the real engine, or previews there.
 
 Each deployment is a runner of a stack with others: the runners of a batch share what a stack has
 once, such as host aliases.
@@ -25,7 +25,8 @@ from tests.support.stacks import Site, fresh_site
 
 SAMPLE = DEPLOYMENTS[::5]
 """Those that are deployed: 22 of all kinds."""
-BATCHES = [DEPLOYMENTS[start::4] for start in range(4)]
+OTHERS = [deployment for deployment in DEPLOYMENTS if deployment not in SAMPLE]
+BATCHES = [OTHERS[start::3] for start in range(3)]
 CLUSTER = {"kind": "onPrem", "nodes": {"dockerSocket": True, "trusted": True}}
 SHARED = ("chart", "hostAliases", "proxy")
 
@@ -117,22 +118,29 @@ VALUES: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def alone(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Site]:
+    """Another stack, which need not remove what the sample deployed."""
+    with fresh_site(control_plane, tmp_path) as found:
+        yield found
+
+
 def test_a_site_moves_beside_its_old_release(
-    site: Site, control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alone: Site, control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old release goes on as it was until it is removed; the stack does not notice."""
-    old = f"{site.prefix}-before"
+    old = f"{alone.prefix}-before"
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(VALUES), encoding="utf-8")
     program = ensure("helm").file
-    at = ["--kubeconfig", str(site.stack.kubeconfig), "--namespace", old]
+    at = ["--kubeconfig", str(alone.stack.kubeconfig), "--namespace", old]
     values = ["--create-namespace", "--values", str(tmp_path / "values.yaml")]
     subprocess.run([program, "install", "old", STAND_IN_CHART, *at, *values], check=True)
     with control_plane.api() as api:
         before = apps_v1(api).list_namespaced_deployment(old).items
     monkeypatch.setattr("commands.shared.checkout.CHECKOUT", tmp_path)
     monkeypatch.setattr(helm, "find", lambda: program)
-    monkeypatch.setenv("KUBECONFIG", str(site.stack.kubeconfig))
-    (context,) = yaml.safe_load(site.stack.kubeconfig.read_text("utf-8"))["contexts"]
+    monkeypatch.setenv("KUBECONFIG", str(alone.stack.kubeconfig))
+    (context,) = yaml.safe_load(alone.stack.kubeconfig.read_text("utf-8"))["contexts"]
 
     code = main(["import", "--cluster", context["name"], "--namespace", old, "--stack", "moved"])
 
@@ -142,9 +150,9 @@ def test_a_site_moves_beside_its_old_release(
     (runner,) = settings["runners"].values()
     assert runner.pop("registration") == {"kind": "secret", "name": "old-token"}
     assert (runner["strategy"]["kind"], runner["podStartTimeout"]) == ("dind", 900)
-    site.plant(runnerTokens__old="glrt-PlantedToken-old")
-    site.write(None, **{**settings, "namespace": site.prefix})
-    up = site.up()
+    alone.plant(runnerTokens__old="glrt-PlantedToken-old")
+    alone.write(None, **{**settings, "namespace": alone.prefix})
+    up = alone.up()
     assert "failed" not in up.operations, up.output
     with control_plane.api() as api:
         after = apps_v1(api).list_namespaced_deployment(old).items
@@ -152,4 +160,4 @@ def test_a_site_moves_beside_its_old_release(
         item.metadata.generation for item in before
     ]
     subprocess.run([program, "uninstall", "old", *at], check=True)
-    assert site.preview().operations == {}
+    assert alone.preview().operations == {}

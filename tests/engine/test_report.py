@@ -262,28 +262,37 @@ def test_the_note_of_a_first_deployment_is_as_reviewed(
 
 
 @pytest.mark.parametrize(
-    ("change", "cause"),
+    ("change", "cause", "where"),
     [
-        (CONFIG_ERROR, "acceptNodeRoot"),
-        (CHART_MISSING, "chart.archive: must name a chart that can be read"),
+        (CONFIG_ERROR, "acceptNodeRoot", "strategy: dood"),
+        (
+            CHART_MISSING,
+            "chart.archive: must name a chart that can be read",
+            "archive: /no-such-chart",
+        ),
     ],
     ids=["config-error", "chart-missing"],
 )
 def test_a_preview_that_fails_says_the_cause_and_nothing_else(
-    deployed: Site, change: Change, cause: str
+    deployed: Site, change: Change, cause: str, where: str
 ) -> None:
+    """And the line that it is on."""
     report = _report(deployed, change)
 
     assert exit_code(report) == ExitCode.FAILED
     (error,) = report.errors
     assert cause in error
     assert "the preview failed" in note.write(report).splitlines()[1]
+    line: int = json.loads(quality.write(report))[0]["location"]["lines"]["begin"]
+    text = deployed.stack.stack_file.read_text(encoding="utf-8")
+    assert text.splitlines()[line - 1].strip() == where
 
 
-@pytest.mark.parametrize("name", ["kaniko-to-buildkit-service", "token-rotated"])
 def test_two_previews_of_the_same_change_have_the_same_digest(
-    deployed: Site, report_of: Callable[[str], Report], name: str
+    deployed: Site, report_of: Callable[[str], Report]
 ) -> None:
+    """Also where keys and certificates are made anew, which no preview knows."""
+    name = "kaniko-to-buildkit-service"
     first, second = report_of(name), _report(deployed, CHANGES_AND_CODES[name][0])
 
     assert first == second
@@ -295,20 +304,12 @@ def test_previews_of_other_changes_have_other_digests(
 ) -> None:
     another_token = Change(secrets={"runnerTokens.builds": "glrt-third-token-0003"})
 
-    reports = [*map(report_of, ("resources", "token-rotated")), _report(deployed, another_token)]
+    reports = [
+        *map(report_of, ("kaniko-to-dood", "token-rotated")),
+        _report(deployed, another_token),
+    ]
 
     assert len({report.digest for report in reports}) == 3
-
-
-def test_a_config_error_is_reported_on_its_line(deployed: Site) -> None:
-    report = _report(deployed, CONFIG_ERROR)
-    file = deployed.stack.stack_file
-    text = file.read_text(encoding="utf-8")
-
-    findings = json.loads(quality.write(report))
-
-    line: int = findings[0]["location"]["lines"]["begin"]
-    assert text.splitlines()[line - 1].strip() == "strategy: dood"
 
 
 def test_a_program_that_fails_shows_no_value(

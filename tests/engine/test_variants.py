@@ -59,6 +59,8 @@ class Walk:
     made: list[tuple[str, str]] = dataclasses.field(default_factory=list[tuple[str, str]])
     tokens: list[str] = dataclasses.field(default_factory=list[str])
     output: str = ""
+    plans: dict[str, BuildPlan] = dataclasses.field(default_factory=dict[str, BuildPlan])
+    """Those of what was written last."""
 
     def runners(self) -> dict[str, str]:
         """Return the variant of each runner."""
@@ -69,8 +71,8 @@ class Walk:
     def runner(self, variant: str) -> str:
         return next(name for name, found in self.runners().items() if found == variant)
 
-    def write(self) -> dict[str, BuildPlan]:
-        """Write the stack file, with new tokens, and return all plans."""
+    def write(self) -> None:
+        """Write the stack file, with new tokens."""
         variants = self.runners()
         tokens = {
             name: f"glrt-Planted-{self.site.prefix}-{name}-{self.places:04}" for name in variants
@@ -85,12 +87,9 @@ class Walk:
         }
         registries = [{**registry, "caCertificates": CERTIFICATE}]
         self.site.write(None, registries=registries, runners=runners)
-        return self.plans()
-
-    def plans(self) -> dict[str, BuildPlan]:
-        content = yaml.safe_load(self.site.stack.stack_file.read_text(encoding="utf-8"))
-        settings = Settings.model_validate(content["config"]["image-builds:settings"])
-        return dict(settings.plans())
+        text = self.site.stack.stack_file.read_text(encoding="utf-8")
+        content = yaml.load(text, yaml.CSafeLoader)["config"]["image-builds:settings"]
+        self.plans = dict(Settings.model_validate(content).plans())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,16 +103,19 @@ class Step:
 
 
 @contextlib.contextmanager
-def _deployed(control_plane: ControlPlane, folder: Path, variants: list[str]) -> Generator[Walk]:
+def _deployed(
+    control_plane: ControlPlane, folder: Path, variants: list[str], *, previewed: bool = False
+) -> Generator[Walk]:
     with pytest.MonkeyPatch.context() as patch, fresh_site(control_plane, folder) as site:
         # The engine saves its state after each of hundreds of operations, a third of the time here;
         # other tests need that, and here only what there is in the end counts.
         patch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
         found = Walk(site, variants)
         found.write()
-        preview, up = site.preview(), site.up()
+        found.output = site.preview().output if previewed else ""
+        up = site.up()
         assert "failed" not in up.operations, up.output
-        found.output = preview.output + up.output
+        found.output += up.output
         yield found
 
 
@@ -128,7 +130,8 @@ def walk(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
 def others(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     """Yield the stack with all other variants."""
     stay = [name for name in VARIANTS if name not in MOVING]
-    with _deployed(control_plane, tmp_path_factory.mktemp("others"), stay) as found:
+    folder = tmp_path_factory.mktemp("others")
+    with _deployed(control_plane, folder, stay, previewed=True) as found:
         yield found
 
 
@@ -141,10 +144,11 @@ def place(request: pytest.FixtureRequest, walk: Walk, others: Walk) -> tuple[Wal
 
 @pytest.fixture(scope="module", params=range(1, len(MOVING)))
 def step(walk: Walk, control_plane: ControlPlane, request: pytest.FixtureRequest) -> Step:
-    old, left = walk.plans(), walk.runners().values()
+    old, left = walk.plans, walk.runners().values()
     before = _kept(control_plane, walk.site.prefix)
     walk.places += request.param
-    new, entered = walk.write(), walk.runners().values()
+    walk.write()
+    new, entered = walk.plans, walk.runners().values()
     up = walk.site.up()
     walk.made += zip(left, entered, strict=True)
     walk.output += up.output
@@ -237,7 +241,7 @@ def test_the_pod_of_a_job_is_what_the_plan_promised(
     """The manager's account makes it."""
     walk, runner = place
     prefix = walk.site.prefix
-    plan = walk.plans()[runner]
+    plan = walk.plans[runner]
     manager = account(control_plane, f"gitlab-runner-{runner}", prefix)
     text = runner_config(core, prefix, runner)
 
@@ -257,7 +261,7 @@ def test_a_pod_is_refused_one_level_stricter(
     """So no namespace admits more than its runner needs."""
     walk, runner = place
     prefix = walk.site.prefix
-    plan = walk.plans()[runner]
+    plan = walk.plans[runner]
     level = STRICTER.get(plan.pod_security)
     if level is None:
         # Nothing is stricter; test_deploy.py takes away what makes a pod fit.
@@ -297,9 +301,8 @@ def test_each_strategy_was_entered_from_each_other(walk: Walk) -> None:
 
 
 def test_a_second_preview_and_up_change_nothing(walk: Walk, others: Walk) -> None:
-    for site in (walk.site, others.site):
-        assert site.preview().operations == {}
-        assert site.up().operations == {}
+    assert walk.site.preview().operations == {}
+    assert [found.site.up().operations for found in (walk, others)] == [{}, {}]
 
 
 def _texts(core: Api, prefix: str) -> Iterator[str]:
