@@ -239,7 +239,7 @@ class TestReport:
     def test_a_new_stack_is_all_new(self, clone: Clone) -> None:
         clone.write(stack="new")
 
-        assert str(_report("new").counts) == "15 to create"
+        assert str(_report("new").counts) == "17 to create"
 
     def test_a_runner_that_goes_takes_its_namespace_along(self, clone: Clone) -> None:
         other = {"tags": ["other"], "strategy": "kaniko", "registration": "token"}
@@ -248,7 +248,7 @@ class TestReport:
 
         report = _report()
 
-        assert str(report.counts) == "1 to update, 10 to delete"
+        assert str(report.counts) == "1 to update, 11 to delete"
         loud = [item.text for item in report.effects if item.loud]
         assert loud[0].startswith("Namespace builds-other is deleted")
 
