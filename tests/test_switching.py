@@ -44,7 +44,7 @@ COMES_AND_GOES = re.compile(
     "(ConfigMap|RegistryFiles) main-files"
     "|(Role|RoleBinding) main-job"
     "|Secret main-daemon"
-    "|Daemon main|[A-Za-z]+ main-buildkitd(-ca|-[0-9]{4})?"
+    "|Daemon main|[A-Za-z]+ main-buildkitd(-ca|-[0-9]{4}|-ingress|-egress)?"
 )
 # Mocks keep nothing, so each program makes them anew; tests/engine/test_daemon.py sees them kept.
 CERTIFICATES = re.compile("Secret (main-daemon|main-buildkitd-.*)")
