@@ -87,7 +87,10 @@ def _answers_at(folder: Path, attempt: int) -> str:
 
 
 def _moved(text: str, folder: Path) -> str:
-    return text.replace("/var/run", f"{folder}/run").replace("/etc/hosts", f"{folder}/hosts")
+    places = {"/var/run": "run", "/etc/hosts": "hosts", "/sys/class": "class", "/proc/net": "net"}
+    for path, name in places.items():
+        text = text.replace(path, f"{folder}/{name}")
+    return text
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -163,7 +166,7 @@ def test_a_job_fails_where_its_runners_engine_never_answers(name: str, tmp_path:
     status, _, said = _begin(tmp_path, name)
 
     assert status == 1
-    assert f"The Docker engine of this runner, {OURS[name]}, did not answer within 60 s" in said
+    assert f"The Docker engine of this runner, {OURS[name]}, did not answer within 90 s" in said
 
 
 WITHOUT_ENGINE = "(strategy {}) has no Docker engine, which docker build and docker run need"
@@ -211,7 +214,7 @@ _SLEEP = "echo up >>{}/started; while :; do sleep 0.1; done"
 
 
 def _start(
-    folder: Path, *, line: str = "", service: str = "", **variables: str
+    folder: Path, *, line: str = "", service: str = "", sleep: str = "", **variables: str
 ) -> subprocess.Popen[bytes]:
     """Start the service of the runner's engine, with an engine that notes its arguments."""
     (folder / "run" / "image-builds").mkdir(parents=True)
@@ -219,7 +222,8 @@ def _start(
     (engine,) = _runner(FORMS["dind"])["kubernetes"]["services"]
     programs = folder / "bin"
     programs.mkdir()
-    _program(programs / "grep", f"test -e {folder}/network")
+    if sleep:
+        _program(programs / "sleep", sleep)
     _program(
         programs / "dockerd-entrypoint.sh", line or f'echo "$@" >{folder}/started; exec sleep 600'
     )
@@ -272,11 +276,35 @@ def test_the_engine_of_a_job_with_its_own_waits_to_be_asked(tmp_path: Path) -> N
 
 
 def test_the_engine_lets_a_service_of_the_job_start_before(tmp_path: Path) -> None:
+    """Until its bridge is up, and not only there."""
+    flags = tmp_path / "class" / "net" / "docker0" / "flags"
+    flags.parent.mkdir(parents=True)
+    flags.write_text("0x1002\n", encoding="utf-8")
     process = _start(tmp_path, service="docker")
     try:
         assert _started(tmp_path, 1) == ""
-        (tmp_path / "network").touch()
+        flags.write_text("0x1003\n", encoding="utf-8")
         assert "dockerd" in _started(tmp_path, 20)
+    finally:
+        _end(process)
+
+
+@pytest.mark.parametrize(("sockets", "seconds"), [("", 30), ("/x/containerd.sock", 60)])
+def test_the_engine_waits_longer_for_one_that_has_begun(
+    sockets: str, seconds: int, tmp_path: Path
+) -> None:
+    """Whatever starts in between may stop the other one for good."""
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "unix").write_text(sockets, encoding="utf-8")
+    process = _start(
+        tmp_path,
+        service="docker",
+        sleep=f"echo >>{tmp_path}/naps; exec /bin/sleep 0.01",
+        line=f"wc -l <{tmp_path}/naps >{tmp_path}/started; exec /bin/sleep 600",
+    )
+    try:
+        # What waits for its socket naps too.
+        assert seconds <= int(_started(tmp_path, 20)) < seconds + 10
     finally:
         _end(process)
 

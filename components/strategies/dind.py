@@ -116,7 +116,7 @@ class Dind(StrategyOptions):
         rootless, socket = self.variant == "rootless", self.variant == "socket"
         client = {"DOCKER_HOST": _SOCKET} if socket else _CLIENT_TLS
         engine = f"The Docker engine of this runner, {client['DOCKER_HOST']},"
-        wait = wait_for(engine, "docker version")
+        wait = wait_for(engine, "docker version", seconds=3 * _PATIENCE)
         # Of localhost, of the alias, and of the image if that makes a valid name.
         names = 2 + ("_" not in ImageReference.parse(self.daemon_image).name)
         shared = (EmptyDir(name="docker-socket", path=_SOCKET_FOLDER),) if socket else ()

@@ -84,10 +84,12 @@ def begin_at_socket(file: str, *, asked: str = "", seconds: int = 0) -> str:
     """Write shell that starts an engine at a socket in ``file``, which every user may write to.
 
     Two engines that start at the same moment may both fail, since each removes and makes the same
-    chains of iptables. So where jobs may bring one, it waits for the file ``asked`` if the job
-    names another, and then, if the job has a service, for ``seconds`` or until that has a network
-    (moby: daemon/libnetwork/sandbox_externalkey_unix.go). It knows services by the names in
-    /etc/hosts, of which its first argument says how many are its own.
+    chains of iptables, and that of a job is not started again. So where jobs may bring one, it
+    waits for the file ``asked`` if the job names another, and then, if the job has a service, for
+    ``seconds`` or until the bridge of that is up (IFF_UP, the lowest bit of its flags), which is
+    the last that an engine does there (moby: daemon/libnetwork/drivers/bridge/bridge_linux.go,
+    createNetwork). An engine that has begun, as its containerd shows, gets twice the time. It knows
+    services by the names in /etc/hosts, of which its first argument says how many are its own.
     """
     turn = f"""\
 while [ -n "${{DOCKER_HOST:-}}" ] && [ ! -e {asked} ]; do sleep 1; done
@@ -96,8 +98,10 @@ while read -r address found; do
   case "$address" in 127.*) for _ in $found; do names=$((names + 1)); done ;; esac
 done </etc/hosts
 seconds=0
-while [ "$names" -gt "$1" ] && [ "$seconds" -lt {seconds} ]; do
-  if grep -q /libnetwork/ /proc/net/unix; then break; fi
+most={seconds}
+while [ "$names" -gt "$1" ] && [ "$seconds" -lt "$most" ]; do
+  case $(cat /sys/class/net/docker0/flags 2>/dev/null) in *[13579bdf]) break ;; esac
+  if grep -q containerd.sock /proc/net/unix; then most={2 * seconds}; fi
   seconds=$((seconds + 1))
   sleep 1
 done

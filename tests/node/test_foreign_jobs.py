@@ -129,7 +129,7 @@ JOBS = {
         variables=WITHOUT_TLS,
         script=(
             "export DOCKER_HOST=tcp://docker:2375",
-            "until docker version >/dev/null 2>&1; do sleep 1; done",
+            "timeout 120 sh -c 'until docker version >/dev/null 2>&1; do sleep 1; done'",
             *BUILD,
         ),
     ),

@@ -32,6 +32,7 @@ from tests.support.kubernetes import core_v1
 PATIENCE = 180.0
 """The runner's default ``poll_timeout``."""
 _SCRIPT = 480.0
+_LINES = 30
 _ABORT = """\
 for it in /proc/[0-9]*; do
   if [ "$(tr '\\0' ' ' <$it/cmdline)" = 'sh script ' ]; then kill $(cat $it/task/*/children); fi
@@ -132,6 +133,7 @@ class Runner:
         pod = control.pod = f"{NAME}-{secrets.token_hex(4)}"
         trace: list[str] = []
         grace: int | None = 0
+        status = ""
         try:
             self._create(pod, pipeline)
             self._wait(pod, patience)
@@ -147,9 +149,10 @@ class Runner:
             trace.append(f"ERROR: Job failed (system failure): prepare environment: {reason}\n")
             trace += self._warnings(pod)
         finally:
+            said = [] if status == "success" else self._said(pod)
             self._remove(pod, grace)
         # Shown by pytest where the test fails.
-        print("".join(trace))
+        print("".join([*trace, *said]))
         return Result(status, "".join(trace), time.monotonic() - started)
 
     def folder(self) -> str:
@@ -226,7 +229,9 @@ class Runner:
                     self._kubectl(pod, "build", _ABORT)
                     raise CanceledError
                 if time.monotonic() > deadline:
+                    log = self._kubectl(pod, "helper", f"cat {folder}/log").stdout
                     message = f"the script has not ended after {_SCRIPT:.0f} s"
+                    message += f"; it said:\n{log.decode(errors='replace')}"
                     raise PreparationError(message)
                 if stream.poll() is not None and self._why(pod):
                     log = self._kubectl(pod, "helper", f"cat {folder}/log").stdout
@@ -252,6 +257,21 @@ class Runner:
         return [
             f"WARNING: Event retrieved from the cluster: {event.message}\n" for event in found.items
         ]
+
+    def _said(self, pod: str) -> list[str]:
+        """Return what services said last, as the runner does with CI_DEBUG_SERVICES."""
+        try:
+            containers = self._core.read_namespaced_pod(pod, self.namespace).spec.containers
+            return [
+                f"[service:{name}]\n"
+                + self._core.read_namespaced_pod_log(
+                    pod, self.namespace, container=name, tail_lines=_LINES
+                )
+                for item in containers
+                if (name := str(item.name)) not in {"build", "helper"}
+            ]
+        except ApiException as failure:
+            return [f"its services cannot be asked: {failure}\n"]
 
     def _why(self, pod: str) -> str:
         """Say which container ended; services may (podContainerStatusChecker)."""
