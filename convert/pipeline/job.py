@@ -109,10 +109,19 @@ class PipelineJob:
             below = 1 if "\n" in place.text else 0
             for command in parse(place.text):
                 yield Line(command, place, place.line + below + command.line)
-                for word in command.words[:2]:
-                    text = self.files.get(word.removeprefix("./"))
-                    for inner in parse(text) if text else ():
-                        yield Line(inner, dataclasses.replace(place, start=-1), place.line)
+                text = self.files.get(script_of(command).removeprefix("./"))
+                for inner in parse(text) if text else ():
+                    yield Line(inner, dataclasses.replace(place, start=-1), place.line)
+
+
+def script_of(command: Command) -> str:
+    """Return the path of the script that a command runs, as far as its words show it."""
+    words = [word for word in command.words if not word.startswith("-")]
+    called = words[1:] if command.name in _READERS else [word for word in words[:1] if "/" in word]
+    return next(iter(called), "")
+
+
+_READERS = frozenset({".", "source", "sh", "bash", "ash", "dash"})
 
 
 def at(line: Line) -> Item:

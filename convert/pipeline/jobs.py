@@ -6,8 +6,9 @@ from pathlib import Path
 
 from convert.items import Item, as_list
 from convert.pipeline.includes import Files, merge
-from convert.pipeline.job import JobImage, PipelineJob, combinations, expand
+from convert.pipeline.job import JobImage, PipelineJob, combinations, expand, script_of
 from convert.pipeline.source import REFERENCE
+from convert.pipeline.tools import compose_files
 
 _KEYWORDS = frozenset(
     {"default", "include", "spec", "stages", "types", "variables", "workflow"}
@@ -134,8 +135,9 @@ class Jobs:
                 script=script,
                 has_identity=bool(_IDENTITIES & keys.keys()),
             )
-            called = {word for line in job.lines for word in line.command.words[:2]}
-            job = dataclasses.replace(job, files=self._files.scripts(called))
+            called = {script_of(line.command) for line in job.lines}
+            read = self._files.scripts(called | compose_files(job))
+            job = dataclasses.replace(job, files=read)
             alike = (
                 job.image and job.image.name,
                 tuple(service.name for service in job.services),

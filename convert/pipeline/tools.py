@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Literal
@@ -12,11 +13,17 @@ Need = Literal["engine", "builder", "root", "namespaces", "daemon", "nothing"]
 """A Docker engine; it or a builder of buildx; root in the container; user namespaces that the
 container makes; a BuildKit daemon elsewhere; or only the network."""
 
+_DOCKER = frozenset({"docker", "docker-compose"})
 _WITH_VALUE = frozenset({"-H", "--host", "-c", "--context", "--config", "-l", "--log-level"})
+_OF_COMPOSE = frozenset(
+    {"-f", "--file", "-p", "--project-name", "--project-directory", "--profile", "--env-file"}
+    | {"--parallel", "--ansi", "--progress", *_WITH_VALUE}
+)
+"""Options before the command that have a value, of the client and of Compose."""
 _OF_THE_CLIENT = re.compile(
     r"(login|logout|manifest|context|trust|scout|sbom|plugin|help|--version|-v)( |$)|"
     r"buildx (imagetools|version|ls|use|rm|stop|prune|du|install|create|inspect)( |$)|"
-    r"compose (config|convert|version)( |$)"
+    r"compose( (config|convert|version|help|--version|-v)( |$)|$)"
 )
 _LOADS = re.compile(r"--load\b|type=docker\b(?!\S*,dest=)|type=tar\b.*docker load")
 _BUILDS = re.compile(
@@ -24,7 +31,6 @@ _BUILDS = re.compile(
 )
 _PUSHES = re.compile(r"(image )?push( |$)|compose push( |$)|manifest push( |$)|buildx imagetools")
 _OTHERS: tuple[tuple[str, str, Need], ...] = (
-    ("docker-compose", r"(?!config|version|-v\b|--version)", "engine"),
     ("executor|kaniko", r"", "root"),
     ("buildah|podman|werf|podman-compose", r"(?!(login|logout|version|--version)\b)", "namespaces"),
     ("buildctl-daemonless.sh|buildkitd|rootlesskit|img", r"", "namespaces"),
@@ -60,7 +66,10 @@ _OTHERS: tuple[tuple[str, str, Need], ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Use:
-    """A command of a job that builds, pushes or runs images; ``rest`` follows the program."""
+    """A command of a job that builds, pushes or runs images.
+
+    ``rest`` follows the program and its options; Compose is "compose" by either of its names.
+    """
 
     line: Line
     need: Need
@@ -68,8 +77,8 @@ class Use:
 
     @property
     def is_docker(self) -> bool:
-        """Whether it is the Docker client."""
-        return self.line.command.name == "docker"
+        """Whether it is the Docker client, or Compose."""
+        return self.line.command.name in _DOCKER
 
     @property
     def emulates(self) -> bool:
@@ -96,7 +105,7 @@ def uses(job: PipelineJob) -> tuple[Use, ...]:
 def _uses(job: PipelineJob) -> Iterator[Use]:
     for line in job.lines:
         command = line.command
-        if command.name == "docker":
+        if command.name in _DOCKER:
             yield _docker(line)
             continue
         rest = " ".join(command.words[1:])
@@ -107,17 +116,41 @@ def _uses(job: PipelineJob) -> Iterator[Use]:
 
 
 def _docker(line: Line) -> Use:
-    words = list(line.command.words[1:])
-    while words and words[0].startswith("-") and words[0] not in {"--version", "-v"}:
-        option = words.pop(0)
-        if option in _WITH_VALUE and words:
-            words.pop(0)
+    name, *words = line.command.words
+    words = ["compose", *words] if name.endswith("compose") else _after_options(words, _WITH_VALUE)
+    if words[:1] == ["compose"]:
+        words = ["compose", *_after_options(words[1:], _OF_COMPOSE)]
     rest = " ".join(words)
     if _OF_THE_CLIENT.match(rest) or not rest:
         return Use(line, "nothing", rest)
     if re.match(r"(buildx )?bake( |$)|buildx (build|b)( |$)", rest) and not _LOADS.search(rest):
         return Use(line, "builder", rest)
     return Use(line, "engine", rest)
+
+
+_COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+
+
+def compose_files(job: PipelineJob) -> set[str]:
+    """Return the paths of the files that Compose may read for a job, none if it is not called."""
+    found: set[str] = set()
+    named = job.environment.get("COMPOSE_FILE", "").split(":")
+    for use in uses(job):
+        if use.is_docker and use.rest.startswith("compose"):
+            words = use.line.command.words
+            options = itertools.pairwise(words)
+            given = {word for option, word in options if option in {"-f", "--file"}}
+            given |= {word[len("--file=") :] for word in words if word.startswith("--file=")}
+            found |= given or {*filter(None, named)} or {*_COMPOSE_FILES}
+    return {path.removeprefix("./") for path in found}
+
+
+def _after_options(words: list[str], valued: frozenset[str]) -> list[str]:
+    """Return words without the options that come first, and the values of these."""
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in {"--version", "-v"}:
+        at += 1 + (words[at] in valued)
+    return words[at:]
 
 
 _IMAGES = re.compile(r"(^|/)(executor|buildah|podman|buildkit)(:|@|$)|(docker|kaniko)[^/]*$")

@@ -126,10 +126,33 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
             ("dood", ["docker run -d -p 80:80 a", "curl http://localhost:80"], ["node-port"]),
             ("dood", ["docker compose -f a up -d", "wget docker:80"], ["node-port"]),
             ("dood", ["docker-compose up -d", "nc -z 127.0.0.1 80"], ["node-port"]),
+            ("dood", ["docker-compose build", "nc -z 127.0.0.1 80"], []),
             ("dood", ["docker run -d -p 80:80 a", "curl https://example.com"], []),
             ("dood", ["docker run a", "curl http://localhost:80"], []),
             ("dind", ["docker run -d -p 80:80 a", "curl http://localhost:80"], []),
         )
+    ),
+    # Compose.
+    *(
+        (form, {"image": "docker:27", "script": script}, found)
+        for form, script, found in (
+            ("kaniko", ["docker compose -f a.yml --profile x config"], []),
+            ("kaniko", ["docker-compose --version", "docker-compose"], []),
+            ("kaniko", ["docker-compose -f a.yml build"], ["no-engine"]),
+            ("dood", ["docker compose -f a.yml push"], ["engine-as-store"]),
+            ("dood", ["docker-compose push"], ["engine-as-store"]),
+            ("dood", ["docker compose -f a.yml build", "docker-compose -f a.yml push"], []),
+            ("dood", ["docker compose run -v ./a:/a app"], ["bind-mount"]),
+        )
+    ),
+    (
+        "dind",
+        {
+            "image": "docker/compose:1.29.2",
+            "script": ["docker-compose up"],
+            "variables": {"DOCKER_HOST": "tcp://docker:2375"},
+        },
+        [],
     ),
     # Waiting for a port.
     ("dind", {"script": ["while ! nc -z docker 2375; do sleep 1; done", BUILD]}, ["port-wait"]),
@@ -214,3 +237,34 @@ def test_a_database_beside_an_engine_needs_a_setting(form: str, found: str, tmp_
     result = checked(tmp_path, {"job": job}, stack({"build": FORMS[form]}))
 
     assert (verdict(result), rules(result)) == (found, ["engine-service"])
+
+
+@pytest.mark.parametrize(
+    ("script", "volume", "found"),
+    [
+        ("docker compose up -d", "./src:/src", True),
+        ("docker-compose -f ./compose.yaml run app", '"$PWD:/src:ro"', True),
+        ("docker compose --file=compose.yaml -p x create", "..:/src", True),
+        ("docker compose up", "{type: bind, source: ./src, target: /src}", True),
+        ("docker compose up", "type: bind\n        source: ./src", True),
+        ("docker compose up", "data:/data", False),
+        ("docker compose build", "./src:/src", False),
+        ("docker compose -f other.yaml up", "./src:/src", False),
+    ],
+)
+def test_a_folder_in_a_compose_file_is_one_of_the_node(
+    script: str, volume: str, *, found: bool, tmp_path: Path
+) -> None:
+    """With dind it is the project's."""
+    text = f"services:\n  app:\n    build: .\n    volumes:\n      - {volume}\n"
+    (tmp_path / "compose.yaml").write_text(text, encoding="utf-8")
+
+    def of(form: str, **more: Any) -> list[str]:  # noqa: ANN401 - YAML
+        job = {"tags": ["build"], "image": "docker:27", "script": [script], **more}
+        return rules(checked(tmp_path, {"job": job}, stack({"build": FORMS[form]})))
+
+    assert of("dood") == (["bind-mount"] if found else [])
+    assert of("dind") == []
+    assert of("dood", variables={"COMPOSE_FILE": "other.yaml"}) == (
+        ["bind-mount"] if found and "compose.yaml" in script else []
+    )

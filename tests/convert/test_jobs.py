@@ -204,6 +204,15 @@ def test_scripts_of_the_project_are_read(tmp_path: Path) -> None:
     assert rules(result) == ["privileged-job"]
 
 
+def test_a_file_that_is_only_copied_is_no_script(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM a\nRUN apk add b\n", encoding="utf-8")
+    (tmp_path / "build").write_text("ntpd -q\n", encoding="utf-8")
+    script = ["cat Dockerfile", "cp Dockerfile x", "docker build ."]
+    job = {"tags": ["dood"], "script": script}
+
+    assert rules(checked(tmp_path, {"job": job})) == []
+
+
 def test_steps_have_scripts_too(tmp_path: Path) -> None:
     job = _jobs(tmp_path, "build: {run: [{name: a, script: docker build .}, {name: b, step: c}]}")
 

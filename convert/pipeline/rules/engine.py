@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from convert.pipeline.job import at
 from convert.pipeline.rule import Case, Edit, Match, PipelineRule, removal
+from convert.pipeline.tools import compose_files
 
 _PORT = re.compile(
     r"(localhost|127\.0\.0\.1|docker|dind|\$\{?DOCKER_HOST\}?)(:| |/)*(237[56])?\b.*237[56]|"
@@ -150,9 +151,17 @@ def old_client(case: Case) -> Iterator[Match]:
 
 
 _MOUNTS = re.compile(
-    r"(container )?(run|create) .*(-v|--volume|--mount)[ =]\S*"
+    r"(container |compose )?(run|create) .*(-v|--volume|--mount)[ =]\S*"
     r"(\$\{?(PWD|CI_PROJECT_DIR)|\$\(pwd|`pwd|\./)"
 )
+
+_BEGINS = re.compile(r"compose (up|run|create|start)\b")
+_FOLDER = re.compile(
+    r"(?:^\s*-\s*[\"']?(?=\S+:/)|\bsource:\s*[\"']?)"
+    r"((?:\.{1,2}(?=[/:\s\"'])|\$\{?(?:PWD|CI_PROJECT_DIR)\b)[^:\s\"']*)",
+    re.MULTILINE,
+)
+"""A folder of the project in a file of Compose (compose-spec: 05-services.md, volumes)."""
 
 
 @PipelineRule(
@@ -168,14 +177,26 @@ test:
 """,
 )
 def bind_mount(case: Case) -> Iterator[Match]:
-    """The job mounts a folder of the project by the node's engine, which has no such folder."""
+    """The job mounts a folder of the project by the node's engine, which has no such folder.
+
+    It does so by an option, or by a file of Compose.
+    """
+    if not case.runner.has_node_engine:
+        return
     for use in case.uses:
-        if case.runner.has_node_engine and _MOUNTS.match(use.rest):
+        if _MOUNTS.match(use.rest):
             text = "the folder is one of the node there, and not the project"
             yield Match(at(use.line), text, "copy the files by docker cp")
+    for use in case.uses:
+        if use.is_docker and _BEGINS.match(use.rest):
+            for path in sorted(compose_files(case.job) & case.job.files.keys()):
+                if folder := _FOLDER.search(case.job.files[path]):
+                    text = f"{path} mounts {folder[1]}, which is a folder of the node there"
+                    yield Match(at(use.line), text, "copy the files by docker compose cp")
+            return
 
 
-_PUBLISHES = re.compile(r"(container )?(run|create) .*(-p|--publish)[ =]?\S|compose .*\bup\b")
+_PUBLISHES = re.compile(r"(container )?(run|create) .*(-p|--publish)[ =]?\S|compose up\b")
 _ASKERS = re.compile(r"curl|wget|nc|http|hurl|wait-for.*|wait4.*|dockerize")
 _LOCAL = re.compile(r"(//|\b)(localhost|127\.0\.0\.1|docker)(:| )\d")
 
@@ -195,9 +216,7 @@ test:
 )
 def node_port(case: Case) -> Iterator[Match]:
     """The job asks a port that its container has on the node, which is not `localhost` here."""
-    published = any(
-        _PUBLISHES.match(use.rest) or use.line.command.name == "docker-compose" for use in case.uses
-    )
+    published = any(_PUBLISHES.match(use.rest) for use in case.uses)
     if not case.runner.has_node_engine or not published:
         return
     for line in case.job.lines:

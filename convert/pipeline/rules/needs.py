@@ -84,7 +84,7 @@ def no_engine(case: Case) -> Iterator[Match]:
         if use.emulates and runner.has_builder:
             continue
         if use.need == "engine" or (use.need == "builder" and not runner.has_builder):
-            called = f"{use.line.command.name} {use.rest}".split("\n")[0][:60]
+            called = use.line.command.text.split("\n", maxsplit=1)[0][:60]
             if only_builds(case.job):
                 do = f"{_TEMPLATE}, or give it the tag of a runner with dind"
             else:

@@ -151,7 +151,7 @@ _MAKES_NOTHING = frozenset({".", "source", "sh", "bash", "cd", "ls", "test", "["
 
 _MAKES = re.compile(
     r"(image |builder )?(build|pull|load|import|commit)\b|(buildx )?bake|buildx build|"
-    r"compose .*\b(build|pull|up|run)\b"
+    r"compose (build|pull|up|run|create)\b"
 )
 
 
