@@ -359,3 +359,25 @@ def test_a_daemon_without_flags_finds_the_settings(job: Job) -> None:
 def test_a_daemon_of_root_reads_the_settings_of_the_system() -> None:
     assert "settings=/etc/buildkit\n" in FORMS["buildkit-privileged"].plan(INSECURE).prepare
     assert "settings=" not in FORMS["buildkit"].plan(SITE).prepare
+
+
+def test_settings_of_registries_are_found_in_any_home(job: Job) -> None:
+    """As in Podman's image; what an image or a job has there stays."""
+    prepare = FORMS["buildah"].plan(INSECURE).prepare
+    text = prepare.removeprefix(FORMS["buildah"].plan(SITE).prepare)
+    folder = job.root / "files"
+    (folder / "certs.d").mkdir(parents=True)
+    (folder / "registries.conf").write_text("the stack's", encoding="utf-8")
+    here = text.replace("/home/build/.config/containers", str(folder))
+    own = job.home / ".config" / "containers"
+
+    answer = job.run(here)
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert (own / "registries.conf").read_text(encoding="utf-8") == "the stack's"
+    assert (own / "certs.d").is_dir()
+    (own / "registries.conf").unlink()
+    (own / "registries.conf").write_text("the job's", encoding="utf-8")
+    job.run(here)
+    assert (own / "registries.conf").read_text(encoding="utf-8") == "the job's"
+    assert job.run(here, "echo on", HOME="/proc/sys").stdout == "on\n"

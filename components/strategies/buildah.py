@@ -71,6 +71,7 @@ class Buildah(StrategyOptions):
         as_user = self.variant == "chroot"
         privileged = self.variant == "privileged"
         home = "/home/build" if as_user else "/root"
+        folder, files = f"{home}/.config/containers", _files(site)
         build, level = self._security(site.cluster)
         return BuildPlan(
             strategy=self.kind,
@@ -86,9 +87,9 @@ class Buildah(StrategyOptions):
             # containers/image: pkg/docker/config, GetCredentialsForRef.
             group_logins=True,
             # Read before /etc/containers, by root too (containers/image: sysregistriesv2, docker).
-            files_folder=f"{home}/.config/containers",
-            files=_files(site),
-            prepare=no_engine(self.kind),
+            files_folder=folder,
+            files=files,
+            prepare=no_engine(self.kind) + (_to_other_homes(folder) if files else ""),
             environment={
                 "BUILDAH_FORMAT": "docker",
                 "BUILDAH_ISOLATION": "chroot",
@@ -137,6 +138,22 @@ class Buildah(StrategyOptions):
         if cluster.crio and not self.node_profiles:
             return Security(user=user, capabilities=capabilities), "baseline"
         return unconfined(user, self.node_profiles, capabilities)
+
+
+def _to_other_homes(folder: str) -> str:
+    """Write shell that links the settings where tools look for them, if the home is another one.
+
+    In Podman's image, uid 1000 is another user (containers/image_build: podman/Containerfile).
+    """
+    return f"""\
+(
+  own="${{XDG_CONFIG_HOME:-${{HOME:-}}/.config}}/containers"
+  mkdir -p "$own"
+  for file in {folder}/*; do
+    [ -e "$own/${{file##*/}}" ] || ln -s "$file" "$own/"
+  done
+) 2>/dev/null || true
+"""
 
 
 def _files(site: Site) -> dict[str, str]:
