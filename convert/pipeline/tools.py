@@ -123,7 +123,10 @@ def _docker(line: Line) -> Use:
     rest = " ".join(words)
     if _OF_THE_CLIENT.match(rest) or not rest:
         return Use(line, "nothing", rest)
-    if re.match(r"(buildx )?bake( |$)|buildx (build|b)( |$)", rest) and not _LOADS.search(rest):
+    builds = re.match(
+        r"(buildx )?bake( |$)|buildx (build|b)( |$)|compose build .*--push( |$)", rest
+    )
+    if builds and not _LOADS.search(rest):
         return Use(line, "builder", rest)
     return Use(line, "engine", rest)
 

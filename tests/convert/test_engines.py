@@ -139,6 +139,8 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
             ("kaniko", ["docker compose -f a.yml --profile x config"], []),
             ("kaniko", ["docker-compose --version", "docker-compose"], []),
             ("kaniko", ["docker-compose -f a.yml build"], ["no-engine"]),
+            ("buildx", ["docker compose build app"], ["no-engine"]),
+            ("buildx", ["docker compose build app --push"], []),
             ("dood", ["docker compose -f a.yml push"], ["engine-as-store"]),
             ("dood", ["docker-compose push"], ["engine-as-store"]),
             ("dood", ["docker compose -f a.yml build", "docker-compose -f a.yml push"], []),

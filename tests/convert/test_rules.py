@@ -105,6 +105,8 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
             ("podman run --rm x", ["own-containers"]),
             ("podman --cgroup-manager cgroupfs container create x", ["own-containers"]),
             ("podman --cgroup-manager=cgroupfs build .", []),
+            ("podman play kube a.yml", ["own-containers"]),
+            ("podman run --network host -v /proc:/proc x", []),
             ("buildah bud --isolation oci .", ["own-isolation"]),
             ("buildah bud --isolation=chroot .", []),
         )
@@ -137,6 +139,13 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
         )
     ),
     ("buildah-privileged", {"image": "x", "script": ["podman run x"]}, []),
+    ("buildah", {"image": "quay.io/podman/stable:v5", "script": ["podman run x"]}, []),
+    (
+        "buildah-root",
+        {"image": "quay.io/podman/stable", "script": ["podman run x"]},
+        ["own-containers"],
+    ),
+    ("kaniko", {"image": "x", "script": ["podman run x"]}, ["no-user-namespace"]),
     ("dind", {"image": "docker:27-windowsservercore-ltsc2022"}, ["windows-image"]),
     ("dind", {"tags": ["$RUNNER"]}, ["tags"]),
     ("dind", {"tags": ["$RUNNER", "other"]}, ["tags"]),

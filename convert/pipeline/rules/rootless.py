@@ -115,34 +115,46 @@ def own_isolation(case: Case) -> Iterator[Match]:
 
 @PipelineRule(
     "own-containers",
-    "cannot",
-    "Run the program in a job whose `image` is the one that was built, or give the job the tag of "
-    "a runner with `dind` and call `docker run`.",
+    "change",
+    "Write `podman run --network host --volume /proc:/proc`, or run the program in a job whose "
+    "`image` is the one that was built.",
     "buildah",
     """
 test:
-  image: quay.io/podman/stable
+  image: registry.example.com/tools/podman:5
   script:
     - podman build --tag app .
     - podman run --rm app --version
 """,
 )
 def own_containers(case: Case) -> Iterator[Match]:
-    """The job runs containers by Podman in its own container, where it only builds.
+    """The job runs containers by Podman in its own container, with a network and a `/proc` of each.
 
-    Each has its own `/proc`, which only a privileged container may mount (containers/podman#20453).
+    Only a privileged container may make them; the user of Podman's own image shares those of the
+    job (containers/image_build: podman/Containerfile).
     """
-    if case.runner.plan.build.privileged:
+    job, plan = case.job, case.runner.plan
+    shares = job.image and plan.build.user and _OF_PODMAN.search(job.image.name)
+    if plan.build.privileged or not case.runner.has_namespaces or shares:
         return
     for use in case.uses:
-        if use.line.command.name == "podman" and _CONTAINERS.match(use.rest):
-            called = f"podman {use.rest}".split("\n", maxsplit=1)[0][:60]
-            text = f"'{called}' mounts /proc, which only a privileged container may"
-            do = "give it the tag of a runner with dind, and call docker run"
-            yield Match(at(use.line), text, do)
-            return
+        found = _CONTAINERS.match(use.rest)
+        if use.line.command.name != "podman" or not found or "/proc:/proc" in use.rest:
+            continue
+        called = f"podman {use.rest}".split("\n", maxsplit=1)[0][:60]
+        text = f"'{called}' makes a network and mounts /proc, which only a privileged container may"
+        if found["one"]:
+            run = re.search(r"podman (run|create) ", use.line.place.text)
+            edit = Edit(use.line.place, run[0], f"{run[0]}{_SHARED} ") if run else None
+            yield Match(at(use.line), text, f"add {_SHARED}", edit)
+        else:
+            do = "give it the tag of a runner with dind, and call docker"
+            yield Match(at(use.line), text, do, outcome="cannot")
+        return
 
 
+_SHARED = "--network host --volume /proc:/proc"
+_OF_PODMAN = re.compile(r"(^|/)(podman/(stable|testing|upstream)|containers/podman)(:|@|$)")
 _CONTAINERS = re.compile(
-    r"(-\S+ ([^-]\S* )?)*((container )?(run|start|create)|play|kube play|pod)\b"
+    r"(-\S+ ([^-]\S* )?)*((container )?(?P<one>run|create)|play|kube play|pod)\b"
 )
