@@ -74,11 +74,9 @@ def _write(site: Site, settings: Mapping[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def site(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One stack for all batches, since previews change nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
-        _label_nodes(control_plane)
-        with fresh_site(control_plane, tmp_path_factory.mktemp("import")) as found:
-            yield found
+    _label_nodes(control_plane)
+    with fresh_site(control_plane, tmp_path_factory.mktemp("import")) as found:
+        yield found
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=range(len(BATCHES)))

@@ -106,10 +106,7 @@ class Step:
 def _deployed(
     control_plane: ControlPlane, folder: Path, variants: list[str], *, previewed: bool = False
 ) -> Generator[Walk]:
-    with pytest.MonkeyPatch.context() as patch, fresh_site(control_plane, folder) as site:
-        # The engine saves its state after each of hundreds of operations, a third of the time here;
-        # other tests need that, and here only what there is in the end counts.
-        patch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
+    with fresh_site(control_plane, folder) as site:
         found = Walk(site, variants)
         found.write()
         found.output = site.preview().output if previewed else ""
