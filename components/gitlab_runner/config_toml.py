@@ -29,7 +29,7 @@ _OF_PEOPLE = {"node_selector", "node_tolerations", "pod_annotations", "pod_label
 """The tables whose keys people choose."""
 _PROCESSORS = {"amd64": "x86_64"}
 """What helper images call processors, where it is not Kubernetes' name for them."""
-_REQUESTS = 4
+REQUESTS = 4
 """How many jobs a manager may ask for at once; it asks for as many as it gets.
 
 With one, the runner's own, a request that GitLab holds open delays the next job for up to 50 s
@@ -84,7 +84,7 @@ def render(
         },
         # The runner counts in KiB (gitlab-runner:network/trace.go).
         "output_limit": ceil(amount(runner.log_limit) / 1024) if runner.log_limit else None,
-        "request_concurrency": min(runner.concurrent, _REQUESTS),
+        "request_concurrency": min(runner.concurrent, REQUESTS),
         _SCRIPT: tomlkit.string(script, multiline=True) if script else None,
         "cache": cache_table(runner.cache),
         "kubernetes": kubernetes,

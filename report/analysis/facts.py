@@ -147,6 +147,9 @@ def _add_jobs(collected: RiskFacts, runner: str, values: Tree) -> None:
     for (kind, name), risks in found:
         key = (*strategy, "image") if kind in {"imageSource", "unpinned"} else strategy
         collected.add(Subject(kind, name, namespace), risks, Origin(key, runner))
+    if jobs:
+        home = Subject("home", f"jobs of runner {runner}", "")
+        collected.add(home, {namespace}, Origin(("runners", runner, "jobNamespace"), runner))
     origin = Origin(strategy, runner)
     pod = Subject("placement", f"the job pod of runner {runner}", namespace)
     foreign = bool(jobs) and namespace not in collected.namespaces

@@ -104,12 +104,14 @@ RiskName: TypeAlias = Literal[
     "olderImage",
     "chartContents",
     "acceptance",
+    "added",
     "anyUser",
     "cacheLogin",
     "chartDigest",
     "declaration",
     "ends",
     "gone",
+    "home",
     "imageContents",
     "imageVariant",
     "less",
@@ -125,6 +127,7 @@ RiskName: TypeAlias = Literal[
     "restarts",
     "settings",
     "stackFile",
+    "tag",
 ]
 RisksOf: TypeAlias = tuple[tuple[RiskName, str], Iterable[str]]
 """A kind of risk, the name of its subject, and the risks of that kind."""

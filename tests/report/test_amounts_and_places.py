@@ -207,7 +207,12 @@ MINOR_OBJECTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "class-of-a-claim": (
         _template(storageClassName="fast"),
         _template(storageClassName="kept"),
-        "Pod ns/x has other contents (volume v of the class kept)",
+        "the class of volume v of Pod ns/x has other settings (kept)",
+    ),
+    "default-class-of-a-claim": (
+        _template(storageClassName="fast"),
+        _template(accessModes=["ReadWriteOnce"]),
+        "the class of volume v of Pod ns/x has other settings (by default)",
     ),
     "tag-in-place-of-a-digest": (
         container(image=f"a:1@sha256:{64 * '0'}"),

@@ -121,6 +121,11 @@ OBJECTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         container(resources={"requests": {"cpu": "2"}}),
         f"minor: the CPU request of {C} grows to 2",
     ),
+    "more-devices": (
+        container(resources={"limits": {"example.com/gpu": 1}}),
+        container(resources={"limits": {"example.com/gpu": 8}}),
+        f"minor: the number of example.com/gpu of {C} grows to 8",
+    ),
     "smaller-limit": (
         container(resources={"limits": {"memory": "1Gi"}}),
         container(resources={"limits": {"memory": "512Mi"}}),
@@ -180,6 +185,16 @@ OBJECTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         _folder(sizeLimit="1Gi"),
         _folder(sizeLimit="1Gi", medium="Memory"),
         "minor: volume v of Pod ns/x has other settings (in memory)",
+    ),
+    "folder-on-disk": (
+        _folder(sizeLimit="1Gi", medium="Memory"),
+        _folder(sizeLimit="1Gi"),
+        "minor: volume v of Pod ns/x has other settings (on disk)",
+    ),
+    "probe-that-goes": (
+        container(readinessProbe=PROBE),
+        container(),
+        f"minor: {C} no longer has its readinessProbe",
     ),
     "larger-folder": (
         _folder(sizeLimit="1Gi"),
@@ -301,6 +316,16 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         runner({"output_limit": 1}),
         "minor: the output_limit of runner main falls to 1",
     ),
+    "shorter-log": (
+        runner(),
+        runner({"output_limit": 1}),
+        "minor: the output_limit of runner main falls to 1",
+    ),
+    "nothing-to-choose": (
+        runner(memory_request_overwrite_max_allowed="64Gi"),
+        runner(),
+        "minor: a job of runner main no longer has its choice of memory_request",
+    ),
     "request": (
         runner(memory_request="4Gi"),
         runner(memory_request="1Mi"),
@@ -350,6 +375,16 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         runner(allowed_pull_policies=["", "always"]),
         runner(allowed_pull_policies=["", "always", "never"]),
         "major: a job of runner main with the pull policy never may run private images",
+    ),
+    "less-to-choose": (
+        runner(memory_request_overwrite_max_allowed="64Gi"),
+        runner(memory_request_overwrite_max_allowed="1Gi"),
+        "minor: the largest memory_request that a job of runner main may choose falls to 1Gi",
+    ),
+    "addresses-of-caches": (
+        runner({"cache": CACHE}),
+        runner({"cache": {**CACHE, "s3": {"BucketName": "a", "PathStyle": True}}}),
+        "minor: the caches of runner main has other settings (digest ",
     ),
     "jobs-of-a-runner": (
         runner({"limit": 10}),
@@ -408,6 +443,16 @@ RELEASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         _release(),
         _release(metrics={"enabled": True}),
         f"minor: {MANAGER} serves metrics",
+    ),
+    "form-of-the-log": (
+        _release(logFormat="json"),
+        _release(),
+        f"minor: {MANAGER} no longer has its log as json",
+    ),
+    "metrics-for-an-operator": (
+        _release(metrics={"enabled": True}),
+        _release(metrics={"enabled": True, "podMonitor": {"enabled": True}}),
+        f"minor: {MANAGER} serves metrics to a PodMonitor",
     ),
     "grace": (
         _release(),

@@ -59,6 +59,7 @@ def size_risks(name: str, size: JSON) -> Iterator[RisksOf]:
 def probe_risks(name: str, container: Tree) -> Iterator[RisksOf]:
     """Yield which probes end a container, and how soon."""
     yield ("restarts", name), {probe for probe in _ENDING if container.get(probe)}
+    yield ("lost", name), {f"its {probe}" for probe in PROBES if container.get(probe)}
     for probe in PROBES:
         given = inside(container, probe)
         for key, default in _TIMES.items() if given else ():
@@ -81,6 +82,7 @@ def folder_risks(name: str, volume: Tree) -> Iterator[RisksOf]:
         folder = inside(volume, "emptyDir")
         size = folder.get("sizeLimit")
         yield ("unlimited", name), () if size else {"size"}
-        yield ("settings", name), {"in memory"} if folder.get("medium") == "Memory" else ()
+        in_memory = folder.get("medium") == "Memory"
+        yield ("settings", name), {"in memory" if in_memory else "on disk"}
     if size:
         yield from size_risks(f"the size of {name}", size)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from components.image_reference import ImageReference
-from report.analysis.pods.amounts import PROBES, bound_risks, probe_risks
+from report.analysis.pods.amounts import PROBES, bound_risks, probe_risks, size_risks
 from report.analysis.risk_kind import RisksOf
 from report.tree import JSON, Tree, entries, inside, texts
 
@@ -30,7 +30,10 @@ def risks_of_container(name: str, container: Tree, pod_context: Tree) -> Iterato
     yield from _image_risks(name, container.get("image"))
     yield from bound_risks(name, inside(container, "resources"))
     limits = inside(container, "resources", "limits")
-    yield ("device", name), {key for key in limits if "/" in key}
+    devices = [key for key in limits if "/" in key]
+    yield ("device", name), devices
+    for device in devices:
+        yield from size_risks(f"the number of {device} of {name}", limits[device])
     cached = container.get("imagePullPolicy") != "Always"
     yield ("cachedImages", name), {"cached"} if cached else ()
     ports = [port.get("hostPort") for port in entries(container, "ports")]

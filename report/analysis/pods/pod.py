@@ -52,7 +52,9 @@ def pod_risks(
     yield from _volume_risks(name, spec)
     yield from _identity_risks(name, metadata, spec)
     yield from lifetime_risks(name, spec)
-    yield ("settings", name), {f"digest {digest({key: spec.get(key) or None for key in _PLAIN})}"}
+    resolver = inside(spec, "dnsConfig").get("options")
+    plain = [resolver or None, *(spec.get(key) or None for key in _PLAIN)]
+    yield ("settings", name), {f"digest {digest(plain)}"}
     yield ("lost", name), {f"its spread over {key}" for key in _spread(spec)}
     yield ("unknown", name), set(unknown_in_pod(spec))
     names = [str(container.get("name")) for container in containers(spec)]
@@ -144,10 +146,15 @@ def _volume_risks(name: str, spec: Tree) -> Iterator[RisksOf]:
     others = [(kind, volume[kind]) for volume in volumes for kind in volume.keys() - _OWN_VOLUMES]
     others += [(kind, item[kind]) for item in sources for kind in item.keys() - _OWN_SOURCES]
     yield ("volume", name), {f"{kind} {_described(source)}" for kind, source in others}
-    claims = [(inside(volume, "ephemeral", *_TEMPLATE), volume) for volume in volumes]
+    claims = [
+        (inside(volume, "ephemeral", *_TEMPLATE), volume)
+        for volume in volumes
+        if "ephemeral" in volume
+    ]
     yield ("volume", name), {text for spec, _ in claims for text in taken(spec)}
-    classes = [(volume.get("name"), claim.get("storageClassName")) for claim, volume in claims]
-    yield ("contents", name), {f"volume {it} of the class {kind}" for it, kind in classes if kind}
+    for claim, volume in claims:
+        kind = claim.get("storageClassName") or "by default"
+        yield ("settings", f"the class of volume {volume.get('name')} of {name}"), {str(kind)}
     images = [inside(volume, "image").get("reference") for volume in volumes]
     yield ("imageSource", name), {str(image).partition("@")[0] for image in images if image}
 

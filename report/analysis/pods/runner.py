@@ -27,6 +27,9 @@ _PROTECTS = re.compile(
     r"SECRET_RESOLVING_FAILS_IF_MISSING|ENABLE_BASH_EXIT_CODE_CHECK|"
     r"DISABLE_AUTOMATIC_TOKEN_ROTATION)"
 )
+_LOG = 4096
+"""How many KiB of a log are kept by default (gitlab-runner:common/consts.go)."""
+_MOST = "_overwrite_max_allowed"
 _OF_REGISTRATIONS = {
     "accessLevel",
     "description",
@@ -46,6 +49,10 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     jobs = inside(entry, "kubernetes")
     job = f"a job of runner {runner}"
     yield ("override", job), set(_overrides(jobs))
+    most = {key.removesuffix(_MOST): jobs[key] for key in jobs if key.endswith(_MOST)}
+    yield ("lost", job), {f"its choice of {key}" for key in most}
+    for key, amount in most.items():
+        yield ("less", f"the largest {key} that {job} may choose"), {str(amount)}
     yield (
         ("anyUser", job),
         {f"any {who} but that of root" for who in _USERS if not jobs.get(f"allowed_{who}s")},
@@ -78,9 +85,9 @@ def runner_risks(runner: str, entry: Tree) -> Iterator[RisksOf]:
     timed = inside(entry, "feature_flags").get(_DEADLINE) is True
     yield ("unlimited", f"the job pod of runner {runner}"), () if timed else {"time"}
     yield ("lost", f"runner {runner}"), set(_protections(entry, environment))
-    for key, table in (("output_limit", entry), ("poll_timeout", jobs)):
-        if key in table:
-            yield ("less", f"the {key} of runner {runner}"), {str(table[key])}
+    yield ("less", f"the output_limit of runner {runner}"), {str(entry.get("output_limit", _LOG))}
+    if "poll_timeout" in jobs:
+        yield ("less", f"the poll_timeout of runner {runner}"), {str(jobs["poll_timeout"])}
     if "limit" in entry:
         yield from size_risks(f"the limit of jobs of runner {runner}", entry["limit"])
     yield from _cache_risks(runner, inside(entry, "cache"))
@@ -103,6 +110,9 @@ def _cache_risks(runner: str, cache: Tree) -> Iterator[RisksOf]:
     used = " ".join(str(item) for item in encryption if item)
     yield ("encrypted", f"runner {runner}"), {used} if used else ()
     yield ("cacheStore", f"runner {runner}"), set(_stores(cache))
+    if cache.get("Type"):
+        ways = [keys.get(key) for key in ("AuthenticationType", "PathStyle")]
+        yield ("settings", f"the caches of runner {runner}"), {f"digest {digest(ways)}"}
     shared = cache.get("Shared") is True
     yield ("sharedCache", f"runner {runner}"), {"others of the same bucket"} if shared else ()
     size = cache.get("MaxUploadedArchiveSize")

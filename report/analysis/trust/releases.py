@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 
+from components.gitlab_runner.config_toml import REQUESTS
 from components.workloads import CHART_DIGEST
 from report.analysis.pods.amounts import bound_risks, probe_risks
 from report.analysis.pods.containers import digest
 from report.analysis.risk_kind import RisksOf
+from report.analysis.runner_config import parse
 from report.tree import Tree, flat, inside
 
 # Of a release, what is judged elsewhere or decides only how long the deployment waits
@@ -67,6 +69,7 @@ def release_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
     if isinstance(concurrent, int):
         jobs = concurrent * (replicas if isinstance(replicas, int) else 1)
         yield ("concurrent", name), {str(jobs)}
+        yield ("settings", f"the polling of {name}"), set(_asked(parse(values), concurrent))
     other = {
         path: value for path, value in flat(values, "values").items() if not _OF_VALUES.match(path)
     }
@@ -82,6 +85,14 @@ def release_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
     plain = {key: inputs.get(key) or None for key in _PLAIN}
     yield ("settings", release), {f"digest {digest(plain)}"}
     yield from _manager_risks(f"the manager of {name}", values)
+
+
+def _asked(entry: Tree, concurrent: int) -> Iterator[str]:
+    """Yield for how many jobs a manager asks at once, if the stack would set another number."""
+    # It is one by default (gitlab-runner:common/config.go, GetRequestConcurrency).
+    asked = entry.get("request_concurrency", 1)
+    if entry and asked != min(concurrent, REQUESTS):
+        yield f"it asks for {asked} jobs at once"
 
 
 def chart_risks(runner: str, inputs: Tree) -> Iterator[RisksOf]:
@@ -104,8 +115,12 @@ def _manager_risks(name: str, values: Tree) -> Iterator[RisksOf]:
     yield ("mountedSecret", name), {str(secret) for secret in used if secret}
     level = str(values.get("logLevel") or "info")
     yield ("logLevel", name), {level} - {"info"}
+    form = values.get("logFormat")
+    yield ("lost", name), {f"its log as {form}"} if form else ()
     enabled = inside(values, "metrics").get("enabled") is True
-    yield ("metrics", name), {"metrics"} if enabled else ()
+    monitored = inside(values, "metrics", "podMonitor").get("enabled") is True
+    served = {"metrics": enabled, "metrics to a PodMonitor": enabled and monitored}
+    yield ("metrics", name), {what for what, serves in served.items() if serves}
     yield from bound_risks(name, inside(values, "resources"))
     yield ("less", f"the number of pods of {name}"), {str(values.get("replicas") or 1)}
     grace = values.get("terminationGracePeriodSeconds") or _GRACE

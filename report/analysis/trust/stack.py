@@ -14,10 +14,12 @@ from report.analysis.trust.releases import chart_risks, release_risks
 from report.analysis.trust.subjects import Declared, Origin, Placed, RiskFacts, Subject
 from report.inputs.events import RELEASE, USER_RUNNER, Step
 from report.redact import SECRET, UNKNOWN
-from report.tree import Tree, differences, identity, inside
+from report.tree import Tree, differences, identity, inside, texts
 
 _STACK = "the stack"
 _KNOWN = ("kubernetes:", "pulumi:", "image-builds:", "StackFile")
+_PLAIN = {"ConfigMap", "PersistentVolumeClaim", "Secret", "ServiceAccount"}
+"""What only holds something, or names somebody."""
 # Of a provider, what is judged elsewhere, or how it creates and changes objects of the stack itself
 # (pulumi-kubernetes: sdk/python/pulumi_kubernetes/provider.py).
 _OF_PROVIDERS = {
@@ -48,6 +50,11 @@ def add_resources(
     policies = {"the policies for production"} if production else ()
     collected.add(Subject("production", _STACK, ""), policies, Origin(("production",), None))
     registered = {step.name for step, _ in there if step.type == USER_RUNNER}
+    runners = inside(outputs, "runners")
+    for name in runners.keys() - registered:
+        tags = Subject("tag", f"runner {name}", "")
+        origin = Origin(("runners", name, "tags"), name)
+        collected.add(tags, texts(inside(runners, name), "tags"), origin)
     for step, inputs in there:
         if step.type == RELEASE:
             _add_release(collected, step, inputs, registered)
@@ -107,6 +114,8 @@ def _add_release(collected: RiskFacts, step: Step, inputs: Tree, registered: set
     foreign = bool(known) and home not in {"", UNKNOWN, *known}
     manager = Subject("placement", f"the manager of runner {step.name}", "")
     collected.add(manager, {f"in the namespace {home}"} if foreign else (), origin)
+    if home not in {"", UNKNOWN}:
+        collected.add(Subject("home", "managers", ""), {home}, Origin(("namespace",), None))
     for (kind, name), risks in release_risks(step.name, inputs):
         collected.add(Subject(kind, name, ""), risks, origin)
     for (kind, name), risks in chart_risks(step.name, inputs):
@@ -116,6 +125,7 @@ def _add_release(collected: RiskFacts, step: Step, inputs: Tree, registered: set
 def add_objects(collected: RiskFacts, objects: Iterable[Placed]) -> None:
     """Add what objects do to others, and what protects these."""
     placed = list(objects)
+    new = {origin.runner for _, origin, step in placed if _installs(step)} - {None}
     for item, origin, step in placed:
         name, namespace = identity(item), namespace_of(item)
         metadata = inside(item, "metadata")
@@ -133,11 +143,17 @@ def add_objects(collected: RiskFacts, objects: Iterable[Placed]) -> None:
             collected.add(Subject("systemNamespace", name, namespace), {risk}, origin)
         if (held := logins(item)) and namespace not in collected.namespaces:
             collected.add(Subject("foreignLogin", name, namespace), held, origin)
-        # The pods of a new runner come with its release.
-        if pod_of(item) is not None and not (step.type == RELEASE and step.old is None):
-            where = f"namespace {namespace}" if namespace else "the cluster"
+        where = f"namespace {namespace}" if namespace else "the cluster"
+        # A new runner has them, and the pods of its release.
+        if item.get("kind") in _PLAIN and not (_installs(step) or origin.runner in new):
+            collected.add(Subject("added", name, namespace), {where}, origin)
+        if pod_of(item) is not None and not _installs(step):
             collected.add(Subject("workload", name, namespace), {where}, origin)
     everywhere = Origin(("namespace",), None)
     for subject, namespace, by in safeguards(item for item, _, _ in placed):
         protected = Subject("safeguard", subject, namespace)
         collected.add(protected, {by} if by else (), everywhere)
+
+
+def _installs(step: Step) -> bool:
+    return step.type == RELEASE and step.old is None
