@@ -412,13 +412,15 @@ def test_a_scan_can_report_without_failing(tmp_path: Path) -> None:
     assert not any("--exit-code" in call for call in calls)
 
 
-def test_an_sbom_is_cyclonedx(tmp_path: Path) -> None:
+def test_an_sbom_is_cyclonedx_that_gitlab_reads(tmp_path: Path) -> None:
     (call,) = _run(tmp_path, "sbom").calls
 
     assert call == [
         *("trivy", "image", "--format", "cyclonedx", "--output", "gl-sbom-image.cdx.json"),
         BY_DIGEST,
     ]
+    written = (tmp_path / "project" / "gl-sbom-image.cdx.json").read_text(encoding="utf-8")
+    assert json.loads(written) == {"specVersion": "1.6"}
 
 
 def test_buildpacks_get_the_project_and_its_variables(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ case "$command $format" in
   ;;
 convert*) [ -s "$last" ] || exit 1 ;;
 esac
-if [ -n "${output:-}" ]; then echo '{}' >"$output"; fi
+if [ -n "${output:-}" ]; then
+  printf '{\\n  "specVersion": "1.7"\\n}\\n' >"$output"
+fi
 if [ -n "${FOUND:-}" ]; then exit "${code:-0}"; fi
 """,
 )
