@@ -5,18 +5,23 @@ Those that need an engine where there is none say so, and where to read on.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.settings.models import Settings
 from components.strategies.kaniko import Kaniko
 from components.strategies.shared import PIPELINES
-from dev.node.images.catalogue import BASE, CLIENT
+from dev.node.images.catalogue import BASE, BUILDX_DEFAULT, CLIENT
 from dev.node.machine import NODE
 from dev.node.node import Node
 from dev.node.registry import LOGIN
+from tests.support.checks import checked, rules
 from tests.support.node.jobs import Pipeline, Runner
 from tests.support.node.project import TEMPLATES
 from tests.support.node.registries import inspect
+from tests.support.node.stack import NodeStack
 
 PLAIN = f"{NODE}:{LOGIN.port}"
 """What Kaniko takes for a registry without TLS, by its address."""
@@ -80,8 +85,9 @@ JOBS = {
             f"buildah push {IT}",
         ),
     ),
-    "Buildah, with a login on each push": Foreign(
+    "Buildah in another home, with a login on each push": Foreign(
         runner="buildah",
+        variables={"HOME": "/builds/home"},
         script=(
             FORGET,
             f"buildah build {CREDENTIALS} -t built .",
@@ -185,3 +191,102 @@ def test_a_job_for_an_engine_that_is_not_there_says_why(
     assert result.status == "failed"
     assert f"This runner (strategy {TEMPLATES[name]}) has no Docker engine" in result.trace
     assert PIPELINES in result.trace
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refused(Foreign):
+    """A job in which the check finds ``rule``, and what its log ``says``."""
+
+    rule: str
+    says: str
+    service: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+
+_PROC = "mount src=proc, dst=/proc"
+REFUSED = {
+    "an isolation of Buildah's that needs privilege": Refused(
+        runner="buildah",
+        variables={"BUILDAH_ISOLATION": "oci"},
+        script=("buildah build .",),
+        rule="own-isolation",
+        says=_PROC,
+    ),
+    "flags of BuildKit's without those of the runner": Refused(
+        runner="buildkit",
+        variables={"BUILDKITD_FLAGS": "--debug"},
+        script=(f"buildctl-daemonless.sh {BUILDCTL}",),
+        rule="own-isolation",
+        says=_PROC,
+    ),
+    "files of root": Refused(
+        runner="buildah",
+        script=("echo a | tee /etc/environment", "buildah build ."),
+        rule="uid-1000",
+        says="Permission denied",
+    ),
+    "an option with the address of an engine": Refused(
+        runner="dind",
+        image=CLIENT,
+        script=("docker --host tcp://docker:2375 info",),
+        rule="docker-host",
+        says="tcp://docker:2375",
+    ),
+    "a port that a container has on the node": Refused(
+        runner="dood",
+        image=CLIENT,
+        script=(
+            f"docker run --rm --detach --name asked$CI_COMMIT_SHORT_SHA --publish 18080:80"
+            f" {LOGIN.address}/{BASE} timeout 20 httpd -f -p 80",
+            "docker exec asked$CI_COMMIT_SHORT_SHA true && echo it runs",
+            "wget -q -O - http://127.0.0.1:18080",
+        ),
+        rule="node-port",
+        says="Connection refused",
+    ),
+    "BuildKit as a service": Refused(
+        runner="kaniko",
+        image=BUILDX_DEFAULT,
+        service={
+            "name": BUILDX_DEFAULT,
+            "alias": "daemon",
+            "command": ["--addr", "tcp://0.0.0.0:1234"],
+        },
+        script=(
+            "timeout 60 sh -c 'until buildctl --addr tcp://daemon:1234 debug workers; do sleep 1;"
+            " done'",
+            f"buildctl --addr tcp://daemon:1234 {BUILDCTL}",
+        ),
+        rule="builder-service",
+        says="failed to mount",
+    ),
+}
+
+
+@pytest.mark.parametrize("job", REFUSED)
+def test_a_job_fails_by_what_the_check_finds_in_it(
+    job: str, stack: NodeStack, runner: Callable[..., Runner], tag: str, tmp_path: Path
+) -> None:
+    refused = REFUSED[job]
+    services = [refused.service] if refused.service else []
+    written: dict[str, Any] = {
+        "tags": [refused.runner],
+        "variables": {**refused.variables},
+        "script": [*refused.script],
+        "services": services,
+        **({"image": refused.image} if refused.image else {}),
+    }
+    pipeline = Pipeline(
+        image=refused.image,
+        services=services,
+        variables=refused.variables,
+        script=refused.script,
+        files={"Dockerfile": f"FROM {LOGIN.address}/{BASE}\nRUN true\n"},
+        commit=tag,
+    )
+
+    found = checked(tmp_path, {"job": written}, Settings.model_validate(stack.settings))
+    result = runner(refused.runner).run(pipeline)
+
+    assert refused.rule in rules(found)
+    assert result.status == "failed"
+    assert refused.says in result.trace
