@@ -125,6 +125,9 @@ JOBS = {
     ),
     "an engine that only its script names": Foreign(
         service=PROXIED,
+        # Without one it has no name, since that of its image has an underscore, and the engine of
+        # the runner does not wait for what it does not know.
+        alias="docker",
         command=("--tls=false", *PLAIN),
         variables=WITHOUT_TLS,
         script=(
