@@ -10,7 +10,7 @@ import pytest
 
 from dev.node.node import Node
 from dev.node.registry import LOGIN, OPEN, Kind
-from tests.support.kubernetes import core_v1
+from tests.support.kubernetes import apps_v1, core_v1
 from tests.support.node import registries
 from tests.support.node.jobs import Control, Pipeline, Runner
 from tests.support.node.project import TEMPLATES, TOOLS, assert_explained, pipeline
@@ -152,17 +152,46 @@ def test_a_build_over_its_memory_limit_is_killed_and_says_so(
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("name", ["dind", "buildx"])
 def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
-    name: str, node: Node, runner: Callable[..., Runner], tag: str
+    node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
+    found = runner("dind")
+
+    status = _end_while_it_builds(found, "dind", tag, lambda control: control.cancel.set())
+
+    assert status == "canceled"
+    assert _left(node, found.namespace) == []
+
+
+@pytest.mark.alone
+def test_a_buildx_job_that_is_killed_leaves_its_buildkit_pod(
+    node: Node, runner: Callable[..., Runner], tag: str
+) -> None:
+    """Its plan warns of that."""
+    found = runner("buildx")
+
+    def kill(control: Control) -> None:
+        core.delete_namespaced_pod(control.pod, found.namespace, grace_period_seconds=0)
+
+    with node.cluster.api() as api:
+        core = core_v1(api)
+        _end_while_it_builds(found, "buildx", tag, kill)
+        (pod,) = _left(node, found.namespace)
+        assert pod.startswith("build-")
+        deployment = pod.rpartition("-")[0].rpartition("-")[0]
+        apps_v1(api).delete_namespaced_deployment(deployment, found.namespace)
+
+
+def _end_while_it_builds(
+    found: Runner, name: str, tag: str, end: Callable[[Control], object]
+) -> str:
+    """Run a job whose build would last, end it, and return its status."""
     # Its command line is seen on this machine, and no other is the same.
     sleep = ["sleep", str(1000 + int(tag, 16))]
     files: dict[str, str | bytes] = {
         "Dockerfile": f"ARG BASE\nFROM ${{BASE}}\nRUN {' '.join(sleep)}\n"
     }
     job = pipeline(TEMPLATES[name], name, tag, LOGIN, files, cache="false")
-    found = runner(name)
     control = Control()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(found.run, job, control)
@@ -170,10 +199,9 @@ def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
         deadline = time.monotonic() + 120
         while not (begun := _runs(sleep)) and time.monotonic() < deadline:
             time.sleep(1)
-        control.cancel.set()
+        end(control)
     assert begun
-    assert running.result().status == "canceled"
-    assert _left(node, found.namespace) == []
+    return running.result().status
 
 
 def _runs(command: list[str]) -> bool:
