@@ -45,6 +45,7 @@ def _turn(request: pytest.FixtureRequest, shared: Shared) -> Iterator[None]:
     parameters = getattr(request.node, "callspec", None)
     name = parameters.params.get("name") if parameters else None
     alone = request.node.get_closest_marker("alone") is not None
+    assert name or not alone, "a test that is alone must have a parameter called name"
     with shared.undisturbed(name, disturbs=alone) if name else contextlib.nullcontext():
         yield
 

@@ -152,30 +152,32 @@ def test_a_build_over_its_memory_limit_is_killed_and_says_so(
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize("name", ["dind"])
 def test_a_job_that_is_cancelled_leaves_nothing_in_its_namespace(
-    node: Node, runner: Callable[..., Runner], tag: str
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
-    found = runner("dind")
+    found = runner(name)
 
-    status = _end_while_it_builds(found, "dind", tag, lambda control: control.cancel.set())
+    status = _end_while_it_builds(found, name, tag, lambda control: control.cancel.set())
 
     assert status == "canceled"
     assert _left(node, found.namespace) == []
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize("name", ["buildx"])
 def test_a_buildx_job_that_is_killed_leaves_its_buildkit_pod(
-    node: Node, runner: Callable[..., Runner], tag: str
+    name: str, node: Node, runner: Callable[..., Runner], tag: str
 ) -> None:
     """Its plan warns of that."""
-    found = runner("buildx")
+    found = runner(name)
 
     def kill(control: Control) -> None:
         core.delete_namespaced_pod(control.pod, found.namespace, grace_period_seconds=0)
 
     with node.cluster.api() as api:
         core = core_v1(api)
-        _end_while_it_builds(found, "buildx", tag, kill)
+        _end_while_it_builds(found, name, tag, kill)
         (pod,) = _left(node, found.namespace)
         assert pod.startswith("build-")
         deployment = pod.rpartition("-")[0].rpartition("-")[0]
