@@ -165,7 +165,7 @@ def test_what_a_build_meets_on_a_node_is_named(
         all_found = dict(zip(BUILDS, names, strict=True))
 
     wrong = [name for name, names in all_found.items() if names != [BUILDS[name][3]]]
-    # A message of its own is not cut off.
+    # pytest cuts off what it says itself.
     assert not wrong, "\n".join(f"{name}: {said[name]}" for name in wrong)
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,22 @@ def resolved(folder: Path, pipeline: object, templates: Path | None = None) -> d
         shutil.copytree(templates, folder / "templates")
     for command in (["init", "--quiet"], ["add", "."]):  # it includes tracked files only
         subprocess.run(["git", *command], cwd=folder, check=True)
-    answer = subprocess.run(
-        [_ENVIRONMENT / "bin" / "node", _ENVIRONMENT / _GITLAB_CI_LOCAL, "--preview"],
-        cwd=folder,
-        # Its own settings, and the user's variables, are in the home.
-        env={"HOME": str(folder), "PATH": os.environ["PATH"]},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return yaml.load(answer.stdout, yaml.CSafeLoader)
+    # It ends before a busy reader has all of a pipe, so the end was missing at times.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+        answer = subprocess.run(
+            [_ENVIRONMENT / "bin" / "node", _ENVIRONMENT / _GITLAB_CI_LOCAL, "--preview"],
+            cwd=folder,
+            # Its own settings, and the user's variables, are in the home.
+            env={"HOME": str(folder), "PATH": os.environ["PATH"]},
+            check=False,
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        printed.seek(0)
+        text = printed.read()
+    assert answer.returncode == 0, text + answer.stderr
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 def against_schema(*files: Path) -> str:
