@@ -1,6 +1,7 @@
 """Faults of a real node and its network, each named by its check alone.
 
-They are of stacks, servers and paths that nobody else uses, so other tests go on beside.
+They are of stacks, servers and paths that nobody else uses, but for a registry, so other tests go
+on beside.
 """
 
 import http.server
@@ -27,6 +28,7 @@ from doctor.observed import Observed
 from doctor.wanted import WantedStack
 from tests.support.configured import STRATEGIES
 from tests.support.node.canaries import LITTLE, api_of, canary, changed, laid_out, put
+from tests.support.shared import Shared
 
 SOCKET = "/var/run/docker.sock"
 STALE = "/run/doctor/docker.sock"
@@ -127,10 +129,18 @@ def servers() -> Iterator[list[str]]:
         server.shutdown()
 
 
+@pytest.fixture
+def open_registry(shared: Shared) -> Iterator[None]:
+    """Keep another test from stopping the registry meanwhile."""
+    with shared.undisturbed(OPEN.host, disturbs=False):
+        yield
+
+
 def _names(found: list[Any]) -> list[str]:
     return [item.check.name for item in found if isinstance(item, Fault)]
 
 
+@pytest.mark.usefixtures("open_registry")
 def test_what_a_build_meets_on_a_node_is_named(
     node: Node, servers: list[str], tmp_path: Path
 ) -> None:
@@ -169,6 +179,7 @@ def test_what_a_build_meets_on_a_node_is_named(
     assert not wrong, "\n".join(f"{name}: {said[name]}" for name in wrong)
 
 
+@pytest.mark.usefixtures("open_registry")
 def test_what_jobs_do_not_reach_on_a_node_is_named(node: Node, servers: list[str]) -> None:
     """One server is cut off, one loses large packets, and the other one is well."""
     cut, losing, well = (address.rpartition(":")[2] for address in servers)
