@@ -7,8 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,16 @@ import pytest
 from commands.app import main
 from dev.paths import CHECKOUT
 from dev.toolchain.ensure import ensure
-from tests.support.pages import ELSEWHERE, README, TASKS, commands, distinct, make_lines, name
+from tests.support.pages import (
+    ELSEWHERE,
+    README,
+    TASKS,
+    commands,
+    distinct,
+    make_lines,
+    name,
+    run_line,
+)
 
 # These need a cluster or a network of the user's, or the Python language host, which no registry
 # carries.
@@ -57,20 +64,6 @@ def test_our_command_line_accepts_the_commands(page: Path, monkeypatch: pytest.M
         assert main(words if alone else [*words, "--help"]) == 0, line
 
 
-def _run(line: str, folder: Path, environment: Mapping[str, str]) -> None:
-    """Run a line as a shell would, for somebody who types a secret where it asks for one."""
-    answer = subprocess.run(
-        shlex.split(line),
-        cwd=folder,
-        env=environment,
-        check=False,
-        input="glrt-PlantedToken0001\n",
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 0, f"{line}\n{answer.stdout}\n{answer.stderr}"
-
-
 def _project(folder: Path) -> dict[str, str]:
     """Make a project of a reader's, and return the environment of their CLI."""
     for file in ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml"):
@@ -92,7 +85,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
     folder = tmp_path_factory.mktemp("begun")
     environment = _project(folder)
     for stack in ("prod", "dev"):
-        _run(f"pulumi stack init {stack}", folder, environment)
+        run_line(f"pulumi stack init {stack}", folder, environment)
     return folder, environment
 
 
@@ -107,7 +100,7 @@ def test_the_pulumi_cli_accepts_the_commands(
         folder, environment = tmp_path, _project(tmp_path)
     for line in lines:
         if not line.startswith("pulumi stack rm"):
-            _run(line, folder, environment)
+            run_line(line, folder, environment, typed="glrt-PlantedToken0001\n")
 
     stack_file = (folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
     assert "PlantedToken" not in stack_file

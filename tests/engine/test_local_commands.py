@@ -1,7 +1,6 @@
 """The local commands, each in a process: as `make` starts them, and as the pages say."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from commands.shared import interrupt
 from dev.paths import CHECKOUT, STATE_VARIABLE
-from tests.support.pages import README, TASKS, distinct, make_lines, name
+from tests.support.pages import README, TASKS, distinct, make_lines, name, run_line
 
 EXPECTED = {
     "make up": "Available",
@@ -28,7 +27,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     state = tmp_path_factory.mktemp("local") / "state"
     environment = {**os.environ, STATE_VARIABLE: str(state)}
     yield environment
-    _run("make clean", environment)
+    run_line("make clean", CHECKOUT, environment)
     assert not state.exists()
 
 
@@ -49,20 +48,6 @@ def _end(process: subprocess.Popen[str]) -> str:
     output, _ = process.communicate()
     assert process.returncode == 0, output
     return output
-
-
-def _run(line: str, environment: dict[str, str]) -> str:
-    """Run a line as a shell would; return what it prints."""
-    answer = subprocess.run(
-        shlex.split(line),
-        cwd=CHECKOUT,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 0, f"{line}\n{answer.stdout}\n{answer.stderr}"
-    return answer.stdout
 
 
 def test_local_commands_survive_each_other_and_ctrl_c(local: dict[str, str]) -> None:
@@ -97,7 +82,7 @@ def _walked() -> list[Path]:
 def test_lines_of_a_page_work_in_its_order(page: Path, local: dict[str, str]) -> None:
     before = subprocess.check_output(["git", "status", "--porcelain"], cwd=CHECKOUT)
     for line in make_lines(page):
-        assert EXPECTED.get(line, "") in _run(line, local)
+        assert EXPECTED.get(line, "") in run_line(line, CHECKOUT, local)
     after = subprocess.check_output(["git", "status", "--porcelain"], cwd=CHECKOUT)
 
     assert after == before

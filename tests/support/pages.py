@@ -1,7 +1,9 @@
 """The pages that people read, and what in them tests run or compare."""
 
 import re
-from collections.abc import Callable, Iterable
+import shlex
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from dev.paths import CHECKOUT
@@ -36,6 +38,21 @@ def blocks(page: Path, language: str) -> list[str]:
 def commands(page: Path) -> list[str]:
     """Return the lines of a page that users type into a shell."""
     return [line for block in blocks(page, "sh") for line in block.splitlines()]
+
+
+def run_line(line: str, folder: Path, environment: Mapping[str, str], typed: str = "") -> str:
+    """Run a line as a shell would, for somebody who types this; return what it prints."""
+    answer = subprocess.run(
+        shlex.split(line),
+        cwd=folder,
+        env=environment,
+        check=False,
+        input=typed,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, f"{line}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout
 
 
 def make_lines(page: Path) -> list[str]:
