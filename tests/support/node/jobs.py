@@ -229,17 +229,18 @@ class Runner:
                     self._kubectl(pod, "build", _ABORT)
                     raise CanceledError
                 if time.monotonic() > deadline:
-                    log = self._kubectl(pod, "helper", f"cat {folder}/log").stdout
-                    message = f"the script has not ended after {_SCRIPT:.0f} s"
-                    message += f"; it said:\n{log.decode(errors='replace')}"
-                    raise PreparationError(message)
+                    message = f"the script has not ended after {_SCRIPT:.0f} s; it said:\n"
+                    raise PreparationError(message + self._log(pod, folder))
                 if stream.poll() is not None and self._why(pod):
-                    log = self._kubectl(pod, "helper", f"cat {folder}/log").stdout
-                    return ended or (137, log.decode(errors="replace"))
+                    return ended or (137, self._log(pod, folder))
         finally:
             stream.kill()
             stream.wait()
         return ended
+
+    def _log(self, pod: str, folder: str) -> str:
+        """Return what the script has printed so far."""
+        return self._kubectl(pod, "helper", f"cat {folder}/log").stdout.decode(errors="replace")
 
     def _ended(self, pod: str, folder: str) -> tuple[int, str] | None:
         """Return the exit status of the script and its log, None where a stream broke before."""
